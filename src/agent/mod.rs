@@ -1,0 +1,6 @@
+//! agent
+
+/// Entry point.
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

@@ -1,0 +1,5 @@
+//! The door `twotap-worker`.
+
+fn main() -> std::process::ExitCode {
+    twotap::worker::main()
+}

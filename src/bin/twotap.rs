@@ -1,0 +1,5 @@
+//! The door `twotap`.
+
+fn main() -> std::process::ExitCode {
+    twotap::cli::main()
+}

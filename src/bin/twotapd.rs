@@ -1,0 +1,5 @@
+//! The door `twotapd`.
+
+fn main() -> std::process::ExitCode {
+    twotap::agent::main()
+}

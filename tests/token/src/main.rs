@@ -1,0 +1,2 @@
+//! The virtual YubiKey.
+fn main() {}
