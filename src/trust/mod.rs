@@ -1,1 +1,33 @@
-//! trust
+//! What is signed, by whom, and how it is checked.
+//!
+//! Every document that two parties must agree on is a JSON payload in a [DSSE](https://github.com/secure-systems-lab/dsse)
+//! envelope ([`dsse`]). There is one payload type for each purpose ([`dsse::Document::PAYLOAD_TYPE`]), checked exactly, and the
+//! bytes that were signed are kept verbatim: nothing is ever re-serialised before a signature is checked.
+//!
+//! * [`roster`]: who may do what, signed by the custodians themselves;
+//! * [`manifest`]: one sealed generation, signed by the host;
+//! * [`request`]: what an operator asks for; offered by the host, approved or denied by custodians;
+//! * [`enrollment`]: a custodian's token, signed by that token;
+//! * [`receipt`]: what was rotated or revoked, signed by the host;
+//! * [`words`]: six words to compare on a call;
+//! * [`seen`]: the newest roster, generation and audit head that this machine has met, so that nothing can be rolled back.
+
+pub mod dsse;
+pub mod enrollment;
+pub mod error;
+pub mod file;
+pub mod keys;
+pub mod manifest;
+pub mod receipt;
+pub mod request;
+pub mod roster;
+pub mod scalar;
+pub mod seen;
+pub mod strict;
+pub mod text;
+pub mod words;
+
+pub use dsse::{Document, Envelope, Verified};
+pub use error::TrustError;
+pub use keys::{KeyId, PublicKey, Signer};
+pub use scalar::{Bytes, Digest, Head, Timestamp};

@@ -1,0 +1,84 @@
+//! Which characters names and free text may have: what is signed is what is seen.
+
+use super::TrustError;
+
+/// A short name: lower-case letters, digits, `-`, `_`, `.`; starts with a letter or digit; at most 32.
+pub fn check_name(what: &'static str, name: &str) -> Result<(), TrustError> {
+    let good = !name.is_empty()
+        && name.len() <= 32
+        && name.as_bytes()[0].is_ascii_alphanumeric()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
+    if good {
+        Ok(())
+    } else {
+        Err(TrustError::malformed(
+            what,
+            "a name has 1 to 32 of a-z, 0-9, '-', '_', '.' and starts with a letter or digit",
+        ))
+    }
+}
+
+/// Free text on one line: no control characters, nothing that reorders or hides text, not empty, at most `max` bytes.
+pub fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), TrustError> {
+    if text.trim().is_empty() {
+        return Err(TrustError::malformed(what, "it is empty"));
+    }
+    if text.len() > max {
+        return Err(TrustError::malformed(
+            what,
+            format!("it is {} bytes long, at most {max} are allowed", text.len()),
+        ));
+    }
+    match text.chars().position(is_deceptive) {
+        None => Ok(()),
+        Some(at) => Err(TrustError::malformed(
+            what,
+            format!(
+                "character {} is a control or text-direction character",
+                at + 1
+            ),
+        )),
+    }
+}
+
+/// Characters that change how other characters are shown: controls, bidi, zero-width, line separators, tags.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{00AD}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}'
+            | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+            | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{E0000}'..='\u{E0FFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_deceives_is_refused() {
+        for bad in [
+            "",
+            "   ",
+            "a\nb",
+            "a\u{1b}[2Jb",
+            "a\u{202e}b",
+            "zero\u{200b}width",
+            "x\u{e0041}",
+        ] {
+            assert!(check_text("reason", bad, 100).is_err(), "{bad:?}");
+        }
+        assert!(check_text("reason", &"x".repeat(101), 100).is_err());
+        assert!(check_text("reason", "Datenbank läuft nicht: 日本", 100).is_ok());
+    }
+
+    #[test]
+    fn names_are_small_and_plain() {
+        assert!(check_name("vault", "prod").is_ok());
+        for bad in ["", "Prod", "-x", "a/b", "..", "a b", &"x".repeat(33)] {
+            assert!(check_name("vault", bad).is_err(), "{bad:?}");
+        }
+    }
+}

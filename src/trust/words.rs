@@ -1,0 +1,30 @@
+//! Six words to compare on a call.
+//!
+//! The words are 60 bits of an scrypt hash (RFC 7914; N = 2^15, r = 8, p = 1, about 100 ms), so that somebody who would make two
+//! documents share their words has to pay that price for each try within the few minutes that a request lives.
+
+use scrypt::Params;
+
+use super::{Digest, TrustError};
+
+/// How many words.
+pub const COUNT: usize = 6;
+
+/// The verification words of a document's digest; the same for everybody who holds the same bytes.
+pub fn verification_words(digest: &Digest) -> Result<[&'static str; COUNT], TrustError> {
+    let failed = |_| TrustError::malformed("verification words", "scrypt refused its parameters");
+    let params = Params::new(15, 8, 1, 32)
+        .map_err(|_| TrustError::malformed("verification words", "scrypt parameters"))?;
+    let mut hash = [0u8; 8];
+    scrypt::scrypt(
+        &digest.0,
+        b"twotap verification words v1",
+        &params,
+        &mut hash,
+    )
+    .map_err(failed)?;
+    let bits = u64::from_be_bytes(hash);
+    Ok(std::array::from_fn(|i| {
+        twotap_shares::WORDS[((bits >> (54 - 10 * i)) & 1023) as usize]
+    }))
+}
