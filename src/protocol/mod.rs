@@ -1,1 +1,12 @@
-//! protocol
+//! The two wires, types only.
+//!
+//! * [`socket`]: clients and the agent, HTTP/1.1 and JSON over a unix socket;
+//! * [`job`]: the agent and a worker, length-prefixed JSON over a socketpair ([`frame`]);
+//! * [`problem`]: how either says that something went wrong, with the one table of exit codes.
+
+pub mod frame;
+pub mod job;
+pub mod problem;
+pub mod socket;
+
+pub use problem::{Code, Problem};

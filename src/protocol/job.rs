@@ -1,0 +1,401 @@
+//! The agent and a worker.
+//!
+//! The agent opens a connection and sends one [`Job`]. The worker answers with [`FromWorker`] messages and, while it serves the
+//! job, takes [`ToWorker`] messages. A connection carries one job; a worker serves one connection and exits.
+//!
+//! What the worker does to the world it first writes to its own journal ([`Entry`]); it reports each entry as it is written, and
+//! whoever missed some asks with [`Job::Journal`]. So the agent records an entry the same way whether it was there or not.
+
+use serde::{Deserialize, Serialize};
+
+use super::Problem;
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
+
+/// What the agent asks a worker to do. Nothing here widens what the roster and the approvals allow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Job {
+    /// Public facts of a vault; answered by [`FromWorker::Vault`].
+    Vault {
+        /// The vault.
+        vault: String,
+    },
+    /// Seal a new credential: answered by [`FromWorker::SealOffer`], then [`ToWorker::Credential`] is awaited.
+    Seal {
+        /// The vault.
+        vault: String,
+        /// Head of the record now.
+        audit: Head,
+        /// The caller's nonce.
+        nonce: Bytes,
+    },
+    /// A request: answered by [`FromWorker::Offer`], then votes are awaited.
+    Ceremony {
+        /// What is asked for.
+        ask: Ask,
+        /// Who asks, as the agent knows.
+        operator: String,
+        /// Head of the record now.
+        audit: Head,
+    },
+    /// Close the session of a request: revoke and observe, or note that it has expired.
+    Close {
+        /// The vault.
+        vault: String,
+        /// The request's id.
+        request: String,
+    },
+    /// The operator's session of a request once more, for an agent that was restarted.
+    Session {
+        /// The request's id.
+        request: String,
+    },
+    /// Journal entries with a number above `since`.
+    Journal {
+        /// The vault.
+        vault: String,
+        /// The last entry that the agent has recorded; 0 for none.
+        since: u64,
+    },
+}
+
+/// What an operator asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// The vault.
+    pub vault: String,
+    /// Name of the access profile.
+    pub access: String,
+    /// Incident reference.
+    pub incident: String,
+    /// Why.
+    pub reason: String,
+    /// Session length in seconds; the profile's default where absent.
+    pub duration_seconds: Option<u32>,
+    /// Who authorised it, as the operator says.
+    pub commander: Option<String>,
+    /// 16 random bytes of the operator's CLI.
+    pub nonce: Bytes,
+}
+
+/// What the agent sends while a job runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ToWorker {
+    /// A custodian's yes; answered by [`FromWorker::Vote`].
+    Approval(Approval),
+    /// A custodian's no; answered by [`FromWorker::Vote`].
+    Denial {
+        /// A signed denial.
+        denial: Envelope,
+    },
+    /// The credential to seal, encrypted to the offer's `worker_key`.
+    Credential {
+        /// A binary age file.
+        sealed: Bytes,
+    },
+    /// The entries up to this number stand in the record.
+    Recorded {
+        /// Entry number.
+        n: u64,
+    },
+}
+
+/// A custodian's yes: the signed request, and the share sealed to the worker's one-time key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// The request's bytes under the custodian's signature.
+    pub approval: Envelope,
+    /// A binary age file.
+    pub sealed_share: Bytes,
+}
+
+/// What a worker sends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FromWorker {
+    /// Public facts of a vault.
+    Vault(VaultFacts),
+    /// The one-time key for a credential, signed.
+    SealOffer {
+        /// A signed [`crate::trust::request::SealOffer`].
+        offer: Envelope,
+    },
+    /// The request as custodians will see it.
+    Offer(OfferMade),
+    /// What became of a vote.
+    Vote(Vote),
+    /// A journal entry was written.
+    Entry(Entry),
+    /// The operator's session.
+    Session(Session),
+    /// The job is done.
+    Done,
+    /// The job has failed; nothing follows.
+    Failed(Problem),
+}
+
+/// Public facts of a vault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultFacts {
+    /// Key id of this host.
+    pub host: KeyId,
+    /// How this worker is kept apart from the agent.
+    pub isolation: Isolation,
+    /// All roster versions, oldest first.
+    pub roster_chain: Vec<Envelope>,
+    /// The current generation's manifest, if anything is sealed.
+    pub manifest: Option<Envelope>,
+}
+
+/// How a worker is kept apart from the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// It runs under an account of its own.
+    Account,
+    /// It runs under the agent's account: the agent could read its files.
+    None,
+}
+
+/// An offer with everything that a custodian needs to check it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferMade {
+    /// The signed request.
+    pub offer: Envelope,
+    /// The generation's manifest.
+    pub manifest: Envelope,
+    /// All roster versions, oldest first.
+    pub roster_chain: Vec<Envelope>,
+    /// Each custodian's share, as sealed.
+    pub shares: Vec<ShareFile>,
+    /// The session policy exactly as it will be sent.
+    pub policy: String,
+    /// How this worker is kept apart from the agent.
+    pub isolation: Isolation,
+}
+
+/// A custodian's share, as sealed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShareFile {
+    /// Whose.
+    pub custodian: String,
+    /// A binary age file.
+    pub age: Bytes,
+}
+
+/// What became of a vote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "vote", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Vote {
+    /// It counts.
+    Counted {
+        /// Whose vote.
+        person: String,
+        /// The token that made it.
+        serial: u32,
+        /// Key id of its approve key.
+        key: KeyId,
+        /// Whether it was a yes.
+        approved: bool,
+        /// Where the request stands now.
+        standing: Standing,
+    },
+    /// It does not count; the request goes on waiting.
+    Refused(Problem),
+}
+
+/// Where a request stands after a vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// More approvals are needed.
+    Waiting,
+    /// The threshold is reached.
+    Approved,
+    /// The threshold can no longer be reached.
+    Denied,
+}
+
+/// One entry of a vault's journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// 1 for the first, then one more each time.
+    pub n: u64,
+    /// The host's clock.
+    pub at: Timestamp,
+    /// The request that it belongs to; absent for a sealing.
+    pub request: Option<String>,
+    /// What is about to be done, or was.
+    pub step: Step,
+    /// AWS's id and clock, where a call stands behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsTrace>,
+}
+
+/// AWS's own account of a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsTrace {
+    /// AWS's request id.
+    pub request_id: Option<String>,
+    /// AWS's Date.
+    pub date: Option<Timestamp>,
+}
+
+/// What a journal entry says. An `...Intent` stands before the act, everything else after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Step {
+    /// Sessions are about to be minted; from here on closing revokes by tag whatever is known.
+    MintIntent {
+        /// The operator role.
+        role: String,
+        /// When access ends.
+        not_after: Timestamp,
+        /// Name of the revocation policy that would end it.
+        revocation: String,
+    },
+    /// The operator's session exists.
+    Minted {
+        /// ARN of the assumed role.
+        assumed_role: String,
+        /// Access key id of the session (public; the record keeps a fingerprint).
+        access_key_id: String,
+        /// When access ends.
+        not_after: Timestamp,
+    },
+    /// Minting failed; nothing was opened.
+    MintFailed {
+        /// Why.
+        why: String,
+    },
+    /// The sealed key is about to be replaced.
+    RotationIntent {
+        /// The key that is sealed.
+        old_access_key_id: String,
+    },
+    /// Another key of the user was found and made inactive: our own orphan, or a stranger's.
+    StrangerDisabled {
+        /// That key.
+        access_key_id: String,
+    },
+    /// Such a key was deleted.
+    StrangerDeleted {
+        /// That key.
+        access_key_id: String,
+    },
+    /// A new key was made.
+    KeyCreated {
+        /// That key.
+        access_key_id: String,
+    },
+    /// A generation was written, recombined and fsynced; it does not count yet.
+    GenerationWritten {
+        /// Its number.
+        generation: u64,
+        /// Its signed manifest.
+        manifest: Envelope,
+    },
+    /// The new key was seen to work.
+    KeyProven {
+        /// That key.
+        access_key_id: String,
+    },
+    /// The generation counts from here on.
+    GenerationCommitted {
+        /// Its number.
+        generation: u64,
+        /// Digest of its manifest.
+        manifest_sha256: Digest,
+        /// The key that it holds.
+        access_key_id: String,
+    },
+    /// The old key was made inactive.
+    KeyDeactivated {
+        /// That key.
+        access_key_id: String,
+    },
+    /// The old key was itself seen to be refused.
+    KeyRefused {
+        /// That key.
+        access_key_id: String,
+    },
+    /// The old key was deleted.
+    KeyDeleted {
+        /// That key.
+        access_key_id: String,
+    },
+    /// The rotation is complete.
+    Rotated {
+        /// A signed [`crate::trust::receipt::Receipt`].
+        receipt: Envelope,
+    },
+    /// The rotation could not be completed now; the key that is sealed still works.
+    RotationPending {
+        /// Why, in plain words.
+        why: String,
+    },
+    /// The revocation policy is about to be put.
+    RevokeIntent {
+        /// Its name.
+        policy: String,
+    },
+    /// The revocation policy stands.
+    RevokeApplied {
+        /// Its name.
+        policy: String,
+    },
+    /// A run of refusals was observed in one Region.
+    RefusalObserved {
+        /// The Region.
+        region: String,
+        /// First refusal of the run.
+        since: Timestamp,
+        /// How many in a row.
+        refusals: u32,
+    },
+    /// The session is over: revoked, and seen refused everywhere.
+    Revoked {
+        /// A signed [`crate::trust::receipt::Receipt`].
+        receipt: Envelope,
+    },
+    /// The session's time ran out before it was revoked.
+    Expired {
+        /// When it ended.
+        at: Timestamp,
+    },
+    /// Closing could not go on now.
+    ClosePending {
+        /// Why, in plain words.
+        why: String,
+    },
+}
+
+/// The operator's temporary credentials: what the agent hands to the operator, and all that it ever holds.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// The request's id.
+    pub request: String,
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: zeroize::Zeroizing<String>,
+    /// Session token.
+    pub session_token: zeroize::Zeroizing<String>,
+    /// When access ends (not later than the credentials themselves).
+    pub not_after: Timestamp,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "session of {}", self.request)
+    }
+}

@@ -1,0 +1,240 @@
+//! Clients and the agent: HTTP/1.1 with JSON bodies over a unix socket.
+//!
+//! | method and path | body | answer |
+//! | --- | --- | --- |
+//! | `GET /v1/status` | | [`Status`] |
+//! | `GET /v1/vaults/{vault}` | | [`VaultView`] |
+//! | `POST /v1/vaults/{vault}/seal` | [`SealBegin`] | [`SealBegun`] |
+//! | `POST /v1/seals/{id}` | [`SealFinish`] | [`SealFinished`] |
+//! | `POST /v1/requests` | [`Ask`](super::job::Ask) | [`RequestView`] |
+//! | `GET /v1/requests` | | `Vec<`[`RequestView`]`>`, newest first |
+//! | `GET /v1/requests/{id}` | | [`RequestView`] |
+//! | `GET /v1/requests/{id}/bundle` | | [`ApprovalBundle`], with the caller's own share |
+//! | `POST /v1/requests/{id}/approvals` | [`Approval`](super::job::Approval) | [`RequestView`] |
+//! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
+//! | `GET /v1/requests/{id}/credentials` | | [`Credentials`] |
+//! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
+//! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
+//! | `GET /v1/audit/checkpoints` | | signed notes, blank line between |
+//!
+//! Every failure is a [`Problem`](super::Problem) with a 4xx or 5xx status.
+
+use serde::{Deserialize, Serialize};
+
+use crate::trust::{Bytes, Envelope, Head, KeyId, Timestamp};
+
+use super::job::{Isolation, Standing};
+
+/// The default socket of the agent.
+pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
+/// The largest body that the agent reads, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// How the agent and everything it serves are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the agent.
+    pub version: String,
+    /// Who the caller is to the agent.
+    pub you: Person,
+    /// Head of the record.
+    pub head: Head,
+    /// Vaults of this host.
+    pub vaults: Vec<VaultStatus>,
+    /// Requests that are not at their end, and those that ended within the last day.
+    pub requests: Vec<RequestView>,
+    /// What does not work as it should, in plain words (a sink that lags, a rotation that is pending).
+    pub degraded: Vec<String>,
+}
+
+/// The caller, as the roster knows the account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Person {
+    /// Short name.
+    pub name: String,
+    /// Roles, e.g. `operator`.
+    pub roles: Vec<String>,
+}
+
+/// One vault at a glance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VaultStatus {
+    /// Its name.
+    pub vault: String,
+    /// Roster version.
+    pub roster_version: u64,
+    /// How many people must approve.
+    pub threshold: u8,
+    /// The custodians' names.
+    pub custodians: Vec<String>,
+    /// Current generation; absent where nothing is sealed yet.
+    pub generation: Option<u64>,
+    /// When that generation was sealed.
+    pub sealed_at: Option<Timestamp>,
+    /// The rotation after the newest opening: `done`, `running`, or `pending: WHY`.
+    pub rotation: String,
+    /// How the worker is kept apart from the agent.
+    pub isolation: Isolation,
+}
+
+/// A vault's signed documents.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VaultView {
+    /// The host's key id.
+    pub host: KeyId,
+    /// All roster versions, oldest first.
+    pub roster_chain: Vec<Envelope>,
+    /// The current manifest.
+    pub manifest: Option<Envelope>,
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Waiting for approvals.
+    Requested,
+    /// The threshold is reached; the session is being minted.
+    Approved,
+    /// The operator has, or can have, the session.
+    Open,
+    /// The session is being revoked.
+    Closing,
+    /// Over: see `outcome`.
+    Closed,
+    /// Too many custodians said no.
+    Denied,
+    /// Nobody approved in time.
+    Expired,
+    /// It could not be carried out.
+    Failed,
+}
+
+/// A request as everybody listed may see it: public documents and progress, never a secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestView {
+    /// The request's id.
+    pub id: String,
+    /// Where it stands.
+    pub stage: Stage,
+    /// After the newest vote.
+    pub standing: Standing,
+    /// The signed request.
+    pub offer: Envelope,
+    /// The generation's manifest.
+    pub manifest: Envelope,
+    /// All roster versions, oldest first.
+    pub roster_chain: Vec<Envelope>,
+    /// The session policy exactly as it will be sent.
+    pub policy: String,
+    /// Who has approved, in order.
+    pub approved_by: Vec<String>,
+    /// Who has denied, with the reason.
+    pub denied_by: Vec<(String, String)>,
+    /// How many must approve.
+    pub threshold: u8,
+    /// Each step after the approvals, in order.
+    pub progress: Vec<Progress>,
+    /// How it ended, or why it failed, in plain words.
+    pub outcome: Option<String>,
+}
+
+/// One step of a ceremony or closing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// When.
+    pub at: Timestamp,
+    /// The step's name, e.g. `key_created`.
+    pub step: String,
+    /// In plain words.
+    pub text: String,
+}
+
+/// Everything that a custodian needs, online or by file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalBundle {
+    /// The signed request.
+    pub offer: Envelope,
+    /// The generation's manifest.
+    pub manifest: Envelope,
+    /// All roster versions, oldest first.
+    pub roster_chain: Vec<Envelope>,
+    /// The custodian's own share: a binary age file.
+    pub share: Bytes,
+}
+
+/// A signed denial.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Denial {
+    /// A signed [`crate::trust::request::Denial`].
+    pub denial: Envelope,
+}
+
+/// Asks for a key to seal a credential to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealBegin {
+    /// 16 random bytes.
+    pub nonce: Bytes,
+}
+
+/// The key to seal a credential to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealBegun {
+    /// Names the sealing in the next call.
+    pub id: String,
+    /// A signed [`crate::trust::request::SealOffer`].
+    pub offer: Envelope,
+    /// All roster versions, oldest first.
+    pub roster_chain: Vec<Envelope>,
+}
+
+/// The credential, encrypted to the worker's one-time key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealFinish {
+    /// A binary age file.
+    pub sealed: Bytes,
+}
+
+/// What was sealed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealFinished {
+    /// The generation that counts now.
+    pub generation: u64,
+    /// The key that it holds: not the one that was given, which is dead.
+    pub access_key_id: String,
+    /// Its manifest.
+    pub manifest: Envelope,
+    /// Each step.
+    pub progress: Vec<Progress>,
+}
+
+/// Ends a session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Close {
+    /// By an officer, for somebody else's session.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// The operator's session in the form of the AWS `credential_process` contract.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// Always 1.
+    pub version: u8,
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: zeroize::Zeroizing<String>,
+    /// Session token.
+    pub session_token: zeroize::Zeroizing<String>,
+    /// When access ends.
+    pub expiration: Timestamp,
+}
