@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
+pub use crate::ceremony::Standing;
 use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
 
 /// What the agent asks a worker to do. Nothing here widens what the roster and the approvals allow.
@@ -208,18 +209,6 @@ pub enum Vote {
     },
     /// It does not count; the request goes on waiting.
     Refused(Problem),
-}
-
-/// Where a request stands after a vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// More approvals are needed.
-    Waiting,
-    /// The threshold is reached.
-    Approved,
-    /// The threshold can no longer be reached.
-    Denied,
 }
 
 /// One entry of a vault's journal.
