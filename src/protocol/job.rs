@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Problem;
 pub use crate::ceremony::Standing;
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp};
 
 /// What the agent asks a worker to do. Nothing here widens what the roster and the approvals allow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Job {
+    /// Public facts of this host; answered by [`FromWorker::Host`].
+    Host,
     /// Public facts of a vault; answered by [`FromWorker::Vault`].
     Vault {
         /// The vault.
@@ -117,6 +119,8 @@ pub struct Approval {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FromWorker {
+    /// Public facts of this host.
+    Host(HostFacts),
     /// Public facts of a vault.
     Vault(VaultFacts),
     /// The one-time key for a credential, signed.
@@ -136,6 +140,16 @@ pub enum FromWorker {
     Done,
     /// The job has failed; nothing follows.
     Failed(Problem),
+}
+
+/// Public facts of this host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFacts {
+    /// The worker's public key.
+    pub key: PublicKey,
+    /// How this worker is kept apart from the agent.
+    pub isolation: Isolation,
 }
 
 /// Public facts of a vault.
