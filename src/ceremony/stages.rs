@@ -190,6 +190,11 @@ impl Open {
         &self.offer.0
     }
 
+    /// The offer as it was signed.
+    pub fn offer(&self) -> &Verified<Offer> {
+        &self.offer
+    }
+
     /// Asked for, or the time is up.
     pub fn close(self) -> Closing {
         Closing { offer: self.offer }
