@@ -7,7 +7,6 @@ use std::fmt;
 
 /// Why a secret, a scheme, a share or a set of shares was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Error {
     /// The secret is not 16 to 64 bytes long, or its length is odd.
     SecretLength {

@@ -2,8 +2,9 @@
 //!
 //! A child process splits, parses, fails to parse and combines, drops everything and waits. This process, which draws
 //! the same secrets from the same seed, reads all of the child's writable memory but the stack and looks for any 16
-//! bytes of them (the allocator overwrites the first 16 bytes of what is freed). Two more children leave a copy behind
-//! on purpose: those must be found, or the scan proves nothing.
+//! bytes of them (the allocator overwrites the first 16 bytes of what is freed). Each stage has children that stop
+//! right after it, before a later stage reuses what was freed. Two more leave a copy behind on purpose: those must be
+//! found, or the scan proves nothing.
 //!
 //! Linux alone, as it reads `/proc`.
 
@@ -22,30 +23,39 @@ use twotap_shares::{Error, Mnemonic, Scheme, Secret, WORDS, combine, split, word
 use zeroize::Zeroizing;
 
 const FRAGMENT: usize = 16;
+/// Where a child stops.
+const STAGES: [&str; 4] = ["split", "parse", "refuse", "combine"];
+/// What a child leaves behind on purpose, at the end.
 const LEAKS: [&str; 2] = ["bytes", "words"];
+/// What the child's heap is like at first.
+const HEAPS: [&str; 2] = ["fresh", "crowded"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, role, seed, leak] = arguments.as_slice()
+    if let [_, role, seed, heap, stop] = arguments.as_slice()
         && role == "residue-child"
     {
-        return child(seed.parse().expect("a seed"), leak);
+        return child(seed.parse().expect("a seed"), heap, stop);
     }
     let seed = rand_core::OsRng.next_u64();
     let needles = needles(seed);
-    let found = scan(seed, "none", &needles);
-    assert!(
-        found.is_empty(),
-        "seed {seed}: left in freed memory: {found:?}"
-    );
-    for leak in LEAKS {
-        let found = scan(seed, leak, &needles);
-        assert!(
-            !found.is_empty(),
-            "the scan does not see a copy of {leak} left on purpose"
-        );
+    for heap in HEAPS {
+        for stop in STAGES {
+            let found = scan(seed, heap, stop, &needles);
+            assert!(
+                found.is_empty(),
+                "seed {seed}, {heap} heap, {stop}: left in freed memory: {found:?}"
+            );
+        }
+        for leak in LEAKS {
+            let found = scan(seed, heap, leak, &needles);
+            assert!(
+                !found.is_empty(),
+                "the scan does not see a copy of {leak} left on purpose"
+            );
+        }
     }
-    println!("residue: nothing left; both copies left on purpose were found");
+    println!("residue: nothing left; the copies left on purpose were found");
 }
 
 /// The secrets of one run, drawn from the seed.
@@ -53,7 +63,7 @@ fn draw(seed: u64) -> (Draw, Secret, Zeroizing<Vec<u8>>) {
     let mut rng = Draw::new(seed);
     let mut bytes = Zeroizing::new(vec![0; 32]);
     rng.fill_bytes(&mut bytes);
-    let mut passphrase = Zeroizing::new(vec![0; 24]);
+    let mut passphrase = Zeroizing::new(vec![0; 80]);
     rng.fill_bytes(&mut passphrase);
     for byte in passphrase.iter_mut() {
         *byte = b' ' + *byte % 95;
@@ -66,8 +76,14 @@ fn draw(seed: u64) -> (Draw, Secret, Zeroizing<Vec<u8>>) {
 }
 
 /// The child: the whole life of a secret, then silence.
-fn child(seed: u64, leak: &str) {
-    live(seed, leak);
+fn child(seed: u64, heap: &str, stop: &str) {
+    let pins = if heap == "crowded" {
+        holes()
+    } else {
+        Vec::new()
+    };
+    live(seed, stop);
+    drop(pins);
     let mut out = std::io::stdout();
     out.write_all(b"done\n")
         .and_then(|()| out.flush())
@@ -78,22 +94,31 @@ fn child(seed: u64, leak: &str) {
         .expect("stdin is readable");
 }
 
-fn live(seed: u64, leak: &str) {
+/// Holes of many sizes between blocks that stay: a buffer that grows has to move, and leaves what it held behind.
+fn holes() -> Vec<Vec<u8>> {
+    let sizes = (1..64).map(|step| step * 16).flat_map(|size| [size; 16]);
+    let (holes, pins): (Vec<_>, Vec<_>) = sizes.map(|size| (vec![1; size], vec![1u8; 24])).unzip();
+    drop::<Vec<Vec<u8>>>(holes);
+    pins
+}
+
+fn live(seed: u64, stop: &str) {
     let (mut rng, secret, passphrase) = draw(seed);
     let groups = split(&secret, &passphrase, &Scheme::single(3, 5), &mut rng).expect("shares");
+    if stop == "split" {
+        return;
+    }
     let read = |share: &Mnemonic| Mnemonic::parse(share.expose()).expect("a share");
     let shares: Vec<Mnemonic> = groups[0][1..4].iter().map(read).collect();
-
+    if stop == "parse" {
+        return;
+    }
     let text = groups[0][0].expose();
-    let last_word = text.rfind(' ').expect("a share has words");
-    assert!(matches!(
-        Mnemonic::parse(&text[..last_word]).err(),
+    let (most, _) = text.rsplit_once(' ').expect("a share has words");
+    assert_eq!(
+        Mnemonic::parse(most).err(),
         Some(Error::Length { words: 32 })
-    ));
-    assert!(matches!(
-        Mnemonic::parse(&text[..text.len() - 1]).err(),
-        None | Some(Error::UnknownWord { .. })
-    ));
+    );
     // The first word, which is of the public header, wrong: refused by the checksum.
     let (first, rest) = text.split_once(' ').expect("a share has words");
     let other = WORDS[usize::from(word_index(first).expect("a word")) ^ 1];
@@ -105,10 +130,12 @@ fn live(seed: u64, leak: &str) {
         Mnemonic::parse(&wrong).err(),
         Some(Error::Checksum { suspect: Some(1) })
     );
-
+    if stop == "refuse" {
+        return;
+    }
     let recovered = combine(&shares, &passphrase).expect("a secret");
     assert_eq!(recovered.expose(), secret.expose());
-    match leak {
+    match stop {
         "bytes" => drop(recovered.expose().to_vec()),
         "words" => drop(shares[0].expose().to_string()),
         _ => {}
@@ -172,10 +199,15 @@ fn value(numbers: &[u16]) -> Vec<u8> {
         .collect()
 }
 
-/// What a child with this seed leaves in its memory: name of the secret and of the mapping.
-fn scan(seed: u64, leak: &str, needles: &HashMap<[u8; FRAGMENT], String>) -> Vec<String> {
+/// What such a child leaves in its memory: names of the secret and of the mapping.
+fn scan(
+    seed: u64,
+    heap: &str,
+    stop: &str,
+    needles: &HashMap<[u8; FRAGMENT], String>,
+) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().expect("a path"))
-        .args(["residue-child", &seed.to_string(), leak])
+        .args(["residue-child", &seed.to_string(), heap, stop])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
