@@ -39,12 +39,22 @@ async fn child() {
     println!("calls made");
 }
 
-/// Runs the child with this environment added; what it printed.
+/// Runs the child against this port with this environment added; what it printed.
 async fn run(port: u16, variables: &[(&str, &str)]) -> String {
+    let port = port.to_string();
+    let variables: Vec<_> = variables
+        .iter()
+        .copied()
+        .chain([(AT, port.as_str())])
+        .collect();
+    run_test("ambient::child", &variables).await
+}
+
+/// Runs one of this program's ignored tests as a process with this environment added; what it printed.
+pub(crate) async fn run_test(name: &str, variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "ambient::child", "--ignored", "--nocapture"])
-        .env(AT, port.to_string())
+        .args(["--exact", name, "--ignored", "--nocapture"])
         .envs(variables.iter().copied());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap())
         .await

@@ -116,6 +116,43 @@ async fn only_the_named_authority_is_trusted() {
     );
 }
 
+/// Run by the test below, in a process with another environment.
+#[tokio::test]
+#[ignore = "the body of a child process that another test starts"]
+async fn child() {
+    let of = |name| std::env::var(name).expect("only a test of this file starts this one");
+    let port = of("TWOTAP_TEST_TLS_PORT").parse().unwrap();
+    let aws = aws(port, Some(of("TWOTAP_TEST_TLS_ROOTS").into())).unwrap();
+    match aws.caller_identity(&key()).await {
+        Ok(_) => println!("it answered"),
+        Err(error) => println!("refused: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn the_environment_adds_no_authority() {
+    let ours = authority();
+    let theirs = authority();
+    let run = async |roots: &Authority| {
+        crate::ambient::run_test(
+            "tls::child",
+            &[
+                ("TWOTAP_TEST_TLS_PORT", theirs.port.to_string().as_str()),
+                ("TWOTAP_TEST_TLS_ROOTS", roots.file.to_str().unwrap()),
+                ("SSL_CERT_FILE", theirs.file.to_str().unwrap()),
+                ("AWS_CA_BUNDLE", theirs.file.to_str().unwrap()),
+            ],
+        )
+        .await
+    };
+    assert!(run(&theirs).await.contains("it answered"));
+    let printed = run(&ours).await;
+    assert!(
+        printed.contains("refused: ") && printed.contains("certificate"),
+        "{printed}"
+    );
+}
+
 #[test]
 fn roots_that_are_missing_or_empty_are_named() {
     let folder = tempfile::tempdir().unwrap();
