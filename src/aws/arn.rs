@@ -52,9 +52,8 @@ impl Arn {
             return Err(bad("its region is no name"));
         }
         let account = arn.account();
-        if !account.is_empty()
-            && !(account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()))
-        {
+        let digits = account.bytes().all(|b| b.is_ascii_digit());
+        if !(account.is_empty() || (account.len() == 12 && digits)) {
             return Err(bad("its account is not 12 digits"));
         }
         if arn.resource().is_empty() {

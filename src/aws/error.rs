@@ -409,11 +409,7 @@ pub(crate) fn transport(
     let connecting = chain(error)
         .filter_map(|e| e.downcast_ref::<hyper_util::client::legacy::Error>())
         .any(hyper_util::client::legacy::Error::is_connect);
-    // The innermost error says it best ('connection refused', 'invalid peer certificate: ...').
-    let why = chain(error)
-        .last()
-        .map(|e| one_line(&e.to_string(), 160))
-        .unwrap_or_default();
+    let why = chain(error).last().map(words).unwrap_or_default();
     if connecting {
         AwsError::Unreachable {
             operation,
@@ -426,6 +422,15 @@ pub(crate) fn transport(
             host,
             why,
         }
+    }
+}
+
+/// What the innermost error says: 'connection refused', 'invalid peer certificate: UnknownIssuer'.
+fn words(error: &(dyn StdError + 'static)) -> String {
+    match error.downcast_ref::<std::io::Error>() {
+        // Bare errors of the system's: without the number.
+        Some(io) if io.raw_os_error().is_some() => io.kind().to_string(),
+        _ => one_line(&error.to_string(), 160),
     }
 }
 
@@ -483,88 +488,4 @@ fn one_line(text: &str, limit: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn target() -> Target {
-        Target {
-            region: "eu-west-1".into(),
-            url: "https://sts.eu-west-1.amazonaws.com".into(),
-        }
-    }
-
-    fn class(status: u16, code: Option<&str>) -> AwsError {
-        answered(
-            "sts:AssumeRole",
-            &target(),
-            status,
-            code,
-            "words",
-            &Seen::default(),
-        )
-    }
-
-    #[test]
-    fn status_and_code_give_the_class() {
-        use AwsError::*;
-        for (status, code, wanted) in [
-            (400, Some("Throttling"), "throttled"),
-            (429, None, "throttled"),
-            (503, Some("SlowDown"), "throttled"),
-            (503, Some("ServiceUnavailable"), "server"),
-            (500, None, "server"),
-            (403, Some("AccessDenied"), "refused"),
-            (403, Some("InvalidClientTokenId"), "refused"),
-            (400, Some("ExpiredTokenException"), "refused"),
-            (400, Some("IncompleteSignature"), "refused"),
-            (404, Some("NoSuchEntity"), "invalid"),
-            (409, Some("LimitExceeded"), "invalid"),
-            (400, Some("PackedPolicyTooLarge"), "invalid"),
-            (403, None, "malformed"),
-            (200, None, "malformed"),
-            (302, Some("AccessDenied"), "malformed"),
-        ] {
-            let found = match class(status, code) {
-                Throttled(_) => "throttled",
-                Refused(_) => "refused",
-                Invalid(_) => "invalid",
-                Server(_) => "server",
-                Malformed(_) => "malformed",
-                other => panic!("{other:?}"),
-            };
-            assert_eq!(found, wanted, "{status} {code:?}");
-        }
-    }
-
-    #[test]
-    fn what_was_signed_is_not_repeated() {
-        let error = answered(
-            "sts:AssumeRole",
-            &target(),
-            403,
-            Some("SignatureDoesNotMatch"),
-            "The Canonical String should have been 'x-amz-security-token:FwoGZXIvYXdzE'",
-            &Seen::default(),
-        );
-        assert!(!format!("{error} {error:?}").contains("FwoG"));
-        assert_eq!(
-            error.to_string(),
-            "sts:AssumeRole: aws in eu-west-1 refused: SignatureDoesNotMatch"
-        );
-    }
-
-    #[test]
-    fn messages_are_one_short_line() {
-        let error = answered(
-            "iam:PutRolePolicy",
-            &target(),
-            403,
-            Some("AccessDenied"),
-            &format!("no\n\u{1b}[31m{}", "x".repeat(5000)),
-            &Seen::default(),
-        );
-        let text = error.to_string();
-        assert!(text.len() < 500);
-        assert!(!text.contains(['\n', '\u{1b}']));
-    }
-}
+mod tests;

@@ -125,11 +125,15 @@ impl Aws {
         ask: &AssumeRole,
     ) -> Result<Answer<Minted>, AwsError> {
         ask.check()?;
-        self.in_regions(async |target: &Target| {
+        let mut tried = Tried::default();
+        for target in &self.inner.endpoints.sts {
             let ended = self.assume_role_at(credentials, ask, target).await;
-            ended.result.and_then(|answer| minted(target, answer))
-        })
-        .await
+            match ended.result.and_then(|answer| minted(target, answer)) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => tried.note(error)?,
+            }
+        }
+        Err(tried.end())
     }
 
     async fn assume_role_at(
@@ -167,29 +171,26 @@ impl Aws {
         &self,
         credentials: &Credentials,
     ) -> Result<Answer<Identity>, AwsError> {
-        self.in_regions(async |target: &Target| {
+        let operation = "sts:GetCallerIdentity";
+        let mut tried = Tried::default();
+        for target in &self.inner.endpoints.sts {
+            // A read: repeating it is harmless.
             let ended = self
-                .run("sts:GetCallerIdentity", target, Repeat::Harmless, |watch| {
+                .run(operation, target, Repeat::Harmless, |watch| {
                     self.sts_client(credentials, target, &watch)
                         .get_caller_identity()
                         .send()
                 })
                 .await;
-            let answer = ended.result?;
-            let out = &answer.value;
-            let (Some(arn), Some(account), Some(user_id)) =
-                (out.arn(), out.account(), out.user_id())
-            else {
-                return Err(incomplete("sts:GetCallerIdentity", target, &answer));
-            };
-            let identity = Identity {
-                arn: arn.into(),
-                account: account.into(),
-                user_id: user_id.into(),
-            };
-            Ok(answer.map(|_| identity))
-        })
-        .await
+            match ended
+                .result
+                .and_then(|answer| identity(operation, target, answer))
+            {
+                Ok(answer) => return Ok(answer),
+                Err(error) => tried.note(error)?,
+            }
+        }
+        Err(tried.end())
     }
 
     /// Whether a long-term key is dead: [`KeyState::Refused`] only on `InvalidClientTokenId` with 403.
@@ -251,30 +252,33 @@ impl Aws {
         let response = self.inner.connectors.fresh.call(request).await.ok()?;
         Seen::of(response.headers()).date
     }
+}
 
-    /// Asks one Region after the other until an answer is one that another Region would give as well.
-    async fn in_regions<T, F>(&self, ask: F) -> Result<Answer<T>, AwsError>
-    where
-        F: AsyncFn(&Target) -> Result<Answer<T>, AwsError>,
-    {
-        let mut worst: Option<AwsError> = None;
-        for target in &self.inner.endpoints.sts {
-            let error = match ask(target).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if !error.is_transient() && error.code() != Some("RegionDisabledException") {
-                return Err(error);
-            }
-            // Of several failures the one that leaves most open is told.
-            if worst
-                .as_ref()
-                .is_none_or(|known| openness(&error) > openness(known))
-            {
-                worst = Some(error);
-            }
+/// What the Regions asked so far said.
+#[derive(Default)]
+struct Tried(Option<AwsError>);
+
+impl Tried {
+    /// Takes a failure. `Err` if another Region would say the same.
+    fn note(&mut self, error: AwsError) -> Result<(), AwsError> {
+        if !error.is_transient() && error.code() != Some("RegionDisabledException") {
+            return Err(error);
         }
-        Err(worst.unwrap_or(AwsError::Config(super::ConfigError::NoRegion)))
+        // Of several failures the one that leaves most open is told.
+        if self
+            .0
+            .as_ref()
+            .is_none_or(|known| openness(&error) > openness(known))
+        {
+            self.0 = Some(error);
+        }
+        Ok(())
+    }
+
+    /// The error, when no Region is left.
+    fn end(self) -> AwsError {
+        self.0
+            .unwrap_or(AwsError::Config(super::ConfigError::NoRegion))
     }
 }
 
@@ -287,6 +291,24 @@ fn openness(error: &AwsError) -> u8 {
         AwsError::Unreachable { .. } => 1,
         _ => 0,
     }
+}
+
+fn identity(
+    operation: &'static str,
+    target: &Target,
+    answer: Answer<aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput>,
+) -> Result<Answer<Identity>, AwsError> {
+    let out = &answer.value;
+    let (Some(arn), Some(account), Some(user_id)) = (out.arn(), out.account(), out.user_id())
+    else {
+        return Err(incomplete(operation, target, &answer));
+    };
+    let identity = Identity {
+        arn: arn.into(),
+        account: account.into(),
+        user_id: user_id.into(),
+    };
+    Ok(answer.map(|_| identity))
 }
 
 fn minted(
