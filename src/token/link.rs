@@ -9,12 +9,11 @@ use super::apdu::Card;
 use super::{Bounds, Firmware, TokenError, holders, piv};
 use pcsc::{Disposition, Protocols, Scope, ShareMode, Transaction};
 use std::ffi::{CStr, CString};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 type Answer = Result<Zeroizing<Vec<u8>>, TokenError>;
@@ -174,45 +173,40 @@ fn exchange(
     reader: &CStr,
     apdu: &[u8],
 ) -> Answer {
+    const MALFORMED: TokenError = TokenError::Malformed { what: "a command" };
     let mut buffer = Zeroizing::new([0; pcsc::MAX_BUFFER_SIZE]);
     match transaction.transmit(apdu, &mut buffer[..]) {
-        Ok(reply) => Ok(Zeroizing::new(reply.to_vec())),
-        Err(pcsc::Error::InsufficientBuffer) => Err(TokenError::Malformed { what: "a command" }),
-        Err(error) => Err(failed(error, context, reader)),
-    }
-}
-
-/// A card that is pulled out in mid-command first shows as a failed exchange; pcscd notes the absence a
-/// moment later. Waits for that moment, so that the message is the right one.
-fn failed(error: pcsc::Error, context: &pcsc::Context, reader: &CStr) -> TokenError {
-    let vague = matches!(
-        error,
-        pcsc::Error::NotTransacted
+        Ok(reply) if reply.len() >= 2 => Ok(Zeroizing::new(reply.to_vec())),
+        // Some drivers hand over nothing at all when the card goes away.
+        Ok(_) => Err(removed(context, reader).unwrap_or(MALFORMED)),
+        Err(pcsc::Error::InsufficientBuffer) => Err(MALFORMED),
+        Err(
+            error @ (pcsc::Error::NotTransacted
             | pcsc::Error::CommError
             | pcsc::Error::CommDataLost
             | pcsc::Error::UnresponsiveCard
             | pcsc::Error::UnpoweredCard
-            | pcsc::Error::InvalidHandle
-    );
-    if vague {
-        let mut states = [pcsc::ReaderState::new(reader, pcsc::State::PRESENT)];
-        for _ in 0..3 {
-            if context
-                .get_status_change(Duration::from_millis(700), &mut states)
-                .is_err()
-            {
-                break;
-            }
-            let state = states[0].event_state();
-            if state
-                .intersects(pcsc::State::EMPTY | pcsc::State::UNKNOWN | pcsc::State::UNAVAILABLE)
-            {
-                return TokenError::Removed;
-            }
-            states[0].sync_current_state();
+            | pcsc::Error::InvalidHandle),
+        ) => Err(removed(context, reader).unwrap_or_else(|| plain(error))),
+        Err(error) => Err(plain(error)),
+    }
+}
+
+/// A card that is pulled out in mid-command first shows as a failed exchange; pcscd notes the absence a
+/// moment later. Waits for that moment (two seconds at most), so that the message is the right one.
+fn removed(context: &pcsc::Context, reader: &CStr) -> Option<TokenError> {
+    let gone = pcsc::State::EMPTY | pcsc::State::UNKNOWN | pcsc::State::UNAVAILABLE;
+    let mut states = [pcsc::ReaderState::new(reader, pcsc::State::UNAWARE)];
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        match context.get_status_change(rest, &mut states) {
+            Ok(()) if states[0].event_state().intersects(gone) => return Some(TokenError::Removed),
+            Err(pcsc::Error::UnknownReader) => return Some(TokenError::Removed),
+            Ok(()) if !rest.is_zero() => states[0].sync_current_state(),
+            _ => return None,
         }
     }
-    plain(error)
 }
 
 /// PC/SC's errors in our words.
@@ -227,7 +221,7 @@ pub(super) fn plain(error: pcsc::Error) -> TokenError {
         }
         E::ResetCard => TokenError::Interrupted,
         E::SharingViolation => TokenError::Held {
-            by: holders::holder(Path::new("/proc")),
+            by: holders::holder(),
         },
         E::UnresponsiveCard | E::UnpoweredCard | E::UnsupportedCard | E::ProtoMismatch => {
             TokenError::NotYubiKey
@@ -271,7 +265,7 @@ impl Link {
             }),
             // Nothing but another program's transaction makes us wait here.
             Err(TokenError::Silent) if usable => Err(TokenError::Held {
-                by: holders::holder(Path::new("/proc")),
+                by: holders::holder(),
             }),
             Err(error) => Err(error),
         }

@@ -3,7 +3,6 @@
 use super::link::{self, Link, Probed};
 use super::{Bounds, Firmware, TokenError, holders};
 use std::ffi::CString;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -101,7 +100,7 @@ pub(super) fn probe(bounds: Bounds) -> Result<Vec<(String, Found)>, TokenError> 
     // Who has not answered by now waits for another program's transaction, or hangs: for us that is the same.
     let late = || {
         Err(TokenError::Held {
-            by: holders::holder(Path::new("/proc")),
+            by: holders::holder(),
         })
     };
     Ok(names
