@@ -8,6 +8,9 @@ use crate::trust::{
     roster::Roster,
 };
 
+/// What is wrong, and how it is made so.
+type Change<T> = (&'static str, fn(&mut T));
+
 fn pair() -> [SoftToken; 2] {
     ["alice", "bob"].map(SoftToken::new)
 }
@@ -148,7 +151,7 @@ fn an_offer_stays_within_the_roster() {
 fn a_request_that_makes_no_sense_is_refused() {
     let [alice, bob] = pair();
     let roster = verified(2, &[&alice, &bob]);
-    let changes: [(&str, fn(&mut Request)); 11] = [
+    let changes: [Change<Request>; 11] = [
         ("format", |r| r.v = 2),
         ("id", |r| r.id = "r-1".into()),
         ("operator", |r| r.operator = "Dana\u{202e}".into()),
@@ -219,7 +222,7 @@ fn a_manifest_is_signed_by_the_host_that_it_names() {
         Err(TrustError::Mismatch { .. })
     ));
 
-    let changes: [(&str, fn(&mut Manifest)); 6] = [
+    let changes: [Change<Manifest>; 6] = [
         ("generation 0", |m| m.generation = 0),
         ("generation 2 without one before", |m| m.generation = 2),
         ("threshold 1", |m| m.threshold = 1),

@@ -4,6 +4,9 @@ use crate::trust::{
     roster::{Role, Roster, signatures, verify_chain},
 };
 
+/// What is wrong, and how it is made so.
+type Change<T> = (&'static str, fn(&mut T));
+
 fn trio() -> [SoftToken; 3] {
     ["alice", "bob", "carol"].map(SoftToken::new)
 }
@@ -180,7 +183,7 @@ fn a_roster_that_makes_no_sense_is_refused() {
     let all = [&alice, &bob, &carol];
     let good = roster(2, &all);
     assert!(Envelope::new(&good).is_ok());
-    let changes: [(&str, fn(&mut Roster)); 16] = [
+    let changes: [Change<Roster>; 16] = [
         ("threshold 1", |r| r.threshold = 1),
         ("threshold above the custodians", |r| r.threshold = 4),
         ("previous in version 1", |r| {

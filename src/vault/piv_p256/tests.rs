@@ -6,6 +6,9 @@ use super::super::testing::tokens;
 use super::*;
 use crate::trust::tests::people::SoftToken;
 
+/// What is wrong, and how it is made so.
+type Change<T> = (&'static str, fn(&mut T));
+
 const TEXT: &[u8] = b"a share, in plain";
 
 fn piv(tokens: &[&SoftToken]) -> Vec<u8> {
@@ -191,7 +194,7 @@ fn a_malformed_stanza_is_not_passed_over() {
     };
     assert!(matches!(with(|_| ()), Ok(Some(_))));
     assert!(matches!(with(|s| s.tag = "X25519".into()), Ok(None)));
-    let broken: [(&str, fn(&mut Stanza)); 7] = [
+    let broken: [Change<Stanza>; 7] = [
         ("an argument missing", |s| drop(s.args.pop())),
         ("an argument too many", |s| s.args.push("AAAA".into())),
         ("a short tag", |s| s.args[0] = BASE64_NOPAD.encode(&[0; 3])),
