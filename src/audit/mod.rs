@@ -1,1 +1,30 @@
-//! audit
+//! The record: what happened, in an order that nobody can change unseen.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | [`event`] | the catalogue of events and the one line that each becomes |
+//! | [`chain`] | the hash chain over those lines, and which line is bad when it breaks |
+//! | [`store`] | state and events in one SQLite transaction |
+//! | [`fingerprint`] | keyed fingerprints in the place of tokens and subjects |
+//! | [`note`], [`checkpoint`] | signed statements 'the record stood at seq N with hash H' |
+//! | [`folder`] | the files in which a record travels: lines, checkpoint, envelopes |
+//! | [`export`], [`sinks`] | from the store to a folder, once or for ever |
+//! | [`verify`] | what a folder proves, with public keys alone |
+//!
+//! This module stands on the lowest floor and uses no other part of the crate. Envelopes signed by custodians
+//! and hosts pass through as bytes; who can read them hands [`verify::verify`] a callback.
+
+pub mod chain;
+pub mod checkpoint;
+pub mod event;
+pub mod export;
+mod files;
+pub mod fingerprint;
+pub mod folder;
+pub mod note;
+pub mod sinks;
+pub mod store;
+pub mod verify;
+
+#[cfg(test)]
+mod samples;

@@ -1,0 +1,569 @@
+//! The event catalogue, and the one line of JSON that each event becomes.
+//!
+//! A line is written once and kept byte for byte. Its fields always stand in this order, all of them present
+//! (`null` where there is nothing to say), with one exception: `envelopes` is left out when there is none.
+//!
+//! ```text
+//! {"v":1,"seq":7,"prev":"<64 hex>","event_type":"BREAK_GLASS_APPROVED","correlation_id":"r-...",
+//!  "incident_id":"INC-42","actor":"alice","action":"approve","justification":"...",
+//!  "timestamp":"2026-01-06T10:00:00.000Z","who":"arn:aws:...","where":{"host":...,"region":...,"ip":...},
+//!  "what":{...},"envelopes":[{"kind":"approve","sha256":"<64 hex>"}]}
+//! ```
+//!
+//! Signed envelopes (approvals, manifests, receipts) are named by their SHA-256 and kept beside the line, not
+//! in it: they carry whole requests in clear, so they leave the host only where somebody asked for them, and the
+//! lines must verify without them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use super::chain::{Hash, Head};
+
+/// Version of the line format; stands first in every line as `"v":1`.
+pub const VERSION: u8 = 1;
+
+/// The longest line, in bytes without the newline. Long enough for any request (16 KiB, escaped), short enough that a
+/// reader never has to hold much.
+pub const MAX_LINE: usize = 128 * 1024;
+
+/// The largest signed envelope kept beside a line, in bytes.
+pub const MAX_ENVELOPE: usize = 1024 * 1024;
+
+/// The actor's name for what the agent does by itself; no person can bear it.
+pub const AGENT: &str = "agent";
+
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $action:literal;)*) => {
+        /// What happened. The names are the contract with SIEMs and are never reused for anything else.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum EventType {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl EventType {
+            /// Every event type, in the order of a vault's life.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name in the line, e.g. `BREAK_GLASS_REQUESTED`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The `action` written when the caller names none.
+            pub fn action(self) -> &'static str {
+                match self { $(Self::$variant => $action,)* }
+            }
+        }
+    };
+}
+
+catalogue! {
+    /// The agent came up; `what` has version, configuration digest and isolation.
+    AgentStarted = "AGENT_STARTED", "start";
+    /// A token's keys were bound to a person.
+    CustodianEnrolled = "CUSTODIAN_ENROLLED", "enroll";
+    /// A custodian signed a roster version.
+    RosterSigned = "ROSTER_SIGNED", "sign_roster";
+    /// A generation was sealed and counts; carries its manifest.
+    VaultSealed = "VAULT_SEALED", "seal";
+    /// An operator asked; carries the signed offer.
+    BreakGlassRequested = "BREAK_GLASS_REQUESTED", "request";
+    /// A custodian approved; carries the signed approval.
+    BreakGlassApproved = "BREAK_GLASS_APPROVED", "approve";
+    /// A custodian voted against; carries the signed denial.
+    BreakGlassDenied = "BREAK_GLASS_DENIED", "deny";
+    /// An approval did not count, and why.
+    ApprovalRefused = "APPROVAL_REFUSED", "refuse_approval";
+    /// Nobody completed the quorum in time.
+    RequestExpired = "REQUEST_EXPIRED", "expire_request";
+    /// The ceremony ended without access.
+    RequestFailed = "REQUEST_FAILED", "fail_request";
+    /// Written before the first session is asked for: from here on closing always revokes.
+    MintIntent = "MINT_INTENT", "intend";
+    /// The session exists; `who` is its ARN.
+    BreakGlassAccess = "BREAK_GLASS_ACCESS", "access";
+    /// One step of replacing the key that opened the session.
+    RotationStep = "ROTATION_STEP", "rotate_step";
+    /// The old key is proven dead and the new one sealed; carries the receipt.
+    CredentialRotated = "CREDENTIAL_ROTATED", "rotate";
+    /// The key could not be replaced yet: the old one is still current.
+    CredentialRotationPending = "CREDENTIAL_ROTATION_PENDING", "rotation_pending";
+    /// Session credentials were handed to the operator.
+    CredentialsDelivered = "CREDENTIALS_DELIVERED", "deliver";
+    /// Something that the operator did or declared during the session.
+    BreakGlassAction = "BREAK_GLASS_ACTION", "act";
+    /// Closing began, by the operator's or an officer's word.
+    SessionClosed = "SESSION_CLOSED", "close";
+    /// The time box ended the session.
+    SessionExpired = "SESSION_EXPIRED", "expire";
+    /// The session's own credentials were seen refused.
+    SessionRevoked = "SESSION_REVOKED", "revoke";
+    /// A signed statement of the record's head; carries the note in `what.note`.
+    Checkpoint = "CHECKPOINT", "checkpoint";
+}
+
+impl EventType {
+    /// The type with this name; a line written by a newer version may have one that is not known here.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|t| t.name() == name)
+    }
+}
+
+/// Who did it: a named person from the roster, or the agent by itself. Never an account or a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor(String);
+
+impl Actor {
+    /// A person by the name that the roster gives: 1 to 128 characters, no control characters, not `agent`.
+    pub fn person(name: &str) -> Result<Self, EventError> {
+        let long = name.chars().count() > 128;
+        if name.trim() != name
+            || name.is_empty()
+            || long
+            || name.chars().any(char::is_control)
+            || name == AGENT
+        {
+            return Err(EventError::Actor);
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// What happens by itself: deadlines, reconciliation, checkpoints.
+    pub fn agent() -> Self {
+        Self(AGENT.to_owned())
+    }
+
+    /// The name as it stands in the line.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where it happened; what is not known is `null`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Host name, or host key id.
+    pub host: Option<String>,
+    /// AWS Region.
+    pub region: Option<String>,
+    /// Address of the caller, where there is one.
+    pub ip: Option<String>,
+}
+
+/// A signed envelope kept verbatim beside a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Its purpose in one word: `offer`, `approve`, `deny`, `manifest`, `receipt`, `roster`...
+    pub kind: String,
+    /// The bytes as they were signed and received (DSSE JSON).
+    pub body: Vec<u8>,
+}
+
+impl Envelope {
+    /// SHA-256 of the body: how lines name the envelope.
+    pub fn sha256(&self) -> Hash {
+        Hash::from_bytes(Sha256::digest(&self.body).into())
+    }
+}
+
+/// How a line names an envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvelopeRef {
+    /// See [`Envelope::kind`].
+    pub kind: String,
+    /// SHA-256 of the envelope's bytes.
+    pub sha256: Hash,
+}
+
+/// An event before it has a place in the record. Built here, numbered and dated by
+/// [`Tx::append`](super::store::Tx::append).
+#[derive(Clone, Debug)]
+pub struct Event {
+    event_type: EventType,
+    actor: Actor,
+    correlation_id: Option<String>,
+    incident_id: Option<String>,
+    action: Option<String>,
+    justification: Option<String>,
+    who: Option<String>,
+    place: Place,
+    what: Map<String, Value>,
+    envelopes: Vec<Envelope>,
+}
+
+impl Event {
+    /// An event with nothing but its type and actor.
+    pub fn new(event_type: EventType, actor: Actor) -> Self {
+        Self {
+            event_type,
+            actor,
+            correlation_id: None,
+            incident_id: None,
+            action: None,
+            justification: None,
+            who: None,
+            place: Place::default(),
+            what: Map::new(),
+            envelopes: Vec::new(),
+        }
+    }
+
+    /// What ties the events of one ceremony together: the request id.
+    pub fn correlation(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// The incident for which access was asked.
+    pub fn incident(mut self, id: impl Into<String>) -> Self {
+        self.incident_id = Some(id.into());
+        self
+    }
+
+    /// Another action than the type's own, e.g. `deployment_override`.
+    pub fn action(mut self, action: impl Into<String>) -> Self {
+        self.action = Some(action.into());
+        self
+    }
+
+    /// The reason that the person gave, in the person's words.
+    pub fn justification(mut self, text: impl Into<String>) -> Self {
+        self.justification = Some(text.into());
+        self
+    }
+
+    /// The ARN or key id behind the actor.
+    pub fn who(mut self, arn_or_key: impl Into<String>) -> Self {
+        self.who = Some(arn_or_key.into());
+        self
+    }
+
+    /// Host, Region, address.
+    pub fn place(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// One detail of `what`. Never a token or a secret: those appear as
+    /// [`Fingerprint`](super::fingerprint::Fingerprint)s.
+    pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.what.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// One call to AWS: its name, AWS's request id and AWS's Date header, gathered in `what.aws` beside our clock.
+    pub fn aws_call(
+        mut self,
+        call: &str,
+        request_id: Option<&str>,
+        aws_date: Option<&str>,
+    ) -> Self {
+        let entry = serde_json::json!({ "call": call, "request_id": request_id, "date": aws_date });
+        let calls = self
+            .what
+            .entry("aws")
+            .or_insert_with(|| Value::Array(Vec::new()));
+        match calls {
+            Value::Array(list) => list.push(entry),
+            other => *other = Value::Array(vec![other.take(), entry]),
+        }
+        self
+    }
+
+    /// A signed envelope, kept verbatim beside the line and named in it by its SHA-256.
+    pub fn envelope(mut self, kind: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        self.envelopes.push(Envelope {
+            kind: kind.into(),
+            body: body.into(),
+        });
+        self
+    }
+
+    /// What happened.
+    pub fn event_type(&self) -> EventType {
+        self.event_type
+    }
+
+    /// The envelopes that go beside the line.
+    pub fn envelopes(&self) -> &[Envelope] {
+        &self.envelopes
+    }
+
+    /// The line that follows `head`, without a newline. `now` is our clock; it is written in UTC with milliseconds.
+    pub fn line_after(&self, head: &Head, now: OffsetDateTime) -> Result<Vec<u8>, EventError> {
+        let bad_kind = |e: &Envelope| {
+            e.kind.is_empty()
+                || e.kind.len() > 32
+                || !e
+                    .kind
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        if self.envelopes.iter().any(bad_kind) {
+            return Err(EventError::EnvelopeKind);
+        }
+        if let Some(big) = self.envelopes.iter().find(|e| e.body.len() > MAX_ENVELOPE) {
+            return Err(EventError::TooLarge {
+                bytes: big.body.len(),
+                most: MAX_ENVELOPE,
+            });
+        }
+        let record = Record {
+            v: VERSION,
+            seq: head.seq + 1,
+            prev: head.hash,
+            event_type: self.event_type.name().to_owned(),
+            correlation_id: self.correlation_id.clone(),
+            incident_id: self.incident_id.clone(),
+            actor: self.actor.0.clone(),
+            action: self
+                .action
+                .clone()
+                .unwrap_or_else(|| self.event_type.action().to_owned()),
+            justification: self.justification.clone(),
+            timestamp: timestamp(now),
+            who: self.who.clone(),
+            place: self.place.clone(),
+            what: self.what.clone(),
+            envelopes: self
+                .envelopes
+                .iter()
+                .map(|e| EnvelopeRef {
+                    kind: e.kind.clone(),
+                    sha256: e.sha256(),
+                })
+                .collect(),
+        };
+        let line = serde_json::to_vec(&record).map_err(|e| EventError::Json(e.to_string()))?;
+        if line.len() > MAX_LINE {
+            return Err(EventError::TooLarge {
+                bytes: line.len(),
+                most: MAX_LINE,
+            });
+        }
+        Ok(line)
+    }
+}
+
+/// A line read back. The order of the fields is the order in the line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// [`VERSION`].
+    pub v: u8,
+    /// Place in the record; the first event has 1.
+    pub seq: u64,
+    /// SHA-256 of the line before, 64 zeros for the first.
+    pub prev: Hash,
+    /// See [`EventType::name`]; a name that is not known here is kept as it is.
+    pub event_type: String,
+    /// Request id.
+    pub correlation_id: Option<String>,
+    /// Incident.
+    pub incident_id: Option<String>,
+    /// Named person, or [`AGENT`].
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// The person's reason.
+    pub justification: Option<String>,
+    /// Our clock, RFC 3339, UTC, milliseconds.
+    pub timestamp: String,
+    /// ARN or key id.
+    pub who: Option<String>,
+    /// Host, Region, address.
+    #[serde(rename = "where")]
+    pub place: Place,
+    /// Details of this event.
+    pub what: Map<String, Value>,
+    /// Envelopes kept beside the line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub envelopes: Vec<EnvelopeRef>,
+}
+
+impl Record {
+    /// Reads a whole line. Unknown and duplicate fields are refused.
+    pub fn parse(line: &[u8]) -> Result<Self, EventError> {
+        serde_json::from_slice(line).map_err(|e| EventError::Json(e.to_string()))
+    }
+
+    /// The typed event, where the name is known here.
+    pub fn known_type(&self) -> Option<EventType> {
+        EventType::from_name(&self.event_type)
+    }
+}
+
+/// `now` as it stands in lines and checkpoints: `2026-01-06T10:00:00.000Z`.
+pub fn timestamp(now: OffsetDateTime) -> String {
+    const FORMAT: &[BorrowedFormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    // Writing to a string cannot fail and every UTC time has these components.
+    now.to_offset(time::UtcOffset::UTC)
+        .format(FORMAT)
+        .unwrap_or_else(|_| now.unix_timestamp().to_string())
+}
+
+/// Why an event cannot be written or read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventError {
+    /// The actor's name is empty, too long, has control characters, or is the agent's.
+    Actor,
+    /// An envelope's kind is not 1 to 32 of `a-z`, `0-9`, `-`.
+    EnvelopeKind,
+    /// The line or an envelope is larger than allowed.
+    TooLarge {
+        /// What it has.
+        bytes: usize,
+        /// What is allowed.
+        most: usize,
+    },
+    /// Not the JSON of an event.
+    Json(String),
+}
+
+impl fmt::Display for EventError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Actor => f.write_str(
+                "the actor has to be a person's name of 1 to 128 characters, and not 'agent'",
+            ),
+            Self::EnvelopeKind => {
+                f.write_str("an envelope's kind has to be 1 to 32 of a-z, 0-9 and '-'")
+            }
+            Self::TooLarge { bytes, most } => {
+                write!(f, "the event has {bytes} bytes, at most {most} are allowed")
+            }
+            Self::Json(why) => write!(f, "not the JSON of an event: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for EventError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    fn approved() -> Event {
+        Event::new(
+            EventType::BreakGlassApproved,
+            Actor::person("alice").unwrap(),
+        )
+        .correlation("r-abcdefghijklm")
+        .incident("INC-42")
+        .justification("login is \"down\"\nfor all")
+        .detail("serial", 7_u64)
+        .aws_call(
+            "sts:AssumeRole",
+            Some("req-1"),
+            Some("Tue, 06 Jan 2026 10:00:00 GMT"),
+        )
+    }
+
+    #[test]
+    fn a_line_has_these_bytes() {
+        let now = datetime!(2026-01-06 11:00:00.0429 +1);
+        let line = approved()
+            .envelope("approve", *b"{}")
+            .line_after(&Head::default(), now)
+            .unwrap();
+        let zeros = "0".repeat(64);
+        let expected = format!(
+            concat!(
+                r#"{{"v":1,"seq":1,"prev":"{}","event_type":"BREAK_GLASS_APPROVED","correlation_id":"r-abcdefghijklm","#,
+                r#""incident_id":"INC-42","actor":"alice","action":"approve","justification":"login is \"down\"\nfor all","#,
+                r#""timestamp":"2026-01-06T10:00:00.042Z","who":null,"where":{{"host":null,"region":null,"ip":null}},"#,
+                r#""what":{{"serial":7,"aws":[{{"call":"sts:AssumeRole","request_id":"req-1","#,
+                r#""date":"Tue, 06 Jan 2026 10:00:00 GMT"}}]}},"envelopes":[{{"kind":"approve","#,
+                r#""sha256":"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}}]}}"#
+            ),
+            zeros
+        );
+        assert_eq!(String::from_utf8(line).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_line_reads_back_and_writes_the_same_bytes() {
+        let now = datetime!(2026-01-06 10:00:00 UTC);
+        for event in [approved(), approved().envelope("approve", *b"{}")] {
+            let line = event.line_after(&Head::default(), now).unwrap();
+            let record = Record::parse(&line).unwrap();
+            assert_eq!(record.known_type(), Some(EventType::BreakGlassApproved));
+            assert_eq!(serde_json::to_vec(&record).unwrap(), line);
+            // Readers tell a line with envelopes by its last two bytes.
+            assert_eq!(line.ends_with(b"]}"), !record.envelopes.is_empty());
+            assert!(!line.contains(&b'\n'));
+        }
+    }
+
+    #[test]
+    fn unknown_and_duplicate_fields_are_refused() {
+        let line = approved()
+            .line_after(&Head::default(), OffsetDateTime::UNIX_EPOCH)
+            .unwrap();
+        let text = String::from_utf8(line).unwrap();
+        assert!(
+            Record::parse(
+                text.replacen("\"who\":null", "\"who\":null,\"extra\":1", 1)
+                    .as_bytes()
+            )
+            .is_err()
+        );
+        assert!(
+            Record::parse(
+                text.replacen("\"who\":null", "\"who\":null,\"who\":null", 1)
+                    .as_bytes()
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn names_are_unique_and_read_back() {
+        for (i, t) in EventType::ALL.iter().enumerate() {
+            assert_eq!(EventType::from_name(t.name()), Some(*t));
+            assert!(
+                EventType::ALL[..i]
+                    .iter()
+                    .all(|other| other.name() != t.name())
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_is_anonymous_or_poses_as_the_agent() {
+        for bad in ["", "agent", " alice", "al\nice", &"a".repeat(129)] {
+            assert_eq!(Actor::person(bad), Err(EventError::Actor), "{bad:?}");
+        }
+        assert_eq!(Actor::person("alice").unwrap().name(), "alice");
+    }
+
+    #[test]
+    fn too_large_is_refused() {
+        let event = approved().detail("text", "x".repeat(MAX_LINE));
+        assert!(matches!(
+            event.line_after(&Head::default(), OffsetDateTime::UNIX_EPOCH),
+            Err(EventError::TooLarge { .. })
+        ));
+        let event = approved().envelope("approve", vec![b'x'; MAX_ENVELOPE + 1]);
+        assert!(matches!(
+            event.line_after(&Head::default(), OffsetDateTime::UNIX_EPOCH),
+            Err(EventError::TooLarge { .. })
+        ));
+        let event = approved().envelope("No Good", *b"{}");
+        assert_eq!(
+            event.line_after(&Head::default(), OffsetDateTime::UNIX_EPOCH),
+            Err(EventError::EnvelopeKind)
+        );
+    }
+}

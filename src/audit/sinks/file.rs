@@ -1,0 +1,79 @@
+//! The sink that is always on: a folder of plain files, see [`folder`](crate::audit::folder).
+//!
+//! What its own file ends with decides where it goes on, not the cursor: a crash between writing and acknowledging repeats
+//! nothing, a line cut off in the middle is completed, and a file that somebody took away is written anew, whole.
+
+use std::path::{Path, PathBuf};
+
+use super::{Delivery, Sink, SinkError};
+use crate::audit::chain::Head;
+use crate::audit::folder::{FolderError, FolderWriter};
+
+/// The name under which its cursor stands.
+const NAME: &str = "file";
+
+/// Writes lines, the newest checkpoint and the envelopes into a folder on this host.
+pub struct FileSink {
+    dir: PathBuf,
+    /// Absent before the first use and after a failure.
+    writer: Option<FolderWriter>,
+}
+
+impl FileSink {
+    /// A sink that keeps its files in `dir` (made 0700 where it is missing).
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            writer: None,
+        }
+    }
+
+    fn write(&mut self, batch: &[Delivery]) -> Result<(), FolderError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(FolderWriter::open(&self.dir)?),
+        };
+        // What a line names is there before the line is.
+        for envelope in batch.iter().flat_map(|d| &d.envelopes) {
+            writer.put_envelope(envelope)?;
+        }
+        let lines: Vec<_> = batch.iter().map(|d| &d.line).collect();
+        writer.append(&lines)?;
+        match batch.iter().rev().find_map(|d| d.checkpoint.as_deref()) {
+            Some(note) => writer.put_checkpoint(note),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Sink for FileSink {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn resume(&mut self, _cursor: Head) -> Result<Head, SinkError> {
+        // The old one first: it holds the lock.
+        self.writer = None;
+        let writer = FolderWriter::open(&self.dir).map_err(sink_error)?;
+        let tail = writer.tail();
+        self.writer = Some(writer);
+        Ok(tail)
+    }
+
+    fn send(&mut self, batch: &[Delivery]) -> Result<(), SinkError> {
+        self.write(batch).map_err(|error| {
+            self.writer = None;
+            sink_error(error)
+        })
+    }
+}
+
+fn sink_error(error: FolderError) -> SinkError {
+    match error {
+        FolderError::Diverged { seq } => SinkError::Diverged {
+            seq,
+            why: error.to_string(),
+        },
+        other => SinkError::Unavailable(other.to_string()),
+    }
+}
