@@ -1,0 +1,163 @@
+//! The command line: the list of verbs; each verb's own arguments stand in its file.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
+
+use super::{
+    approval, approve, audit, close, credentials, custodian, deny, doctor, exec, request, roster,
+    status, ui, vault,
+};
+
+/// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
+#[derive(Parser)]
+#[command(name = "twotap", version, max_term_width = 100)]
+pub(super) struct Cli {
+    /// Socket of the agent
+    #[arg(long, global = true, env = "TWOTAP_AGENT", default_value = DEFAULT_SOCKET, value_name = "PATH")]
+    pub agent: String,
+    /// Write one JSON object to standard output, and nothing else there
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What can be done.
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Prepare a custodian's token
+    Custodian(custodian::Args),
+    /// Draw up a vault, and seal a credential in it
+    Vault(vault::Args),
+    /// Show a roster, or sign it with your token
+    Roster(roster::Args),
+    /// Ask for access
+    Request(request::Args),
+    /// Approve a request with your token
+    Approve(approve::Args),
+    /// Hand in an approval that was made elsewhere
+    Approval(approval::Args),
+    /// Say no to a request with your token
+    Deny(deny::Args),
+    /// Print the session for the AWS `credential_process` contract
+    Credentials(credentials::Args),
+    /// Run a command with the session
+    Exec(exec::Args),
+    /// End the session: revoke it and see it refused
+    Close(close::Args),
+    /// Show vaults, requests and what is degraded
+    Status(status::Args),
+    /// Read, export and verify the record
+    Audit(audit::Args),
+    /// Check this machine: tokens, agent, clock, own state
+    Doctor(doctor::Args),
+}
+
+/// Why there is no verb to run.
+pub(super) enum Stop {
+    /// Help or the version was asked for.
+    Help(String),
+    /// The command line is wrong.
+    Wrong(Problem),
+}
+
+impl Cli {
+    /// Reads the command line.
+    pub(super) fn read(args: impl Iterator<Item = OsString>) -> Result<Self, Stop> {
+        Self::try_parse_from(args).map_err(|why| match why.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Help(why.to_string()),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Wrong(
+                Problem::new(Code::Usage, "no verb was given").hint("see twotap --help"),
+            ),
+            _ => Stop::Wrong(wrong(&why.to_string())),
+        })
+    }
+}
+
+/// Whether `--json` stands before any `--`; asked before the line is parsed, so that even a wrong one is answered in JSON.
+pub(super) fn asks_for_json(args: impl Iterator<Item = OsString>) -> bool {
+    args.take_while(|arg| arg != "--").any(|arg| arg == "--json")
+}
+
+/// clap's message in our form: its first paragraph on one line.
+fn wrong(message: &str) -> Problem {
+    let first = message.split("\n\n").next().unwrap_or(message);
+    let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    Problem::new(Code::Usage, ui::plain(line)).hint("see twotap VERB --help")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn read(line: &str) -> Result<Cli, Stop> {
+        Cli::read(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_lines_of_the_manual_are_read() {
+        for line in [
+            "twotap custodian enroll --name alice -o alice.enrollment.json",
+            "twotap custodian enroll --name alice --token 5 --strict-touch --slots 84,85 -o a.json",
+            "twotap vault create prod --threshold 2 --custodian a --custodian b --access x --people y --host z -o r",
+            "twotap vault seal prod --from -",
+            "twotap roster show prod",
+            "twotap roster sign roster.json --token 5 --pin-fd 3",
+            "twotap request prod --access admin --incident INC-42 --reason why --duration 4h --commander ivan",
+            "twotap approve",
+            "twotap approve r-aaaaaaaaaaaaa --token 5 --pin-fd 0",
+            "twotap approve --in request.json --out approval.json",
+            "twotap approval submit approval.json",
+            "twotap deny r-aaaaaaaaaaaaa --reason no",
+            "twotap credentials",
+            "twotap exec -- aws s3 ls --json",
+            "twotap exec r-aaaaaaaaaaaaa -- true",
+            "twotap close r-aaaaaaaaaaaaa --force --no-wait",
+            "twotap status --watch",
+            "twotap --json --agent /run/x.sock audit tail -n 5",
+            "twotap audit verify --export d --against a --against b",
+            "twotap audit export -o d",
+            "twotap doctor --json",
+        ] {
+            assert!(read(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_line_is_one_problem() {
+        for line in [
+            "twotap",
+            "twotap nothing",
+            "twotap request prod",
+            "twotap approve --in x",
+            "twotap approve r-aaaaaaaaaaaaa --in x --out y",
+            "twotap exec",
+            "twotap roster sign r --pin-fd x",
+        ] {
+            let Err(Stop::Wrong(problem)) = read(line) else {
+                panic!("{line} was read");
+            };
+            assert_eq!(problem.code, Code::Usage, "{line}");
+            assert!(!problem.error.contains('\n'), "{}", problem.error);
+            assert!(!problem.error.starts_with("error"), "{}", problem.error);
+        }
+    }
+
+    #[test]
+    fn json_is_asked_for_before_the_command_to_run_only() {
+        let asks = |line: &str| asks_for_json(line.split(' ').map(OsString::from));
+        assert!(asks("twotap status --json"));
+        assert!(!asks("twotap exec -- aws --json"));
+    }
+}

@@ -1,0 +1,234 @@
+//! The wire to the agent: HTTP/1.1 with JSON over its unix socket, every wait bounded.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{net::UnixStream, runtime::Runtime, time::timeout};
+use zeroize::Zeroizing;
+
+use crate::{
+    protocol::{Code, Problem},
+    trust::{request::is_request_id, text::check_name},
+};
+
+/// The largest answer that is read, in bytes: a page of the record.
+const MAX_ANSWER: usize = 32 * 1024 * 1024;
+/// How long the agent may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long an answer may take.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    /// The agent answers by itself.
+    Agent,
+    /// A worker is started, and may ask AWS something.
+    Worker,
+    /// A worker makes, proves and retires keys, with retries.
+    Rotation,
+}
+
+impl Patience {
+    fn bound(self) -> Duration {
+        match self {
+            Self::Agent => Duration::from_secs(10),
+            Self::Worker => Duration::from_secs(90),
+            // Ten minutes of retries (design, limits) and the calls before and after.
+            Self::Rotation => Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// The agent behind one socket. Each call is a connection of its own: the agent may be restarted between two.
+pub(super) struct Agent {
+    socket: PathBuf,
+    runtime: Runtime,
+}
+
+impl Agent {
+    /// The agent at `place`; nothing is sent yet.
+    pub(super) fn at(place: &str) -> Result<Self, Problem> {
+        if let Some((scheme, _)) = place.split_once("://") {
+            return Err(Problem::new(
+                Code::Usage,
+                format!(
+                    "cannot reach an agent over '{}' yet",
+                    super::ui::plain(scheme)
+                ),
+            )
+            .hint("run twotap on the agent's host, or approve by files: twotap approve --in FILE --out FILE"));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|why| Problem::new(Code::Internal, format!("cannot start: {why}")))?;
+        Ok(Self {
+            socket: PathBuf::from(place),
+            runtime,
+        })
+    }
+
+    /// Where it is.
+    pub(super) fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
+    /// Asks.
+    pub(super) fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        decode(&self.send(Method::GET, path, Vec::new(), Patience::Agent)?)
+    }
+
+    /// Asks for bytes that are kept as they come; they are wiped when dropped.
+    pub(super) fn ask_bytes(&self, path: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        self.send(Method::GET, path, Vec::new(), Patience::Agent)
+    }
+
+    /// Hands something in.
+    pub(super) fn hand_in<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        patience: Patience,
+    ) -> Result<T, Problem> {
+        let body = serde_json::to_vec(body)
+            .map_err(|why| Problem::new(Code::Internal, format!("cannot write json: {why}")))?;
+        decode(&self.send(Method::POST, path, body, patience)?)
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        patience: Patience,
+    ) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        self.runtime.block_on(async {
+            let stream = timeout(CONNECT, UnixStream::connect(&self.socket))
+                .await
+                .map_err(|_| self.silent())?
+                .map_err(|why| self.unreachable(&why))?;
+            timeout(patience.bound(), self.exchange(stream, method, path, body))
+                .await
+                .map_err(|_| self.silent())?
+        })
+    }
+
+    async fn exchange(
+        &self,
+        stream: UnixStream,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        let broke = |why: hyper::Error| {
+            Problem::new(
+                Code::Agent,
+                format!("the agent broke off the conversation: {why}"),
+            )
+            .hint("see its log; then try again: twotap status")
+        };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
+        let connection = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "twotap")
+            .header("content-type", "application/json")
+            .header("connection", "close")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|why| Problem::new(Code::Internal, format!("cannot ask for {path}: {why}")))?;
+        let answer = sender.send_request(request).await.map_err(broke)?;
+        let status = answer.status();
+        let mut body = Zeroizing::new(Vec::new());
+        let mut frames = Limited::new(answer.into_body(), MAX_ANSWER);
+        while let Some(frame) = frames.frame().await {
+            let frame = frame.map_err(|why| {
+                Problem::new(Code::Agent, format!("the agent's answer broke off: {why}"))
+            })?;
+            if let Some(data) = frame.data_ref() {
+                body.extend_from_slice(data);
+            }
+        }
+        connection.abort();
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(refusal(status, &body))
+        }
+    }
+
+    fn unreachable(&self, why: &io::Error) -> Problem {
+        let at = self.socket.display();
+        let problem = match why.kind() {
+            io::ErrorKind::NotFound => Problem::new(Code::Agent, format!("there is no agent at {at}"))
+                .hint("start twotapd, or name its socket with --agent or TWOTAP_AGENT"),
+            io::ErrorKind::ConnectionRefused => {
+                Problem::new(Code::Agent, format!("no agent answers at {at}"))
+                    .hint("the socket is left over from one that ended: start twotapd again")
+            }
+            io::ErrorKind::PermissionDenied => {
+                Problem::new(Code::Agent, format!("no permission to speak to the agent at {at}"))
+                    .hint("the socket is open to everyone by default: look at its folder's mode")
+            }
+            _ => Problem::new(Code::Agent, format!("cannot reach the agent at {at}: {why}")),
+        };
+        Problem {
+            error: super::ui::plain(&problem.error),
+            ..problem
+        }
+    }
+
+    fn silent(&self) -> Problem {
+        Problem::new(
+            Code::Agent,
+            format!("the agent at {} does not answer in time", self.socket.display()),
+        )
+        .hint("see its log; what was begun goes on: twotap status")
+    }
+}
+
+/// The path of a request, or of something below it (`/bundle`).
+pub(super) fn request_path(id: &str, below: &str) -> Result<String, Problem> {
+    if !is_request_id(id) {
+        return Err(Problem::new(
+            Code::Usage,
+            format!("'{}' is not the id of a request", super::ui::plain(id)),
+        )
+        .hint("an id is 'r-' and 13 letters and digits; see twotap status"));
+    }
+    Ok(format!("/v1/requests/{id}{below}"))
+}
+
+/// The path of a vault, or of something below it (`/seal`).
+pub(super) fn vault_path(vault: &str, below: &str) -> Result<String, Problem> {
+    check_name("vault name", vault)?;
+    Ok(format!("/v1/vaults/{vault}{below}"))
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|why| {
+        // The position, and never the text: it may be a session.
+        Problem::new(
+            Code::Agent,
+            format!(
+                "the agent's answer cannot be read (line {}, column {})",
+                why.line(),
+                why.column()
+            ),
+        )
+        .hint("is it of another version? see twotap status and twotap --version")
+    })
+}
+
+/// What the agent says is wrong; if it does not say so in our form, at least its status.
+fn refusal(status: StatusCode, body: &[u8]) -> Problem {
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        Problem::new(
+            Code::Agent,
+            format!("the agent answered {} without a reason", status.as_u16()),
+        )
+        .hint("see its log")
+    })
+}

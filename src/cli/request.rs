@@ -1,0 +1,327 @@
+//! `twotap request`: an operator asks for exactly one access, and checks that the host offers exactly that.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use rand_core::{OsRng, RngCore as _};
+
+use crate::{
+    protocol::{
+        Code, Problem,
+        job::Ask,
+        socket::{RequestView, Stage},
+    },
+    trust::{
+        Bytes, Digest, Timestamp,
+        request::Request,
+        roster::Roster,
+        text::{check_name, check_text},
+    },
+};
+
+use super::{
+    Door, Ended,
+    checked::{self, Papers},
+    client::{Agent, Patience, request_path},
+    memory::{FirstMeeting, Memory},
+    screen, span, status,
+    ui::{columns, plain},
+};
+
+/// Arguments of `request`.
+#[derive(clap::Args)]
+#[command(after_help = "GOVERNED_BREAK_GLASS=true with BREAK_GLASS_REASON and BREAK_GLASS_TIMESTAMP (a UTC time like \
+2026-01-06T10:00:00Z, at most 15 minutes old) stands for --reason where that is absent.")]
+pub(super) struct Args {
+    /// The vault, e.g. prod
+    vault: String,
+    /// The access profile, e.g. admin
+    #[arg(long)]
+    access: String,
+    /// Reference of the incident, e.g. INC-42
+    #[arg(long)]
+    incident: String,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+    /// How long, e.g. 4h or 90m; the profile's default where absent
+    #[arg(long, value_name = "LENGTH")]
+    duration: Option<String>,
+    /// Who authorised it
+    #[arg(long, value_name = "NAME")]
+    commander: Option<String>,
+    /// Wait until the session is open, or the request has ended
+    #[arg(long)]
+    wait: bool,
+}
+
+/// How often `--wait` asks.
+const EVERY: Duration = Duration::from_millis(250);
+/// How long opening may take after the last approval, in seconds.
+const OPENING: u64 = 600;
+/// How old a declaration in the environment may be, in seconds (design, limits).
+const DECLARATION_MAX_AGE: i64 = 15 * 60;
+/// How far ahead its clock may be, in seconds.
+const DECLARATION_MAX_AHEAD: i64 = 60;
+
+pub(super) fn run(args: Args, door: &Door) -> Ended {
+    let wait = args.wait;
+    let reason = match args.reason {
+        Some(reason) => reason,
+        None => declared(|name| std::env::var(name).ok(), Timestamp::now())?,
+    };
+    let ask = ask(args.vault, args.access, args.incident, reason, args.duration, args.commander)?;
+    let agent = door.agent()?;
+    let mut memory = Memory::open()?;
+
+    let view: RequestView = agent.hand_in("/v1/requests", &ask, Patience::Worker)?;
+    let papers = Papers {
+        offer: &view.offer,
+        manifest: &view.manifest,
+        roster_chain: &view.roster_chain,
+    };
+    let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
+    let uid = rustix::process::getuid().as_raw();
+    offers_what_was_asked(checked.request(), &ask, &view, &checked.roster, uid)?;
+
+    let request = checked.request();
+    let words = screen::words(&checked.offer.digest())?;
+    let asked = shown(request, &words, &view);
+    if wait {
+        door.ui.note(format!(
+            "request {}; read these words to the custodians: {}",
+            request.id,
+            words.join(" ")
+        ));
+        let view = wait_until_open(&agent, request, door)?;
+        let mut object = json(request, &words, &checked.offer.digest(), &view);
+        object["waited"] = true.into();
+        let text = format!(
+            "open until {}\nnext: twotap exec {} -- COMMAND",
+            span::at(request.not_after),
+            request.id
+        );
+        door.ui.result(&object, &text)?;
+    } else {
+        let object = json(request, &words, &checked.offer.digest(), &view);
+        door.ui.result(&object, &asked)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The declaration in the environment, where it is whole and fresh.
+fn declared(
+    variable: impl Fn(&str) -> Option<String>,
+    now: Timestamp,
+) -> Result<String, Problem> {
+    let refused = |what: &str, hint: &str| Err(Problem::new(Code::Usage, what).hint(hint));
+    if variable("GOVERNED_BREAK_GLASS").as_deref() != Some("true") {
+        return refused("no reason was given", "say why with --reason");
+    }
+    let Some(reason) = variable("BREAK_GLASS_REASON") else {
+        return refused(
+            "GOVERNED_BREAK_GLASS is set, but BREAK_GLASS_REASON is not",
+            "set it, or say why with --reason",
+        );
+    };
+    let Some(at) = variable("BREAK_GLASS_TIMESTAMP") else {
+        return refused(
+            "GOVERNED_BREAK_GLASS is set, but BREAK_GLASS_TIMESTAMP is not",
+            "set it to the time of the declaration, or say why with --reason",
+        );
+    };
+    let Some(at) = Timestamp::parse(&at) else {
+        return refused(
+            "BREAK_GLASS_TIMESTAMP is not a time",
+            "write it in UTC, like 2026-01-06T10:00:00Z",
+        );
+    };
+    let age = at.until(now);
+    if (-DECLARATION_MAX_AHEAD..=DECLARATION_MAX_AGE).contains(&age) {
+        return Ok(reason);
+    }
+    Err(Problem::new(
+        Code::Refused,
+        format!(
+            "the declaration in BREAK_GLASS_TIMESTAMP is of {} ({})",
+            span::at(at),
+            span::from_now(at, now)
+        ),
+    )
+    .hint("a declaration counts for 15 minutes: declare anew, or say why with --reason"))
+}
+
+/// What is asked for; what is wrong with it is said here and not by the worker.
+fn ask(
+    vault: String,
+    access: String,
+    incident: String,
+    reason: String,
+    duration: Option<String>,
+    commander: Option<String>,
+) -> Result<Ask, Problem> {
+    use crate::trust::request::{MAX_INCIDENT, MAX_REASON};
+    check_name("vault name", &vault)?;
+    check_name("access profile's name", &access)?;
+    check_text("incident", &incident, MAX_INCIDENT)?;
+    check_text("reason", &reason, MAX_REASON)?;
+    if let Some(commander) = &commander {
+        check_name("commander's name", commander)?;
+    }
+    let duration_seconds = duration.as_deref().map(span::parse).transpose()?;
+    if duration_seconds.is_some_and(|s| !(60..=11 * 3600).contains(&s)) {
+        return Err(Problem::new(Code::Usage, "a session lasts 1 minute to 11 hours")
+            .hint("give --duration something in between, e.g. 4h"));
+    }
+    let mut nonce = vec![0; 16];
+    OsRng.fill_bytes(&mut nonce);
+    Ok(Ask {
+        vault,
+        access,
+        incident,
+        reason,
+        duration_seconds,
+        commander,
+        nonce: Bytes(nonce),
+    })
+}
+
+/// Every field of the offer is what was asked, or follows from the roster.
+fn offers_what_was_asked(
+    request: &Request,
+    ask: &Ask,
+    view: &RequestView,
+    roster: &Roster,
+    uid: u32,
+) -> Result<(), Problem> {
+    let default = roster.access(&ask.access).map(|a| a.default_seconds);
+    let seconds = ask.duration_seconds.or(default).map(i64::from);
+    let me = roster.person_at(request.host, uid).map(|p| p.name.as_str());
+    let same = [
+        ("id", request.id == view.id),
+        ("vault", request.vault == ask.vault),
+        ("access", request.access == ask.access),
+        ("incident", request.incident == ask.incident),
+        ("reason", request.reason == ask.reason),
+        ("commander", request.commander_claimed == ask.commander),
+        ("nonce", request.operator_nonce == ask.nonce),
+        ("operator", me == Some(request.operator.as_str())),
+        (
+            "duration",
+            Some(request.not_before.until(request.not_after)) == seconds,
+        ),
+        (
+            "policy",
+            request.policy_sha256 == Digest::of(view.policy.as_bytes()),
+        ),
+    ];
+    match same.iter().find(|(_, same)| !same) {
+        None => Ok(()),
+        Some((field, _)) => Err(Problem::new(
+            Code::Tampering,
+            format!("the host offers another {field} than was asked for"),
+        )
+        .hint("do not read any words to the custodians; tell the security officer")),
+    }
+}
+
+fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
+    let now = Timestamp::now();
+    let rows = columns(&[
+        ("access", format!("{} as {}", request.access, request.role)),
+        (
+            "needs",
+            format!("{} custodians, {} so far", view.threshold, view.approved_by.len()),
+        ),
+        (
+            "until",
+            format!(
+                "{} ({})",
+                span::at(request.approve_before),
+                span::from_now(request.approve_before, now)
+            ),
+        ),
+        (
+            "access ends",
+            format!(
+                "{} ({} in all)",
+                span::at(request.not_after),
+                span::show(request.not_before.until(request.not_after))
+            ),
+        ),
+    ]);
+    format!(
+        "request {}\n{rows}{}\nread the words to the custodians on a call; they must see the same\nnext: twotap status --watch, then twotap exec {} -- COMMAND",
+        request.id,
+        screen::words_line(words),
+        request.id
+    )
+}
+
+fn json(
+    request: &Request,
+    words: &[&str; 6],
+    digest: &Digest,
+    view: &RequestView,
+) -> serde_json::Value {
+    serde_json::json!({
+        "request": request.id,
+        "vault": request.vault,
+        "generation": request.generation,
+        "stage": view.stage,
+        "words": words,
+        "request_sha256": digest,
+        "threshold": view.threshold,
+        "approved_by": view.approved_by,
+        "approve_before": request.approve_before,
+        "not_after": request.not_after,
+    })
+}
+
+/// Asks again and again, no longer than the request can live.
+fn wait_until_open(agent: &Agent, request: &Request, door: &Door) -> Result<RequestView, Problem> {
+    let life = request.not_before.until(request.approve_before);
+    let deadline = Instant::now() + Duration::from_secs(u64::try_from(life).unwrap_or(0) + OPENING);
+    let path = request_path(&request.id, "")?;
+    let mut approved = 0;
+    loop {
+        let view: RequestView = agent.ask(&path)?;
+        for name in view.approved_by.iter().skip(approved) {
+            door.ui.step(format!("approved by {}", plain(name)));
+        }
+        approved = view.approved_by.len();
+        let why = || {
+            view.outcome
+                .as_deref()
+                .map_or(String::new(), |o| format!(": {}", plain(o)))
+        };
+        let ended = |code| {
+            let stage = status::stage(view.stage);
+            Problem::new(code, format!("the request {stage}{}", why()))
+        };
+        match view.stage {
+            Stage::Open | Stage::Closing | Stage::Closed => return Ok(view),
+            Stage::Denied => {
+                return Err(Problem::new(Code::Approvals, format!("the request was denied{}", why()))
+                    .hint("talk to the custodians, then ask anew"));
+            }
+            Stage::Expired => {
+                return Err(ended(Code::Approvals).hint("ask anew, and call the custodians first"));
+            }
+            Stage::Failed => return Err(ended(Code::Refused).hint("see twotap audit tail")),
+            Stage::Requested | Stage::Approved if Instant::now() > deadline => {
+                return Err(Problem::new(
+                    Code::Approvals,
+                    "the request's time is over and the agent says nothing of it",
+                )
+                .hint("see twotap status"));
+            }
+            Stage::Requested | Stage::Approved => std::thread::sleep(EVERY),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

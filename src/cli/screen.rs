@@ -1,0 +1,174 @@
+//! What a person reads before deciding: rendered from the bytes that are signed, and from nothing else.
+//!
+//! Free text comes first and the dangerous fields last, so that no text can push them off the screen or pretend to be one of them. Text
+//! that could move the cursor or reorder what is read was refused when the request was parsed.
+
+use crate::{
+    protocol::{Code, Problem},
+    trust::{
+        Digest, Timestamp,
+        request::{Clock, Request},
+        roster::Access,
+        words::{COUNT, verification_words},
+    },
+};
+
+use super::{
+    span,
+    ui::{Ui, columns},
+};
+
+/// The request in plain words.
+pub(super) fn request(request: &Request, host: &str, threshold: u8, now: Timestamp) -> String {
+    let clock = match request.clock {
+        Clock::Aws => "AWS's clock",
+        Clock::Host => "the host's own clock, AWS could not be asked",
+    };
+    let length = request.not_before.until(request.not_after);
+    let rows = [
+        ("reason", request.reason.clone()),
+        ("incident", request.incident.clone()),
+        (
+            "authorised by",
+            match &request.commander_claimed {
+                Some(name) => format!("{name}, says {}", request.operator),
+                None => "nobody named".to_owned(),
+            },
+        ),
+        (
+            "asked",
+            format!("{} ({clock})", span::at(request.not_before)),
+        ),
+        (
+            "approve until",
+            format!(
+                "{} ({})",
+                span::at(request.approve_before),
+                span::from_now(request.approve_before, now)
+            ),
+        ),
+        ("host", host.to_owned()),
+        (
+            "sealed",
+            format!("vault {}, generation {}", request.vault, request.generation),
+        ),
+        ("record", format!("event {}", request.audit.seq)),
+        ("needs", format!("{threshold} custodians")),
+        ("Regions", request.regions.join(", ")),
+        ("policy", format!("sha256 {}", request.policy_sha256)),
+        ("operator", request.operator.clone()),
+        ("access", request.access.clone()),
+        ("account", request.account.clone()),
+        ("role", request.role.clone()),
+        (
+            "access ends",
+            format!(
+                "{}, {} after it was asked",
+                span::at(request.not_after),
+                span::show(length)
+            ),
+        ),
+    ];
+    format!(
+        "\nrequest {} for vault {}\n\n{}",
+        request.id,
+        request.vault,
+        columns(&rows)
+    )
+}
+
+/// What the access profile allows, for `--review`.
+pub(super) fn policy(access: &Access) -> String {
+    let text = serde_json::to_string_pretty(&access.policy.0).unwrap_or_default();
+    format!(
+        "\nsession policy of access {}, before the times and the request's id are filled in:\n{}\n",
+        access.name,
+        super::ui::plain(&text).replace("\\u{a}", "\n")
+    )
+}
+
+/// The verification words on a line of their own.
+pub(super) fn words_line(words: &[&str; COUNT]) -> String {
+    format!("\n  words  {}\n", words.join(" "))
+}
+
+/// The words of a document.
+pub(super) fn words(digest: &Digest) -> Result<[&'static str; COUNT], Problem> {
+    Ok(verification_words(digest)?)
+}
+
+/// Has the words compared: by the person at the terminal, or with the six words that a script was told by the other side.
+///
+/// A bare 'yes' would let a script confirm what it never compared; who has no terminal must bring the words themselves.
+pub(super) fn compare(
+    ui: &Ui,
+    ours: &[&str; COUNT],
+    told: Option<&str>,
+    question: &str,
+) -> Result<(), Problem> {
+    match told {
+        Some(told) if same(ours, told) => Ok(()),
+        Some(_) => Err(Problem::new(
+            Code::Tampering,
+            "the words that were given are not the words of this document",
+        )
+        .hint("do not go on: one of you looks at another document; tell the security officer")),
+        None if ui.confirm(question)? => Ok(()),
+        None => Err(Problem::new(Code::Refused, "the words were not confirmed; nothing was signed")
+            .hint("if they differ, one of you looks at another document: tell the security officer")),
+    }
+}
+
+fn same(ours: &[&str; COUNT], told: &str) -> bool {
+    told.split(|c: char| c.is_ascii_whitespace() || c == ',' || c == '-')
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .eq(ours.iter().map(|word| (*word).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::sample_request;
+
+    #[test]
+    fn the_screen_is_this_and_ends_with_what_is_dangerous() {
+        let request_ = sample_request();
+        let now = request_.not_before.plus(120);
+        let screen = request(&request_, "host-1", 2, now);
+        let expected = "
+request r-abcdefghijklm for vault prod
+
+  reason         database is down: läuft nicht
+  incident       INC-42
+  authorised by  ivan, says dana
+  asked          2026-01-06 10:00:00 UTC (AWS's clock)
+  approve until  2026-01-06 10:30:00 UTC (in 28 min)
+  host           host-1
+  sealed         vault prod, generation 7
+  record         event 41
+  needs          2 custodians
+  Regions        eu-central-1, eu-west-1
+  policy         sha256 0101010101010101010101010101010101010101010101010101010101010101
+  operator       dana
+  access         admin
+  account        111122223333
+  role           arn:aws:iam::111122223333:role/twotap/op-admin
+  access ends    2026-01-06 14:00:00 UTC, 4 h after it was asked
+";
+        assert_eq!(screen, expected);
+        assert_eq!(screen.chars().find(|c| c.is_control() && *c != '\n'), None);
+    }
+
+    #[test]
+    fn words_are_compared_not_waved_through() {
+        let ours = ["one", "two", "three", "four", "five", "six"];
+        let ui = Ui::new(false);
+        assert!(compare(&ui, &ours, Some("one two three four five six"), "").is_ok());
+        assert!(compare(&ui, &ours, Some(" One, two-three four  five six\n"), "").is_ok());
+        for told in ["yes", "", "one two three four five", "one two three four six five"] {
+            let problem = compare(&ui, &ours, Some(told), "").expect_err(told);
+            assert_eq!(problem.code, Code::Tampering);
+        }
+    }
+}
