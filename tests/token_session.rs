@@ -600,8 +600,23 @@ fn an_exclusive_connection_is_told_apart() {
         ));
         rival.leave();
         assert_eq!(plugged.open(PATIENT).serial(), 1001);
+
+        // Or only for a transaction, after we had opened it.
+        let mut token = plugged.open(Bounds {
+            lock: Duration::from_millis(300),
+            ..PATIENT
+        });
+        let mut rival = Rival::connect(pcsc::ShareMode::Shared);
+        rival.transacted(|_| {
+            let held = error(token.pin_tries());
+            assert!(matches!(held, TokenError::Held { .. }), "{held}");
+        });
+        assert_eq!(plugged.open(PATIENT).pin_tries(), Ok(3));
     });
 }
 
 #[path = "token_session/enrolment.rs"]
 mod enrolment;
+
+#[path = "token_session/witnesses.rs"]
+mod witnesses;

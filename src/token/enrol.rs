@@ -52,25 +52,28 @@ fn enter(
     piv::select(card)?;
     piv::verify(card, pin)?;
     let (algorithm, default) = management::kind(card, firmware)?;
-    // The factory's key by the token's own word; where there is no such word, unless another is stored.
-    let stored = match (key, default) {
-        (None, None | Some(false)) => management::stored(card)?,
-        _ => None,
-    };
-    let factory = key.is_none() && stored.is_none();
-    if factory && default == Some(false) {
-        return Err(TokenError::ManagementKeyNeeded);
+    if let Some(key) = key {
+        management::authenticate(card, algorithm, key)?;
+        return Ok((algorithm, default.unwrap_or(false)));
     }
-    let made;
-    let key = match (key, &stored) {
-        (Some(key), _) | (None, Some(key)) => key,
-        (None, None) => {
-            made = ManagementKey::factory();
-            &made
+    // By the token's own word it is the factory's, whatever is stored there.
+    if default != Some(true) {
+        if let Some(key) = management::stored(card)? {
+            match management::authenticate(card, algorithm, &key) {
+                // Before firmware 5.3 there is no such word, and a key that is stored may not yet have been set.
+                Err(TokenError::ManagementKeyWrong) if default.is_none() => {}
+                result => return result.map(|()| (algorithm, false)),
+            }
+        } else if default == Some(false) {
+            return Err(TokenError::ManagementKeyNeeded);
         }
-    };
-    management::authenticate(card, algorithm, key)?;
-    Ok((algorithm, default.unwrap_or(factory)))
+    }
+    match management::authenticate(card, algorithm, &ManagementKey::factory()) {
+        Err(TokenError::ManagementKeyWrong) if default.is_none() => {
+            Err(TokenError::ManagementKeyNeeded)
+        }
+        result => result.map(|()| (algorithm, true)),
+    }
 }
 
 impl Manage<'_> {

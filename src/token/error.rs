@@ -79,7 +79,7 @@ pub enum TokenError {
         /// ISO 7816-4 status word.
         status: u16,
     },
-    /// The slot holds no key.
+    /// The slot holds no key, or one of another kind.
     NoKey {
         /// Which slot.
         slot: Slot,
@@ -135,7 +135,7 @@ impl fmt::Display for TokenError {
             Self::Refused { what, status } => {
                 write!(f, "the token refused {what} (status {status:04x})")
             }
-            Self::NoKey { slot } => write!(f, "slot {slot} holds no key"),
+            Self::NoKey { slot } => write!(f, "slot {slot} holds no p-256 key"),
             Self::BadPoint => f.write_str("the other side's key is not a point on p-256"),
             Self::ManagementKeyNeeded => {
                 f.write_str("the token's management key was changed and is not stored on it")

@@ -67,6 +67,9 @@ fn run(
 
     let mut identity = Err(TokenError::Silent);
     let begun = in_transaction(&mut card, |transaction| {
+        if abandoned.load(Ordering::SeqCst) {
+            return Disposition::LeaveCard;
+        }
         identity = piv::identify(&mut Direct {
             transaction,
             context: &context,
@@ -202,9 +205,10 @@ fn removed(context: &pcsc::Context, reader: &CStr) -> Option<TokenError> {
         let rest = deadline.saturating_duration_since(Instant::now());
         match context.get_status_change(rest, &mut states) {
             Ok(()) if states[0].event_state().intersects(gone) => return Some(TokenError::Removed),
-            Err(pcsc::Error::UnknownReader) => return Some(TokenError::Removed),
             Ok(()) if !rest.is_zero() => states[0].sync_current_state(),
-            _ => return None,
+            Ok(()) | Err(pcsc::Error::Timeout) => return None,
+            // The reader went with its card, or the whole service did.
+            Err(error) => return Some(plain(error)),
         }
     }
 }

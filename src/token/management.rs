@@ -216,28 +216,27 @@ fn flags(notes: &[u8]) -> Option<u8> {
 /// Replaces the management key, which is authenticated, by a random one that is kept under the PIN, which is
 /// verified; then proves it.
 ///
-/// The new key is on the token before it counts: killed at any point, the factory's key still works or the
-/// new one can be read.
+/// The new key is on the token, and noted, before it counts: killed at any point, either the factory's key
+/// still works (which the token tells) or the new one is found. Only a former key that was stored as well is
+/// overwritten a moment before it stops to count.
 pub(super) fn replace(
     card: &mut dyn Card,
     algorithm: ManagementAlgorithm,
 ) -> Result<(), TokenError> {
     let notes = piv::object(card, NOTES_OBJECT)?;
     let before = piv::object(card, PROTECTED_OBJECT)?;
+    let notes = notes.as_deref().map_or(&[][..], |notes| notes);
     let key = ManagementKey::random(algorithm);
     let protected = tlv::element(0x88, &[&tlv::element(0x89, &[key.bytes()])]);
     piv::put_object(card, PROTECTED_OBJECT, &protected)?;
+    piv::put_object(card, NOTES_OBJECT, &noted(notes))?;
     if let Err(error) = piv::set_management_key(card, algorithm.byte(), key.bytes()) {
-        // Refused, so the former key still counts: put back what was there, or nothing.
+        // The former key still counts: put back what was there, or nothing. What matters to the caller is
+        // why it was refused.
+        let _ = piv::put_object(card, NOTES_OBJECT, notes);
         let _ = piv::put_object(card, PROTECTED_OBJECT, before.as_deref().map_or(&[], |b| b));
         return Err(error);
     }
-    piv::put_object(
-        card,
-        NOTES_OBJECT,
-        &noted(notes.as_deref().map_or(&[], |n| n)),
-    )?;
-
     let key = stored(card)?.ok_or(TokenError::ManagementKeyNeeded)?;
     authenticate(card, algorithm, &key)
 }

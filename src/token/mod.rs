@@ -7,8 +7,8 @@
 //!                            attest, certificate, metadata                        what is there
 //! ```
 //!
-//! From the wire upwards: [`link`] (one thread a card, every wait bounded), [`apdu`] and [`tlv`] (the encodings), [`piv`] (one
-//! function a command), [`session`] and [`enrol`] (what people do). Whatever shows a secret to the card does
+//! From the wire upwards: `link` (one thread a card, every wait bounded), `apdu` and `tlv` (the encodings), `piv`
+//! (one function a command), `session` and `enrol` (what people do). Whatever shows a secret to the card does
 //! so in one exclusive transaction that ends with a reset.
 
 mod age;

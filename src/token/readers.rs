@@ -58,7 +58,7 @@ pub fn readers(bounds: Bounds) -> Result<Vec<Reader>, TokenError> {
         Err(TokenError::Held { by }) => Contents::Held { by },
         Err(error) => Contents::Failed(error),
     };
-    Ok(probe(bounds)?
+    Ok(probe(None, bounds)?
         .into_iter()
         .map(|(name, found)| Reader {
             name,
@@ -70,8 +70,11 @@ pub fn readers(bounds: Bounds) -> Result<Vec<Reader>, TokenError> {
 /// What a reader answered: the token, connected.
 pub(super) type Found<L = Link> = Result<(L, Firmware, u32), TokenError>;
 
-/// All readers, with a live link to each token.
-pub(super) fn probe(bounds: Bounds) -> Result<Vec<(String, Found)>, TokenError> {
+/// All readers, with a live link to each token. Ends early when the token with serial number `wanted` is found.
+pub(super) fn probe(
+    wanted: Option<u32>,
+    bounds: Bounds,
+) -> Result<Vec<(String, Found)>, TokenError> {
     let names = names()?;
     let abandoned = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = channel::<Probed>();
@@ -87,22 +90,24 @@ pub(super) fn probe(bounds: Bounds) -> Result<Vec<(String, Found)>, TokenError> 
     drop(sender);
 
     let mut found: Vec<Option<Found>> = names.iter().map(|_| None).collect();
+    let mut has_wanted = false;
     let deadline = Instant::now() + bounds.probe;
-    while found.iter().any(Option::is_none) {
+    while !has_wanted && found.iter().any(Option::is_none) {
         let rest = deadline.saturating_duration_since(Instant::now());
         let Ok((index, answer)) = receiver.recv_timeout(rest) else {
             break;
         };
+        has_wanted = matches!(&answer, Ok((.., serial)) if Some(*serial) == wanted);
         found[index] = Some(answer);
     }
     abandoned.store(true, Ordering::SeqCst);
 
     // Who has not answered by now waits for another program's transaction, or hangs: for us that is the same.
-    let late = || {
-        Err(TokenError::Held {
-            by: holders::holder(),
-        })
+    let by = match has_wanted {
+        false if found.iter().any(Option::is_none) => holders::holder(),
+        _ => None,
     };
+    let late = || Err(TokenError::Held { by: by.clone() });
     Ok(names
         .iter()
         .zip(found)

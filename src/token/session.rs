@@ -62,7 +62,8 @@ impl Token {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_within(serial: Option<u32>, bounds: Bounds) -> Result<Self, TokenError> {
-        let (reader, link, firmware, serial) = readers::choose(readers::probe(bounds)?, serial)?;
+        let (reader, link, firmware, serial) =
+            readers::choose(readers::probe(serial, bounds)?, serial)?;
         Ok(Self {
             link,
             reader,

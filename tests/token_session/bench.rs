@@ -110,6 +110,11 @@ impl Bench {
         }
     }
 
+    /// Its own folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// File with the keys of a token.
     pub(crate) fn state(&self, serial: u32) -> PathBuf {
         self.folder.join(format!("{serial}.json"))

@@ -75,3 +75,32 @@ fn a_key_that_signs_something_else_gets_no_certificate() {
     assert_eq!(prompts, [Prompt::Touch(Why::Certify)]);
     assert!(card.finished(), "nothing was written");
 }
+
+#[test]
+fn before_firmware_5_3_a_stored_key_that_was_never_set_does_not_lock_us_out() {
+    let witness = "7c0a 8008 0102030405060708 9000";
+    let key = format!("531c 881a 8918 {} 9000", "09".repeat(24));
+    let script = || {
+        Script::default()
+            .then(SELECT, "9000")
+            .then(VERIFY, "9000")
+            .then("00cb3fff055c035fff00", "5305 8003 810102 9000")
+            .then("00cb3fff055c035fc109", &key)
+            .then("0087039b 04 7c02 8000", witness)
+            .then("0087039b", "6982")
+    };
+    let old = Firmware::new(5, 2, 7);
+    // Then the factory's; where that is not it either, it has to be given.
+    let mut card = script()
+        .then("0087039b 04 7c02 8000", witness)
+        .then("0087039b", "6982");
+    let error = enter(&mut card, old, &pin(), None).err();
+    assert_eq!(error, Some(TokenError::ManagementKeyNeeded));
+    assert!(card.finished());
+    // Another failure is not taken for a wrong key.
+    let mut card = script().then_fail("0087039b", TokenError::Removed);
+    assert_eq!(
+        enter(&mut card, old, &pin(), None).err(),
+        Some(TokenError::Removed)
+    );
+}

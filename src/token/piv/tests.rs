@@ -3,6 +3,7 @@ use crate::token::apdu::script::{Script, hex};
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
 use p256::elliptic_curve::sec1::ToEncodedPoint;
+use proptest::prelude::*;
 
 const V574: Firmware = Firmware::new(5, 7, 4);
 
@@ -401,4 +402,58 @@ fn metadata_is_read_and_absence_is_no_error() {
             firmware
         })
     );
+}
+
+/// Answers with whatever it was given, then with nothing.
+struct Babble(std::vec::IntoIter<Vec<u8>>);
+
+impl Card for Babble {
+    fn transmit(
+        &mut self,
+        _: &[u8],
+        _: &mut dyn FnMut(),
+    ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+        Ok(Zeroizing::new(self.0.next().unwrap_or_default()))
+    }
+}
+
+fn babble() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    // Plausible beginnings and ends get deeper than noise does.
+    let head = prop_oneof![
+        Just(&[][..]),
+        Just(&[0x7c, 0x22, 0x82, 0x20][..]),
+        Just(&[0x53, 0x04, 0x70, 0x02][..]),
+        Just(&[0x7f, 0x49, 0x43, 0x86, 0x41, 0x04][..]),
+        Just(&[0x04, 0x43, 0x86, 0x41][..]),
+    ];
+    let tail = prop_oneof![
+        Just(&[0x90, 0x00][..]),
+        Just(&[0x61, 0x10][..]),
+        Just(&[][..])
+    ];
+    let reply = (head, prop::collection::vec(any::<u8>(), 0..80), tail)
+        .prop_map(|(head, middle, tail)| [head, &middle, tail].concat());
+    prop::collection::vec(reply, 0..6)
+}
+
+proptest! {
+    #[test]
+    fn no_reply_makes_it_panic(replies in babble()) {
+        let peer = p256::SecretKey::from_slice(&[5; 32]).unwrap().public_key();
+        let peer: [u8; 65] = peer.to_encoded_point(false).as_bytes().try_into().unwrap();
+        let card = || Babble(replies.clone().into_iter());
+        let _ = identify(&mut card());
+        let _ = verify(&mut card(), &pin());
+        let _ = tries_by_verify(&mut card());
+        let _ = sign(&mut card(), Slot::APPROVE, &[1; 32], &mut || {});
+        let _ = agree(&mut card(), Slot::UNSEAL, &peer, &mut || {});
+        let _ = generate(&mut card(), Slot::APPROVE, PinPolicy::Always, TouchPolicy::Always);
+        let _ = certificate(&mut card(), Slot::APPROVE.object());
+        let _ = attest(&mut card(), Slot::APPROVE);
+        let _ = metadata(&mut card(), V574, 0x82);
+        let _ = crate::token::management::stored(&mut card());
+        let key = crate::token::ManagementKey::factory();
+        let algorithm = crate::token::ManagementAlgorithm::Aes192;
+        let _ = crate::token::management::authenticate(&mut card(), algorithm, &key);
+    }
 }
