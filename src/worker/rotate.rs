@@ -109,7 +109,7 @@ impl Run<'_, '_> {
         self.commit(&manifest, &new).await?;
 
         self.deactivate(&user, old, &new).await?;
-        self.prove_old_refused(old).await?;
+        self.prove_old_refused(old, &new).await?;
         self.delete(&user, old, &new).await?;
         self.receipt(old, &new, &manifest).await?;
         self.forget_superseded();
@@ -301,27 +301,32 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Dead is what AWS says to the old key itself.
-    async fn prove_old_refused(&mut self, old: &str) -> Result<(), Setback> {
-        let with = credentials(&self.rotation.key);
+    /// Dead is what AWS says to the old key itself, in a Region where the new one works: a Region that is not enabled for the account
+    /// refuses good keys in the same words.
+    async fn prove_old_refused(&mut self, old: &str, new: &AccessKey) -> Result<(), Setback> {
+        let (with, new) = (credentials(&self.rotation.key), credentials(new));
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.worker.aws.key_refused(&with).await {
-                Ok(answer) if answer.value == KeyState::Refused => {
-                    let step = Step::KeyRefused {
-                        access_key_id: old.to_owned(),
-                    };
-                    return self
-                        .log(step, Some(trace(&answer)))
-                        .await
-                        .map_err(Setback::Never);
+            let still = match self.worker.aws.key_refused(&with).await {
+                Ok(refused) if refused.value == KeyState::Refused => {
+                    match self.worker.aws.caller_identity(&new).await {
+                        Ok(works) if works.region == refused.region => {
+                            let step = Step::KeyRefused {
+                                access_key_id: old.to_owned(),
+                            };
+                            return self
+                                .log(step, Some(trace(&refused)))
+                                .await
+                                .map_err(Setback::Never);
+                        }
+                        Ok(_) => Problem::new(Code::AwsUnreachable, "Regions answer in turn"),
+                        Err(why) => of_aws(&why),
+                    }
                 }
-                Ok(_) => {
-                    let still = Problem::new(Code::AwsRefused, "the old key still works");
-                    self.wait(Setback::Later(still), &mut pause).await?;
-                }
-                Err(why) => self.wait(Setback::Later(of_aws(&why)), &mut pause).await?,
-            }
+                Ok(_) => Problem::new(Code::AwsRefused, "the old key still works"),
+                Err(why) => of_aws(&why),
+            };
+            self.wait(Setback::Later(still), &mut pause).await?;
         }
     }
 

@@ -9,9 +9,10 @@
 //! | [`client`] | an independent SigV4 client, for assertions that do not trust the code under test |
 //! | [`people`] | persons as uids, and a stage of private folders for them |
 //! | [`door`] | systemd's part: the socket that starts a worker as its own uid |
+//! | [`site`] | all of it together: an agent host, an account, people with tokens, and the steps that they take |
 //! | [`tools`] | where `cargo xtask setup` has put the tools that tests call |
 //!
-//! The rig depends on neither `twotap` nor PC/SC: what it says about twotap it says from outside. Everything
+//! The rig depends on neither `twotap` nor PC/SC libraries: what it says about twotap it says from outside. Everything
 //! listens on loopback ports that the kernel chose, and everything that a value starts ends with that value.
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod people;
 pub mod policies;
 pub mod proxy;
 mod sigv4;
+pub mod site;
 pub mod tools;
 pub mod world;
 mod xml;
@@ -35,4 +37,5 @@ pub use emulator::Aws;
 pub use error::RigError;
 pub use people::Stage;
 pub use proxy::{Call, Fault, Proxy, Rule, When};
+pub use site::Site;
 pub use world::World;

@@ -49,3 +49,16 @@ fn existing(path: PathBuf) -> Result<PathBuf, RigError> {
             .with_hint("run `cargo xtask setup`, or `cargo xtask test`, which does it by itself"))
     }
 }
+
+/// The folder with the programs of this build: the one above the running program, or above its `deps`.
+pub fn build_folder() -> Result<PathBuf, RigError> {
+    let own = std::env::current_exe().map_err(|why| RigError::new(format!("where am I: {why}")))?;
+    own.ancestors()
+        .skip(1)
+        .take(3)
+        .find(|folder| folder.join("twotapd").is_file())
+        .map(Into::into)
+        .ok_or_else(|| {
+            RigError::new("no twotapd beside this program").with_hint("run it by: cargo xtask test")
+        })
+}
