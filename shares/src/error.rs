@@ -7,7 +7,6 @@ use std::fmt;
 
 /// Why a secret, a scheme, a share or a set of shares was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Error {
     /// The secret is not 16 to 64 bytes long, or its length is odd.
     SecretLength {
@@ -55,7 +54,8 @@ pub enum Error {
     },
     /// The checksum does not fit the words.
     Checksum {
-        /// The one word (from 1) that is wrong, if one wrong word explains the checksum and only one can.
+        /// The one word (from 1) that is wrong, if one wrong word explains the checksum and only one can. One wrong
+        /// word is always found so; two never look like one; three or more rarely do.
         suspect: Option<usize>,
     },
     /// The share's value is not filled up with zeros.
@@ -182,10 +182,10 @@ impl fmt::Display for Error {
             Length { words } => write!(f, "no share has {words} {}", plural(*words, "word")),
             Checksum {
                 suspect: Some(word),
-            } => write!(f, "the checksum does not fit: word {word} is wrong"),
-            Checksum { suspect: None } => {
-                f.write_str("the checksum does not fit: more than one word is wrong")
-            }
+            } => write!(f, "the checksum does not fit: word {word} looks wrong"),
+            Checksum { suspect: None } => f.write_str(
+                "the checksum does not fit: more than one word is wrong or out of order",
+            ),
             Padding => f.write_str(
                 "the share is not filled up with zeros, so it was not made by the standard",
             ),
@@ -343,7 +343,7 @@ mod tests {
             ),
             (
                 Error::Checksum { suspect: Some(12) },
-                "the checksum does not fit: word 12 is wrong",
+                "the checksum does not fit: word 12 looks wrong",
             ),
             (Error::Length { words: 1 }, "no share has 1 word"),
             (

@@ -35,8 +35,8 @@ impl Secret {
     /// # Errors
     /// [`Error::SecretLength`] for anything but 16, 18, ... 64 bytes.
     pub fn new(bytes: &[u8]) -> Result<Secret, Error> {
-        let fits =
-            (SECRET_MIN_BYTES..=SECRET_MAX_BYTES).contains(&bytes.len()) && bytes.len() % 2 == 0;
+        let fits = (SECRET_MIN_BYTES..=SECRET_MAX_BYTES).contains(&bytes.len())
+            && bytes.len().is_multiple_of(2);
         if !fits {
             return Err(Error::SecretLength { bytes: bytes.len() });
         }

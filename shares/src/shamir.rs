@@ -178,6 +178,20 @@ mod tests {
     }
 
     #[test]
+    fn every_share_of_every_split_is_drawn_anew() {
+        let rng = &mut Draw::new(1);
+        for threshold in 2..=6 {
+            let mut seen: Vec<Bytes> = vec![copy(&[7; 16]), zeros(16)];
+            for _ in 0..3 {
+                for share in split(threshold, 6, &[7; 16], rng).unwrap() {
+                    assert!(!seen.contains(&share), "{threshold} of 6");
+                    seen.push(share);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_source_of_randomness_that_fails_is_an_error() {
         assert_eq!(
             split(2, 2, &[7; 16], &mut Draw::failing()).err(),

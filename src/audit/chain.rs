@@ -374,11 +374,33 @@ pub fn verify<L: AsRef<[u8]>>(
     Ok(walk.head())
 }
 
+/// 64 lower-case hex digits, nothing else. Written out because it is a fifth of the time of following a chain.
 fn hash_from_hex(hex: &[u8]) -> Option<Hash> {
     let mut bytes = [0; 32];
-    let whole = hex.len() == 64 && HEXLOWER.decode_mut(hex, &mut bytes).is_ok();
-    whole.then_some(Hash(bytes))
+    if hex.len() != 64 {
+        return None;
+    }
+    // Bad digits are gathered, so that the loop has no branch.
+    let mut bad = 0;
+    for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        bad |= high | low;
+        *byte = high << 4 | low & 0x0f;
+    }
+    (bad & 0xf0 == 0).then_some(Hash(bytes))
 }
+
+/// The value of each lower-case hex digit; 0xf0 for what is none.
+const NIBBLES: [u8; 256] = {
+    let mut table = [0xf0; 256];
+    let digits = b"0123456789abcdef";
+    let mut value = 0;
+    while value < digits.len() {
+        table[digits[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests;

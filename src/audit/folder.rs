@@ -68,6 +68,8 @@ impl FolderWriter {
         };
         writer.lock()?;
         writer.find_tail()?;
+        // A process that was killed may have written what it did not sync.
+        writer.events.sync_data()?;
         Ok(writer)
     }
 

@@ -5,12 +5,17 @@
 //! remembers. [`verify`] compares each with the chain and says up to which event the record is proven, by whom. What comes after is only the
 //! host's word.
 
-use std::fmt;
+mod report;
+
+use std::cell::Cell;
 use std::io::{self, BufRead, Read};
+
+pub use self::report::{Problem, Proof, Report, Source};
 
 use super::chain::{self, Examined, Fault, Hash, Head, Malformed, Walk, Why};
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::event::{EnvelopeRef, MAX_LINE, Record};
+use super::folder::{Folder, FolderError};
 use super::note::{NoteError, NoteKey};
 use super::sinks::note_of;
 
@@ -50,160 +55,14 @@ pub struct Evidence<'a> {
     /// Heads held elsewhere, e.g. what a client has seen.
     pub held: &'a [Witness],
     /// Finds an envelope's bytes by digest.
-    pub envelopes: Option<&'a dyn Fn(&Hash) -> Option<Vec<u8>>>,
+    pub envelopes: Option<FindEnvelope<'a>>,
 }
+
+/// Finds the bytes with this SHA-256, e.g. in a [`Folder`](super::folder::Folder).
+pub type FindEnvelope<'a> = &'a dyn Fn(&Hash) -> Option<Vec<u8>>;
 
 /// Checks one signed envelope: `Err` if it is bad, `Ok(Some)` if it attests a head, `Ok(None)` if it is good and attests none.
 pub type EnvelopeCheck<'a> = &'a mut dyn FnMut(&EventView<'_>) -> Result<Option<Witness>, String>;
-
-/// What proves a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A signed checkpoint, given or in the record.
-    Checkpoint,
-    /// A signed envelope of an event.
-    Envelope,
-    /// A head that the caller held.
-    Held,
-}
-
-/// The newest head that one witness proves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
-    /// Events up to this one are proven.
-    pub seq: u64,
-    /// By whom.
-    pub by: String,
-    /// By what.
-    pub source: Source,
-    /// When, where it is said (RFC 3339): a checkpoint's time, or the time of the event that carries the envelope.
-    pub time: Option<String>,
-}
-
-/// What does not fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// The chain breaks.
-    Chain(Fault),
-    /// The record ends before a head that a witness has.
-    Truncated {
-        /// The first event that is missing.
-        seq: u64,
-        /// The witness's head.
-        held: u64,
-        /// The witness.
-        by: String,
-    },
-    /// The chain holds, but is not the one that the witness saw: this event or one before it was rewritten.
-    Rewritten {
-        /// The event whose hash differs.
-        seq: u64,
-        /// The witness.
-        by: String,
-    },
-    /// A signed envelope does not fit its event or is not validly signed.
-    Envelope {
-        /// The event.
-        seq: u64,
-        /// What is wrong.
-        why: String,
-    },
-    /// A checkpoint is broken or badly signed; `seq` is the event that carries it, 0 if it was given beside the record.
-    Checkpoint {
-        /// The event.
-        seq: u64,
-        /// What is wrong.
-        why: String,
-    },
-}
-
-impl Problem {
-    /// The event at which it shows.
-    pub fn seq(&self) -> u64 {
-        match self {
-            Self::Chain(fault) => fault.seq,
-            Self::Truncated { seq, .. }
-            | Self::Rewritten { seq, .. }
-            | Self::Envelope { seq, .. }
-            | Self::Checkpoint { seq, .. } => *seq,
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Chain(fault) => fault.fmt(f),
-            Self::Truncated { seq, held, by } => {
-                write!(
-                    f,
-                    "the record was cut off before event {seq}: {by} vouches for it up to event {held}"
-                )
-            }
-            Self::Rewritten { seq, by } => {
-                write!(
-                    f,
-                    "event {seq} or one before it was rewritten: {by} vouches for another one"
-                )
-            }
-            Self::Envelope { seq, why } => {
-                write!(f, "a signed envelope of event {seq} is bad: {why}")
-            }
-            Self::Checkpoint { seq: 0, why } => {
-                write!(f, "a checkpoint that was given is bad: {why}")
-            }
-            Self::Checkpoint { seq, why } => {
-                write!(f, "the checkpoint in event {seq} is bad: {why}")
-            }
-        }
-    }
-}
-
-/// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// How many events follow one another without a fault, from the first.
-    pub events: u64,
-    /// The last of them.
-    pub head: Head,
-    /// The newest head of each witness, newest first. Only heads that fit.
-    pub proofs: Vec<Proof>,
-    /// All that does not fit, first event first. After a break in the chain nothing is looked at.
-    pub problems: Vec<Problem>,
-    /// Signed envelopes checked.
-    pub envelopes_checked: u64,
-    /// Signed envelopes that lines name and nobody brought.
-    pub envelopes_missing: u64,
-    /// Checkpoints by keys that are not known here: they prove nothing.
-    pub checkpoints_unknown: u64,
-}
-
-impl Report {
-    /// Nothing that does not fit.
-    pub fn is_good(&self) -> bool {
-        self.problems.is_empty()
-    }
-
-    /// The last event proven by anybody; what follows is only the host's word. 0 if nothing is proven.
-    pub fn proven_to(&self) -> u64 {
-        self.proofs.iter().map(|p| p.seq).max().unwrap_or(0)
-    }
-
-    /// The last event proven by others than the agent's own checkpoint key.
-    pub fn proven_by_others_to(&self) -> u64 {
-        self.proofs
-            .iter()
-            .filter(|p| p.source != Source::Checkpoint)
-            .map(|p| p.seq)
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// The first thing that does not fit.
-    pub fn first_problem(&self) -> Option<&Problem> {
-        self.problems.first()
-    }
-}
 
 /// Verifies a whole record: JSON lines from event 1 on. An error is a failure to read; what is wrong with the record stands in the
 /// report.
@@ -261,6 +120,33 @@ pub fn verify(
         }
     }
     Ok(run.conclude(broken))
+}
+
+/// Verifies a folder with what lies in it, its checkpoint and its envelopes, besides what the caller brings.
+pub fn verify_folder(
+    folder: &Folder,
+    evidence: &Evidence<'_>,
+    check: EnvelopeCheck<'_>,
+) -> Result<Report, FolderError> {
+    let mut checkpoints = evidence.checkpoints.to_vec();
+    checkpoints.extend(folder.checkpoint()?);
+    let failed = Cell::new(None);
+    let find = |sha256: &Hash| match folder.envelope(sha256) {
+        Ok(Some(found)) => Some(found),
+        Ok(None) => evidence.envelopes.and_then(|elsewhere| elsewhere(sha256)),
+        Err(error) => {
+            failed.set(Some(error));
+            None
+        }
+    };
+    let evidence = Evidence {
+        checkpoints: &checkpoints,
+        envelopes: Some(&find),
+        ..*evidence
+    };
+    let report = verify(folder.lines()?, &evidence, check)?;
+    // An envelope that cannot be read is not one that is missing.
+    failed.into_inner().map_or(Ok(report), Err)
 }
 
 /// A head that somebody claims, still to be compared with the chain.
@@ -456,7 +342,7 @@ impl Run<'_> {
             seq: end,
             hash: self.hashes.last().copied().unwrap_or_default(),
         };
-        self.report.proofs.sort_by(|a, b| b.seq.cmp(&a.seq));
+        self.report.proofs.sort_by_key(|p| std::cmp::Reverse(p.seq));
         self.report.problems.sort_by_key(Problem::seq);
         self.report
     }

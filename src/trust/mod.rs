@@ -31,3 +31,6 @@ pub use dsse::{Document, Envelope, Verified};
 pub use error::TrustError;
 pub use keys::{KeyId, PublicKey, Signer};
 pub use scalar::{Bytes, Digest, Head, Timestamp};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -184,7 +184,15 @@ impl Document for Roster {
         self.check_people()?;
         self.check_tokens()?;
         self.check_hosts()?;
-        self.check_access()
+        self.check_access()?;
+        let recovery = self
+            .recovery
+            .as_deref()
+            .map(str::parse::<age::x25519::Recipient>);
+        ensure(
+            recovery.is_none_or(|r| r.is_ok()),
+            "the recovery recipient is not an age X25519 recipient (age1...)",
+        )
     }
 }
 
@@ -422,10 +430,12 @@ fn verify_next(
             ),
         });
     }
-    let new = roster
-        .tokens
-        .iter()
-        .filter(|t| !old_keys.contains(&t.approve.key));
+    // A token that changes hands or gets another unseal key is as new as one that was never there.
+    let new = roster.tokens.iter().filter(|t| {
+        !before.tokens.iter().any(|b| {
+            b.approve.key == t.approve.key && b.unseal.key == t.unseal.key && b.person == t.person
+        })
+    });
     require_tokens(envelope, new)?;
     Ok(Verified::new(roster, envelope.clone()))
 }

@@ -93,3 +93,6 @@ impl Bundle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

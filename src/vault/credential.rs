@@ -177,3 +177,6 @@ fn check(
         )))
     }
 }
+
+#[cfg(test)]
+mod tests;

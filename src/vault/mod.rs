@@ -23,6 +23,9 @@ pub mod piv_p256;
 pub mod seal;
 pub mod store;
 
+#[cfg(test)]
+mod testing;
+
 pub use bundle::Bundle;
 pub use credential::AccessKey;
 pub use error::VaultError;

@@ -112,3 +112,6 @@ pub fn seal_to(recipient: &str, plaintext: &[u8]) -> Result<Vec<u8>, VaultError>
     let recipient = identity::recipient("the worker's key", recipient)?;
     age_file::encrypt("what is sent", &[&recipient], plaintext)
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,3 +74,6 @@ fn from_json(json: &[u8], expected: &ShareBinding) -> Result<Mnemonic, VaultErro
     }
     Ok(Mnemonic::parse(package.share)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -296,3 +296,6 @@ fn uncompressed(key: &p256::PublicKey) -> [u8; 65] {
 fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     BASE64_NOPAD.decode(text.as_bytes()).ok()?.try_into().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -258,3 +258,6 @@ fn recombine(
         Err(failed("vault.age holds something else"))
     }
 }
+
+#[cfg(test)]
+mod tests;

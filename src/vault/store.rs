@@ -45,7 +45,7 @@ pub struct Generations {
 #[derive(Debug)]
 pub struct Writer {
     store: Generations,
-    _lock: File,
+    lock: File,
 }
 
 impl Generations {
@@ -91,10 +91,7 @@ impl Generations {
             Err(TryLockError::Error(why)) => return Err(VaultError::io(&path, why)),
         }
         self.remove_half_written()?;
-        Ok(Writer {
-            store: self,
-            _lock: lock,
-        })
+        Ok(Writer { store: self, lock })
     }
 
     /// The generation that counts; none before the first commit.
@@ -259,6 +256,13 @@ impl Generations {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was forked a moment ago holds the same lock until it executes something.
+        let _ = self.lock.unlock();
+    }
+}
+
 impl Deref for Writer {
     type Target = Generations;
 
@@ -418,3 +422,6 @@ fn number(text: &str) -> Option<u64> {
     let n: u64 = text.parse().ok()?;
     (n >= 1 && n.to_string() == text).then_some(n)
 }
+
+#[cfg(test)]
+mod tests;

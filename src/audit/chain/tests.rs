@@ -40,6 +40,24 @@ fn hashes_are_sha256_in_lower_case_hex() {
 }
 
 #[test]
+fn every_byte_that_is_no_digit_is_refused_at_every_place() {
+    let good = Hash::of(b"abc").to_string().into_bytes();
+    for place in 0..64 {
+        for byte in 0..=255_u8 {
+            let mut hex = good.clone();
+            hex[place] = byte;
+            let read = hash_from_hex(&hex);
+            assert_eq!(
+                read.is_some(),
+                b"0123456789abcdef".contains(&byte),
+                "{byte} at {place}"
+            );
+            assert!(read.is_none_or(|hash| hash.to_string().as_bytes() == hex));
+        }
+    }
+}
+
+#[test]
 fn only_one_spelling_of_the_links_is_read() {
     let zeros = "0".repeat(64);
     let line = |seq: &str| format!(r#"{{"v":1,"seq":{seq},"prev":"{zeros}","event_type":"X"}}"#);

@@ -25,6 +25,8 @@ use super::event::Envelope;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Table {
+    /// A roster as it was signed.
+    Roster,
     /// A vault as the agent knows it: its public files' digests, never a secret.
     Vault,
     /// A request and its stage.
@@ -45,6 +47,7 @@ impl Table {
     /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Roster => "roster",
             Self::Vault => "vault",
             Self::Request => "request",
             Self::Approval => "approval",
@@ -240,7 +243,8 @@ impl Store {
     /// Waits until `ready` holds for the number of the newest event, or until `timeout` has passed; whether it holds. Looked at
     /// again after every commit and every [`wake`](Self::wake).
     pub fn wait(&self, timeout: Option<Duration>, mut ready: impl FnMut(u64) -> bool) -> bool {
-        let deadline = timeout.map(|t| Instant::now() + t);
+        // A time too far away to be counted is for ever.
+        let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
         let mut newest = lock(&self.inner.newest);
         loop {
             if ready(*newest) {

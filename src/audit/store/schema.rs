@@ -49,7 +49,7 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// The writing connection: file made (0600), settings made, tables made, version checked.
+/// The writing connection: file made (0600), version checked, settings made, tables made.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     private_file(path)?;
     let mut db = connect(path)?;
@@ -62,6 +62,10 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     }
     if application != APPLICATION && !is_empty(&db)? {
         return Err(StoreError::Foreign);
+    }
+    // Before the log is made, which takes over the file's mode.
+    if fs::metadata(path)?.permissions().mode() & 0o777 != 0o600 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     }
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
@@ -117,9 +121,6 @@ fn private_file(path: &Path) -> Result<(), StoreError> {
             let meta = fs::symlink_metadata(path)?;
             if !meta.is_file() {
                 return Err(StoreError::Io("it is not a regular file".to_owned()));
-            }
-            if meta.permissions().mode() & 0o777 != 0o600 {
-                fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
             }
         }
         Err(error) => return Err(error.into()),

@@ -1,0 +1,10 @@
+//! What must be believed and what must not, one file a subject.
+
+pub(crate) mod people;
+pub(crate) mod python;
+
+mod dsse;
+mod requests;
+mod rosters;
+mod seen;
+mod words;
