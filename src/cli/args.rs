@@ -80,7 +80,8 @@ impl Cli {
 
 /// Whether `--json` stands before any `--`; asked before the line is parsed, so that even a wrong one is answered in JSON.
 pub(super) fn asks_for_json(args: impl Iterator<Item = OsString>) -> bool {
-    args.take_while(|arg| arg != "--").any(|arg| arg == "--json")
+    args.take_while(|arg| arg != "--")
+        .any(|arg| arg == "--json")
 }
 
 /// clap's message in our form: its first paragraph on one line.

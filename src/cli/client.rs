@@ -129,7 +129,9 @@ impl Agent {
             )
             .hint("see its log; then try again: twotap status")
         };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broke)?;
         let connection = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -162,17 +164,23 @@ impl Agent {
     fn unreachable(&self, why: &io::Error) -> Problem {
         let at = self.socket.display();
         let problem = match why.kind() {
-            io::ErrorKind::NotFound => Problem::new(Code::Agent, format!("there is no agent at {at}"))
-                .hint("start twotapd, or name its socket with --agent or TWOTAP_AGENT"),
+            io::ErrorKind::NotFound => {
+                Problem::new(Code::Agent, format!("there is no agent at {at}"))
+                    .hint("start twotapd, or name its socket with --agent or TWOTAP_AGENT")
+            }
             io::ErrorKind::ConnectionRefused => {
                 Problem::new(Code::Agent, format!("no agent answers at {at}"))
                     .hint("the socket is left over from one that ended: start twotapd again")
             }
-            io::ErrorKind::PermissionDenied => {
-                Problem::new(Code::Agent, format!("no permission to speak to the agent at {at}"))
-                    .hint("the socket is open to everyone by default: look at its folder's mode")
-            }
-            _ => Problem::new(Code::Agent, format!("cannot reach the agent at {at}: {why}")),
+            io::ErrorKind::PermissionDenied => Problem::new(
+                Code::Agent,
+                format!("no permission to speak to the agent at {at}"),
+            )
+            .hint("the socket is open to everyone by default: look at its folder's mode"),
+            _ => Problem::new(
+                Code::Agent,
+                format!("cannot reach the agent at {at}: {why}"),
+            ),
         };
         Problem {
             error: super::ui::plain(&problem.error),
@@ -183,7 +191,10 @@ impl Agent {
     fn silent(&self) -> Problem {
         Problem::new(
             Code::Agent,
-            format!("the agent at {} does not answer in time", self.socket.display()),
+            format!(
+                "the agent at {} does not answer in time",
+                self.socket.display()
+            ),
         )
         .hint("see its log; what was begun goes on: twotap status")
     }

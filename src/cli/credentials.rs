@@ -32,6 +32,11 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     out.write_all(body.trim_ascii())
         .and_then(|()| out.write_all(b"\n"))
         .and_then(|()| out.flush())
-        .map_err(|why| Problem::new(Code::Internal, format!("cannot write the session: {}", why.kind())))?;
+        .map_err(|why| {
+            Problem::new(
+                Code::Internal,
+                format!("cannot write the session: {}", why.kind()),
+            )
+        })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -44,12 +44,8 @@ pub(super) fn read_text(path: &Path) -> Result<String, Problem> {
 
 /// Reads a JSON file.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Problem> {
-    serde_json::from_slice(&read(path)?).map_err(|why| {
-        Problem::new(
-            Code::Usage,
-            format!("{} is not {what}: {why}", shown(path)),
-        )
-    })
+    serde_json::from_slice(&read(path)?)
+        .map_err(|why| Problem::new(Code::Usage, format!("{} is not {what}: {why}", shown(path))))
 }
 
 /// Reads a signed document.
@@ -120,8 +116,11 @@ pub(super) fn unreadable(path: &Path, why: &io::Error) -> Problem {
 
 /// A file that cannot be written.
 pub(super) fn unwritable(path: &Path, why: &io::Error) -> Problem {
-    Problem::new(Code::Internal, format!("cannot write {}: {why}", shown(path)))
-        .hint("nothing was left half-written; check the folder and free space")
+    Problem::new(
+        Code::Internal,
+        format!("cannot write {}: {why}", shown(path)),
+    )
+    .hint("nothing was left half-written; check the folder and free space")
 }
 
 fn exists(path: &Path) -> Problem {
@@ -139,7 +138,10 @@ fn to_lines(document: &impl Serialize) -> Result<Vec<u8>, Problem> {
 /// Public documents go to others: they get the mode that the shell would have given them.
 fn open_up(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(hygiene::public_mode()))
+    std::fs::set_permissions(
+        path,
+        std::fs::Permissions::from_mode(hygiene::public_mode()),
+    )
 }
 
 #[cfg(test)]

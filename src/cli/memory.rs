@@ -8,7 +8,7 @@ use std::{
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Envelope, PublicKey, Verified,
+        Digest, Envelope, PublicKey, Verified,
         roster::{self, Roster},
         seen::Seen,
     },
@@ -54,6 +54,11 @@ impl Memory {
         self.seen.roster(vault).is_some()
     }
 
+    /// The digest of the newest roster that was met.
+    pub(super) fn digest(&self, vault: &str) -> Option<Digest> {
+        self.seen.roster(vault)
+    }
+
     /// Checks a chain for `vault` and answers its newest roster: every version signed as it must be, nothing rolled back.
     pub(super) fn roster(
         &mut self,
@@ -65,11 +70,10 @@ impl Memory {
         let versions = roster::verify_chain(chain)?;
         // Chains do not change their vault, so the first tells for all.
         if versions.first().is_none_or(|r| r.vault != vault) {
-            return Err(Problem::new(
-                Code::Tampering,
-                "the roster is for another vault",
-            )
-            .hint("do not go on; tell the security officer"));
+            return Err(
+                Problem::new(Code::Tampering, "the roster is for another vault")
+                    .hint("do not go on; tell the security officer"),
+            );
         }
         if !self.knows(vault) {
             let pin = match first {

@@ -48,8 +48,11 @@ fn may_try(tries: u8, last_try: bool) -> Result<(), Problem> {
 /// Reads one line (or up to the end) from an open descriptor, byte by byte: what follows the line is left for others.
 pub(super) fn read(fd: u16) -> Result<Typed, Problem> {
     let wrong = |why: &str| {
-        Problem::new(Code::Usage, format!("cannot read file descriptor {fd}: {why}"))
-            .hint("open it for reading in the shell, e.g. --pin-fd 3 3< <(cat)")
+        Problem::new(
+            Code::Usage,
+            format!("cannot read file descriptor {fd}: {why}"),
+        )
+        .hint("open it for reading in the shell, e.g. --pin-fd 3 3< <(cat)")
     };
     if fd == 0 {
         return read_line(std::io::stdin().as_fd()).map_err(|why| wrong(&why));

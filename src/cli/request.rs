@@ -32,8 +32,10 @@ use super::{
 
 /// Arguments of `request`.
 #[derive(clap::Args)]
-#[command(after_help = "GOVERNED_BREAK_GLASS=true with BREAK_GLASS_REASON and BREAK_GLASS_TIMESTAMP (a UTC time like \
-2026-01-06T10:00:00Z, at most 15 minutes old) stands for --reason where that is absent.")]
+#[command(
+    after_help = "GOVERNED_BREAK_GLASS=true with BREAK_GLASS_REASON and BREAK_GLASS_TIMESTAMP (a UTC time like \
+2026-01-06T10:00:00Z, at most 15 minutes old) stands for --reason where that is absent."
+)]
 pub(super) struct Args {
     /// The vault, e.g. prod
     vault: String,
@@ -72,7 +74,14 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Some(reason) => reason,
         None => declared(|name| std::env::var(name).ok(), Timestamp::now())?,
     };
-    let ask = ask(args.vault, args.access, args.incident, reason, args.duration, args.commander)?;
+    let ask = ask(
+        args.vault,
+        args.access,
+        args.incident,
+        reason,
+        args.duration,
+        args.commander,
+    )?;
     let agent = door.agent()?;
     let mut memory = Memory::open()?;
 
@@ -112,10 +121,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
 }
 
 /// The declaration in the environment, where it is whole and fresh.
-fn declared(
-    variable: impl Fn(&str) -> Option<String>,
-    now: Timestamp,
-) -> Result<String, Problem> {
+fn declared(variable: impl Fn(&str) -> Option<String>, now: Timestamp) -> Result<String, Problem> {
     let refused = |what: &str, hint: &str| Err(Problem::new(Code::Usage, what).hint(hint));
     if variable("GOVERNED_BREAK_GLASS").as_deref() != Some("true") {
         return refused("no reason was given", "say why with --reason");
@@ -172,8 +178,10 @@ fn ask(
     }
     let duration_seconds = duration.as_deref().map(span::parse).transpose()?;
     if duration_seconds.is_some_and(|s| !(60..=11 * 3600).contains(&s)) {
-        return Err(Problem::new(Code::Usage, "a session lasts 1 minute to 11 hours")
-            .hint("give --duration something in between, e.g. 4h"));
+        return Err(
+            Problem::new(Code::Usage, "a session lasts 1 minute to 11 hours")
+                .hint("give --duration something in between, e.g. 4h"),
+        );
     }
     let mut nonce = vec![0; 16];
     OsRng.fill_bytes(&mut nonce);
@@ -233,7 +241,11 @@ fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
         ("access", format!("{} as {}", request.access, request.role)),
         (
             "needs",
-            format!("{} custodians, {} so far", view.threshold, view.approved_by.len()),
+            format!(
+                "{} custodians, {} so far",
+                view.threshold,
+                view.approved_by.len()
+            ),
         ),
         (
             "until",
@@ -304,8 +316,11 @@ fn wait_until_open(agent: &Agent, request: &Request, door: &Door) -> Result<Requ
         match view.stage {
             Stage::Open | Stage::Closing | Stage::Closed => return Ok(view),
             Stage::Denied => {
-                return Err(Problem::new(Code::Approvals, format!("the request was denied{}", why()))
-                    .hint("talk to the custodians, then ask anew"));
+                return Err(Problem::new(
+                    Code::Approvals,
+                    format!("the request was denied{}", why()),
+                )
+                .hint("talk to the custodians, then ask anew"));
             }
             Stage::Expired => {
                 return Err(ended(Code::Approvals).hint("ask anew, and call the custodians first"));

@@ -114,8 +114,11 @@ pub(super) fn compare(
         )
         .hint("do not go on: one of you looks at another document; tell the security officer")),
         None if ui.confirm(question)? => Ok(()),
-        None => Err(Problem::new(Code::Refused, "the words were not confirmed; nothing was signed")
-            .hint("if they differ, one of you looks at another document: tell the security officer")),
+        None => Err(Problem::new(
+            Code::Refused,
+            "the words were not confirmed; nothing was signed",
+        )
+        .hint("if they differ, one of you looks at another document: tell the security officer")),
     }
 }
 
@@ -166,7 +169,12 @@ request r-abcdefghijklm for vault prod
         let ui = Ui::new(false);
         assert!(compare(&ui, &ours, Some("one two three four five six"), "").is_ok());
         assert!(compare(&ui, &ours, Some(" One, two-three four  five six\n"), "").is_ok());
-        for told in ["yes", "", "one two three four five", "one two three four six five"] {
+        for told in [
+            "yes",
+            "",
+            "one two three four five",
+            "one two three four six five",
+        ] {
             let problem = compare(&ui, &ours, Some(told), "").expect_err(told);
             assert_eq!(problem.code, Code::Tampering);
         }

@@ -80,7 +80,12 @@ mod tests {
 
     #[test]
     fn lengths_are_read_strictly() {
-        for (text, seconds) in [("4h", 14_400), ("90m", 5400), ("1h30m", 5400), ("900s", 900)] {
+        for (text, seconds) in [
+            ("4h", 14_400),
+            ("90m", 5400),
+            ("1h30m", 5400),
+            ("900s", 900),
+        ] {
             assert_eq!(parse(text), Ok(seconds), "{text}");
         }
         for bad in [

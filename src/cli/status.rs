@@ -30,8 +30,10 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(super) fn run(args: Args, door: &Door) -> Ended {
     let agent = door.agent()?;
     if args.watch && door.ui.json() {
-        return Err(Problem::new(Code::Usage, "--watch never ends, and --json is one object")
-            .hint("ask again and again without --watch"));
+        return Err(
+            Problem::new(Code::Usage, "--watch never ends, and --json is one object")
+                .hint("ask again and again without --watch"),
+        );
     }
     let status: Status = agent.ask("/v1/status")?;
     let mut shown = screen(&status, Timestamp::now());
@@ -110,7 +112,10 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ("rotation", plain(&vault.rotation)),
     ];
     if vault.isolation == Isolation::None {
-        rows.push(("isolation", "none: the worker runs under the agent's account".to_owned()));
+        rows.push((
+            "isolation",
+            "none: the worker runs under the agent's account".to_owned(),
+        ));
     }
     rows
 }

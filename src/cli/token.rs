@@ -59,7 +59,10 @@ pub(super) fn slot(key: &roster::SlotKey) -> Result<Slot, Problem> {
     Slot::parse(key.slot).ok_or_else(|| {
         Problem::new(
             Code::Usage,
-            format!("the roster names slot {:02x}, which is not a retired slot", key.slot),
+            format!(
+                "the roster names slot {:02x}, which is not a retired slot",
+                key.slot
+            ),
         )
         .hint("slots are 82 to 95: enrol the token again")
     })
@@ -113,7 +116,9 @@ pub(super) fn toucher(ui: &Ui, serial: u32) -> impl FnMut(Prompt) {
                 format!("touch token {serial} now: the new key signs its certificate")
             }
             Prompt::TouchAgain(_) => {
-                format!("touch token {serial} once more: it wants a touch of its own for your share")
+                format!(
+                    "touch token {serial} once more: it wants a touch of its own for your share"
+                )
             }
         });
     }

@@ -111,7 +111,12 @@ impl Ui {
     pub(super) fn confirm(&self, question: &str) -> Result<bool, Problem> {
         let mut tty = open_tty().map_err(|_| no_terminal(question))?;
         let mut answer = Zeroizing::new([0; MAX_ANSWER]);
-        let length = ask(&mut tty, &format!("{question} (yes/no) "), &mut answer, Echo::On)?;
+        let length = ask(
+            &mut tty,
+            &format!("{question} (yes/no) "),
+            &mut answer,
+            Echo::On,
+        )?;
         Ok(answer[..length].trim_ascii() == b"yes")
     }
 
@@ -254,11 +259,7 @@ fn ask(
     line
 }
 
-fn read_line(
-    tty: &mut File,
-    answer: &mut [u8; MAX_ANSWER],
-    echo: Echo,
-) -> Result<usize, Problem> {
+fn read_line(tty: &mut File, answer: &mut [u8; MAX_ANSWER], echo: Echo) -> Result<usize, Problem> {
     const CTRL_C: u8 = 3;
     const CTRL_D: u8 = 4;
     const CTRL_U: u8 = 21;
@@ -292,7 +293,10 @@ fn read_line(
 }
 
 fn broken_off() -> Problem {
-    Problem::new(Code::Refused, "broken off at the question; nothing was signed")
+    Problem::new(
+        Code::Refused,
+        "broken off at the question; nothing was signed",
+    )
 }
 
 #[cfg(test)]
@@ -320,7 +324,10 @@ mod tests {
 
     #[test]
     fn every_code_has_its_own_exit_status() {
-        let mut statuses: Vec<u8> = Code::TABLE.iter().map(|(code, ..)| code.exit_status()).collect();
+        let mut statuses: Vec<u8> = Code::TABLE
+            .iter()
+            .map(|(code, ..)| code.exit_status())
+            .collect();
         statuses.dedup();
         assert_eq!(statuses, (1..=12).collect::<Vec<u8>>());
     }

@@ -1,0 +1,386 @@
+//! `twotap approve`: a custodian's yes. The flow is [`run`], from top to bottom.
+//!
+//! Nothing is shown before it was checked, nothing is asked before it was shown, and the PIN is asked last. The share is in this process
+//! from the token's answer until it is sealed to the worker, and nowhere else.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use twotap_shares::Mnemonic;
+
+use crate::{
+    protocol::{
+        Code, Problem, job,
+        socket::{ApprovalBundle, RequestView, Stage, Status},
+    },
+    token::{Pin, Slot, Token},
+    trust::{
+        Digest, Timestamp,
+        request::{Approval, Offer, ShareBinding, verify_approval},
+        roster,
+    },
+    vault::{SealedShare, check_share, seal_share},
+};
+
+use super::{
+    Door, Ended,
+    checked::{self, Checked, Papers, vault_problem},
+    client::{Agent, Patience, request_path},
+    files,
+    memory::{FirstMeeting, Memory},
+    pin, screen, status,
+    token::{self, TokenArgs},
+    ui::plain,
+};
+
+/// Arguments of `approve`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "By files, where the token is on a machine that cannot reach the agent:\n  \
+on the agent's host      twotap approve REQUEST --export request.json\n  \
+where the token is       twotap approve --in request.json --out approval.json\n  \
+on the agent's host      twotap approval submit approval.json"
+)]
+pub(super) struct Args {
+    /// Id of the request; without it, the only one that waits for you
+    request: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
+    /// For scripts: the six words that the operator read out; they are compared here instead of by you
+    #[arg(long, value_name = "WORDS")]
+    confirm: Option<String>,
+    /// Show the request and its policy, and stop: nothing is signed
+    #[arg(long)]
+    review: bool,
+    /// Write the request with your sealed share to a file, and stop
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "out", "review", "confirm"])]
+    export: Option<PathBuf>,
+    /// Read the request from a file instead of the agent
+    #[arg(long = "in", value_name = "FILE", conflicts_with = "request")]
+    input: Option<PathBuf>,
+    /// Write the approval to a file instead of handing it in
+    #[arg(long, value_name = "FILE", requires = "input")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: Args, door: &Door) -> Ended {
+    let desk = Desk::choose(&args, door)?;
+    let bundle = desk.bundle()?;
+    if let Some(out) = &args.export {
+        return export(&bundle, out, door);
+    }
+
+    let mut token = token::open(&args.token)?;
+    let case = Case::check(&bundle, &mut token, door)?;
+    let words = screen::words(&case.checked.offer.digest())?;
+
+    let asks = args.confirm.is_none() && !args.review;
+    door.ui.screen(&case.screen(&words, args.review), asks)?;
+    if args.review {
+        return case.reviewed(&words, door);
+    }
+    let operator = &case.checked.request().operator;
+    let question = format!("do {operator} and you read the same six words?");
+    screen::compare(&door.ui, &words, args.confirm.as_deref(), &question)?;
+
+    let pin = pin::ask(&door.ui, &mut token, &args.token)?;
+    let approval = case.sign_and_reseal(&mut token, &pin, door)?;
+    let view = desk.hand_in(&case.checked.request().id, &approval)?;
+    case.approved(view.as_ref(), door)
+}
+
+/// Where the request comes from and where the approval goes.
+enum Desk {
+    Online {
+        agent: Agent,
+        request: String,
+    },
+    Files {
+        input: PathBuf,
+        out: Option<PathBuf>,
+    },
+}
+
+impl Desk {
+    fn choose(args: &Args, door: &Door) -> Result<Self, Problem> {
+        if let Some(input) = args.input.clone() {
+            let out = args.out.clone();
+            match &out {
+                Some(out) => files::must_be_new(out)?,
+                None if args.review => {}
+                None => {
+                    return Err(
+                        Problem::new(Code::Usage, "nowhere to write the approval to")
+                            .hint("name a file with --out, or only look with --review"),
+                    );
+                }
+            }
+            return Ok(Self::Files { input, out });
+        }
+        if let Some(out) = &args.export {
+            files::must_be_new(out)?;
+        }
+        let agent = door.agent()?;
+        let request = match &args.request {
+            Some(request) => request.clone(),
+            None => only_waiting(&agent)?,
+        };
+        Ok(Self::Online { agent, request })
+    }
+
+    fn bundle(&self) -> Result<ApprovalBundle, Problem> {
+        match self {
+            Self::Online { agent, request } => agent.ask(&request_path(request, "/bundle")?),
+            Self::Files { input, .. } => files::read_json(input, "a request for approval"),
+        }
+    }
+
+    /// Answers where the request stands, if the agent was there to say so.
+    fn hand_in(
+        &self,
+        request: &str,
+        approval: &job::Approval,
+    ) -> Result<Option<RequestView>, Problem> {
+        match self {
+            Self::Online { agent, .. } => {
+                let path = request_path(request, "/approvals")?;
+                agent.hand_in(&path, approval, Patience::Worker).map(Some)
+            }
+            Self::Files { out, .. } => {
+                let out = out.as_deref().unwrap_or(std::path::Path::new(""));
+                files::write_public_new(out, approval).map(|()| None)
+            }
+        }
+    }
+}
+
+/// A checked request with what this custodian's token can do about it.
+struct Case {
+    checked: Checked,
+    listed: roster::Token,
+    approve: Slot,
+    unseal: Slot,
+    unseal_key: p256::PublicKey,
+    share_file: Vec<u8>,
+    peer: [u8; 65],
+}
+
+impl Case {
+    /// Checks everything that can be checked before the person is asked for anything.
+    fn check(bundle: &ApprovalBundle, token: &mut Token, door: &Door) -> Result<Self, Problem> {
+        let papers = Papers {
+            offer: &bundle.offer,
+            manifest: &bundle.manifest,
+            roster_chain: &bundle.roster_chain,
+        };
+        let checked = check_as_custodian(&papers, token, door)?;
+        let listed = token::listed(token, &checked.roster)?.clone();
+        not_the_own(&checked, &listed)?;
+
+        let digest = Digest::of(&bundle.share.0);
+        let named = checked.manifest.share(&listed.person);
+        if named.is_none_or(|share| share.file_sha256 != digest) {
+            return Err(Problem::new(
+                Code::Tampering,
+                format!(
+                    "the share is not the one that the manifest names for {}",
+                    listed.person
+                ),
+            )
+            .hint("do not go on; tell the security officer"));
+        }
+        let share = SealedShare::parse(&bundle.share.0).map_err(vault_problem)?;
+        let unseal_key =
+            listed.unseal.key.p256().ok_or_else(|| {
+                Problem::new(Code::Usage, "the roster's unseal key is not on p-256")
+            })?;
+        let peer = share.peer_point_for(&unseal_key).map_err(vault_problem)?;
+        Ok(Self {
+            approve: token::slot(&listed.approve)?,
+            unseal: token::slot(&listed.unseal)?,
+            unseal_key,
+            share_file: bundle.share.0.clone(),
+            peer,
+            checked,
+            listed,
+        })
+    }
+
+    fn screen(&self, words: &[&str; 6], review: bool) -> String {
+        let request = self.checked.request();
+        let mut text = String::new();
+        let access = self.checked.roster.access(&request.access);
+        if let (true, Some(access)) = (review, access) {
+            text.push_str(&screen::policy(access));
+        }
+        text.push_str(&screen::request(
+            request,
+            self.checked.host(),
+            self.checked.roster.threshold,
+            Timestamp::now(),
+        ));
+        text.push_str(&screen::words_line(words));
+        text
+    }
+
+    /// One transaction: PIN, signature, PIN, key agreement. Then the share is opened, checked and sealed to the worker.
+    fn sign_and_reseal(
+        &self,
+        token: &mut Token,
+        pin: &Pin,
+        door: &Door,
+    ) -> Result<job::Approval, Problem> {
+        let offer = &self.checked.offer;
+        let mut approval = offer.envelope().repurposed::<Approval>();
+        let digest = approval.signing_digest();
+        let mut prompt = token::toucher(&door.ui, token.serial());
+        let done = token
+            .approve(
+                pin,
+                self.approve,
+                self.unseal,
+                &digest,
+                &self.peer,
+                &mut prompt,
+            )
+            .map_err(token::problem)?;
+
+        approval.add(&self.listed.approve.key, done.signature);
+        if verify_approval(&approval, offer, &self.checked.roster).is_err() {
+            return Err(token::other_key(&self.listed));
+        }
+        let opened = SealedShare::parse(&self.share_file)
+            .and_then(|share| share.open_with_shared(&self.unseal_key, &done.shared))
+            .map_err(vault_problem)?;
+        let mnemonic = std::str::from_utf8(&opened)
+            .ok()
+            .and_then(|text| Mnemonic::parse(text).ok())
+            .ok_or_else(|| {
+                Problem::new(Code::Tampering, "what the share file holds is not a share")
+                    .hint("do not go on; tell the security officer")
+            })?;
+        check_share(&self.checked.manifest, &self.listed.person, &mnemonic)
+            .map_err(vault_problem)?;
+        let binding = ShareBinding {
+            request_sha256: offer.digest(),
+            manifest_sha256: self.checked.manifest.digest(),
+        };
+        let sealed = seal_share(&self.checked.request().worker_key, &binding, &mnemonic)
+            .map_err(vault_problem)?;
+        Ok(job::Approval {
+            approval,
+            sealed_share: crate::trust::Bytes(sealed),
+        })
+    }
+
+    fn reviewed(&self, words: &[&str; 6], door: &Door) -> Ended {
+        let object = serde_json::json!({
+            "request": self.checked.request(),
+            "words": words,
+            "approved": false,
+        });
+        door.ui.result(&object, "only shown: nothing was signed")?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn approved(&self, view: Option<&RequestView>, door: &Door) -> Ended {
+        let request = &self.checked.request().id;
+        let object = serde_json::json!({
+            "request": request,
+            "approved": true,
+            "person": self.listed.person,
+            "token": self.listed.serial,
+            "stage": view.map(|v| v.stage),
+            "approved_by": view.map(|v| &v.approved_by),
+            "threshold": view.map(|v| v.threshold),
+        });
+        let text = match view {
+            Some(view) => format!(
+                "approved as {}: {} of {}; the request is {}",
+                self.listed.person,
+                view.approved_by.len(),
+                view.threshold,
+                status::stage(view.stage)
+            ),
+            None => format!(
+                "approved as {}; hand it in: twotap approval submit FILE",
+                self.listed.person
+            ),
+        };
+        door.ui.result(&object, &text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Checks a request for the person with this token. At the first meeting with its vault, the roster must have been signed by this very token.
+pub(super) fn check_as_custodian(
+    papers: &Papers<'_>,
+    token: &mut Token,
+    door: &Door,
+) -> Result<Checked, Problem> {
+    let mut memory = Memory::open()?;
+    let vault = papers.offer.unverified::<Offer>()?.0.vault;
+    if memory.knows(&vault) {
+        return checked::check(papers, &mut memory, &FirstMeeting::SaySo, &door.ui);
+    }
+    let newest = papers.roster_chain.last().ok_or_else(|| {
+        Problem::new(Code::Tampering, "the agent shows no roster").hint("tell the security officer")
+    })?;
+    let claimed = newest.unverified::<roster::Roster>()?;
+    let listed = token::listed(token, &claimed)?;
+    token::must_hold(token, listed)?;
+    let key = listed.approve.key.clone();
+    let checked = checked::check(papers, &mut memory, &FirstMeeting::SignedBy(&key), &door.ui)?;
+    door.ui.note(format!(
+        "first meeting with vault {vault}: its roster is believed because your token has signed it"
+    ));
+    Ok(checked)
+}
+
+/// Nobody approves the own request, whoever is logged in: the person on the key counts.
+fn not_the_own(checked: &Checked, listed: &roster::Token) -> Result<(), Problem> {
+    if checked.request().operator != listed.person {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Refused,
+        "this is your own request, and nobody approves the own one",
+    )
+    .hint("ask two other custodians"))
+}
+
+/// The only request that waits for this person.
+fn only_waiting(agent: &Agent) -> Result<String, Problem> {
+    let status: Status = agent.ask("/v1/status")?;
+    let me = &status.you.name;
+    let waiting: Vec<String> = status
+        .requests
+        .iter()
+        .filter(|r| r.stage == Stage::Requested && !r.approved_by.contains(me))
+        .map(|r| r.id.clone())
+        .collect();
+    match &waiting[..] {
+        [only] => Ok(only.clone()),
+        [] => Err(Problem::new(Code::Usage, "no request waits for you").hint("see twotap status")),
+        several => Err(Problem::new(
+            Code::Usage,
+            format!(
+                "several requests wait for you: {}",
+                plain(&several.join(", "))
+            ),
+        )
+        .hint("name one: twotap approve REQUEST; twotap status shows who asks for what")),
+    }
+}
+
+fn export(bundle: &ApprovalBundle, out: &std::path::Path, door: &Door) -> Ended {
+    let Offer(request) = bundle.offer.unverified::<Offer>()?;
+    files::write_public_new(out, bundle)?;
+    let object = serde_json::json!({ "request": request.id, "file": out });
+    let text = format!(
+        "wrote {}\nnext, where your token is: twotap approve --in {} --out approval.json",
+        files::shown(out),
+        files::shown(out)
+    );
+    door.ui.result(&object, &text)?;
+    Ok(ExitCode::SUCCESS)
+}

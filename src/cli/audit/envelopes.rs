@@ -1,0 +1,234 @@
+//! What the signed envelopes of a record prove: each is checked against the rosters, and the heads inside are witnesses.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    audit::{
+        chain::{Hash, Head},
+        note::NoteKey,
+        verify::Witness,
+    },
+    protocol::{Code, Problem},
+    trust::{
+        self, Digest, Document, Envelope, PublicKey, Verified,
+        enrollment::Enrollment,
+        manifest::Manifest,
+        receipt::Receipt,
+        request::{Approval, Denial, Offer, SealOffer},
+        roster::{Roster, verify_chain},
+    },
+};
+
+use super::pages::Chains;
+
+/// All versions of all rosters, each verified.
+pub(super) struct Rosters {
+    versions: Vec<Verified<Roster>>,
+}
+
+impl Rosters {
+    /// Checks every chain.
+    pub(super) fn verify(chains: &Chains) -> Result<Self, Problem> {
+        let mut versions = Vec::new();
+        for (vault, chain) in chains {
+            let chain = verify_chain(chain)?;
+            if chain.iter().any(|r| r.vault != *vault) {
+                return Err(Problem::new(
+                    Code::Tampering,
+                    format!("the roster beside vault {vault} is for another vault"),
+                ));
+            }
+            versions.extend(chain);
+        }
+        Ok(Self { versions })
+    }
+
+    /// The newest version of each vault.
+    pub(super) fn newest(&self) -> impl Iterator<Item = &Verified<Roster>> {
+        self.versions.iter().filter(|r| {
+            self.versions
+                .iter()
+                .all(|other| other.vault != r.vault || other.version <= r.version)
+        })
+    }
+
+    /// The version with this digest.
+    pub(super) fn contains(&self, digest: &Digest) -> bool {
+        self.version(digest).is_some()
+    }
+
+    fn version(&self, digest: &Digest) -> Option<&Verified<Roster>> {
+        self.versions.iter().find(|r| r.digest() == *digest)
+    }
+
+    /// The keys whose checkpoints count. The name in a note is a label; agents use the host's name or its key id.
+    pub(super) fn checkpoint_keys(&self) -> Vec<NoteKey> {
+        let mut keys: Vec<NoteKey> = Vec::new();
+        for host in self.versions.iter().flat_map(|r| &r.hosts) {
+            let PublicKey::Ed25519(key) = &host.checkpoint_key else {
+                continue;
+            };
+            for name in [host.name.clone(), host.key.id().to_string()] {
+                match NoteKey::new(&name, *key) {
+                    Ok(key) if !keys.contains(&key) => keys.push(key),
+                    _ => {}
+                }
+            }
+        }
+        keys
+    }
+
+    fn all_approve_keys(&self) -> Vec<PublicKey> {
+        self.versions
+            .iter()
+            .flat_map(|r| r.approve_keys())
+            .collect()
+    }
+
+    fn all_host_keys(&self) -> Vec<PublicKey> {
+        self.versions.iter().flat_map(|r| r.host_keys()).collect()
+    }
+
+    /// The approve keys of the version with this digest; none where it was not given.
+    pub(super) fn approve_keys_of(&self, digest: &Digest) -> Vec<PublicKey> {
+        self.version(digest)
+            .map_or_else(Vec::new, |r| r.approve_keys())
+    }
+
+    /// Whose approve key this is, with the token's number.
+    pub(super) fn owner(&self, key: &PublicKey) -> String {
+        self.versions
+            .iter()
+            .find_map(|r| r.token_by_approve_key(key))
+            .map_or_else(|| "a custodian".to_owned(), owner)
+    }
+}
+
+/// Checks envelopes one by one, in the order of the record.
+pub(super) struct Checker<'r> {
+    rosters: &'r Rosters,
+    /// Digests of the requests that a listed host has offered so far.
+    offered: BTreeSet<Digest>,
+}
+
+impl<'r> Checker<'r> {
+    pub(super) fn new(rosters: &'r Rosters) -> Self {
+        Self {
+            rosters,
+            offered: BTreeSet::new(),
+        }
+    }
+
+    /// Checks one envelope as it stands in the record. `Ok(Some)` names a head that its signer vouches for.
+    pub(super) fn check(&mut self, bytes: &[u8]) -> Result<Option<Witness>, String> {
+        let envelope = Envelope::parse(bytes).map_err(|why| why.to_string())?;
+        match envelope.payload_type.as_str() {
+            t if t == Offer::PAYLOAD_TYPE => self.offer(&envelope),
+            t if t == Approval::PAYLOAD_TYPE => self.approval(&envelope),
+            t if t == Manifest::PAYLOAD_TYPE => self.manifest(&envelope),
+            t if t == Roster::PAYLOAD_TYPE => self.roster(&envelope),
+            t if t == Denial::PAYLOAD_TYPE => self.by_custodian::<Denial>(&envelope),
+            t if t == Receipt::PAYLOAD_TYPE => self.by_host::<Receipt>(&envelope),
+            t if t == SealOffer::PAYLOAD_TYPE => self.by_host::<SealOffer>(&envelope),
+            t if t == Enrollment::PAYLOAD_TYPE => Enrollment::verify(&envelope)
+                .map(|_| None)
+                .map_err(|why| why.to_string()),
+            other => Err(format!(
+                "its type is not known: {}",
+                crate::cli::ui::plain(other)
+            )),
+        }
+    }
+
+    fn offer(&mut self, envelope: &Envelope) -> Result<Option<Witness>, String> {
+        let named = envelope
+            .unverified::<Offer>()
+            .map_err(text)?
+            .0
+            .roster_sha256;
+        let roster = self.rosters.version(&named).ok_or_else(no_roster)?;
+        let offer = Offer::verify(envelope, roster).map_err(text)?;
+        self.offered.insert(offer.digest());
+        let host = roster
+            .host(offer.0.host)
+            .map_or("a host", |h| h.name.as_str());
+        Ok(Some(witness(offer.0.audit, format!("host {host}"))))
+    }
+
+    fn approval(&mut self, envelope: &Envelope) -> Result<Option<Witness>, String> {
+        let claimed = envelope.unverified::<Approval>().map_err(text)?;
+        let roster = self
+            .rosters
+            .version(&claimed.0.roster_sha256)
+            .ok_or_else(no_roster)?;
+        let keys = roster.approve_keys();
+        let (approval, signer) = envelope
+            .verify::<Approval>(&keys, "a custodian of the roster")
+            .map_err(text)?;
+        if !self.offered.contains(&approval.digest()) {
+            return Err("it approves a request that no host has offered before".to_owned());
+        }
+        let token = roster.token_by_approve_key(signer).ok_or_else(no_roster)?;
+        Ok(Some(witness(approval.0.audit, owner(token))))
+    }
+
+    fn manifest(&self, envelope: &Envelope) -> Result<Option<Witness>, String> {
+        let named = envelope
+            .unverified::<Manifest>()
+            .map_err(text)?
+            .roster_sha256;
+        let roster = self.rosters.version(&named).ok_or_else(no_roster)?;
+        let manifest = Manifest::verify(envelope, roster).map_err(text)?;
+        let host = roster
+            .host(manifest.host)
+            .map_or("a host", |h| h.name.as_str());
+        Ok(Some(witness(manifest.audit, format!("host {host}"))))
+    }
+
+    fn roster(&self, envelope: &Envelope) -> Result<Option<Witness>, String> {
+        if self.rosters.contains(&envelope.digest()) {
+            Ok(None)
+        } else {
+            Err("it is none of the rosters that were given".to_owned())
+        }
+    }
+
+    fn by_custodian<D: Document>(&self, envelope: &Envelope) -> Result<Option<Witness>, String> {
+        let keys = self.rosters.all_approve_keys();
+        envelope.verify::<D>(&keys, "a custodian").map_err(text)?;
+        Ok(None)
+    }
+
+    fn by_host<D: Document>(&self, envelope: &Envelope) -> Result<Option<Witness>, String> {
+        let keys = self.rosters.all_host_keys();
+        envelope.verify::<D>(&keys, "a listed host").map_err(text)?;
+        Ok(None)
+    }
+}
+
+/// A head of ours in the record's own type.
+pub(super) fn head(head: trust::Head) -> Head {
+    Head {
+        seq: head.seq,
+        hash: Hash::from_bytes(head.hash.0),
+    }
+}
+
+fn owner(token: &trust::roster::Token) -> String {
+    format!("{} (token {})", token.person, token.serial)
+}
+
+fn witness(seen: trust::Head, by: String) -> Witness {
+    Witness {
+        head: head(seen),
+        by,
+    }
+}
+
+fn text(why: trust::TrustError) -> String {
+    why.to_string()
+}
+
+fn no_roster() -> String {
+    "the roster that it names was not given".to_owned()
+}

@@ -1,0 +1,95 @@
+//! `twotap close`: ends the session, and stays until it was seen refused.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use crate::protocol::{
+    Code, Problem,
+    socket::{Close, RequestView, Stage},
+};
+
+use super::{
+    Door, Ended,
+    client::{Patience, request_path},
+    open, span, status,
+    ui::plain,
+};
+
+/// Arguments of `close`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Id of the request; without it, your only session
+    session: Option<String>,
+    /// As an officer: close somebody else's session
+    #[arg(long)]
+    force: bool,
+    /// Do not stay until it is closed
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// How often it asks how far closing is.
+const EVERY: Duration = Duration::from_millis(500);
+/// Closing is due within an hour (design, deadlines); the agent goes on after that, and alarms.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+pub(super) fn run(args: Args, door: &Door) -> Ended {
+    let agent = door.agent()?;
+    let session = open::closable(&agent, args.session)?;
+    let path = request_path(&session, "")?;
+    let close = Close { force: args.force };
+    let mut view: RequestView =
+        agent.hand_in(&request_path(&session, "/close")?, &close, Patience::Worker)?;
+    if args.no_wait {
+        return ended(&view, door);
+    }
+
+    let deadline = Instant::now() + LONGEST;
+    let mut shown = 0;
+    loop {
+        for step in view.progress.iter().skip(shown) {
+            door.ui
+                .step(format!("{}  {}", span::at(step.at), plain(&step.text)));
+        }
+        shown = view.progress.len();
+        match view.stage {
+            Stage::Approved | Stage::Open | Stage::Closing if Instant::now() > deadline => {
+                return Err(Problem::new(Code::Agent, "the session is still not closed")
+                    .hint("the agent goes on trying: see twotap status"));
+            }
+            Stage::Approved | Stage::Open | Stage::Closing => std::thread::sleep(EVERY),
+            Stage::Failed => {
+                return Err(Problem::new(
+                    Code::Refused,
+                    format!("closing failed: {}", outcome(&view)),
+                )
+                .hint("see twotap audit tail"));
+            }
+            Stage::Closed | Stage::Requested | Stage::Denied | Stage::Expired => {
+                return ended(&view, door);
+            }
+        }
+        view = agent.ask(&path)?;
+    }
+}
+
+fn outcome(view: &RequestView) -> String {
+    match &view.outcome {
+        Some(outcome) => plain(outcome),
+        None => status::stage(view.stage).to_owned(),
+    }
+}
+
+fn ended(view: &RequestView, door: &Door) -> Ended {
+    let object = serde_json::json!({
+        "request": view.id,
+        "stage": view.stage,
+        "outcome": view.outcome,
+        "progress": view.progress,
+    });
+    let text = format!("{}: {}", plain(&view.id), outcome(view));
+    door.ui.result(&object, &text)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,297 @@
+//! `twotap doctor`: looks at this machine as it is, line by line; changes nothing.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::{
+    protocol::{
+        Problem,
+        socket::{Stage, Status},
+    },
+    token::{Bounds, Contents, Reader, readers},
+    trust::{Timestamp, request::Offer, seen::Seen},
+};
+
+use super::{Door, Ended, client::Agent, files, memory, span, token, ui::plain};
+
+/// Arguments of `doctor`.
+#[derive(clap::Args)]
+pub(super) struct Args {}
+
+/// How far the clocks may be apart before it is said, in seconds.
+const CLOCK_WARN: i64 = 60;
+/// From here on requests and declarations fail because of it, in seconds.
+const CLOCK_FAIL: i64 = 15 * 60;
+
+#[derive(Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line of the examination.
+#[derive(Serialize)]
+struct Finding {
+    verdict: Verdict,
+    what: &'static str,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Finding {
+    fn new(verdict: Verdict, what: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            verdict,
+            what,
+            text: plain(&text.into()),
+            hint: None,
+        }
+    }
+
+    fn of(verdict: Verdict, what: &'static str, problem: Problem) -> Self {
+        let finding = Self::new(verdict, what, problem.error);
+        match problem.hint {
+            Some(hint) => finding.hint(hint),
+            None => finding,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(plain(&hint.into()));
+        self
+    }
+}
+
+pub(super) fn run(_: Args, door: &Door) -> Ended {
+    let mut findings = tokens();
+    findings.extend(match door.agent() {
+        Ok(agent) => agent_and_clock(&agent),
+        Err(problem) => vec![Finding::of(Verdict::Fail, "agent", problem)],
+    });
+    findings.push(own_state());
+
+    let failed = findings.iter().any(|f| f.verdict == Verdict::Fail);
+    let object = serde_json::json!({ "ok": !failed, "findings": findings });
+    let text: String = findings.iter().map(line).collect();
+    door.ui.result(&object, &text)?;
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+fn line(finding: &Finding) -> String {
+    let verdict = match finding.verdict {
+        Verdict::Ok => "ok:  ",
+        Verdict::Warn => "warn:",
+        Verdict::Fail => "fail:",
+    };
+    let mut line = format!("{verdict} {}: {}\n", finding.what, finding.text);
+    if let Some(hint) = &finding.hint {
+        line.push_str(&format!("      hint: {hint}\n"));
+    }
+    line
+}
+
+/// Only custodians need a token, so none is worth a warning and no more.
+fn tokens() -> Vec<Finding> {
+    match readers(Bounds::default()) {
+        Err(why) => vec![Finding::of(Verdict::Warn, "tokens", token::problem(why))],
+        Ok(readers) if readers.is_empty() => vec![
+            Finding::new(
+                Verdict::Warn,
+                "tokens",
+                "pcscd answers, and there is no reader",
+            )
+            .hint("custodians: plug in your yubikey"),
+        ],
+        Ok(readers) => readers.into_iter().map(reader).collect(),
+    }
+}
+
+fn reader(reader: Reader) -> Finding {
+    let name = reader.name;
+    match reader.contents {
+        Contents::Token { serial, firmware } => Finding::new(
+            Verdict::Ok,
+            "token",
+            format!("{serial}, firmware {firmware}, in {name}"),
+        ),
+        Contents::TooOld(firmware) => Finding::new(
+            Verdict::Warn,
+            "token",
+            format!("firmware {firmware} in {name} is too old"),
+        )
+        .hint("use a yubikey with firmware 5 or newer"),
+        Contents::Empty => Finding::new(Verdict::Ok, "reader", format!("{name} is empty")),
+        Contents::Other => Finding::new(
+            Verdict::Ok,
+            "reader",
+            format!("{name} holds a card that is no yubikey"),
+        ),
+        Contents::Held { by } => Finding::new(
+            Verdict::Warn,
+            "reader",
+            format!(
+                "{name} is held by {}",
+                by.as_deref().unwrap_or("another program")
+            ),
+        )
+        .hint("close that program, e.g. for gnupg: gpgconf --kill scdaemon"),
+        Contents::Failed(why) => {
+            let problem = token::problem(why);
+            Finding::of(
+                Verdict::Warn,
+                "reader",
+                Problem {
+                    error: format!("{name}: {}", problem.error),
+                    ..problem
+                },
+            )
+        }
+    }
+}
+
+fn agent_and_clock(agent: &Agent) -> Vec<Finding> {
+    let before = Timestamp::now();
+    let status: Status = match agent.ask("/v1/status") {
+        Ok(status) => status,
+        Err(problem) => return vec![Finding::of(Verdict::Fail, "agent", problem)],
+    };
+    let mut findings = vec![
+        Finding::new(
+            Verdict::Ok,
+            "agent",
+            format!("version {} at {}", status.version, agent.socket().display()),
+        ),
+        if status.you.roles.is_empty() {
+            Finding::new(
+                Verdict::Warn,
+                "you",
+                format!("{} has no role", status.you.name),
+            )
+            .hint("people and accounts stand in the roster: ask the custodians")
+        } else {
+            Finding::new(
+                Verdict::Ok,
+                "you",
+                format!("{}: {}", status.you.name, status.you.roles.join(", ")),
+            )
+        },
+    ];
+    if status.vaults.is_empty() {
+        findings.push(
+            Finding::new(Verdict::Warn, "vaults", "the agent has none")
+                .hint("draw one up: twotap vault create"),
+        );
+    }
+    for vault in &status.vaults {
+        findings.push(match vault.generation {
+            Some(generation) => Finding::new(
+                Verdict::Ok,
+                "vault",
+                format!("{}, generation {generation}", vault.vault),
+            ),
+            None => Finding::new(
+                Verdict::Warn,
+                "vault",
+                format!("nothing is sealed in {}", vault.vault),
+            )
+            .hint(format!("twotap vault seal {} --from -", vault.vault)),
+        });
+    }
+    for degraded in &status.degraded {
+        findings.push(Finding::new(Verdict::Warn, "degraded", degraded.as_str()));
+    }
+    findings.push(clock(&status, before));
+    findings
+}
+
+/// Compares the clock with the newest time that AWS's clock has put into an open request, as far as there is one: both must lie around now.
+fn clock(status: &Status, now: Timestamp) -> Finding {
+    let newest = status
+        .requests
+        .iter()
+        .filter(|r| matches!(r.stage, Stage::Requested))
+        .filter_map(|r| r.offer.unverified::<Offer>().ok())
+        .map(|Offer(request)| request.not_before)
+        .max();
+    judge_clock(newest, now)
+}
+
+fn judge_clock(newest: Option<Timestamp>, now: Timestamp) -> Finding {
+    let shown = span::at(now);
+    match newest.map(|newest| now.until(newest)) {
+        // A request of the future: this clock is behind.
+        Some(behind) if behind > CLOCK_FAIL => Finding::new(
+            Verdict::Fail,
+            "clock",
+            format!("{shown} is {} behind", span::show(behind)),
+        )
+        .hint("set the clock: timedatectl set-ntp true"),
+        Some(behind) if behind > CLOCK_WARN => Finding::new(
+            Verdict::Warn,
+            "clock",
+            format!("{shown} is {} behind", span::show(behind)),
+        )
+        .hint("set the clock: timedatectl set-ntp true"),
+        // Before this program existed: a machine without a clock.
+        _ if now.0 < 1_767_225_600 => {
+            Finding::new(Verdict::Fail, "clock", format!("{shown} cannot be right"))
+                .hint("set the clock: timedatectl set-ntp true")
+        }
+        _ => Finding::new(Verdict::Ok, "clock", shown),
+    }
+}
+
+fn own_state() -> Finding {
+    let folder = match memory::folder() {
+        Ok(folder) => folder,
+        Err(problem) => return Finding::of(Verdict::Fail, "own state", problem),
+    };
+    let file = folder.join("seen.json");
+    if let Err(problem) = memory::check_private(&folder) {
+        return Finding::of(Verdict::Fail, "own state", problem);
+    }
+    match Seen::open(&file) {
+        Err(why) => Finding::of(Verdict::Fail, "own state", why.into()),
+        Ok(_) if file.exists() => Finding::new(
+            Verdict::Ok,
+            "own state",
+            format!("{} is yours alone", files::shown(&file)),
+        ),
+        Ok(_) => Finding::new(
+            Verdict::Ok,
+            "own state",
+            "empty: this machine has met no vault yet",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_lags_is_found_by_a_request_from_the_future() {
+        let now = Timestamp::parse("2026-02-01T10:00:00Z").expect("a time");
+        for (ahead, verdict) in [(0, Verdict::Ok), (61, Verdict::Warn), (901, Verdict::Fail)] {
+            assert!(
+                judge_clock(Some(now.plus(ahead)), now).verdict == verdict,
+                "{ahead}"
+            );
+        }
+        assert!(judge_clock(None, now).verdict == Verdict::Ok);
+        assert!(judge_clock(None, Timestamp(0)).verdict == Verdict::Fail);
+    }
+
+    #[test]
+    fn a_finding_is_one_line_and_its_hint() {
+        let finding = Finding::new(Verdict::Warn, "token", "old\u{1b}").hint("buy one");
+        assert_eq!(
+            line(&finding),
+            "warn: token: old\\u{1b}\n      hint: buy one\n"
+        );
+    }
+}

@@ -1,0 +1,356 @@
+//! The small files from which a vault is drawn up.
+//!
+//! `people.toml`, who may do what, and with which account on the host:
+//!
+//! ```toml
+//! [[person]]
+//! name = "dana"
+//! roles = ["operator"]          # operator, custodian, commander, officer
+//! uids = [61010]                # accounts on the host; none for people who only tap
+//! ```
+//!
+//! `access.toml`, what can be asked for:
+//!
+//! ```toml
+//! [aws]
+//! user_arn = "arn:aws:iam::111122223333:user/twotap/break-glass"
+//! steward_role_arn = "arn:aws:iam::111122223333:role/twotap/steward"
+//! external_id = "prod-7f3a"
+//!
+//! [[access]]
+//! name = "admin"
+//! account = "111122223333"
+//! role_arn = "arn:aws:iam::111122223333:role/twotap/op-admin"
+//! regions = ["eu-central-1"]
+//! probe = "ec2:DescribeRegions"
+//! default = "4h"
+//! max = "11h"
+//! policy = '''{ "Version": "2012-10-17", "Statement": [] }'''   # or policy_file = "admin.json", beside this file
+//! ```
+//!
+//! `host.pub`, what `twotapd keys` prints on the host, as one JSON object:
+//! `{"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}`; keys are Ed25519, DER `SubjectPublicKeyInfo` (RFC 8410).
+//!
+//! An unknown field is an error: a misspelt one must not fall back to a default.
+
+use std::path::Path;
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    protocol::{Code, Problem},
+    trust::{
+        Envelope, PublicKey, Verified,
+        enrollment::Enrollment,
+        roster::{Access, Account, AwsBinding, Host, Person, Role},
+        strict::Json,
+        text::check_name,
+    },
+};
+
+use super::{files, span, ui::plain};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeopleFile {
+    person: Vec<PersonEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PersonEntry {
+    name: String,
+    roles: Vec<Role>,
+    #[serde(default)]
+    uids: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessFile {
+    aws: AwsEntry,
+    access: Vec<AccessEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AwsEntry {
+    user_arn: String,
+    steward_role_arn: String,
+    external_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessEntry {
+    name: String,
+    account: String,
+    role_arn: String,
+    regions: Vec<String>,
+    probe: String,
+    #[serde(default = "four_hours")]
+    default: String,
+    #[serde(default = "eleven_hours")]
+    max: String,
+    policy: Option<String>,
+    policy_file: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostFile {
+    name: String,
+    key: PublicKey,
+    checkpoint_key: PublicKey,
+}
+
+fn four_hours() -> String {
+    "4h".to_owned()
+}
+
+fn eleven_hours() -> String {
+    "11h".to_owned()
+}
+
+/// Reads `host.pub`.
+pub(super) fn host(path: &Path) -> Result<Host, Problem> {
+    let file: HostFile = files::read_json(path, "what twotapd keys prints")?;
+    let wrong = |field: &str, why: &str| Err(wrong(path, &[field], why));
+    if check_name("host name", &file.name).is_err() {
+        return wrong("name", "is not a short name");
+    }
+    for (field, key) in [("key", &file.key), ("checkpoint_key", &file.checkpoint_key)] {
+        if !matches!(key, PublicKey::Ed25519(_)) {
+            return wrong(field, "is not an Ed25519 key");
+        }
+    }
+    Ok(Host {
+        name: file.name,
+        key: file.key,
+        checkpoint_key: file.checkpoint_key,
+    })
+}
+
+/// Reads `people.toml`; every account is on `host`.
+pub(super) fn people(path: &Path, host: &Host) -> Result<Vec<Person>, Problem> {
+    parse_people(path, &files::read_text(path)?, host)
+}
+
+fn parse_people(path: &Path, text: &str, host: &Host) -> Result<Vec<Person>, Problem> {
+    let file: PeopleFile = from_toml(path, text)?;
+    let mut people: Vec<Person> = Vec::new();
+    for entry in file.person {
+        let wrong = |field: &str, why: &str| {
+            Err(wrong(
+                path,
+                &[&format!("person '{}'", plain(&entry.name)), field],
+                why,
+            ))
+        };
+        if check_name("person's name", &entry.name).is_err() {
+            return wrong("name", "is not a short name: a-z, 0-9, '-', '_', '.'");
+        }
+        if people.iter().any(|p| p.name == entry.name) {
+            return wrong("name", "stands there twice");
+        }
+        if entry.roles.is_empty() {
+            return wrong("roles", "is empty");
+        }
+        for uid in &entry.uids {
+            if matches!(*uid, 0 | 65534 | u32::MAX) {
+                return wrong("uids", "names root or nobody, who are not people");
+            }
+            let taken = |p: &Person| p.accounts.iter().any(|a| a.uid == *uid);
+            if let Some(other) = people.iter().find(|p| taken(p)) {
+                return wrong(
+                    "uids",
+                    &format!("has {uid}, which is {}'s already", other.name),
+                );
+            }
+        }
+        let host = host.key.id();
+        people.push(Person {
+            name: entry.name,
+            roles: entry.roles,
+            accounts: entry
+                .uids
+                .into_iter()
+                .map(|uid| Account { host, uid })
+                .collect(),
+        });
+    }
+    Ok(people)
+}
+
+/// Reads `access.toml`.
+pub(super) fn access(path: &Path) -> Result<(AwsBinding, Vec<Access>), Problem> {
+    parse_access(path, &files::read_text(path)?)
+}
+
+fn parse_access(path: &Path, text: &str) -> Result<(AwsBinding, Vec<Access>), Problem> {
+    let file: AccessFile = from_toml(path, text)?;
+    for (field, arn, kind) in [
+        ("user_arn", &file.aws.user_arn, "user/"),
+        ("steward_role_arn", &file.aws.steward_role_arn, "role/"),
+    ] {
+        if !is_arn(arn, kind) {
+            return Err(wrong(path, &["aws", field], &not_an_arn(kind)));
+        }
+    }
+    if file.aws.external_id.trim().is_empty() {
+        return Err(wrong(path, &["aws", "external_id"], "is empty"));
+    }
+    let profiles = file
+        .access
+        .into_iter()
+        .map(|entry| profile(path, entry))
+        .collect::<Result<Vec<_>, _>>()?;
+    let aws = AwsBinding {
+        user_arn: file.aws.user_arn,
+        steward_role_arn: file.aws.steward_role_arn,
+        external_id: file.aws.external_id,
+    };
+    Ok((aws, profiles))
+}
+
+fn profile(path: &Path, entry: AccessEntry) -> Result<Access, Problem> {
+    let place = format!("access '{}'", plain(&entry.name));
+    let bad = |field: &str, why: &str| wrong(path, &[&place, field], why);
+    if check_name("access profile's name", &entry.name).is_err() {
+        return Err(bad("name", "is not a short name: a-z, 0-9, '-', '_', '.'"));
+    }
+    if entry.account.len() != 12 || !entry.account.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(bad("account", "is not an account number of 12 digits"));
+    }
+    if !is_arn(&entry.role_arn, "role/") {
+        return Err(bad("role_arn", &not_an_arn("role/")));
+    }
+    if entry.role_arn.split(':').nth(4) != Some(entry.account.as_str()) {
+        return Err(bad("role_arn", "is in another account than 'account' says"));
+    }
+    if entry.regions.is_empty() {
+        return Err(bad("regions", "is empty"));
+    }
+    if entry
+        .regions
+        .iter()
+        .any(|r| check_name("Region", r).is_err())
+    {
+        return Err(bad(
+            "regions",
+            "has one that is not a Region's name, e.g. eu-central-1",
+        ));
+    }
+    let action = entry.probe.split_once(':');
+    if action.is_none_or(|(service, action)| {
+        let plain =
+            |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        !plain(service) || !plain(action)
+    }) {
+        return Err(bad("probe", "is not an action like ec2:DescribeRegions"));
+    }
+    let length = |field: &str, text: &str| span::parse(text).map_err(|why| bad(field, &why.error));
+    let (default_seconds, max_seconds) = (
+        length("default", &entry.default)?,
+        length("max", &entry.max)?,
+    );
+    if !(60..=11 * 3600).contains(&max_seconds) {
+        return Err(bad("max", "is not between 1m and 11h"));
+    }
+    if !(60..=max_seconds).contains(&default_seconds) {
+        return Err(bad("default", "is not between 1m and 'max'"));
+    }
+    let policy = match (&entry.policy, &entry.policy_file) {
+        (Some(text), None) => json_policy(text).map_err(|why| bad("policy", &why))?,
+        (None, Some(name)) => {
+            let beside = path.parent().unwrap_or(Path::new("")).join(name);
+            json_policy(&files::read_text(&beside)?).map_err(|why| bad("policy_file", &why))?
+        }
+        _ => {
+            return Err(bad(
+                "policy",
+                "or 'policy_file' must be there, and one of them alone",
+            ));
+        }
+    };
+    Ok(Access {
+        name: entry.name,
+        account: entry.account,
+        role_arn: entry.role_arn,
+        policy,
+        regions: entry.regions,
+        probe: entry.probe,
+        default_seconds,
+        max_seconds,
+    })
+}
+
+fn json_policy(text: &str) -> Result<Json, String> {
+    let policy: Json =
+        serde_json::from_str(text).map_err(|why| format!("is not a JSON policy: {why}"))?;
+    if policy.0.get("Statement").is_some() {
+        Ok(policy)
+    } else {
+        Err("has no Statement".to_owned())
+    }
+}
+
+/// Reads a custodian's enrollment and checks that the token itself has signed it.
+pub(super) fn enrollment(path: &Path) -> Result<(Enrollment, Envelope), Problem> {
+    let envelope = files::read_envelope(path)?;
+    let verified: Verified<Enrollment> = Enrollment::verify(&envelope).map_err(|why| {
+        let problem = Problem::from(why);
+        Problem {
+            error: format!("{}: {}", files::shown(path), problem.error),
+            ..problem
+        }
+    })?;
+    Ok((verified.into_document(), envelope))
+}
+
+fn is_arn(text: &str, kind: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    text.bytes().all(|b| b.is_ascii_graphic())
+        && matches!(parts[..], ["arn", partition, "iam", "", account, resource]
+            if !partition.is_empty()
+                && account.len() == 12
+                && account.bytes().all(|b| b.is_ascii_digit())
+                && resource.len() > kind.len()
+                && resource.starts_with(kind))
+}
+
+fn not_an_arn(kind: &str) -> String {
+    format!("is not an ARN like arn:aws:iam::111122223333:{kind}NAME")
+}
+
+/// Reads TOML; what is wrong is said with its line.
+fn from_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problem> {
+    toml::from_str(text).map_err(|why| {
+        let line = why.span().map(|span| {
+            text.as_bytes()[..span.start.min(text.len())]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+                + 1
+        });
+        let place = line.map_or(String::new(), |line| format!(", line {line}"));
+        let message = plain(&why.message().replace('\n', " "));
+        Problem::new(
+            Code::Usage,
+            format!("{}{place}: {message}", files::shown(path)),
+        )
+        .hint("the format stands in twotap vault create --help")
+    })
+}
+
+/// A field that is not what it must be, named from the outside inwards.
+fn wrong(path: &Path, place: &[&str], why: &str) -> Problem {
+    Problem::new(
+        Code::Usage,
+        format!("{}: {} {why}", files::shown(path), place.join(", ")),
+    )
+    .hint("correct the file; its format stands in twotap vault create --help")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! `twotap vault seal`: hands a credential to the worker, and to nobody else.
+//!
+//! The credential is in this process from reading it until it is encrypted to the worker's one-time key, whose signature was checked before. By
+//! default the worker replaces it at once: the key that a person saw is dead before anybody relies on it.
+
+use std::{fs::File, os::fd::AsFd, path::PathBuf, process::ExitCode};
+
+use rand_core::{OsRng, RngCore as _};
+use zeroize::Zeroizing;
+
+use crate::{
+    protocol::{
+        Code, Problem,
+        socket::{SealBegin, SealBegun, SealFinish, SealFinished},
+    },
+    trust::{Bytes, Verified, manifest::Manifest, request::SealOffer, roster::Roster},
+    vault::{AccessKey, credential::MAX_CREDENTIAL, seal_to},
+};
+
+use super::{
+    Door, Ended,
+    checked::vault_problem,
+    client::{Patience, vault_path},
+    files,
+    memory::{FirstMeeting, Memory},
+    span,
+    ui::plain,
+};
+
+/// Arguments of `vault seal`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The vault, e.g. prod
+    vault: String,
+    /// The credential: what aws iam create-access-key prints; - is standard input
+    #[arg(long, value_name = "FILE|-")]
+    from: PathBuf,
+}
+
+pub(super) fn run(args: &Args, door: &Door) -> Ended {
+    let agent = door.agent()?;
+    let mut memory = Memory::open()?;
+    let nonce = nonce();
+    let begin = SealBegin {
+        nonce: nonce.clone(),
+    };
+    let path = vault_path(&args.vault, "/seal")?;
+    let begun: SealBegun = agent.hand_in(&path, &begin, Patience::Worker)?;
+    let roster = memory.roster(
+        &args.vault,
+        &begun.roster_chain,
+        &FirstMeeting::SaySo,
+        &door.ui,
+    )?;
+    let offer = check_offer(&begun, &roster, &nonce)?;
+
+    let (sealed, given) = encrypt_credential(args, &roster, &offer)?;
+    let id = url_safe(&begun.id)?;
+    let finish = SealFinish {
+        sealed: Bytes(sealed),
+    };
+    let finished: SealFinished =
+        agent.hand_in(&format!("/v1/seals/{id}"), &finish, Patience::Rotation)?;
+    let manifest = Manifest::verify(&finished.manifest, &roster)?;
+    memory.seen().accept_manifest(&manifest)?;
+    shown(&finished, &manifest, &given, door)
+}
+
+fn nonce() -> Bytes {
+    let mut nonce = vec![0; 16];
+    OsRng.fill_bytes(&mut nonce);
+    Bytes(nonce)
+}
+
+/// The one-time key is the one that a listed host made for this call, this vault and this roster.
+fn check_offer(
+    begun: &SealBegun,
+    roster: &Verified<Roster>,
+    nonce: &Bytes,
+) -> Result<Verified<SealOffer>, Problem> {
+    let keys = roster.host_keys();
+    let (offer, signer) = begun.offer.verify::<SealOffer>(&keys, "a listed host")?;
+    let same = [
+        ("host", offer.host == signer.id()),
+        ("vault", offer.vault == roster.vault),
+        ("roster", offer.roster_sha256 == roster.digest()),
+        ("nonce", offer.nonce == *nonce),
+    ];
+    match same.iter().find(|(_, same)| !same) {
+        None => Ok(offer),
+        Some((field, _)) => Err(Problem::new(
+            Code::Tampering,
+            format!("the key to seal to was made for another {field}"),
+        )
+        .hint("nothing was sent; tell the security officer")),
+    }
+}
+
+/// Reads the credential, checks that it is the break-glass user's, and encrypts it. Answers the file and the key's id.
+fn encrypt_credential(
+    args: &Args,
+    roster: &Roster,
+    offer: &SealOffer,
+) -> Result<(Vec<u8>, String), Problem> {
+    let mut buffer = Zeroizing::new([0; MAX_CREDENTIAL + 1]);
+    let length = if args.from.as_os_str() == "-" {
+        fill(std::io::stdin().as_fd(), &mut buffer[..])
+    } else {
+        let file = File::open(&args.from).map_err(|why| files::unreadable(&args.from, &why))?;
+        fill(file.as_fd(), &mut buffer[..])
+    }
+    .map_err(|why| files::unreadable(&args.from, &why))?;
+    let key = AccessKey::parse(&buffer[..length]).map_err(vault_problem)?;
+
+    let user = roster.aws.user_arn.rsplit('/').next().unwrap_or_default();
+    if key.user_name() != user {
+        return Err(Problem::new(
+            Code::Refused,
+            format!(
+                "the key is of user '{}', the roster names '{}'",
+                plain(key.user_name()),
+                plain(user)
+            ),
+        )
+        .hint("make a key of the break-glass user: aws iam create-access-key --user-name NAME"));
+    }
+    let sealed = seal_to(&offer.worker_key, &key.to_json()).map_err(vault_problem)?;
+    Ok((sealed, key.id().to_owned()))
+}
+
+/// Reads to the end or until the buffer is full, without a buffer in between.
+fn fill(fd: impl AsFd, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match rustix::io::read(&fd, &mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(why) => return Err(why.into()),
+        }
+    }
+    Ok(length)
+}
+
+/// The agent's word for the sealing goes into a path: only what cannot change it.
+fn url_safe(id: &str) -> Result<&str, Problem> {
+    let good = (1..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if good {
+        Ok(id)
+    } else {
+        Err(Problem::new(
+            Code::Agent,
+            "the agent's answer has no usable id for the sealing",
+        ))
+    }
+}
+
+fn shown(
+    finished: &SealFinished,
+    manifest: &Verified<Manifest>,
+    given: &str,
+    door: &Door,
+) -> Ended {
+    if manifest.generation != finished.generation
+        || manifest.access_key_id != finished.access_key_id
+    {
+        return Err(Problem::new(
+            Code::Tampering,
+            "the agent names another generation or key than the signed manifest",
+        )
+        .hint("do not rely on this sealing; tell the security officer"));
+    }
+    if manifest.access_key_id == given {
+        door.ui.warn("the key that you gave is the one that is sealed: it was not replaced yet, see twotap status");
+    }
+    let object = serde_json::json!({
+        "vault": manifest.vault,
+        "generation": manifest.generation,
+        "access_key_id": manifest.access_key_id,
+        "given_access_key_id": given,
+        "manifest_sha256": manifest.digest(),
+        "progress": finished.progress,
+    });
+    let mut text = String::new();
+    for step in &finished.progress {
+        text.push_str(&format!("{}  {}\n", span::at(step.at), plain(&step.text)));
+    }
+    text.push_str(&format!(
+        "sealed vault {}: generation {}, key {}\nthe file that you gave holds a dead key: delete it",
+        manifest.vault, manifest.generation, manifest.access_key_id
+    ));
+    door.ui.result(&object, &text)?;
+    Ok(ExitCode::SUCCESS)
+}

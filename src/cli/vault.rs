@@ -1,0 +1,201 @@
+//! `twotap vault`: draws up a vault's first roster; `vault seal` stands in [`super::seal`].
+
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::{
+    protocol::{Code, Problem},
+    trust::{
+        Envelope, Timestamp,
+        roster::{Access, AwsBinding, Host, Person, Role, Roster, Token},
+    },
+};
+
+use super::{Door, Ended, files, inputs, roster::describe, screen, seal};
+
+/// Arguments of `vault`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Draw up the first roster of a vault; needs no agent
+    Create(CreateArgs),
+    /// Seal a credential: what aws iam create-access-key prints
+    Seal(seal::Args),
+}
+
+const FORMATS: &str = r#"people.toml:
+  [[person]]
+  name = "dana"
+  roles = ["operator"]        # operator, custodian, commander, officer
+  uids = [61010]              # accounts on the host
+
+access.toml:
+  [aws]
+  user_arn = "arn:aws:iam::111122223333:user/twotap/break-glass"
+  steward_role_arn = "arn:aws:iam::111122223333:role/twotap/steward"
+  external_id = "prod-7f3a"
+
+  [[access]]
+  name = "admin"
+  account = "111122223333"
+  role_arn = "arn:aws:iam::111122223333:role/twotap/op-admin"
+  regions = ["eu-central-1"]
+  probe = "ec2:DescribeRegions"
+  default = "4h"              # may be left out
+  max = "11h"                 # may be left out
+  policy_file = "admin.json"  # or policy = '''{ ... }'''
+
+host.pub: what twotapd keys prints on the host:
+  {"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}"#;
+
+#[derive(clap::Args)]
+#[command(after_help = FORMATS)]
+struct CreateArgs {
+    /// Name of the vault, e.g. prod
+    vault: String,
+    /// How many custodians must approve, at least 2
+    #[arg(long, value_name = "K")]
+    threshold: u8,
+    /// A custodian's enrollment; once for each
+    #[arg(long, value_name = "FILE", required = true)]
+    custodian: Vec<PathBuf>,
+    /// What can be asked for
+    #[arg(long, value_name = "FILE")]
+    access: PathBuf,
+    /// Who may do what
+    #[arg(long, value_name = "FILE")]
+    people: PathBuf,
+    /// The host's public keys
+    #[arg(long, value_name = "FILE")]
+    host: PathBuf,
+    /// Where to write the roster; it must not exist yet
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+pub(super) fn run(args: Args, door: &Door) -> Ended {
+    match args.verb {
+        Verb::Create(args) => create(&args, door),
+        Verb::Seal(args) => seal::run(&args, door),
+    }
+}
+
+fn create(args: &CreateArgs, door: &Door) -> Ended {
+    files::must_be_new(&args.output)?;
+    let host = inputs::host(&args.host)?;
+    let people = inputs::people(&args.people, &host)?;
+    let (aws, access) = inputs::access(&args.access)?;
+    let tokens = tokens(&args.custodian, &people)?;
+    let roster = draw_up(args, host, people, tokens, (aws, access))?;
+    let envelope = Envelope::new(&roster)?;
+    let words = screen::words(&envelope.digest())?;
+    files::write_public_new(&args.output, &envelope)?;
+
+    let object = serde_json::json!({
+        "file": args.output,
+        "vault": roster.vault,
+        "version": roster.version,
+        "threshold": roster.threshold,
+        "custodians": roster.custodians().map(|p| &p.name).collect::<Vec<_>>(),
+        "sha256": envelope.digest(),
+        "words": words,
+    });
+    let text = format!(
+        "{}{}\nwrote {}; next, each custodian: twotap roster sign {}",
+        describe(&roster),
+        screen::words_line(&words),
+        files::shown(&args.output),
+        files::shown(&args.output)
+    );
+    door.ui.result(&object, &text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The tokens of the enrollments; each belongs to somebody who is listed as a custodian.
+fn tokens(paths: &[PathBuf], people: &[Person]) -> Result<Vec<Token>, Problem> {
+    let mut tokens: Vec<Token> = Vec::new();
+    for path in paths {
+        let (enrollment, _) = inputs::enrollment(path)?;
+        let name = &enrollment.name;
+        let wrong = |why: String| {
+            Problem::new(Code::Usage, format!("{}: {why}", files::shown(path)))
+                .hint("people.toml and the enrollments must agree; see twotap vault create --help")
+        };
+        let person = people.iter().find(|p| p.name == *name);
+        if person.is_none_or(|p| !p.roles.contains(&Role::Custodian)) {
+            return Err(wrong(format!("{name} is not listed as a custodian")));
+        }
+        if tokens.iter().any(|t| t.serial == enrollment.serial) {
+            return Err(wrong(format!(
+                "token {} was given before",
+                enrollment.serial
+            )));
+        }
+        tokens.push(Token {
+            person: enrollment.name,
+            serial: enrollment.serial,
+            firmware: enrollment.firmware,
+            approve: enrollment.approve,
+            unseal: enrollment.unseal,
+            attestation: enrollment.attestation,
+        });
+    }
+    Ok(tokens)
+}
+
+fn draw_up(
+    args: &CreateArgs,
+    host: Host,
+    people: Vec<Person>,
+    tokens: Vec<Token>,
+    (aws, access): (AwsBinding, Vec<Access>),
+) -> Result<Roster, Problem> {
+    let usage = |what: String, hint: &str| Err(Problem::new(Code::Usage, what).hint(hint));
+    let custodians: Vec<&Person> = people
+        .iter()
+        .filter(|p| p.roles.contains(&Role::Custodian))
+        .collect();
+    if args.threshold < 2 {
+        return usage(
+            format!("--threshold {} is below 2", args.threshold),
+            "one tap alone never opens a vault",
+        );
+    }
+    if usize::from(args.threshold) > custodians.len() {
+        return usage(
+            format!(
+                "--threshold {} is more than the {} custodians",
+                args.threshold,
+                custodians.len()
+            ),
+            "list more custodians, or lower the threshold",
+        );
+    }
+    if let Some(without) = custodians
+        .iter()
+        .find(|p| tokens.iter().all(|t| t.person != p.name))
+    {
+        return usage(
+            format!("there is no enrollment for custodian {}", without.name),
+            "give it with --custodian FILE, or take the role away in people.toml",
+        );
+    }
+    Ok(Roster {
+        v: 1,
+        vault: args.vault.clone(),
+        version: 1,
+        previous: None,
+        created_at: Timestamp::now(),
+        threshold: args.threshold,
+        people,
+        tokens,
+        hosts: vec![host],
+        aws,
+        access,
+        recovery: None,
+    })
+}
