@@ -36,9 +36,14 @@ pub const EVERYBODY: [(&str, u32); 7] = [
     ("ivan", IVAN),
 ];
 
+/// Whether this process may become other people.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Fails with the line that is missing unless this process may become other people.
 pub fn require_root() -> Result<(), RigError> {
-    if rustix::process::geteuid().is_root() {
+    if is_root() {
         return Ok(());
     }
     Err(RigError::new(
@@ -170,7 +175,7 @@ fn memory_folder() -> Result<&'static Path, RigError> {
     ["/run", "/dev/shm"]
         .into_iter()
         .map(Path::new)
-        .find(|path| rustix::fs::statfs(*path).is_ok_and(|found| i64::from(found.f_type) == TMPFS))
+        .find(|path| rustix::fs::statfs(*path).is_ok_and(|found| found.f_type == TMPFS))
         .ok_or_else(|| {
             RigError::new("neither /run nor /dev/shm is in memory, and a test's secrets must not reach a disk")
                 .with_hint("mount one: mount -t tmpfs tmpfs /dev/shm")

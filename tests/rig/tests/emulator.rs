@@ -231,12 +231,14 @@ fn the_steward_may_only_close() {
             ("PolicyName", "x"),
             (
                 "PolicyDocument",
-                r#"{"Version":"2012-10-17","Statement":[]}"#,
+                r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"s3:*","Resource":"*"}]}"#,
             ),
         ];
         steward.query("iam", "PutRolePolicy", &params).unwrap()
     };
-    assert!(put(OPERATOR_ROLE).is_ok());
+    put(OPERATOR_ROLE)
+        .expect_ok("the steward's PutRolePolicy")
+        .unwrap();
     assert_eq!(put(STEWARD_ROLE).error.as_deref(), Some("AccessDenied"));
     // An operator role whose boundary is gone is out of the steward's hands, as the shipped condition says.
     let params = [("RoleName", OPERATOR_ROLE)];

@@ -62,6 +62,24 @@ fn a_person_is_a_uid_without_groups_and_reads_no_other_home() {
 }
 
 #[test]
+fn everybody_can_come_to_the_tools() {
+    let stage = Stage::new().expect("a stage");
+    let python = twotap_rig::tools::python().expect("the Python environment");
+    let out = stage
+        .command("dana", python)
+        .unwrap()
+        .args(["-c", "import botocore, os; print(os.getuid())"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&out.stdout).trim(),
+        DANA.to_string(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+#[test]
 fn the_door_starts_the_worker_as_its_own_uid_on_the_connection() {
     let stage = Stage::new().expect("a stage");
     let socket = stage.run().join("worker.sock");
@@ -85,7 +103,7 @@ fn the_door_starts_the_worker_as_its_own_uid_on_the_connection() {
     assert_eq!(door.log(), "noise\n");
 
     let refused = stage
-        .command("dana", "python3")
+        .command("dana", "/usr/bin/python3")
         .unwrap()
         .args([
             "-c",

@@ -72,9 +72,7 @@ fn statement_matches(statement: &Value, question: &Question<'_>) -> Result<bool,
         return Ok(false);
     }
     if let Some(principal) = statement.get("Principal")
-        && !strings(&principal["AWS"])
-            .iter()
-            .any(|named| *named == question.principal)
+        && !strings(&principal["AWS"]).contains(&question.principal)
     {
         return Ok(false);
     }
