@@ -141,7 +141,6 @@ mod tests {
             "twotap",
             "twotap nothing",
             "twotap request prod",
-            "twotap approve --in x",
             "twotap approve r-aaaaaaaaaaaaa --in x --out y",
             "twotap exec",
             "twotap roster sign r --pin-fd x",

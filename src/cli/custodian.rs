@@ -54,7 +54,7 @@ struct EnrollArgs {
     #[arg(long)]
     strict_touch: bool,
     /// The slots for the approve and the unseal key, 82 to 95; without it, 82 and 83 or the first that are free
-    #[arg(long, value_name = "SLOT,SLOT", value_delimiter = ',', num_args = 2)]
+    #[arg(long, value_name = "SLOT,SLOT", value_delimiter = ',')]
     slots: Option<Vec<String>>,
     /// Overwrite what is in this slot: its key is lost for ever
     #[arg(long, value_name = "SLOT")]

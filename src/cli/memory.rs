@@ -155,3 +155,89 @@ fn not_signed_by_you() -> Problem {
     )
     .hint("do not go on; compare the roster's words with the other custodians on a call")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::Signer as _;
+    use crate::trust::tests::people::{self, SoftToken};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn memory() -> (tempfile::TempDir, Memory) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let memory = Memory::open_in(dir.path()).expect("empty");
+        (dir, memory)
+    }
+
+    fn chain(custodians: &[&SoftToken]) -> Vec<Envelope> {
+        vec![people::signed(&people::roster(2, custodians), custodians)]
+    }
+
+    #[test]
+    fn a_custodian_believes_a_roster_that_the_own_token_signed_and_no_other() {
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(SoftToken::new);
+        let ui = Ui::new(false);
+        let (_dir, mut memory) = memory();
+        let chain = chain(&[&alice, &bob]);
+        let stranger = FirstMeeting::SignedBy(&carol.public());
+        let Err(problem) = memory.roster("prod", &chain, &stranger, &ui) else {
+            panic!("carol has not signed it");
+        };
+        assert_eq!(problem.code, Code::Tampering);
+        assert!(!memory.knows("prod"));
+        let own = FirstMeeting::SignedBy(&alice.public());
+        assert!(memory.roster("prod", &chain, &own, &ui).is_ok());
+        assert!(memory.knows("prod"));
+    }
+
+    #[test]
+    fn after_the_first_meeting_another_roster_is_refused() {
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(SoftToken::new);
+        let ui = Ui::new(false);
+        let (dir, mut memory) = memory();
+        let first = chain(&[&alice, &bob]);
+        assert!(
+            memory
+                .roster("prod", &first, &FirstMeeting::SaySo, &ui)
+                .is_ok()
+        );
+        // Read again from the file: what was seen outlives the process.
+        let mut memory = Memory::open_in(dir.path()).expect("readable");
+        let other = chain(&[&alice, &carol]);
+        for first in [FirstMeeting::SaySo, FirstMeeting::SignedBy(&alice.public())] {
+            let problem = memory.roster("prod", &other, &first, &ui).err();
+            assert_eq!(problem.map(|p| p.code), Some(Code::Tampering));
+        }
+        let problem = memory
+            .roster("test", &first, &FirstMeeting::SaySo, &ui)
+            .err();
+        assert_eq!(problem.map(|p| p.code), Some(Code::Tampering));
+        let unsigned = vec![people::signed(
+            &people::roster(2, &[&alice, &bob]),
+            &[&alice],
+        )];
+        let problem = memory
+            .roster("prod", &unsigned, &FirstMeeting::SaySo, &ui)
+            .err();
+        assert_eq!(problem.map(|p| p.code), Some(Code::Tampering));
+    }
+
+    #[test]
+    fn a_memory_that_others_can_change_is_not_used() {
+        let (dir, memory) = memory();
+        drop(memory);
+        let file = dir.path().join("seen.json");
+        std::fs::write(&file, "{}").expect("written");
+        for (path, mode) in [(file.as_path(), 0o666), (dir.path(), 0o770)] {
+            let before = std::fs::metadata(path).expect("there").permissions();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+            let problem = Memory::open_in(dir.path()).err();
+            assert_eq!(problem.map(|p| p.code), Some(Code::Refused), "{mode:o}");
+            std::fs::set_permissions(path, before).expect("set back");
+        }
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("set");
+        assert!(Memory::open_in(dir.path()).is_ok());
+        std::fs::write(&file, "{").expect("written");
+        assert!(Memory::open_in(dir.path()).is_err());
+    }
+}

@@ -1,8 +1,14 @@
 //! Things that the tests of several verbs need.
 
-use crate::trust::{
-    Bytes, Digest, Head, Timestamp,
-    request::{Clock, Request},
+use crate::{
+    protocol::{
+        job::Standing,
+        socket::{RequestView, Stage},
+    },
+    trust::{
+        Bytes, Digest, Envelope, Head, Timestamp,
+        request::{Clock, Request},
+    },
 };
 
 /// A request as the manual shows it.
@@ -36,5 +42,24 @@ pub(super) fn sample_request() -> Request {
         worker_key: "age1example".to_owned(),
         nonce: Bytes(vec![6; 16]),
         operator_nonce: Bytes(vec![7; 16]),
+    }
+}
+
+/// A request as the agent answers it, unsigned and waiting.
+pub(super) fn view(request: &Request, policy: String) -> RequestView {
+    let offer = Envelope::new(request).expect("a good request");
+    RequestView {
+        id: request.id.clone(),
+        stage: Stage::Requested,
+        standing: Standing::Waiting,
+        manifest: offer.clone(),
+        offer,
+        roster_chain: Vec::new(),
+        policy,
+        approved_by: Vec::new(),
+        denied_by: Vec::new(),
+        threshold: 2,
+        progress: Vec::new(),
+        outcome: None,
     }
 }

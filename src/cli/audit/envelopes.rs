@@ -232,3 +232,99 @@ fn text(why: trust::TrustError) -> String {
 fn no_roster() -> String {
     "the roster that it names was not given".to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::tests::people::{self, SoftToken};
+
+    fn rosters(alice: &SoftToken, bob: &SoftToken) -> (Rosters, Verified<Roster>) {
+        let envelope = people::signed(&people::roster(2, &[alice, bob]), &[alice, bob]);
+        let roster = people::newest(std::slice::from_ref(&envelope));
+        let chains = Chains::from([("prod".to_owned(), vec![envelope])]);
+        (Rosters::verify(&chains).expect("a good chain"), roster)
+    }
+
+    fn offer(roster: &Verified<Roster>) -> Envelope {
+        let manifest = people::manifest(roster, 1);
+        let manifest = Envelope::signed(&manifest, &people::host()).expect("signed");
+        let mut request = crate::cli::tests::sample_request();
+        let access = roster.access("admin").expect("listed");
+        request.host = roster.hosts[0].key.id();
+        request.role = access.role_arn.clone();
+        request.account = access.account.clone();
+        request.regions = access.regions.clone();
+        request.roster_sha256 = roster.digest();
+        request.manifest_sha256 = manifest.digest();
+        Envelope::signed(&Offer(request), &people::host()).expect("signed")
+    }
+
+    #[test]
+    fn custodians_and_hosts_vouch_for_the_head_that_they_signed() {
+        let [alice, bob] = ["alice", "bob"].map(SoftToken::new);
+        let (rosters, roster) = rosters(&alice, &bob);
+        let offer = offer(&roster);
+        let mut approval = offer.repurposed::<Approval>();
+        approval.sign(&alice);
+        let mut checker = Checker::new(&rosters);
+
+        // An approval of what nobody offered proves nothing.
+        let early = checker.check(approval.to_json().as_bytes());
+        assert!(early.is_err_and(|why| why.contains("offered")));
+
+        let by_host = checker
+            .check(offer.to_json().as_bytes())
+            .expect("good")
+            .expect("a head");
+        assert_eq!(
+            (by_host.head.seq, by_host.by.as_str()),
+            (41, "host vault-1")
+        );
+        let by_alice = checker
+            .check(approval.to_json().as_bytes())
+            .expect("good")
+            .expect("a head");
+        assert_eq!(by_alice.by, format!("alice (token {})", alice.serial));
+        assert_eq!(by_alice.head, by_host.head);
+    }
+
+    #[test]
+    fn a_signature_by_the_wrong_side_is_bad() {
+        let [alice, bob, mallory] = ["alice", "bob", "mallory"].map(SoftToken::new);
+        let (rosters, roster) = rosters(&alice, &bob);
+        let mut checker = Checker::new(&rosters);
+        let offer = offer(&roster);
+        assert!(checker.check(offer.to_json().as_bytes()).is_ok());
+
+        let mut forged = offer.repurposed::<Approval>();
+        forged.sign(&mallory);
+        let mut by_host = offer.repurposed::<Approval>();
+        by_host.sign(&people::host());
+        let mut by_custodian = offer.clone();
+        by_custodian.signatures.clear();
+        by_custodian.sign(&alice);
+        let denial = Denial {
+            v: 1,
+            request_sha256: offer.digest(),
+            reason: "no".to_owned(),
+        };
+        let denial = Envelope::signed(&denial, &people::host()).expect("signed");
+        for bad in [forged, by_host, by_custodian, denial] {
+            assert!(
+                checker.check(bad.to_json().as_bytes()).is_err(),
+                "{}",
+                bad.payload_type
+            );
+        }
+        assert!(checker.check(b"{}").is_err());
+    }
+
+    #[test]
+    fn checkpoints_count_by_the_keys_of_the_roster() {
+        let [alice, bob] = ["alice", "bob"].map(SoftToken::new);
+        let (rosters, _) = rosters(&alice, &bob);
+        let keys = rosters.checkpoint_keys();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[0].name(), "vault-1");
+    }
+}
