@@ -346,7 +346,7 @@ fn no_touch_is_told_apart_and_nothing_comes_out() {
 #[test]
 fn pulled_out_in_the_middle_is_told_apart() {
     isolated("pulled_out_in_the_middle_is_told_apart", |bench| {
-        let mut plugged = bench.insert(1001, "5.7.4");
+        let plugged = bench.insert(1001, "5.7.4");
         let keys = plugged.enrol(TouchPolicy::Cached);
         let mut control = plugged.control();
         let approve = |plugged: &Plugged, prompt: &mut dyn FnMut(Prompt)| {
@@ -365,18 +365,18 @@ fn pulled_out_in_the_middle_is_told_apart() {
             thread::scope(|scope| {
                 let mut control = plugged.control();
                 scope.spawn(move || {
-                    receiver.recv().unwrap();
+                    let Ok(()) = receiver.recv() else { return };
                     assert!(control.wait_for_touch(Duration::from_secs(20)).unwrap());
                     match second {
                         false => control.remove().unwrap(),
                         true => assert!(control.tap().unwrap()),
                     }
                 });
-                let mut prompt = |_| sender.send(()).unwrap();
+                // Moved, so that it goes with a panic, and the thread above ends.
+                let mut prompt = move |_| sender.send(()).unwrap();
                 assert_eq!(error(approve(&plugged, &mut prompt)), TokenError::Removed);
             });
-            control.insert().unwrap();
-            plugged.await_power();
+            plugged.insert_again();
         }
 
         // Plugged in again, all is as before.
