@@ -9,12 +9,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
+pub use crate::ceremony::Standing;
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp};
 
 /// What the agent asks a worker to do. Nothing here widens what the roster and the approvals allow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Job {
+    /// Public facts of this host; answered by [`FromWorker::Host`].
+    Host,
     /// Public facts of a vault; answered by [`FromWorker::Vault`].
     Vault {
         /// The vault.
@@ -116,6 +119,8 @@ pub struct Approval {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FromWorker {
+    /// Public facts of this host.
+    Host(HostFacts),
     /// Public facts of a vault.
     Vault(VaultFacts),
     /// The one-time key for a credential, signed.
@@ -135,6 +140,16 @@ pub enum FromWorker {
     Done,
     /// The job has failed; nothing follows.
     Failed(Problem),
+}
+
+/// Public facts of this host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFacts {
+    /// The worker's public key.
+    pub key: PublicKey,
+    /// How this worker is kept apart from the agent.
+    pub isolation: Isolation,
 }
 
 /// Public facts of a vault.
@@ -208,18 +223,6 @@ pub enum Vote {
     },
     /// It does not count; the request goes on waiting.
     Refused(Problem),
-}
-
-/// Where a request stands after a vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// More approvals are needed.
-    Waiting,
-    /// The threshold is reached.
-    Approved,
-    /// The threshold can no longer be reached.
-    Denied,
 }
 
 /// One entry of a vault's journal.

@@ -21,9 +21,10 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::ceremony::{Stage, Standing};
 use crate::trust::{Bytes, Envelope, Head, KeyId, Timestamp};
 
-use super::job::{Isolation, Standing};
+use super::job::Isolation;
 
 /// The default socket of the agent.
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
@@ -86,28 +87,6 @@ pub struct VaultView {
     pub roster_chain: Vec<Envelope>,
     /// The current manifest.
     pub manifest: Option<Envelope>,
-}
-
-/// Where a request stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Waiting for approvals.
-    Requested,
-    /// The threshold is reached; the session is being minted.
-    Approved,
-    /// The operator has, or can have, the session.
-    Open,
-    /// The session is being revoked.
-    Closing,
-    /// Over: see `outcome`.
-    Closed,
-    /// Too many custodians said no.
-    Denied,
-    /// Nobody approved in time.
-    Expired,
-    /// It could not be carried out.
-    Failed,
 }
 
 /// A request as everybody listed may see it: public documents and progress, never a secret.

@@ -1,1 +1,41 @@
-//! The test rig.
+//! The test rig: real parts where twotap meets the world, and a wire that misbehaves on request.
+//!
+//! | part | what it is |
+//! | --- | --- |
+//! | [`emulator`] | one `ministack` process that checks signatures, key status and policies |
+//! | [`proxy`] | our own wire between the SDKs and the emulator: records, loses, delays, repeats, refuses, and adds AWS's limits |
+//! | [`policies`] | the shipped policies of `packaging/aws`, rendered, and translated for the emulator |
+//! | [`world`] | one AWS account made ready for a case: user, first key, roles, boundary, policies |
+//! | [`client`] | an independent SigV4 client, for assertions that do not trust the code under test |
+//! | [`people`] | persons as uids, and a stage of private folders for them |
+//! | [`door`] | systemd's part: the socket that starts a worker as its own uid |
+//! | [`site`] | all of it together: an agent host, an account, people with tokens, and the steps that they take |
+//! | [`tools`] | where `cargo xtask setup` has put the tools that tests call |
+//!
+//! The rig depends on neither `twotap` nor PC/SC libraries: what it says about twotap it says from outside. Everything
+//! listens on loopback ports that the kernel chose, and everything that a value starts ends with that value.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod door;
+pub mod emulator;
+mod error;
+mod http;
+pub mod people;
+pub mod policies;
+pub mod proxy;
+mod sigv4;
+pub mod site;
+pub mod tools;
+pub mod world;
+mod xml;
+
+pub use client::{Client, Credentials, Reply};
+pub use door::WorkerDoor;
+pub use emulator::Aws;
+pub use error::RigError;
+pub use people::Stage;
+pub use proxy::{Call, Fault, Proxy, Rule, When};
+pub use site::Site;
+pub use world::World;

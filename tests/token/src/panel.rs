@@ -12,6 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Longer than any test: no number from outside makes a point in time overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How a wait for a touch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touch {
@@ -172,7 +175,7 @@ impl Panel {
 
     /// Moves the token's clock ahead.
     pub fn advance(&self, by: Duration) {
-        self.change(|i| i.ahead = i.ahead.saturating_add(by));
+        self.change(|i| i.ahead = i.ahead.saturating_add(by).min(LONGEST));
     }
 
     /// Sets a fault up.
@@ -311,7 +314,7 @@ impl Panel {
 
     /// Blocks until `found` finds something, at most `bound`.
     fn wait<T>(&self, bound: Duration, found: impl Fn(&mut Inner) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + bound;
+        let deadline = Instant::now() + bound.min(LONGEST);
         let mut i = self.lock();
         loop {
             if let Some(out) = found(&mut i) {

@@ -170,7 +170,7 @@ impl Runner {
 }
 
 /// A token as it leaves the factory, with a signed attestation key if it attests.
-fn manufacture(serial: u32, profile: &Profile, pki: &Pki) -> io::Result<State> {
+pub(crate) fn manufacture(serial: u32, profile: &Profile, pki: &Pki) -> io::Result<State> {
     let mut state = State::factory(serial, profile);
     if profile.attestation {
         let (key, certificate) = attest::factory(pki, profile)?;

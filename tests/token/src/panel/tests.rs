@@ -125,3 +125,13 @@ fn the_clock_can_be_moved_ahead() {
     panel.advance(LONG);
     assert!(panel.now() >= before + LONG);
 }
+
+#[test]
+fn no_time_from_outside_is_too_long() {
+    let panel = Panel::new(1);
+    panel.advance(Duration::MAX);
+    panel.advance(Duration::MAX);
+    assert!(panel.now() > Instant::now());
+    panel.remove();
+    assert!(!panel.dawdle(Duration::MAX));
+}

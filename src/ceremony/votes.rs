@@ -1,0 +1,190 @@
+//! Votes: people are counted, not keys, and nobody votes on the own request.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::trust::{
+    Envelope, KeyId, Timestamp, TrustError, Verified,
+    request::{self, Denial, Offer},
+    roster::{Roster, Token},
+};
+
+/// Where a request stands after a vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// More approvals are needed.
+    Waiting,
+    /// The threshold is reached.
+    Approved,
+    /// The threshold can no longer be reached.
+    Denied,
+}
+
+/// Why a vote does not count.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The time for approvals is over.
+    TooLate {
+        /// When it ended.
+        at: Timestamp,
+    },
+    /// The voter is the operator of this request.
+    OwnRequest {
+        /// The voter.
+        person: String,
+    },
+    /// This person has voted already, with this or another token.
+    AlreadyVoted {
+        /// The voter.
+        person: String,
+    },
+    /// The vote itself is not to be believed.
+    Trust(TrustError),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLate { at } => write!(f, "approvals were taken until {at}"),
+            Self::OwnRequest { person } => {
+                write!(
+                    f,
+                    "{person} is the operator of this request and cannot vote on it"
+                )
+            }
+            Self::AlreadyVoted { person } => {
+                write!(f, "{person} has voted on this request already")
+            }
+            Self::Trust(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<TrustError> for Refusal {
+    fn from(why: TrustError) -> Self {
+        Self::Trust(why)
+    }
+}
+
+/// Proof that a custodian's signature over this request was checked; made by [`super::Requested`] alone.
+#[derive(Debug)]
+pub struct Voter {
+    person: String,
+    serial: u32,
+    key: KeyId,
+    denial: Option<String>,
+}
+
+impl Voter {
+    /// Whose vote.
+    pub fn person(&self) -> &str {
+        &self.person
+    }
+
+    /// The token that made it.
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// Key id of its approve key.
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// The reason, if it is a no.
+    pub fn denial(&self) -> Option<&str> {
+        self.denial.as_deref()
+    }
+}
+
+/// The votes on one request.
+#[derive(Debug)]
+pub(super) struct Votes {
+    threshold: usize,
+    /// Custodians who may vote: all but the operator.
+    electorate: Vec<String>,
+    approved: Vec<String>,
+    denied: Vec<String>,
+}
+
+impl Votes {
+    pub(super) fn new(roster: &Roster, operator: &str) -> Self {
+        Self {
+            threshold: usize::from(roster.threshold),
+            electorate: roster
+                .custodians()
+                .map(|p| p.name.clone())
+                .filter(|name| name != operator)
+                .collect(),
+            approved: Vec::new(),
+            denied: Vec::new(),
+        }
+    }
+
+    pub(super) fn approved(&self) -> &[String] {
+        &self.approved
+    }
+
+    pub(super) fn denied(&self) -> &[String] {
+        &self.denied
+    }
+
+    pub(super) fn has_voted(&self, person: &str) -> bool {
+        self.approved
+            .iter()
+            .chain(&self.denied)
+            .any(|p| p == person)
+    }
+
+    pub(super) fn count(&mut self, person: String, denied: bool) {
+        if !self.electorate.contains(&person) || self.has_voted(&person) {
+            return;
+        }
+        if denied {
+            self.denied.push(person);
+        } else {
+            self.approved.push(person);
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        if self.approved.len() >= self.threshold {
+            Standing::Approved
+        } else if self.electorate.len() - self.denied.len() < self.threshold {
+            Standing::Denied
+        } else {
+            Standing::Waiting
+        }
+    }
+}
+
+pub(super) fn check_approval(
+    approval: &Envelope,
+    offer: &Verified<Offer>,
+    roster: &Verified<Roster>,
+) -> Result<Voter, Refusal> {
+    let token = request::verify_approval(approval, offer, roster)?;
+    Ok(voter(token, None))
+}
+
+pub(super) fn check_denial(
+    denial: &Envelope,
+    offer: &Verified<Offer>,
+    roster: &Verified<Roster>,
+) -> Result<Voter, Refusal> {
+    let (token, Denial { reason, .. }) = request::verify_denial(denial, offer, roster)?;
+    Ok(voter(token, Some(reason)))
+}
+
+fn voter(token: Token, denial: Option<String>) -> Voter {
+    Voter {
+        key: token.approve.key.id(),
+        person: token.person,
+        serial: token.serial,
+        denial,
+    }
+}

@@ -1,0 +1,225 @@
+//! The ceremony, from offer to rotation. The order of [`run`] is the order of what happens.
+
+use std::time::Duration;
+
+use twotap_shares::Mnemonic;
+
+use super::{
+    Worker,
+    home::Vault,
+    mint,
+    plan::{Plan, plan},
+    problems::{Explain as _, of_refusal},
+    rotate::{self, Rotation},
+};
+use crate::{
+    ceremony::{Approved, Requested, Settled, Standing, Voter},
+    protocol::{
+        Code, Problem,
+        job::{Approval, Ask, FromWorker, OfferMade, ShareFile, ToWorker, Vote},
+    },
+    trust::{
+        Envelope, Head, Verified,
+        request::{Offer, ShareBinding},
+    },
+    vault::{AccessKey, OneTime, check_share, open, open_share},
+};
+
+/// Serves one request to its end: offer, votes, unsealing, minting, rotating.
+pub(super) async fn run(
+    worker: &mut Worker,
+    ask: Ask,
+    operator: String,
+    audit: Head,
+) -> Result<(), Problem> {
+    let vault = worker.home.vault(&ask.vault)?;
+    // Until the quorum is there this process holds one secret: the key that shares are sealed to, made for this request.
+    let one_time = OneTime::generate();
+    let plan = plan(worker, &vault, ask, &operator, audit, one_time.recipient()).await?;
+    let requested = offer(worker, &vault, &plan).await?;
+
+    let quorum = votes(worker, &plan, requested, &vault, &one_time).await?;
+    let opened = unseal(worker, &vault, quorum)?;
+
+    // A share lives only as long as its credential: whatever minting comes to, the key is replaced.
+    let minted = mint::mint(worker, &vault, &plan, opened.approved, &opened.key).await;
+    let rotated = rotate::rotate(
+        worker,
+        Rotation {
+            vault: &vault.name,
+            request: Some(&plan.request.id),
+            audit: plan.request.audit,
+            key: opened.key,
+        },
+    )
+    .await;
+    minted.and(rotated)
+}
+
+/// A quorum's shares, each checked against the manifest.
+struct Quorum {
+    approved: Approved,
+    shares: Vec<Mnemonic>,
+}
+
+/// The key that was sealed, and the proof that it may be used.
+struct Opened {
+    approved: Approved,
+    key: AccessKey,
+}
+
+/// Signs the request and sends it with all that custodians need to check it.
+async fn offer(worker: &mut Worker, vault: &Vault, plan: &Plan) -> Result<Requested, Problem> {
+    let offer = Envelope::signed(&Offer(plan.request.clone()), worker.home.key())?;
+    let current = vault.sealed()?;
+    let made = OfferMade {
+        offer: offer.clone(),
+        manifest: current.files.manifest.clone(),
+        roster_chain: vault.chain.clone(),
+        shares: current
+            .files
+            .shares
+            .iter()
+            .map(|(custodian, age)| ShareFile {
+                custodian: custodian.clone(),
+                age: crate::trust::Bytes(age.clone()),
+            })
+            .collect(),
+        policy: plan.policy.clone(),
+        isolation: worker.link.isolation(),
+    };
+    worker.link.send(&FromWorker::Offer(made)).await;
+    Ok(Requested::new(&offer, vault.roster.clone())?)
+}
+
+/// Takes votes until the threshold is reached or out of reach, or time is up.
+async fn votes(
+    worker: &mut Worker,
+    plan: &Plan,
+    mut requested: Requested,
+    vault: &Vault,
+    one_time: &OneTime,
+) -> Result<Quorum, Problem> {
+    let mut shares = Vec::new();
+    loop {
+        let rest = plan.clock.now().until(plan.request.approve_before);
+        let rest = Duration::from_secs(u64::try_from(rest).unwrap_or(0));
+        let message = tokio::time::timeout(rest, worker.link.receive())
+            .await
+            .map_err(|_| {
+                Problem::new(Code::Approvals, "nobody approved in time")
+                    .hint("ask for a new request")
+            })??;
+        let (voter, share) = match check(message, plan, &requested, vault, one_time) {
+            Ok(Some(vote)) => vote,
+            Ok(None) => continue,
+            Err(Verdict::NotCounted(problem)) => {
+                worker
+                    .link
+                    .send(&FromWorker::Vote(Vote::Refused(problem)))
+                    .await;
+                continue;
+            }
+            Err(Verdict::AgentGone) => {
+                return Err(Problem::new(
+                    Code::Agent,
+                    "the agent went away before the quorum",
+                ));
+            }
+        };
+        shares.extend(share);
+        let mut counted = Vote::Counted {
+            person: voter.person().to_owned(),
+            serial: voter.serial(),
+            key: voter.key(),
+            approved: voter.denial().is_none(),
+            standing: Standing::Waiting,
+        };
+        let settled = requested.count(voter);
+        if let Vote::Counted { standing, .. } = &mut counted {
+            *standing = settled.standing();
+        }
+        worker.link.send(&FromWorker::Vote(counted)).await;
+        match settled {
+            Settled::Waiting(still) => requested = still,
+            Settled::Approved(approved) => return Ok(Quorum { approved, shares }),
+            Settled::Denied => {
+                return Err(Problem::new(
+                    Code::Approvals,
+                    "the custodians denied the request",
+                ));
+            }
+        }
+    }
+}
+
+/// Why a message is no vote that counts.
+enum Verdict {
+    NotCounted(Problem),
+    AgentGone,
+}
+
+/// Checks one vote. A yes counts only together with that custodian's own share.
+fn check(
+    message: Option<ToWorker>,
+    plan: &Plan,
+    requested: &Requested,
+    vault: &Vault,
+    one_time: &OneTime,
+) -> Result<Option<(Voter, Option<Mnemonic>)>, Verdict> {
+    let refused = |why| Verdict::NotCounted(of_refusal(why));
+    let now = plan.clock.now();
+    match message {
+        None => Err(Verdict::AgentGone),
+        Some(ToWorker::Denial { denial }) => {
+            let voter = requested.check_denial(&denial, now).map_err(refused)?;
+            Ok(Some((voter, None)))
+        }
+        Some(ToWorker::Approval(Approval {
+            approval,
+            sealed_share,
+        })) => {
+            let voter = requested.check_approval(&approval, now).map_err(refused)?;
+            let share = share_of(&voter, &sealed_share.0, requested.offer(), vault, one_time)
+                .map_err(Verdict::NotCounted)?;
+            Ok(Some((voter, Some(share))))
+        }
+        Some(ToWorker::Credential { .. } | ToWorker::Recorded { .. }) => Ok(None),
+    }
+}
+
+/// Opens what the custodian sealed and checks that it is that custodian's share of this generation, released for this request.
+fn share_of(
+    voter: &Voter,
+    sealed: &[u8],
+    offer: &Verified<Offer>,
+    vault: &Vault,
+    one_time: &OneTime,
+) -> Result<Mnemonic, Problem> {
+    let manifest = &vault.sealed()?.manifest;
+    let binding = ShareBinding {
+        request_sha256: offer.digest(),
+        manifest_sha256: manifest.digest(),
+    };
+    let share = open_share(one_time, sealed, &binding).explain()?;
+    check_share(manifest, voter.person(), &share).explain()?;
+    Ok(share)
+}
+
+/// Recombines the shares and opens the vault, if the generation is still the one that was approved.
+fn unseal(worker: &Worker, vault: &Vault, quorum: Quorum) -> Result<Opened, Problem> {
+    let now = worker.home.vault(&vault.name)?;
+    let current = now.sealed()?;
+    if current.manifest.digest() != quorum.approved.request().manifest_sha256 {
+        return Err(Problem::new(
+            Code::Refused,
+            "the vault moved on while this request waited",
+        )
+        .hint("ask again: the custodians' new shares belong to the new generation"));
+    }
+    let key = open(&current.files.vault_age, &current.manifest, &quorum.shares).explain()?;
+    Ok(Opened {
+        approved: quorum.approved,
+        key,
+    })
+}

@@ -1,0 +1,81 @@
+//! What the process gives up before it touches a secret.
+
+use landlock::{
+    ABI, Access as _, AccessFs, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _,
+};
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+use super::config::Config;
+use crate::protocol::{Code, Problem};
+
+/// First thing of all: no core dump, no tracing by the same account, no new privileges, private files.
+pub(super) fn first() -> Result<(), Problem> {
+    let failed =
+        |what: &str| Problem::new(Code::Internal, format!("cannot harden the process: {what}"));
+    // PR_SET_DUMPABLE counts even where core_pattern is a pipe, which RLIMIT_CORE does not stop.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|_| failed("dumpable"))?;
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Core, none).map_err(|_| failed("core limit"))?;
+    rustix::thread::set_no_new_privs(true).map_err(|_| failed("privileges"))?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    std::panic::set_hook(Box::new(|panic| {
+        // A payload may quote data; the place is enough to find the fault.
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        eprintln!("error: twotap-worker stopped at {place}");
+    }));
+    Ok(())
+}
+
+/// Before the first job: the file system shrinks to the worker's own folders and what name look-ups and TLS read; then the kernel
+/// takes no call that the worker has no use for.
+pub(super) fn second(config: &Config) -> Result<(), Problem> {
+    restrict_files(config)?;
+    super::seccomp::install()
+}
+
+fn restrict_files(config: &Config) -> Result<(), Problem> {
+    let failed =
+        |why: &dyn std::fmt::Display| Problem::new(Code::Internal, format!("landlock: {why}"));
+    let abi = ABI::V3;
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))
+        .and_then(|r| r.create())
+        .map_err(|why| failed(&why))?;
+    for own in [&config.state, &config.runtime] {
+        let fd = PathFd::new(own).map_err(|why| failed(&why))?;
+        rules = rules
+            .add_rule(PathBeneath::new(fd, AccessFs::from_all(abi)))
+            .map_err(|why| failed(&why))?;
+    }
+    // Resolver, certificates, shared libraries that the resolver loads, entropy.
+    for read in [
+        "/etc",
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/run/systemd/resolve",
+        "/dev/urandom",
+        "/dev/null",
+    ] {
+        let Ok(fd) = PathFd::new(read) else { continue };
+        let access = if read.starts_with("/dev") {
+            AccessFs::from_file(abi) & AccessFs::from_read(abi)
+        } else {
+            AccessFs::from_read(abi)
+        };
+        rules = rules
+            .add_rule(PathBeneath::new(fd, access))
+            .map_err(|why| failed(&why))?;
+    }
+    rules.restrict_self().map_err(|why| failed(&why))?;
+    Ok(())
+}

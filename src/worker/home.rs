@@ -1,0 +1,191 @@
+//! The worker's own state on disk, checked as it is read.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    config::Config, host_key::HostKey, journal::Journal, problems::Explain as _, runtime::Runtime,
+};
+use crate::{
+    protocol::{
+        Code, Problem,
+        job::{HostFacts, Isolation, VaultFacts},
+    },
+    trust::{
+        Digest, Envelope, KeyId, Signer, Verified,
+        manifest::Manifest,
+        roster::{Roster, verify_chain},
+        seen::Seen,
+        text::check_name,
+    },
+    vault::{Generation, Generations},
+};
+
+/// The worker's folder: host key, pins, vaults.
+pub(super) struct Home {
+    state: PathBuf,
+    key: HostKey,
+    runtime: Runtime,
+}
+
+/// A vault as it stands on this host: everything verified against the pin.
+pub(super) struct Vault {
+    pub(super) name: String,
+    pub(super) chain: Vec<Envelope>,
+    pub(super) roster: Verified<Roster>,
+    pub(super) current: Option<Current>,
+    host: KeyId,
+}
+
+/// The generation that counts.
+pub(super) struct Current {
+    pub(super) manifest: Verified<Manifest>,
+    pub(super) files: Generation,
+}
+
+impl Home {
+    /// Opens the state folder; makes the host key at the first start.
+    pub(super) fn open(config: &Config) -> Result<Self, Problem> {
+        make_folder(&config.state)?;
+        Ok(Self {
+            key: HostKey::open(&config.state.join("host.key"))?,
+            runtime: Runtime::open(&config.runtime)?,
+            state: config.state.clone(),
+        })
+    }
+
+    /// The host key.
+    pub(super) fn key(&self) -> &HostKey {
+        &self.key
+    }
+
+    /// Its id.
+    pub(super) fn key_id(&self) -> KeyId {
+        self.key.public().id()
+    }
+
+    /// Sessions kept while they are open.
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// This host, for the agent.
+    pub(super) fn host_facts(&self, isolation: Isolation) -> HostFacts {
+        HostFacts {
+            key: self.key.public(),
+            isolation,
+        }
+    }
+
+    /// The memory of what was seen.
+    pub(super) fn seen(&self) -> Result<Seen, Problem> {
+        Ok(Seen::open(&self.state.join("seen.json"))?)
+    }
+
+    /// A vault's generations and rosters on disk.
+    pub(super) fn generations(&self, vault: &str) -> Result<Generations, Problem> {
+        Generations::open(&self.folder(vault)?).explain()
+    }
+
+    /// A vault's journal.
+    pub(super) fn journal(&self, vault: &str) -> Result<Journal, Problem> {
+        let folder = self.folder(vault)?;
+        if !folder.is_dir() {
+            return Err(unknown(vault));
+        }
+        Ok(Journal::at(&folder.join("journal")))
+    }
+
+    /// Reads a vault and checks it: chain of rosters against the pin, this host listed, manifest, digests, nothing older than seen.
+    pub(super) fn vault(&self, name: &str) -> Result<Vault, Problem> {
+        if !self.folder(name)?.is_dir() {
+            return Err(unknown(name));
+        }
+        let store = self.generations(name)?;
+        let mut seen = self.seen()?;
+        let chain = store.rosters().explain()?;
+        let roster = seen.accept_chain(verify_chain(&chain)?)?;
+        if roster.vault != name {
+            return Err(Problem::new(
+                Code::Tampering,
+                format!("the roster is not for vault {name}"),
+            ));
+        }
+        if roster.host(self.key_id()).is_none() {
+            return Err(
+                Problem::new(Code::Refused, "this host's key is not in the roster")
+                    .hint("the custodians have to sign a roster that lists it"),
+            );
+        }
+        let current = match store.current().explain()? {
+            None if seen.generation(name).is_some() => {
+                return Err(
+                    Problem::new(Code::Tampering, "the sealed generation is gone")
+                        .hint("restore it from a copy; do not seal again before you know why"),
+                );
+            }
+            None => None,
+            Some(n) => {
+                let files = store.read(n).explain()?;
+                let manifest = Manifest::verify(&files.manifest, &roster)?;
+                seen.accept_manifest(&manifest)?;
+                Some(Current { manifest, files })
+            }
+        };
+        Ok(Vault {
+            name: name.to_owned(),
+            chain,
+            roster,
+            current,
+            host: self.key_id(),
+        })
+    }
+
+    fn folder(&self, vault: &str) -> Result<PathBuf, Problem> {
+        // The name becomes a folder's: checked before it touches a path.
+        check_name("vault name", vault)?;
+        Ok(self.state.join("vaults").join(vault))
+    }
+}
+
+impl Vault {
+    /// Public facts, for the agent.
+    pub(super) fn facts(&self, isolation: Isolation) -> VaultFacts {
+        VaultFacts {
+            host: self.host,
+            isolation,
+            roster_chain: self.chain.clone(),
+            manifest: self.current.as_ref().map(|c| c.files.manifest.clone()),
+        }
+    }
+
+    /// The generation that counts, or an error that says what to do.
+    pub(super) fn sealed(&self) -> Result<&Current, Problem> {
+        self.current.as_ref().ok_or_else(|| {
+            Problem::new(
+                Code::Refused,
+                format!("nothing is sealed in vault {} yet", self.name),
+            )
+            .hint("an officer seals with: twotap vault seal")
+        })
+    }
+
+    /// Digest of the current manifest, for the next one to name.
+    pub(super) fn manifest_digest(&self) -> Option<Digest> {
+        self.current.as_ref().map(|c| c.manifest.digest())
+    }
+}
+
+/// Makes a folder (0700) where it is missing.
+pub(super) fn make_folder(path: &Path) -> Result<(), Problem> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|why| Problem::new(Code::Internal, format!("{}: {why}", path.display())))
+}
+
+fn unknown(vault: &str) -> Problem {
+    Problem::new(Code::Usage, format!("this host has no vault {vault}"))
+        .hint("pin it with: twotap-worker install roster.json")
+}

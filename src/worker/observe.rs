@@ -1,0 +1,51 @@
+//! Observing that a session is refused: by its own credentials, on a call that worked before, again and again, in each Region.
+
+use std::time::Duration;
+
+use crate::{
+    aws::{Aws, Credentials, Observation, ProbeAction},
+    trust::Timestamp,
+};
+
+/// How many refusals in a row make one Region believed.
+pub(super) const REFUSALS: u32 = 10;
+/// Over how long those must be spread: IAM's data plane is cached, and answers flap.
+pub(super) const SPREAD: Duration = Duration::from_secs(30);
+
+/// A run of refusals in one Region.
+pub(super) struct Refused {
+    pub(super) since: Timestamp,
+    pub(super) count: u32,
+}
+
+/// Probes one Region until it has refused [`REFUSALS`] times in a row over [`SPREAD`]; `None` when `until` comes first.
+///
+/// Anything but a clear refusal begins the run anew: an answer that was allowed, but also one that says nothing (expired, throttled,
+/// badly signed, broken), because a probe that lies must never add up to 'revoked'.
+pub(super) async fn observe(
+    aws: &Aws,
+    session: &Credentials,
+    region: &str,
+    action: ProbeAction,
+    until: Timestamp,
+) -> Option<Refused> {
+    let pause = SPREAD / (REFUSALS - 1);
+    let mut run: Option<Refused> = None;
+    while Timestamp::now() < until {
+        match aws.probe_session(session, region, action).await {
+            Observation::Refused { .. } => {
+                let run = run.get_or_insert(Refused {
+                    since: Timestamp::now(),
+                    count: 0,
+                });
+                run.count += 1;
+            }
+            Observation::Allowed { .. } | Observation::Inconclusive { .. } => run = None,
+        }
+        if run.as_ref().is_some_and(|r| r.count >= REFUSALS) {
+            return run;
+        }
+        tokio::time::sleep(pause).await;
+    }
+    None
+}

@@ -1,0 +1,215 @@
+//! From what an operator asks to the request that custodians sign: everything that could be refused at 3 a.m. is refused here.
+
+use rand_core::{OsRng, RngCore as _};
+
+use super::{Worker, home::Vault};
+use crate::{
+    aws::{Arn, AssumeRole, PolicyVars, policy, revocation},
+    ceremony::times,
+    protocol::{Code, Problem, job::Ask},
+    trust::{
+        Bytes, Digest, Head, Timestamp,
+        request::{Clock, Request, request_id},
+        roster::{Access, Role},
+    },
+};
+
+/// A request before it is offered, with the session policy whose digest it carries.
+pub(super) struct Plan {
+    pub(super) request: Request,
+    pub(super) policy: String,
+    pub(super) clock: Skew,
+}
+
+/// AWS's clock minus the host's, in whole seconds; 0 where AWS could not be asked.
+#[derive(Clone, Copy)]
+pub(super) struct Skew(i64);
+
+impl Skew {
+    /// The time by the clock that the request's times are on.
+    pub(super) fn now(self) -> Timestamp {
+        Timestamp::now().plus(self.0)
+    }
+}
+
+/// Draws up the request.
+pub(super) async fn plan(
+    worker: &Worker,
+    vault: &Vault,
+    ask: Ask,
+    operator: &str,
+    audit: Head,
+    worker_key: String,
+) -> Result<Plan, Problem> {
+    let current = vault.sealed()?;
+    let access = access(vault, &ask)?;
+    operator_may(vault, operator)?;
+
+    let (skew, clock) = match worker.aws.aws_time().await {
+        Some(date) => (
+            Skew(Timestamp::now().until(Timestamp::from(date))),
+            Clock::Aws,
+        ),
+        None => (Skew(0), Clock::Host),
+    };
+    let now = skew.now();
+    let not_after = now.plus(i64::from(duration(access, ask.duration_seconds)?));
+
+    let id = request_id(random_u128());
+    let policy = render(access, &id, &ask.incident, operator, not_after)?;
+    let mut nonce = vec![0; 16];
+    OsRng.fill_bytes(&mut nonce);
+
+    let request = Request {
+        v: 1,
+        id,
+        vault: vault.name.clone(),
+        generation: current.manifest.generation,
+        operator: operator.to_owned(),
+        host: worker.home.key_id(),
+        account: access.account.clone(),
+        role: access.role_arn.clone(),
+        access: access.name.clone(),
+        policy_sha256: Digest::of(policy.as_bytes()),
+        regions: access.regions.clone(),
+        not_before: now,
+        approve_before: times::approve_before(now, not_after),
+        not_after,
+        clock,
+        incident: ask.incident,
+        reason: ask.reason,
+        commander_claimed: ask.commander,
+        roster_sha256: vault.roster.digest(),
+        manifest_sha256: current.manifest.digest(),
+        audit,
+        worker_key,
+        nonce: Bytes(nonce),
+        operator_nonce: ask.nonce,
+    };
+    // STS's own limits on names, tags and policy, now and not after two taps.
+    operator_session(vault, &request, &policy, now)?
+        .check()
+        .map_err(|why| {
+            let problem = Problem::new(Code::Usage, &why);
+            match why.hint() {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            }
+        })?;
+    Ok(Plan {
+        request,
+        policy,
+        clock: skew,
+    })
+}
+
+/// The session policy of a request, rendered from the roster: at the offer, and once more before minting.
+pub(super) fn render(
+    access: &Access,
+    request: &str,
+    incident: &str,
+    operator: &str,
+    not_after: Timestamp,
+) -> Result<String, Problem> {
+    let vars = PolicyVars {
+        // A request has no subject yet; a template that asks for one gets a name that matches nothing.
+        subject: "-".to_owned(),
+        incident: incident.to_owned(),
+        operator: operator.to_owned(),
+        request: request.to_owned(),
+    };
+    policy::session_policy(&access.policy.0, &vars, not_after.into(), &access.probe).map_err(
+        |why| {
+            let problem = Problem::new(Code::Usage, &why);
+            match why.hint() {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            }
+        },
+    )
+}
+
+/// What STS is asked for the operator.
+pub(super) fn operator_session(
+    vault: &Vault,
+    request: &Request,
+    policy: &str,
+    now: Timestamp,
+) -> Result<AssumeRole, Problem> {
+    Ok(AssumeRole {
+        role: arn(&request.role)?,
+        session_name: request.operator.clone(),
+        source_identity: request.operator.clone(),
+        external_id: Some(vault.roster.aws.external_id.clone()),
+        tags: tag(&request.id),
+        transitive: vec![revocation::TAG_KEY.to_owned()],
+        policy: Some(policy.to_owned()),
+        duration_seconds: seconds(times::sts_seconds(now, request.not_after)),
+    })
+}
+
+/// The session tag that revocation denies.
+pub(super) fn tag(request: &str) -> Vec<(String, String)> {
+    vec![(revocation::TAG_KEY.to_owned(), request.to_owned())]
+}
+
+/// An ARN of the roster.
+pub(super) fn arn(text: &str) -> Result<Arn, Problem> {
+    Arn::parse(text).map_err(|why| Problem::new(Code::Usage, why))
+}
+
+/// A number of seconds as STS takes it.
+pub(super) fn seconds(n: i64) -> u32 {
+    u32::try_from(n).unwrap_or(900)
+}
+
+fn access<'v>(vault: &'v Vault, ask: &Ask) -> Result<&'v Access, Problem> {
+    vault.roster.access(&ask.access).ok_or_else(|| {
+        let names: Vec<&str> = vault
+            .roster
+            .access
+            .iter()
+            .map(|a| a.name.as_str())
+            .collect();
+        Problem::new(Code::Usage, "the roster has no such access profile")
+            .hint(format!("it has: {}", names.join(", ")))
+    })
+}
+
+fn operator_may(vault: &Vault, operator: &str) -> Result<(), Problem> {
+    let listed = vault
+        .roster
+        .person(operator)
+        .is_some_and(|p| p.roles.contains(&Role::Operator));
+    if listed {
+        Ok(())
+    } else {
+        Err(
+            Problem::new(Code::Refused, "you are not an operator of this vault")
+                .hint("an operator of the roster has to ask"),
+        )
+    }
+}
+
+fn duration(access: &Access, asked: Option<u32>) -> Result<u32, Problem> {
+    let seconds = asked.unwrap_or(access.default_seconds);
+    if (60..=access.max_seconds).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(Problem::new(
+            Code::Refused,
+            format!(
+                "access '{}' lasts 1 minute to {} minutes",
+                access.name,
+                access.max_seconds / 60
+            ),
+        )
+        .hint("ask for less time; a new request can follow"))
+    }
+}
+
+fn random_u128() -> u128 {
+    let mut bytes = [0; 16];
+    OsRng.fill_bytes(&mut bytes);
+    u128::from_le_bytes(bytes)
+}

@@ -1,0 +1,72 @@
+//! Faults of the lower floors as problems that travel.
+
+use crate::{
+    aws::AwsError,
+    ceremony::Refusal,
+    protocol::{Code, Problem},
+    vault::VaultError,
+};
+
+/// Turns a result's error into a [`Problem`].
+pub(super) trait Explain<T> {
+    fn explain(self) -> Result<T, Problem>;
+}
+
+impl<T> Explain<T> for Result<T, VaultError> {
+    fn explain(self) -> Result<T, Problem> {
+        self.map_err(|why| of_vault(&why))
+    }
+}
+
+impl<T> Explain<T> for Result<T, AwsError> {
+    fn explain(self) -> Result<T, Problem> {
+        self.map_err(|why| of_aws(&why))
+    }
+}
+
+pub(super) fn of_vault(why: &VaultError) -> Problem {
+    use VaultError as V;
+    let code = match why {
+        V::Digest { .. }
+        | V::WrongShare { .. }
+        | V::WrongCredential { .. }
+        | V::OtherRequest { .. }
+        | V::SameShareTwice { .. }
+        | V::Tampered { .. }
+        | V::Trust(_) => Code::Tampering,
+        V::Credential { .. } | V::Malformed { .. } | V::NotForThisKey { .. } => Code::Usage,
+        V::Busy { .. } => Code::Refused,
+        _ => Code::Internal,
+    };
+    with_hint(Problem::new(code, why), why.hint())
+}
+
+pub(super) fn of_aws(why: &AwsError) -> Problem {
+    let code = match why {
+        AwsError::Refused(_) | AwsError::Invalid(_) => Code::AwsRefused,
+        AwsError::Config(_) | AwsError::Limit(_) => Code::Usage,
+        _ => Code::AwsUnreachable,
+    };
+    with_hint(Problem::new(code, why), why.hint())
+}
+
+pub(super) fn of_refusal(why: Refusal) -> Problem {
+    match why {
+        Refusal::Trust(why) => why.into(),
+        Refusal::TooLate { .. } => {
+            Problem::new(Code::Approvals, &why).hint("ask for a new request")
+        }
+        Refusal::OwnRequest { .. } => {
+            Problem::new(Code::Refused, &why).hint("another custodian has to approve")
+        }
+        Refusal::AlreadyVoted { .. } => Problem::new(Code::Refused, &why)
+            .hint("one vote a person; another custodian has to approve"),
+    }
+}
+
+fn with_hint(problem: Problem, hint: Option<impl std::fmt::Display>) -> Problem {
+    match hint {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}

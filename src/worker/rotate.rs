@@ -1,0 +1,449 @@
+//! Rotating: the key that is sealed is replaced, and the old one proven dead.
+//!
+//! ```text
+//! intent ─▶ reconcile ─▶ create ─▶ seal, recombine, fsync ─▶ prove new ─▶ commit ─▶ deactivate old ─▶ prove old refused ─▶ delete ─▶ receipt
+//! ```
+//!
+//! Killed anywhere, what counts is what `current` names: before the commit the old key is sealed and active, and a new one is an
+//! orphan for the next reconciliation; after it the new key is sealed and proven, and the old one is what the next reconciliation
+//! disables.
+
+use std::time::{Duration, Instant};
+
+use rand_core::OsRng;
+use zeroize::Zeroizing;
+
+use super::{
+    Worker,
+    home::Vault,
+    journal::Journal,
+    mint::{credentials, trace},
+    plan::{arn, tag},
+    problems::{Explain as _, of_aws},
+};
+use crate::{
+    aws::{self, AssumeRole, AwsError, KeyState, policy, revocation},
+    protocol::{
+        Code, Problem,
+        job::{AwsTrace, Step},
+    },
+    trust::{
+        Envelope, Head, Timestamp, Verified,
+        manifest::Manifest,
+        receipt::{self, Outcome, Receipt},
+    },
+    vault::{AccessKey, SealInput, seal, store::Writer},
+};
+
+/// How long to go on trying while the old key is in memory.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// How long a key that nobody knows stays inactive before it is deleted.
+const SETTLE: Duration = Duration::from_secs(30);
+/// The first pause between two tries; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// What is to be rotated.
+pub(super) struct Rotation<'r> {
+    pub(super) vault: &'r str,
+    pub(super) request: Option<&'r str>,
+    pub(super) audit: Head,
+    /// The key that is sealed now; consumed, so that it is gone when this returns.
+    pub(super) key: AccessKey,
+}
+
+/// Why a try did not get through.
+enum Setback {
+    /// It may get through a little later.
+    Later(Problem),
+    /// It will not.
+    Never(Problem),
+}
+
+/// Replaces the sealed key. On failure the key that is sealed still works, and the record says `pending`.
+pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Result<(), Problem> {
+    let writer = worker.home.generations(rotation.vault)?.lock().explain()?;
+    let mut run = Run {
+        journal: worker.home.journal(rotation.vault)?,
+        worker,
+        writer,
+        rotation,
+        steps: Vec::new(),
+        until: Instant::now() + PATIENCE,
+    };
+    let old = run.rotation.key.id().to_owned();
+    run.log(
+        Step::RotationIntent {
+            old_access_key_id: old.clone(),
+        },
+        None,
+    )
+    .await?;
+    match run.replace(&old).await {
+        Ok(()) => Ok(()),
+        Err(Setback::Later(problem) | Setback::Never(problem)) => {
+            let why = problem.error.clone();
+            run.log(Step::RotationPending { why }, None).await?;
+            Err(problem)
+        }
+    }
+}
+
+struct Run<'w, 'r> {
+    worker: &'w mut Worker,
+    writer: Writer,
+    journal: Journal,
+    rotation: Rotation<'r>,
+    steps: Vec<receipt::Step>,
+    until: Instant,
+}
+
+impl Run<'_, '_> {
+    async fn replace(&mut self, old: &str) -> Result<(), Setback> {
+        let vault = self.vault()?;
+        let user = user_name(&vault)?;
+
+        let new = self.create(&user, old).await?;
+        let manifest = self.seal(&vault, &new).await?;
+        self.prove_new(&vault, &new).await?;
+        self.commit(&manifest, &new).await?;
+
+        self.deactivate(&user, old, &new).await?;
+        self.prove_old_refused(old, &new).await?;
+        self.delete(&user, old, &new).await?;
+        self.receipt(old, &new, &manifest).await?;
+        self.forget_superseded();
+        Ok(())
+    }
+
+    /// Makes a new key. A lost answer may have made one that nobody knows: look before each try, and clear away what is not ours.
+    async fn create(&mut self, user: &str, old: &str) -> Result<AccessKey, Setback> {
+        let with = credentials(&self.rotation.key);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let made = match self.reconcile(user, old).await {
+                Ok(()) => self
+                    .worker
+                    .aws
+                    .create_access_key(&with, user)
+                    .await
+                    .map_err(|why| setback(&why)),
+                Err(why) => Err(why),
+            };
+            match made {
+                Ok(answer) => {
+                    let trace = trace(&answer);
+                    let key = access_key(&answer.value)?;
+                    let step = Step::KeyCreated {
+                        access_key_id: key.id().to_owned(),
+                    };
+                    self.log(step, Some(trace)).await.map_err(Setback::Never)?;
+                    return Ok(key);
+                }
+                Err(setback) => self.wait(setback, &mut pause).await?,
+            }
+        }
+    }
+
+    /// Only the user itself may make its keys, so any key but the sealed one is our own orphan or a thief's.
+    async fn reconcile(&mut self, user: &str, old: &str) -> Result<(), Setback> {
+        let with = credentials(&self.rotation.key);
+        let keys = self
+            .worker
+            .aws
+            .list_access_keys(&with, user)
+            .await
+            .map_err(|why| setback(&why))?;
+        for key in keys.value.iter().filter(|k| k.access_key_id != old) {
+            let id = key.access_key_id.clone();
+            if key.active {
+                let answer = self
+                    .worker
+                    .aws
+                    .set_access_key_active(&with, user, &id, false)
+                    .await
+                    .map_err(|why| setback(&why))?;
+                let step = Step::StrangerDisabled {
+                    access_key_id: id.clone(),
+                };
+                self.log(step, Some(trace(&answer)))
+                    .await
+                    .map_err(Setback::Never)?;
+                // Whoever uses it is heard from now; then it goes.
+                tokio::time::sleep(SETTLE).await;
+            }
+            let answer = self
+                .worker
+                .aws
+                .delete_access_key(&with, user, &id)
+                .await
+                .map_err(|why| setback(&why))?;
+            let step = Step::StrangerDeleted { access_key_id: id };
+            self.log(step, Some(trace(&answer)))
+                .await
+                .map_err(Setback::Never)?;
+        }
+        Ok(())
+    }
+
+    /// Seals the new key, recombined and on disk; it does not count yet.
+    async fn seal(
+        &mut self,
+        vault: &Vault,
+        new: &AccessKey,
+    ) -> Result<Verified<Manifest>, Setback> {
+        let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
+        let input = SealInput {
+            vault: &vault.name,
+            generation: number,
+            credential: new,
+            roster: &vault.roster,
+            previous: vault.manifest_digest(),
+            audit: self.rotation.audit,
+            created_at: Timestamp::now(),
+            host_key_id: self.worker.home.key_id(),
+        };
+        let written = seal(&input, self.worker.home.key(), &mut OsRng)
+            .explain()
+            .and_then(|generation| {
+                // A number that was written and never committed protects nothing.
+                self.writer.remove(number).explain()?;
+                self.writer.write(&generation).explain()?;
+                Ok(Manifest::verify(&generation.manifest, &vault.roster)?)
+            });
+        let manifest = written.map_err(Setback::Never)?;
+        let step = Step::GenerationWritten {
+            generation: number,
+            manifest: manifest.envelope().clone(),
+        };
+        self.log(step, None).await.map_err(Setback::Never)?;
+        Ok(manifest)
+    }
+
+    /// The new key must take the operator role before anything rests on it. New keys take a while to be known everywhere.
+    async fn prove_new(&mut self, vault: &Vault, new: &AccessKey) -> Result<(), Setback> {
+        let id = self.rotation.request.unwrap_or("r-aaaaaaaaaaaaa");
+        let role = &vault.roster.access[0].role_arn;
+        let ask = AssumeRole {
+            role: arn(role).map_err(Setback::Never)?,
+            session_name: "twotap-proof".to_owned(),
+            source_identity: "twotap-proof".to_owned(),
+            external_id: Some(vault.roster.aws.external_id.clone()),
+            tags: tag(id),
+            transitive: vec![revocation::TAG_KEY.to_owned()],
+            policy: Some(policy::deny_all_policy()),
+            duration_seconds: 900,
+        };
+        let with = credentials(new);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.worker.aws.assume_role(&with, &ask).await {
+                Ok(answer) => {
+                    let step = Step::KeyProven {
+                        access_key_id: new.id().to_owned(),
+                    };
+                    return self
+                        .log(step, Some(trace(&answer)))
+                        .await
+                        .map_err(Setback::Never);
+                }
+                // Not known yet is what a new key looks like at first.
+                Err(why) => self.wait(Setback::Later(of_aws(&why)), &mut pause).await?,
+            }
+        }
+    }
+
+    /// From here on the new generation counts.
+    async fn commit(
+        &mut self,
+        manifest: &Verified<Manifest>,
+        new: &AccessKey,
+    ) -> Result<(), Setback> {
+        let counted = self
+            .writer
+            .commit(manifest.generation)
+            .explain()
+            .and_then(|()| {
+                self.worker.home.seen()?.accept_manifest(manifest)?;
+                Ok(())
+            });
+        counted.map_err(Setback::Never)?;
+        let step = Step::GenerationCommitted {
+            generation: manifest.generation,
+            manifest_sha256: manifest.digest(),
+            access_key_id: new.id().to_owned(),
+        };
+        self.log(step, None).await.map_err(Setback::Never)
+    }
+
+    async fn deactivate(&mut self, user: &str, old: &str, new: &AccessKey) -> Result<(), Setback> {
+        let with = credentials(new);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self
+                .worker
+                .aws
+                .set_access_key_active(&with, user, old, false)
+                .await
+            {
+                Ok(answer) => {
+                    let step = Step::KeyDeactivated {
+                        access_key_id: old.to_owned(),
+                    };
+                    return self
+                        .log(step, Some(trace(&answer)))
+                        .await
+                        .map_err(Setback::Never);
+                }
+                Err(why) if why.is_no_such_entity() => return Ok(()),
+                Err(why) => self.wait(setback_of_new_key(&why), &mut pause).await?,
+            }
+        }
+    }
+
+    /// Dead is what AWS says to the old key itself, in a Region where the new one works: a Region that is not enabled for the account
+    /// refuses good keys in the same words.
+    async fn prove_old_refused(&mut self, old: &str, new: &AccessKey) -> Result<(), Setback> {
+        let (with, new) = (credentials(&self.rotation.key), credentials(new));
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let still = match self.worker.aws.key_refused(&with).await {
+                Ok(refused) if refused.value == KeyState::Refused => {
+                    match self.worker.aws.caller_identity(&new).await {
+                        Ok(works) if works.region == refused.region => {
+                            let step = Step::KeyRefused {
+                                access_key_id: old.to_owned(),
+                            };
+                            return self
+                                .log(step, Some(trace(&refused)))
+                                .await
+                                .map_err(Setback::Never);
+                        }
+                        Ok(_) => Problem::new(Code::AwsUnreachable, "Regions answer in turn"),
+                        Err(why) => of_aws(&why),
+                    }
+                }
+                Ok(_) => Problem::new(Code::AwsRefused, "the old key still works"),
+                Err(why) => of_aws(&why),
+            };
+            self.wait(Setback::Later(still), &mut pause).await?;
+        }
+    }
+
+    async fn delete(&mut self, user: &str, old: &str, new: &AccessKey) -> Result<(), Setback> {
+        let with = credentials(new);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let trace = match self.worker.aws.delete_access_key(&with, user, old).await {
+                Ok(answer) => trace(&answer),
+                // A lost answer was a deletion.
+                Err(why) if why.is_no_such_entity() => AwsTrace {
+                    request_id: why.request_id().map(str::to_owned),
+                    date: None,
+                },
+                Err(why) => {
+                    self.wait(setback_of_new_key(&why), &mut pause).await?;
+                    continue;
+                }
+            };
+            let step = Step::KeyDeleted {
+                access_key_id: old.to_owned(),
+            };
+            return self.log(step, Some(trace)).await.map_err(Setback::Never);
+        }
+    }
+
+    async fn receipt(
+        &mut self,
+        old: &str,
+        new: &AccessKey,
+        manifest: &Verified<Manifest>,
+    ) -> Result<(), Setback> {
+        let receipt = Receipt {
+            v: 1,
+            vault: self.rotation.vault.to_owned(),
+            request: self.rotation.request.map(str::to_owned),
+            host: self.worker.home.key_id(),
+            outcome: Outcome::Rotated {
+                old_access_key_id: old.to_owned(),
+                new_access_key_id: new.id().to_owned(),
+                generation: manifest.generation,
+                manifest_sha256: manifest.digest(),
+            },
+            steps: std::mem::take(&mut self.steps),
+        };
+        let receipt = Envelope::signed(&receipt, self.worker.home.key())
+            .map_err(|why| Setback::Never(why.into()))?;
+        self.log(Step::Rotated { receipt }, None)
+            .await
+            .map_err(Setback::Never)
+    }
+
+    /// Generations whose key is dead help nobody. One that cannot be removed now goes with the next rotation.
+    fn forget_superseded(&self) {
+        for n in self.writer.superseded().unwrap_or_default() {
+            let _ = self.writer.remove(n);
+        }
+    }
+
+    fn vault(&self) -> Result<Vault, Setback> {
+        self.worker
+            .home
+            .vault(self.rotation.vault)
+            .map_err(Setback::Never)
+    }
+
+    /// Journal first, report second; kept for the receipt as well.
+    async fn log(&mut self, step: Step, aws: Option<AwsTrace>) -> Result<(), Problem> {
+        let entry = self.journal.append(self.rotation.request, step, aws)?;
+        self.steps.push(super::close::receipt_step(&entry));
+        self.worker.link.report(entry).await;
+        Ok(())
+    }
+
+    /// Pauses before the next try, or gives up.
+    async fn wait(&self, setback: Setback, pause: &mut Duration) -> Result<(), Setback> {
+        match setback {
+            Setback::Later(_) if Instant::now() + *pause < self.until => {
+                tokio::time::sleep(*pause).await;
+                *pause = (*pause * 2).min(LONGEST_PAUSE);
+                Ok(())
+            }
+            over => Err(over),
+        }
+    }
+}
+
+fn setback(why: &AwsError) -> Setback {
+    if why.is_transient() {
+        Setback::Later(of_aws(why))
+    } else {
+        Setback::Never(of_aws(why))
+    }
+}
+
+/// A new key's permissions may lag behind its first success, so a refusal is not final.
+fn setback_of_new_key(why: &AwsError) -> Setback {
+    match why {
+        AwsError::Refused(_) => Setback::Later(of_aws(why)),
+        other => setback(other),
+    }
+}
+
+fn access_key(new: &aws::NewKey) -> Result<AccessKey, Setback> {
+    let json: Zeroizing<String> = new.to_cli_json();
+    AccessKey::parse(json.as_bytes())
+        .explain()
+        .map_err(Setback::Never)
+}
+
+/// The break-glass user's name without its path.
+fn user_name(vault: &Vault) -> Result<String, Setback> {
+    let user = arn(&vault.roster.aws.user_arn).map_err(Setback::Never)?;
+    user.user().map(|u| u.name.to_owned()).ok_or_else(|| {
+        Setback::Never(Problem::new(
+            Code::Usage,
+            "the roster's user_arn does not name a user",
+        ))
+    })
+}

@@ -1,0 +1,135 @@
+//! Sealing a credential that an officer brings: it is sealed as it is, and then rotated at once.
+//!
+//! The key that a human saw dies before anybody relies on it. Killed in between, it is sealed and works, and the next ceremony
+//! rotates it.
+
+use std::time::Duration;
+
+use rand_core::OsRng;
+
+use super::{
+    Worker,
+    home::Vault,
+    mint::{credentials, trace},
+    problems::Explain as _,
+    rotate::{self, Rotation},
+};
+use crate::{
+    protocol::{
+        Code, Problem,
+        job::{FromWorker, Step, ToWorker},
+    },
+    trust::{Bytes, Envelope, Head, Timestamp, manifest::Manifest, request::SealOffer},
+    vault::{AccessKey, OneTime, SealInput, seal},
+};
+
+/// How long the credential may take to come.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// Offers a one-time key, takes the credential, seals it, rotates it.
+pub(super) async fn run(
+    worker: &mut Worker,
+    vault: &str,
+    audit: Head,
+    nonce: Bytes,
+) -> Result<(), Problem> {
+    let vault = worker.home.vault(vault)?;
+    let one_time = OneTime::generate();
+    let offer = SealOffer {
+        v: 1,
+        vault: vault.name.clone(),
+        roster_sha256: vault.roster.digest(),
+        host: worker.home.key_id(),
+        worker_key: one_time.recipient(),
+        nonce,
+    };
+    let offer = Envelope::signed(&offer, worker.home.key())?;
+    worker.link.send(&FromWorker::SealOffer { offer }).await;
+
+    let key = credential(worker, &one_time).await?;
+    store(worker, &vault, &key, audit).await?;
+    rotate::rotate(
+        worker,
+        Rotation {
+            vault: &vault.name,
+            request: None,
+            audit,
+            key,
+        },
+    )
+    .await
+}
+
+async fn credential(worker: &mut Worker, one_time: &OneTime) -> Result<AccessKey, Problem> {
+    let message = tokio::time::timeout(PATIENCE, worker.link.receive())
+        .await
+        .map_err(|_| Problem::new(Code::Refused, "no credential came in time"))??;
+    match message {
+        Some(ToWorker::Credential { sealed }) => {
+            AccessKey::parse(&one_time.open(&sealed.0).explain()?).explain()
+        }
+        _ => Err(Problem::new(Code::Agent, "the agent sent no credential")),
+    }
+}
+
+/// Checks whose key it is and makes it the current generation.
+async fn store(
+    worker: &mut Worker,
+    vault: &Vault,
+    key: &AccessKey,
+    audit: Head,
+) -> Result<(), Problem> {
+    let identity = worker
+        .aws
+        .caller_identity(&credentials(key))
+        .await
+        .explain()?;
+    if identity.value.arn != vault.roster.aws.user_arn {
+        return Err(Problem::new(
+            Code::Refused,
+            format!(
+                "that key belongs to {}, the roster names {}",
+                identity.value.arn, vault.roster.aws.user_arn
+            ),
+        )
+        .hint("make a key for the break-glass user and seal that"));
+    }
+
+    let writer = worker.home.generations(&vault.name)?.lock().explain()?;
+    let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
+    let input = SealInput {
+        vault: &vault.name,
+        generation: number,
+        credential: key,
+        roster: &vault.roster,
+        previous: vault.manifest_digest(),
+        audit,
+        created_at: Timestamp::now(),
+        host_key_id: worker.home.key_id(),
+    };
+    let generation = seal(&input, worker.home.key(), &mut OsRng).explain()?;
+    let manifest = Manifest::verify(&generation.manifest, &vault.roster)?;
+    writer.remove(number).explain()?;
+    writer.write(&generation).explain()?;
+    let journal = worker.home.journal(&vault.name)?;
+    let written = Step::GenerationWritten {
+        generation: number,
+        manifest: generation.manifest.clone(),
+    };
+    worker
+        .link
+        .report(journal.append(None, written, Some(trace(&identity)))?)
+        .await;
+    writer.commit(number).explain()?;
+    worker.home.seen()?.accept_manifest(&manifest)?;
+    let committed = Step::GenerationCommitted {
+        generation: number,
+        manifest_sha256: manifest.digest(),
+        access_key_id: key.id().to_owned(),
+    };
+    worker
+        .link
+        .report(journal.append(None, committed, None)?)
+        .await;
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! The AWS emulator: one `ministack` process that checks signatures, key status, roles, sessions and policies.
+//!
+//! One process serves many accounts: a request belongs to the account of the key that signed it, and a key id of
+//! twelve digits is that account's root, whose signature the emulator does not check. The rig alone uses root
+//! keys, directly; [`crate::Proxy`] refuses them.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use tempfile::TempDir;
+
+use crate::client::{Client, Credentials};
+use crate::{RigError, http, tools};
+
+/// The Region that the rig signs for where a case does not say another.
+pub const REGION: &str = "eu-central-1";
+
+/// How long the emulator may take to start; a busy machine needs a few seconds.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Starts the emulator and ends it as soon as standard input does, that is with whoever started it, however
+/// that one ended.
+const LAUNCHER: &str = "\
+import os, runpy, sys, threading
+threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+runpy.run_module('ministack', run_name='__main__')
+";
+
+/// A running emulator; it ends when this is dropped, or when the process that holds it ends.
+pub struct Aws {
+    address: SocketAddr,
+    child: Child,
+    next_account: AtomicU32,
+    /// Its log and whatever it writes.
+    folder: TempDir,
+}
+
+impl Aws {
+    /// Starts an emulator of its own on a free loopback port and waits until it answers.
+    pub fn start() -> Result<Self, RigError> {
+        // The port is free when it is chosen and may be taken when it is used; then another is tried.
+        let mut last = None;
+        for _ in 0..5 {
+            match Self::start_on(free_port()?) {
+                Ok(aws) => return Ok(aws),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.expect("five tries leave an error"))
+    }
+
+    /// The emulator that all cases of one test binary share, started by the first that asks. Cases keep apart by
+    /// account: see [`Aws::new_account`].
+    pub fn shared() -> Result<&'static Self, RigError> {
+        static SHARED: OnceLock<Result<Aws, RigError>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref().map_err(|error| {
+            let copy = RigError::new(format!("the shared emulator did not start: {error}"));
+            error
+                .hint()
+                .map(str::to_owned)
+                .into_iter()
+                .fold(copy, RigError::with_hint)
+        })
+    }
+
+    /// An account number that no other case of this emulator has.
+    pub fn new_account(&self) -> String {
+        let number = self.next_account.fetch_add(1, Ordering::Relaxed);
+        format!("{:012}", 210_000_000_000 + u64::from(number))
+    }
+
+    /// Where the emulator listens. The code under test gets a proxy's address instead.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The root of `account`, past every policy: for making a world and for looking at it.
+    pub fn admin(&self, account: &str) -> Client {
+        admin(self.address, account)
+    }
+
+    /// What the emulator has printed so far, for a failing test to show.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn start_on(port: u16) -> Result<Self, RigError> {
+        let python = tools::python()?;
+        let failed = |what: &str, error: std::io::Error| {
+            RigError::new(format!("the emulator's {what}: {error}"))
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("twotap-aws-")
+            .tempdir()
+            .map_err(|error| failed("folder", error))?;
+        let log = File::create(folder.path().join("log")).map_err(|error| failed("log", error))?;
+        let errors = log.try_clone().map_err(|error| failed("log", error))?;
+        let child = Command::new(python)
+            .args(["-c", LAUNCHER])
+            // Nothing of the caller's environment: neither AWS variables nor settings of the emulator's own.
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", folder.path())
+            .env("TMPDIR", folder.path())
+            .env("AUTH", "true")
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            // Otherwise it listens on 8883 of all addresses as well.
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("LOG_LEVEL", "WARNING")
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| failed("start", error))?;
+        let mut aws = Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            child,
+            next_account: AtomicU32::new(1),
+            folder,
+        };
+        http::wait(wait_ready(&mut aws))??;
+        Ok(aws)
+    }
+}
+
+impl Drop for Aws {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The root of `account` at the emulator that listens on `address`.
+pub(crate) fn admin(address: SocketAddr, account: &str) -> Client {
+    let root = Credentials {
+        access_key_id: account.to_owned(),
+        secret_access_key: "not-checked".to_owned(),
+        session_token: None,
+    };
+    Client::new(address, REGION, root)
+}
+
+async fn wait_ready(aws: &mut Aws) -> Result<(), RigError> {
+    let deadline = Instant::now() + READY_WITHIN;
+    loop {
+        if let Ok(Some(status)) = aws.child.try_wait() {
+            return Err(RigError::new(format!(
+                "the emulator ended at its start ({status}): {}",
+                aws.log()
+            )));
+        }
+        let request = Request::get("/_ministack/ready")
+            .header("host", aws.address.to_string())
+            .body(Full::new(Bytes::new()))
+            .map_err(|error| RigError::new(format!("the request cannot be built: {error}")))?;
+        if let Ok(reply) = http::exchange(aws.address, request).await
+            && reply.status().is_success()
+        {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(RigError::new(format!(
+                "the emulator was not ready within {} s: {}",
+                READY_WITHIN.as_secs(),
+                aws.log()
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A loopback port that was free a moment ago.
+fn free_port() -> Result<u16, RigError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| RigError::new(format!("no free loopback port: {error}")))
+}

@@ -1,0 +1,234 @@
+//! The serving side of the proxy: one call from its arrival to its reply, or to the loss of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::http::header;
+use hyper::http::request::Parts;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use super::call::Call;
+use super::guard::{self, Session};
+use super::reply::{Refusal, dated};
+use super::rules::{Fault, Keep};
+use super::{Shared, State};
+use crate::client::Reply;
+use crate::{RigError, http};
+
+/// The connection is to close without a reply.
+#[derive(Debug)]
+struct Dropped;
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reply is lost on purpose")
+    }
+}
+
+impl std::error::Error for Dropped {}
+
+/// Accepts connections until `stopped` resolves.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    listener: std::net::TcpListener,
+    stopped: oneshot::Receiver<()>,
+) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            return shared
+                .lock()
+                .broken
+                .push(format!("the proxy cannot listen: {error}"));
+        }
+    };
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            _ = &mut stopped => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    tokio::spawn(connection(Arc::clone(&shared), stream));
+                }
+                Err(error) => shared.lock().broken.push(format!("the proxy cannot accept: {error}")),
+            },
+        }
+    }
+}
+
+async fn connection(shared: Arc<Shared>, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        // A task of its own: what has reached the wire goes its way even if the client is killed meanwhile.
+        let call = tokio::spawn(receive(Arc::clone(&shared), request));
+        async move { call.await.unwrap_or(Err(Dropped)) }
+    });
+    // An error here is a dropped connection, on purpose or by the client.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn receive(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Dropped> {
+    let arrived = Instant::now();
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, http::BODY_LIMIT).collect().await else {
+        return Err(Dropped);
+    };
+    let body = body.to_bytes();
+    let (mut call, fault) = {
+        let mut state = shared.lock();
+        let call = Call::read(state.calls.len(), &head, &body);
+        state.calls.push(call.clone());
+        let fault = state
+            .rules
+            .iter_mut()
+            .find_map(|rule| rule.hits(&call.action, call.access_key_id.as_deref()));
+        (call, fault)
+    };
+    shared.changed.notify_all();
+
+    let outcome = answer(&shared, &mut call, fault, &head, &body).await;
+    call.answered = outcome.is_ok();
+    call.took = arrived.elapsed();
+    let seq = call.seq;
+    shared.lock().calls[seq] = call;
+    shared.changed.notify_all();
+    outcome.map(|response| dated(response, shared.now()))
+}
+
+/// The reply to a call, faults included, with what was seen of it noted in `call`.
+async fn answer(
+    shared: &Shared,
+    call: &mut Call,
+    fault: Option<Fault>,
+    head: &Parts,
+    body: &Bytes,
+) -> Result<Response<Bytes>, Dropped> {
+    match &fault {
+        Some(Fault::Unreachable) => return Err(Dropped),
+        Some(Fault::Refuse(status, code, message)) => {
+            let response = Refusal::new(*status, code, message).response(call);
+            note(call, &response);
+            return Ok(response);
+        }
+        Some(Fault::HoldRequest(gate)) => gate.pass().await,
+        _ => {}
+    }
+    let mut response = act(shared, call, head, body).await;
+    if let Some(Fault::Repeat(keep)) = fault {
+        let second = act(shared, call, head, body).await;
+        if keep == Keep::Second {
+            response = second;
+        }
+    }
+    note(call, &response);
+    match fault {
+        Some(Fault::LoseReply) => return Err(Dropped),
+        Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
+        Some(Fault::HoldReply(gate)) => gate.pass().await,
+        _ => {}
+    }
+    Ok(response)
+}
+
+/// What AWS does with the call and answers.
+async fn act(shared: &Shared, call: &mut Call, head: &Parts, body: &Bytes) -> Response<Bytes> {
+    match act_or_break(shared, call, head, body).await {
+        Ok(response) => response,
+        Err(error) => {
+            shared
+                .lock()
+                .broken
+                .push(format!("{}: {error}", call.action));
+            Refusal::new(500, "InternalFailure", error.to_string()).response(call)
+        }
+    }
+}
+
+async fn act_or_break(
+    shared: &Shared,
+    call: &mut Call,
+    head: &Parts,
+    body: &Bytes,
+) -> Result<Response<Bytes>, RigError> {
+    // The emulator trusts root keys and unsigned calls without looking; AWS does neither.
+    let Some(key) = call.access_key_id.clone() else {
+        let message = "Request is missing Authentication Token";
+        return Ok(Refusal::new(403, "MissingAuthenticationToken", message).response(call));
+    };
+    let is_root = !(key.starts_with("AKIA") || key.starts_with("ASIA"));
+    if is_root || shared.lock().is_too_new(&key) {
+        return Ok(Refusal::unknown_key().response(call));
+    }
+    let making_key = call.action == "iam:CreateAccessKey";
+    let (_writing, _reading) = if making_key {
+        (Some(shared.making_keys.write().await), None)
+    } else {
+        (None, Some(shared.making_keys.read().await))
+    };
+    let session = shared.lock().sessions.get(&key).cloned();
+    if let Err(refusal) = guard::check(&shared.shipped, &shared.admin, call, session).await? {
+        return Ok(refusal.response(call));
+    }
+    call.forwarded += 1;
+    let mut response = http::exchange(shared.emulator, forwarded(head, body)).await?;
+    if response.status().is_success() {
+        learn(&mut shared.lock(), call, &mut response);
+    }
+    Ok(response)
+}
+
+/// The same request again, without the headers that belong to one connection.
+fn forwarded(head: &Parts, body: &Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body.clone()));
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = head.uri.clone();
+    *request.headers_mut() = head.headers.clone();
+    for hop in [
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::EXPECT,
+    ] {
+        request.headers_mut().remove(hop);
+    }
+    request
+}
+
+/// Takes from a success what later calls depend on, and adds what the emulator leaves out.
+fn learn(state: &mut State, call: &Call, response: &mut Response<Bytes>) {
+    let body = String::from_utf8_lossy(response.body()).into_owned();
+    match call.action.as_str() {
+        "iam:CreateAccessKey" => {
+            if let Some(id) = crate::xml::text(&body, "AccessKeyId") {
+                state.remember_key(id);
+            }
+        }
+        "sts:AssumeRole" => {
+            state.sessions.extend(Session::of(call, &body));
+            if let Some(identity) = call.param("SourceIdentity") {
+                let echo =
+                    format!("<SourceIdentity>{identity}</SourceIdentity></AssumeRoleResult>");
+                *response.body_mut() = Bytes::from(body.replacen("</AssumeRoleResult>", &echo, 1));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn note(call: &mut Call, response: &Response<Bytes>) {
+    let reply = Reply::of(response);
+    call.status = Some(reply.status);
+    call.error = reply.error;
+    call.reply = reply.body;
+}

@@ -1,0 +1,289 @@
+//! A whole site: one agent host, an AWS account, and people with their own accounts, homes, machines and tokens.
+//!
+//! Everything is the shipped thing, run from outside as its people would run it: `twotapd` and workers under their own uids, `twotap` by
+//! each person, a `pcscd` a custodian with a virtual YubiKey in it, the AWS emulator behind the rig's wire. The demo narrates these
+//! steps and the end-to-end tests assert on them.
+
+mod agent;
+mod run;
+mod steps;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use twotap_token::{
+    Control,
+    pcscd::{Pcscd, TokenOptions, TokenProcess},
+};
+
+use crate::{Aws, RigError, Stage, WorkerDoor, World, people, world};
+
+pub use run::{Done, Invocation};
+pub use steps::{Requested, session};
+
+/// The vault of every site.
+pub const VAULT: &str = "prod";
+/// Custodians, with the serial number and firmware profile of their tokens.
+pub const CUSTODIANS: [(&str, u32, &str); 2] =
+    [("alice", 10_001, "5.7.4"), ("bob", 10_002, "5.7.4")];
+/// The custodians' PIN and PUK, once they have enrolled.
+pub const PIN: &str = "271828";
+const PUK: &str = "31415926";
+
+/// How a site differs from the usual.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Milliseconds that a token waits for a touch.
+    pub touch_timeout_ms: u64,
+    /// Regions in which a session's end is observed.
+    pub regions: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            touch_timeout_ms: 4_000,
+            regions: vec![crate::emulator::REGION.to_owned()],
+        }
+    }
+}
+
+/// A custodian's machine: a `pcscd` of its own with one token.
+struct Machine {
+    pcscd: Pcscd,
+    _token: TokenProcess,
+    control: PathBuf,
+}
+
+/// The whole site. Dropping it ends what it started, and removes its folder.
+pub struct Site {
+    // Dropped in this order: the agent, its workers, the tokens, the account, the folder.
+    agent: Option<agent::AgentProcess>,
+    door: WorkerDoor,
+    machines: BTreeMap<&'static str, Machine>,
+    world: World,
+    stage: Stage,
+    bin: PathBuf,
+    options: Options,
+}
+
+impl Site {
+    /// Sets the site up to the point where people can begin: nobody has enrolled, the agent does not run.
+    pub fn new(options: Options) -> Result<Self, RigError> {
+        let aws = Aws::shared()?;
+        let world = World::on(aws, &aws.new_account())?;
+        let stage = Stage::new()?;
+        let bin = install_programs(&stage)?;
+        let machines = machines(&stage, &options)?;
+        let config = agent::write_configs(&stage, &world, &options)?;
+        let worker = vec![
+            bin.join("twotap-worker").display().to_string(),
+            "--config".to_owned(),
+            config.display().to_string(),
+        ];
+        let door = WorkerDoor::start(
+            &stage.path().join("worker.sock"),
+            people::AGENT,
+            people::WORKER,
+            worker,
+        )?;
+        Ok(Self {
+            agent: None,
+            door,
+            machines,
+            world,
+            stage,
+            bin,
+            options,
+        })
+    }
+
+    /// A site that is ready for requests: enrolled, roster signed and pinned, agent running, key sealed.
+    pub fn ready(options: Options) -> Result<Self, RigError> {
+        let mut site = Self::new(options)?;
+        for (name, ..) in CUSTODIANS {
+            site.enroll(name)?;
+        }
+        site.create_vault()?;
+        for (name, ..) in CUSTODIANS {
+            site.sign_roster(name)?;
+        }
+        site.install_roster()?;
+        site.start_agent()?;
+        site.seal()?;
+        Ok(site)
+    }
+
+    /// The AWS account behind the rig's wire.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The folders of everybody.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// The options that the site was made with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The workers' door.
+    pub fn door(&self) -> &WorkerDoor {
+        &self.door
+    }
+
+    /// A file that people hand each other.
+    pub fn shared(&self, name: &str) -> PathBuf {
+        self.stage.shared().join(name)
+    }
+
+    /// The agent's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.stage.run().join("agent.sock")
+    }
+
+    /// Where a shipped program is, readable by everybody.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+
+    /// A custodian's finger.
+    pub fn finger(&self, name: &str) -> Result<Control, RigError> {
+        let machine = self.machine(name)?;
+        Control::connect(&machine.control)
+            .map_err(|why| RigError::new(format!("{name}'s token: {why}")))
+    }
+
+    /// How often all custodians together have touched their tokens.
+    pub fn taps(&self) -> Result<u64, RigError> {
+        let mut taps = 0;
+        for name in self.machines.keys() {
+            let status = self
+                .finger(name)?
+                .status()
+                .map_err(|why| RigError::new(format!("{name}'s token: {why}")))?;
+            taps += status.taps;
+        }
+        Ok(taps)
+    }
+
+    fn machine(&self, name: &str) -> Result<&Machine, RigError> {
+        self.machines
+            .get(name)
+            .ok_or_else(|| RigError::new(format!("{name} is not a custodian")))
+    }
+
+    /// `PCSCLITE_CSOCK_NAME` for this person, if it is a custodian.
+    fn pcsc_socket(&self, name: &str) -> Option<PathBuf> {
+        self.machines.get(name).map(|m| m.pcscd.socket())
+    }
+}
+
+/// Copies the shipped programs to where every uid can run them.
+fn install_programs(stage: &Stage) -> Result<PathBuf, RigError> {
+    let built = crate::tools::build_folder()?;
+    let bin = stage.path().join("bin");
+    let failed =
+        |path: &Path, why: std::io::Error| RigError::new(format!("{}: {why}", path.display()));
+    fs::create_dir(&bin).map_err(|why| failed(&bin, why))?;
+    fs::set_permissions(&bin, fs::Permissions::from_mode(0o755))
+        .map_err(|why| failed(&bin, why))?;
+    for name in ["twotap", "twotapd", "twotap-worker"] {
+        let from = built.join(name);
+        let to = bin.join(name);
+        fs::copy(&from, &to).map_err(|why| {
+            failed(&from, why).with_hint("build first: cargo xtask test and cargo xtask demo do")
+        })?;
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
+            .map_err(|why| failed(&to, why))?;
+    }
+    Ok(bin)
+}
+
+/// One machine a custodian.
+fn machines(stage: &Stage, options: &Options) -> Result<BTreeMap<&'static str, Machine>, RigError> {
+    let program = crate::tools::build_folder()?.join("twotap-token");
+    let mut machines = BTreeMap::new();
+    for (name, serial, profile) in CUSTODIANS {
+        let failed = |why: std::io::Error| RigError::new(format!("{name}'s machine: {why}"));
+        let folder = stage.path().join(format!("machine-{name}"));
+        let pcscd = Pcscd::start(&folder, 1).map_err(failed)?;
+        let control = folder.join("finger.sock");
+        let mut token = TokenOptions::new(&program, &folder, serial);
+        token.profile = profile.to_owned();
+        token.pki = stage.path().join("pki");
+        token.control = control.clone();
+        token.touch_timeout_ms = Some(options.touch_timeout_ms);
+        let token = pcscd.insert(&token).map_err(failed)?;
+        machines.insert(
+            name,
+            Machine {
+                pcscd,
+                _token: token,
+                control,
+            },
+        );
+    }
+    Ok(machines)
+}
+
+/// ARNs and names that the roster binds, for `access.toml`.
+fn access_toml(world: &World, options: &Options) -> String {
+    let regions: Vec<String> = options.regions.iter().map(|r| format!("{r:?}")).collect();
+    format!(
+        r#"[aws]
+user_arn = "{user}"
+steward_role_arn = "{steward}"
+external_id = "{external}"
+
+[[access]]
+name = "admin"
+account = "{account}"
+role_arn = "{role}"
+regions = [{regions}]
+probe = "ec2:DescribeRegions"
+policy = '''
+{{"Version": "2012-10-17", "Statement": [
+  {{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets", "ec2:Describe*"], "Resource": "*"}}]}}
+'''
+"#,
+        user = world.user_arn(),
+        steward = world.role_arn(world::STEWARD_ROLE),
+        external = world::EXTERNAL_ID,
+        account = world.account(),
+        role = world.role_arn(world::OPERATOR_ROLE),
+        regions = regions.join(", "),
+    )
+}
+
+const PEOPLE_TOML: &str = r#"[[person]]
+name = "alice"
+roles = ["custodian"]
+uids = [61011]
+
+[[person]]
+name = "bob"
+roles = ["custodian"]
+uids = [61012]
+
+[[person]]
+name = "dana"
+roles = ["operator"]
+uids = [61010]
+
+[[person]]
+name = "sofia"
+roles = ["officer"]
+uids = [61013]
+
+[[person]]
+name = "ivan"
+roles = ["commander"]
+uids = [61014]
+"#;

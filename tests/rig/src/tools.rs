@@ -1,0 +1,64 @@
+//! Where the tools are that tests call: Python's virtual environment and `age-plugin-yubikey`.
+//!
+//! `cargo xtask test` installs them under `target/tools` and names the folder in [`TOOLS`]; a test that runs
+//! without it fails with a line that says so, it never passes by skipping.
+
+use std::path::PathBuf;
+
+use crate::RigError;
+
+/// The environment variable that names the tools' folder (`venv/bin/...`, `bin/age-plugin-yubikey`).
+pub const TOOLS: &str = "TWOTAP_TOOLS";
+
+/// The environment variable that names the virtual environment's interpreter.
+pub const PYTHON: &str = "TWOTAP_PYTHON";
+
+/// The tools' folder, absolute.
+pub fn folder() -> Result<PathBuf, RigError> {
+    from_environment(TOOLS)
+}
+
+/// The Python interpreter of the virtual environment.
+pub fn python() -> Result<PathBuf, RigError> {
+    existing(from_environment(PYTHON)?)
+}
+
+/// A script of the virtual environment, such as `aws`, `ykman` or `shamir`.
+pub fn script(name: &str) -> Result<PathBuf, RigError> {
+    existing(folder()?.join("venv/bin").join(name))
+}
+
+/// A program that `cargo install` has put there, such as `age-plugin-yubikey`.
+pub fn program(name: &str) -> Result<PathBuf, RigError> {
+    existing(folder()?.join("bin").join(name))
+}
+
+fn from_environment(name: &str) -> Result<PathBuf, RigError> {
+    match std::env::var_os(name) {
+        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+        _ => Err(RigError::new(format!("{name} is not set, so the test's tools cannot be found"))
+            .with_hint("run `cargo xtask test`, which installs them and sets it; extra arguments go to `cargo test`")),
+    }
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf, RigError> {
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(RigError::new(format!("{} does not exist", path.display()))
+            .with_hint("run `cargo xtask setup`, or `cargo xtask test`, which does it by itself"))
+    }
+}
+
+/// The folder with the programs of this build: the one above the running program, or above its `deps`.
+pub fn build_folder() -> Result<PathBuf, RigError> {
+    let own = std::env::current_exe().map_err(|why| RigError::new(format!("where am I: {why}")))?;
+    own.ancestors()
+        .skip(1)
+        .take(3)
+        .find(|folder| folder.join("twotapd").is_file())
+        .map(Into::into)
+        .ok_or_else(|| {
+            RigError::new("no twotapd beside this program").with_hint("run it by: cargo xtask test")
+        })
+}

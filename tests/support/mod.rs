@@ -1,0 +1,433 @@
+//! Custodians with keys in software, and a worker spoken to over its own wire: for what needs no token and no agent.
+
+use std::{
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use p256::ecdsa::{SigningKey, signature::hazmat::PrehashSigner as _};
+use rand_core::{OsRng, RngCore as _};
+use tempfile::TempDir;
+use twotap::{
+    protocol::{
+        frame,
+        job::{self, Ask, FromWorker, Job, OfferMade, ToWorker},
+    },
+    trust::{
+        Bytes, Digest, Envelope, Head, KeyId, PublicKey, Signer, Timestamp,
+        request::{Approval, Denial, Offer, ShareBinding},
+        roster::{Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token},
+        strict::Json,
+    },
+    vault::{Ecdh, SealedShare, seal_share, seal_to},
+};
+use twotap_rig::{World, world};
+use zeroize::Zeroizing;
+
+/// The longest that a worker may take for one message.
+const BOUND: Duration = Duration::from_secs(120);
+
+/// A custodian whose two keys are in this process.
+pub(crate) struct SoftCustodian {
+    pub(crate) name: String,
+    pub(crate) serial: u32,
+    approve: SigningKey,
+    unseal: p256::SecretKey,
+}
+
+impl SoftCustodian {
+    pub(crate) fn new(name: &str, serial: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            serial,
+            approve: SigningKey::random(&mut OsRng),
+            unseal: p256::SecretKey::random(&mut OsRng),
+        }
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        Token {
+            person: self.name.clone(),
+            serial: self.serial,
+            firmware: "5.7.4".to_owned(),
+            approve: SlotKey {
+                slot: 0x82,
+                key: Signer::public(self),
+            },
+            unseal: SlotKey {
+                slot: 0x83,
+                key: self.unseal.public_key().into(),
+            },
+            attestation: None,
+        }
+    }
+
+    /// Opens the own share of an offer and answers it, as `twotap approve` would.
+    pub(crate) fn approve(&self, made: &OfferMade) -> job::Approval {
+        let share = made
+            .shares
+            .iter()
+            .find(|s| s.custodian == self.name)
+            .expect("a share for this custodian");
+        let words = SealedShare::parse(&share.age.0)
+            .and_then(|s| s.open(self))
+            .expect("the share opens with this custodian's key");
+        let words = std::str::from_utf8(&words).expect("words");
+        let mnemonic = twotap_shares::Mnemonic::parse(words).expect("a share");
+        let request = made.offer.unverified::<Offer>().expect("an offer").0;
+        let binding = ShareBinding {
+            request_sha256: made.offer.digest(),
+            manifest_sha256: request.manifest_sha256,
+        };
+        let mut approval = made.offer.repurposed::<Approval>();
+        approval.sign(self);
+        job::Approval {
+            approval,
+            sealed_share: Bytes(
+                seal_share(&request.worker_key, &binding, &mnemonic).expect("a good recipient"),
+            ),
+        }
+    }
+
+    /// Says no to an offer.
+    pub(crate) fn deny(&self, made: &OfferMade) -> Envelope {
+        let denial = Denial {
+            v: 1,
+            request_sha256: made.offer.digest(),
+            reason: "not now".to_owned(),
+        };
+        Envelope::signed(&denial, self).expect("a good denial")
+    }
+}
+
+impl Signer for SoftCustodian {
+    fn public(&self) -> PublicKey {
+        PublicKey::P256(*self.approve.verifying_key())
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let sig: p256::ecdsa::Signature = self
+            .approve
+            .sign_prehash(&Digest::of(message).0)
+            .expect("32 bytes");
+        sig.normalize_s()
+            .unwrap_or(sig)
+            .to_der()
+            .as_bytes()
+            .to_vec()
+    }
+}
+
+impl Ecdh for SoftCustodian {
+    fn shared(&self, peer: &[u8; 65]) -> Result<Zeroizing<[u8; 32]>, String> {
+        let peer = p256::PublicKey::from_sec1_bytes(peer).map_err(|why| why.to_string())?;
+        let shared = p256::ecdh::diffie_hellman(self.unseal.to_nonzero_scalar(), peer.as_affine());
+        Ok(Zeroizing::new((*shared.raw_secret_bytes()).into()))
+    }
+
+    fn public(&self) -> p256::PublicKey {
+        self.unseal.public_key()
+    }
+}
+
+/// A worker's host: its folders, its account in AWS, and three custodians of whom two must approve.
+pub(crate) struct Bench {
+    pub(crate) world: World,
+    pub(crate) custodians: Vec<SoftCustodian>,
+    folder: TempDir,
+}
+
+impl Bench {
+    /// A host that is pinned to a roster; nothing is sealed.
+    pub(crate) fn new() -> Self {
+        let world = World::new().expect("an account");
+        let folder = tempfile::Builder::new()
+            .prefix("twotap-bench-")
+            .tempdir_in("/dev/shm")
+            .expect("a folder in memory");
+        let bench = Self {
+            world,
+            custodians: vec![
+                SoftCustodian::new("alice", 1),
+                SoftCustodian::new("bob", 2),
+                SoftCustodian::new("carol", 3),
+            ],
+            folder,
+        };
+        bench.configure();
+        bench.install();
+        bench
+    }
+
+    /// The same with the first key sealed and rotated.
+    pub(crate) fn sealed() -> Self {
+        let bench = Self::new();
+        bench.seal().expect("the first key can be sealed");
+        bench
+    }
+
+    /// Seals the account's first key; returns what the worker reported.
+    pub(crate) fn seal(&self) -> Result<Vec<job::Entry>, String> {
+        let mut worker = self.worker();
+        worker.send(&Job::Seal {
+            vault: "prod".to_owned(),
+            audit: Head::EMPTY,
+            nonce: nonce(),
+        });
+        let offer = loop {
+            match worker.next() {
+                Some(FromWorker::SealOffer { offer }) => break offer,
+                other => return Err(format!("{other:?}")),
+            }
+        };
+        let key = offer
+            .unverified::<twotap::trust::request::SealOffer>()
+            .expect("an offer to seal")
+            .worker_key;
+        let sealed = seal_to(&key, self.world.first_key_json().as_bytes()).expect("a recipient");
+        worker.send(&ToWorker::Credential {
+            sealed: Bytes(sealed),
+        });
+        worker.rest().1
+    }
+
+    /// Asks for a session and gives the worker and its offer.
+    pub(crate) fn ask(&self) -> (Worker, OfferMade) {
+        let mut worker = self.worker();
+        worker.send(&Job::Ceremony {
+            ask: ask(),
+            operator: "dana".to_owned(),
+            audit: Head::EMPTY,
+        });
+        match worker.next() {
+            Some(FromWorker::Offer(made)) => (worker, made),
+            other => panic!("no offer: {other:?}"),
+        }
+    }
+
+    /// Starts a worker for one job.
+    pub(crate) fn worker(&self) -> Worker {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        let child = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
+            .arg("--config")
+            .arg(self.path("worker.toml"))
+            .env_clear()
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the worker starts");
+        Worker::new(child, ours)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The vault's folder in the worker's state.
+    pub(crate) fn vault_folder(&self) -> PathBuf {
+        self.path("state/vaults/prod")
+    }
+
+    fn configure(&self) {
+        let toml = format!(
+            "state = {:?}\nruntime = {:?}\n\n[aws]\nsts_regions = [\"eu-central-1\"]\nendpoint = {:?}\n",
+            self.path("state"),
+            self.path("runtime"),
+            self.world.endpoint(),
+        );
+        std::fs::write(self.path("worker.toml"), toml).expect("written");
+    }
+
+    fn install(&self) {
+        let mut worker = self.worker();
+        worker.send(&Job::Host);
+        let host = match worker.next() {
+            Some(FromWorker::Host(facts)) => facts.key,
+            other => panic!("no host: {other:?}"),
+        };
+        let mut roster = Envelope::new(&self.roster(host)).expect("a good roster");
+        for custodian in &self.custodians {
+            roster.sign(custodian);
+        }
+        std::fs::write(self.path("roster.json"), roster.to_json()).expect("written");
+        let installed = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
+            .arg("--config")
+            .arg(self.path("worker.toml"))
+            .arg("install")
+            .arg(self.path("roster.json"))
+            .stdout(Stdio::null())
+            .status()
+            .expect("the worker starts");
+        assert!(installed.success(), "install failed");
+    }
+
+    fn roster(&self, host: PublicKey) -> Roster {
+        let checkpoint = ed25519_dalek::SigningKey::generate(&mut OsRng).verifying_key();
+        let host_id = host.id();
+        let person = |name: &str, role, accounts| Person {
+            name: name.to_owned(),
+            roles: vec![role],
+            accounts,
+        };
+        let mut people: Vec<Person> = self
+            .custodians
+            .iter()
+            .map(|c| person(&c.name, Role::Custodian, vec![]))
+            .collect();
+        people.push(person("dana", Role::Operator, account(host_id, 61010)));
+        Roster {
+            v: 1,
+            vault: "prod".to_owned(),
+            version: 1,
+            previous: None,
+            created_at: Timestamp::now(),
+            threshold: 2,
+            people,
+            tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
+            hosts: vec![Host {
+                name: "host-1".to_owned(),
+                key: host,
+                checkpoint_key: PublicKey::Ed25519(checkpoint),
+            }],
+            aws: AwsBinding {
+                user_arn: self.world.user_arn(),
+                steward_role_arn: self.world.role_arn(world::STEWARD_ROLE),
+                external_id: world::EXTERNAL_ID.to_owned(),
+            },
+            access: vec![Access {
+                name: "admin".to_owned(),
+                account: self.world.account().to_owned(),
+                role_arn: self.world.role_arn(world::OPERATOR_ROLE),
+                policy: Json(serde_json::json!({
+                    "Version": "2012-10-17",
+                    "Statement": [{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets"], "Resource": "*"}],
+                })),
+                regions: vec![self.world.region().to_owned()],
+                probe: "ec2:DescribeRegions".to_owned(),
+                default_seconds: 4 * 3600,
+                max_seconds: 11 * 3600,
+            }],
+            recovery: None,
+        }
+    }
+}
+
+fn account(host: KeyId, uid: u32) -> Vec<Account> {
+    vec![Account { host, uid }]
+}
+
+/// The usual question.
+pub(crate) fn ask() -> Ask {
+    Ask {
+        vault: "prod".to_owned(),
+        access: "admin".to_owned(),
+        incident: "INC-42".to_owned(),
+        reason: "the database is down and nobody can sign in".to_owned(),
+        duration_seconds: None,
+        commander: None,
+        nonce: nonce(),
+    }
+}
+
+pub(crate) fn nonce() -> Bytes {
+    let mut bytes = vec![0; 16];
+    OsRng.fill_bytes(&mut bytes);
+    Bytes(bytes)
+}
+
+/// A running worker, spoken to as the agent would.
+pub(crate) struct Worker {
+    child: Child,
+    stream: tokio::net::UnixStream,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Worker {
+    fn new(child: Child, stream: UnixStream) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        stream.set_nonblocking(true).expect("a socket");
+        let stream = {
+            let _inside = runtime.enter();
+            tokio::net::UnixStream::from_std(stream).expect("a socket")
+        };
+        Self {
+            child,
+            stream,
+            runtime,
+        }
+    }
+
+    pub(crate) fn send(&mut self, message: &impl serde::Serialize) {
+        self.runtime
+            .block_on(frame::write(&mut self.stream, message))
+            .expect("the worker reads");
+    }
+
+    /// The next message; `None` at the orderly end.
+    pub(crate) fn next(&mut self) -> Option<FromWorker> {
+        let message = self
+            .runtime
+            .block_on(async { tokio::time::timeout(BOUND, frame::read(&mut self.stream)).await });
+        message
+            .expect("the worker answers in time")
+            .expect("a whole message")
+    }
+
+    /// Everything up to the end: the session if one came, and the entries or what went wrong. Entries are acknowledged.
+    pub(crate) fn rest(mut self) -> (Option<job::Session>, Result<Vec<job::Entry>, String>) {
+        let mut entries = Vec::new();
+        let mut session = None;
+        loop {
+            match self.next() {
+                Some(FromWorker::Entry(entry)) => {
+                    self.send(&ToWorker::Recorded { n: entry.n });
+                    entries.push(entry);
+                }
+                Some(FromWorker::Session(s)) => session = Some(s),
+                Some(FromWorker::Done) => return (session, Ok(entries)),
+                Some(FromWorker::Failed(problem)) => return (session, Err(problem.error)),
+                Some(_) => {}
+                None => return (session, Err("the worker went away".to_owned())),
+            }
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Names of steps, for comparing sequences.
+pub(crate) fn names(entries: &[job::Entry]) -> Vec<String> {
+    entries
+        .iter()
+        .map(|e| {
+            serde_json::to_value(&e.step).expect("a step")["step"]
+                .as_str()
+                .expect("a name")
+                .to_owned()
+        })
+        .collect()
+}
+
+/// Whether a folder holds this text in any file.
+pub(crate) fn folder_holds(folder: &Path, needle: &str) -> bool {
+    std::fs::read_dir(folder).expect("a folder").any(|entry| {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.is_symlink() {
+            folder_holds(&path, needle)
+        } else {
+            std::fs::read(&path)
+                .is_ok_and(|bytes| bytes.windows(needle.len()).any(|w| w == needle.as_bytes()))
+        }
+    })
+}

@@ -1,0 +1,119 @@
+//! `cargo xtask test`: set up, build, run every test, and say at the end how it went.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ExitStatus, Stdio};
+
+use crate::console::{Console, Failure};
+use crate::{reach, setup};
+
+/// What the test programs reported, added up.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Totals {
+    programs: u32,
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+}
+
+/// Runs the tests; `arguments` go to `cargo test`. The exit code is that of the first part that failed.
+pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
+    let console = Console::new(false);
+    let tools = setup::run(console)?;
+    console.step("building the workspace");
+    let built = setup::cargo()
+        .args(["build", "--workspace", "--quiet"])
+        .status()
+        .map_err(|error| Failure::new(format!("cargo build: {error}")))?;
+    if !built.success() {
+        return Ok(code(built));
+    }
+    let mut cargo = reach::for_everybody(setup::cargo())?;
+    let mut child = cargo
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(arguments)
+        .envs(tools.environment())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| Failure::new(format!("cargo test: {error}")))?;
+    let output = child
+        .stdout
+        .take()
+        .ok_or_else(|| Failure::new("cargo test has no output"))?;
+    let mut totals = Totals::default();
+    let mut out = std::io::stdout().lock();
+    for line in BufReader::new(output).split(b'\n') {
+        let line =
+            line.map_err(|error| Failure::new(format!("reading cargo test's output: {error}")))?;
+        totals.add(&String::from_utf8_lossy(&line));
+        // A reader that has gone away (a pipe into head) is no reason to stop the tests.
+        let _ = out.write_all(&line).and_then(|()| out.write_all(b"\n"));
+    }
+    let status = child
+        .wait()
+        .map_err(|error| Failure::new(format!("cargo test: {error}")))?;
+    println!(
+        "{} passed, {} failed, {} ignored in {} test programs",
+        totals.passed, totals.failed, totals.ignored, totals.programs
+    );
+    Ok(code(status))
+}
+
+impl Totals {
+    /// Takes up a line such as `test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; ...`.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        self.programs += 1;
+        for count in counts.split("; ") {
+            let mut words = count.split(' ');
+            let number = words
+                .next()
+                .and_then(|number| number.parse::<u32>().ok())
+                .unwrap_or_default();
+            match words.next() {
+                Some("passed") => self.passed += number,
+                Some("failed") => self.failed += number,
+                Some("ignored") => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The exit code of a program; one that a signal ended counts as failed.
+fn code(status: ExitStatus) -> u8 {
+    status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_add_up() {
+        let mut totals = Totals::default();
+        for line in [
+            "running 2 tests",
+            "test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.03s",
+            "test result: FAILED. 6 passed; 2 failed; 0 ignored; 0 measured; 3 filtered out; finished in 6.32s",
+        ] {
+            totals.add(line);
+        }
+        assert_eq!(
+            totals,
+            Totals {
+                programs: 2,
+                passed: 13,
+                failed: 2,
+                ignored: 1
+            }
+        );
+    }
+}
