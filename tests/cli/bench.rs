@@ -91,7 +91,40 @@ impl Bench {
         self.run(uid, &self.path("twotap"), args)
     }
 
+    /// `twotap ARGS`, to be started at the terminal that will be its standard input.
+    pub(crate) fn at_terminal(&self, uid: u32, args: &[&str]) -> Command {
+        self.command(uid, "-cw", &self.path("twotap"), args)
+    }
+
+    /// The id of the running `twotap` with this argument.
+    pub(crate) fn process_of(&self, argument: &str) -> u32 {
+        let program = self.path("twotap");
+        let folders = std::fs::read_dir("/proc").expect("proc");
+        let pids = folders.filter_map(|f| f.ok()?.file_name().to_str()?.parse().ok());
+        let ours = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut parts = line.split(|b| *b == 0);
+            parts.next() == program.to_str().map(str::as_bytes)
+                && parts.any(|part| part == argument.as_bytes())
+        };
+        let mut found = pids.filter(ours);
+        found.next().expect("it runs")
+    }
+
     fn run(&self, uid: u32, program: &Path, args: &[&str]) -> Run<'_> {
+        let mut command = self.command(uid, "-w", program, args);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Run {
+            command,
+            input: String::new(),
+            _bench: self,
+        }
+    }
+
+    fn command(&self, uid: u32, session: &str, program: &Path, args: &[&str]) -> Command {
         let id = uid.to_string();
         let mut command = Command::new("setpriv");
         command
@@ -103,7 +136,7 @@ impl Bench {
                 "--clear-groups",
                 "--",
                 "setsid",
-                "-w",
+                session,
             ])
             .arg(program)
             .args(args)
@@ -114,18 +147,11 @@ impl Bench {
                 "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             )
             .env("HOME", self.home(uid))
-            .env("TWOTAP_AGENT", &self.agent.socket)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .env("TWOTAP_AGENT", &self.agent.socket);
         if let Some(pcscd) = &self.pcscd {
             command.env("PCSCLITE_CSOCK_NAME", pcscd.socket());
         }
-        Run {
-            command,
-            input: String::new(),
-            _bench: self,
-        }
+        command
     }
 }
 
@@ -162,6 +188,13 @@ impl Run<'_> {
         let done = self.output();
         assert_eq!(done.code(), 0, "{}{}", done.out(), done.err());
         done.object()
+    }
+
+    /// Runs it for people; it must fail, saying so in one line and perhaps a hint. Answers its exit code.
+    pub(crate) fn fails_plainly(self) -> i32 {
+        let done = self.output();
+        assert!(done.err().starts_with("error: "), "{}", done.err());
+        done.code()
     }
 
     /// Runs it with `--json`, which must fail with one object alone; answers its exit code and message.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use twotap::trust::Envelope;
 use twotap_token::TokenProcess;
 
-use crate::bench::{ALICE, BOB, Bench, DANA, PIN};
+use crate::bench::{ALICE, BOB, Bench, DANA, PIN, Run};
 
 const PEOPLE: &str = r#"
 [[person]]
@@ -180,4 +180,23 @@ pub(crate) fn request(bench: &Bench, uid: u32) -> Value {
             ],
         )
         .json()
+}
+
+/// A custodian's yes, with the words that were told.
+pub(crate) fn approve<'b>(bench: &'b Bench, uid: u32, words: &str) -> Run<'b> {
+    let serial = if uid == ALICE { "1001" } else { "1002" };
+    bench
+        .twotap(
+            uid,
+            &[
+                "approve",
+                "--token",
+                serial,
+                "--pin-fd",
+                "0",
+                "--confirm",
+                words,
+            ],
+        )
+        .input(&format!("{PIN}\n"))
 }
