@@ -11,8 +11,8 @@ use crate::trust::{
 /// Offered by the host, waiting for votes.
 #[derive(Debug)]
 pub struct Requested {
-    offer: Verified<Offer>,
-    roster: Verified<Roster>,
+    offer: Box<Verified<Offer>>,
+    roster: Box<Verified<Roster>>,
     votes: Votes,
 }
 
@@ -30,26 +30,26 @@ pub enum Settled {
 /// Approved by a quorum: the only value from which a session can be opened.
 #[derive(Debug)]
 pub struct Approved {
-    offer: Verified<Offer>,
+    offer: Box<Verified<Offer>>,
     people: Vec<String>,
 }
 
 /// A session exists, or may exist.
 #[derive(Debug)]
 pub struct Open {
-    offer: Verified<Offer>,
+    offer: Box<Verified<Offer>>,
 }
 
 /// The session is being ended.
 #[derive(Debug)]
 pub struct Closing {
-    offer: Verified<Offer>,
+    offer: Box<Verified<Offer>>,
 }
 
 /// The session is over.
 #[derive(Debug)]
 pub struct Closed {
-    offer: Verified<Offer>,
+    offer: Box<Verified<Offer>>,
     end: End,
 }
 
@@ -74,8 +74,8 @@ impl Requested {
         let offer = Offer::verify(offer, &roster)?;
         let votes = Votes::new(&roster, &offer.0.operator);
         Ok(Self {
-            offer,
-            roster,
+            offer: Box::new(offer),
+            roster: Box::new(roster),
             votes,
         })
     }
@@ -181,7 +181,7 @@ impl Open {
     /// Takes up a session again whose intent to mint stands in the host's own journal.
     pub fn resume(offer: &Envelope, roster: &Verified<Roster>) -> Result<Self, TrustError> {
         Ok(Self {
-            offer: Offer::verify(offer, roster)?,
+            offer: Box::new(Offer::verify(offer, roster)?),
         })
     }
 

@@ -1,10 +1,11 @@
-//! What the README's commands call: `cargo xtask setup` and `cargo xtask test`.
+//! What the README's commands call: `cargo xtask demo`, `cargo xtask test`, and `cargo xtask setup` beneath both.
 //!
 //! It depends on nothing that needs PC/SC, since it installs what PC/SC needs.
 
 #![forbid(unsafe_code)]
 
 mod console;
+mod demo;
 mod reach;
 mod setup;
 mod test;
@@ -14,7 +15,9 @@ use std::process::ExitCode;
 use console::{Console, Failure};
 
 const USAGE: &str = "\
-usage: cargo xtask setup [--json]      install what tests and demo need, once
+usage: cargo xtask demo [--manual]     the whole job on real parts, narrated; --manual lets you type and touch
+       cargo xtask demo --json         the same, told in one JSON object
+       cargo xtask setup [--json]      install what tests and demo need, once
        cargo xtask test [ARGUMENTS]    set up, build, and run every test; ARGUMENTS go to `cargo test`";
 
 /// Exit codes as the shipped programs have them: 1 internal, 2 usage.
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
         ("setup", []) => setup_alone(false),
         ("setup", [flag]) if flag == "--json" => setup_alone(true),
         ("test", _) => test::run(&rest),
+        ("demo", flags) => with_manner(flags, demo::run),
+        (demo::INSIDE, flags) => with_manner(flags, demo::inside),
         ("help" | "--help" | "-h", _) => {
             println!("{USAGE}");
             Ok(0)
@@ -44,6 +49,16 @@ fn main() -> ExitCode {
             eprintln!("{failure}");
             ExitCode::from(FAILED)
         }
+    }
+}
+
+fn with_manner(
+    flags: &[String],
+    run: fn(demo::Manner) -> Result<u8, Failure>,
+) -> Result<u8, Failure> {
+    match demo::Manner::parse(flags) {
+        Some(manner) => run(manner),
+        None => Err(Failure::new("unknown flags").with_hint("see cargo xtask help")),
     }
 }
 

@@ -44,6 +44,17 @@ pub struct Reply {
     pub body: String,
 }
 
+impl Credentials {
+    /// The key or session in a reply of STS or IAM.
+    pub(crate) fn of_xml(body: &str) -> Option<Self> {
+        Some(Self {
+            access_key_id: xml::text(body, "AccessKeyId")?,
+            secret_access_key: xml::text(body, "SecretAccessKey")?,
+            session_token: xml::text(body, "SessionToken"),
+        })
+    }
+}
+
 impl Client {
     /// A client for `endpoint` that signs for `region`.
     pub fn new(endpoint: SocketAddr, region: &str, credentials: Credentials) -> Self {

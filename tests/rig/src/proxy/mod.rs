@@ -26,7 +26,7 @@ pub use call::Call;
 pub use guard::{Role, Shipped};
 pub use rules::{Fault, Gate, Keep, Rule, When};
 
-use crate::client::Client;
+use crate::client::{Client, Credentials};
 use crate::{RigError, emulator};
 
 /// How long a key that was just made stays unknown to AWS.
@@ -160,6 +160,16 @@ impl Proxy {
     /// The calls of one action since the record was last cleared; `action` as in [`Rule::new`].
     pub fn calls_of(&self, action: &str) -> Vec<Call> {
         self.shared.lock().shown(action).cloned().collect()
+    }
+
+    /// Every access key that was made over this wire, with its secret; also those whose calls are no longer shown.
+    pub fn keys_made(&self) -> Vec<Credentials> {
+        let made = |call: &&Call| call.action == "iam:CreateAccessKey" && call.error.is_none();
+        let state = self.shared.lock();
+        let replies = state.calls.iter().filter(made).map(|call| &call.reply);
+        replies
+            .filter_map(|reply| Credentials::of_xml(reply))
+            .collect()
     }
 
     /// Empties the record; rules keep their counts. Calls under way at this moment are not shown later either.

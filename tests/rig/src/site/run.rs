@@ -74,6 +74,11 @@ impl Invocation {
         self
     }
 
+    /// The command itself, for a caller with other plans for its terminal.
+    pub fn into_command(self) -> Command {
+        self.command
+    }
+
     /// How it would be typed.
     pub fn shown(&self) -> &str {
         &self.shown
