@@ -103,6 +103,8 @@ catalogue! {
     SessionClosed = "SESSION_CLOSED", "close";
     /// The time box ended the session.
     SessionExpired = "SESSION_EXPIRED", "expire";
+    /// One step of ending a session: intent, policy put, refusals observed, or why it cannot go on now.
+    RevocationStep = "REVOCATION_STEP", "revoke_step";
     /// The session's own credentials were seen refused.
     SessionRevoked = "SESSION_REVOKED", "revoke";
     /// A signed statement of the record's head; carries the note in `what.note`.

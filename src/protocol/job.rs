@@ -12,6 +12,10 @@ use super::Problem;
 pub use crate::ceremony::Standing;
 use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp};
 
+/// The error of [`FromWorker::Failed`] when nothing is kept of a request: it never came to a session, was closed, or the host was
+/// rebooted. The agent tells these apart by what the journal says.
+pub const NOT_KEPT: &str = "no session of this request is kept here";
+
 /// What the agent asks a worker to do. Nothing here widens what the roster and the approvals allow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case", deny_unknown_fields)]

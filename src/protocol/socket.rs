@@ -7,7 +7,7 @@
 //! | `POST /v1/vaults/{vault}/seal` | [`SealBegin`] | [`SealBegun`] |
 //! | `POST /v1/seals/{id}` | [`SealFinish`] | [`SealFinished`] |
 //! | `POST /v1/requests` | [`Ask`](super::job::Ask) | [`RequestView`] |
-//! | `GET /v1/requests` | | `Vec<`[`RequestView`]`>`, newest first |
+//! | `GET /v1/requests` | | `Vec<`[`RequestView`]`>`, newest first, at most 100 |
 //! | `GET /v1/requests/{id}` | | [`RequestView`] |
 //! | `GET /v1/requests/{id}/bundle` | | [`ApprovalBundle`], with the caller's own share |
 //! | `POST /v1/requests/{id}/approvals` | [`Approval`](super::job::Approval) | [`RequestView`] |
@@ -15,14 +15,18 @@
 //! | `GET /v1/requests/{id}/credentials` | | [`Credentials`] |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
-//! | `GET /v1/audit/checkpoints` | | signed notes, blank line between |
+//! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
+//! | `GET /v1/audit/checkpoints` | | signed notes, oldest first, blank line between; at most the newest 100 |
+//!
+//! A page of events or envelopes is the same for both: the events from `SEQ` on (1 where absent), at most `N` (1,000 where absent or
+//! more). Whoever wants all asks again from the number after the last line's; a page without events is the end.
 //!
 //! Every failure is a [`Problem`](super::Problem) with a 4xx or 5xx status.
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::ceremony::{Stage, Standing};
-use crate::trust::{Bytes, Envelope, Head, KeyId, Timestamp};
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
 
 use super::job::Isolation;
 
@@ -191,6 +195,20 @@ pub struct SealFinished {
     pub manifest: Envelope,
     /// Each step.
     pub progress: Vec<Progress>,
+}
+
+/// A signed envelope as the record keeps it beside a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEnvelope {
+    /// Number of the event that names it.
+    pub seq: u64,
+    /// Its purpose, e.g. `offer`.
+    pub kind: String,
+    /// SHA-256 of `body`, as the line names it.
+    pub sha256: Digest,
+    /// The bytes.
+    pub body: Bytes,
 }
 
 /// Ends a session.

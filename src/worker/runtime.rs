@@ -14,7 +14,10 @@ use zeroize::Zeroizing;
 use super::home::make_folder;
 use crate::{
     aws::{Credentials, Minted},
-    protocol::{Code, Problem, job::Session},
+    protocol::{
+        Code, Problem,
+        job::{NOT_KEPT, Session},
+    },
     trust::{Envelope, Timestamp, file::write_atomic, request::is_request_id},
 };
 
@@ -85,10 +88,8 @@ impl Runtime {
         let json = match fs::read(self.path(request)?) {
             Ok(json) => Zeroizing::new(json),
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                return Err(
-                    Problem::new(Code::Refused, "no session of this request is kept here")
-                        .hint("it was closed, or the host was rebooted; it ends with its time box"),
-                );
+                return Err(Problem::new(Code::Refused, NOT_KEPT)
+                    .hint("it was closed, or the host was rebooted; it ends with its time box"));
             }
             Err(why) => return Err(Problem::new(Code::Internal, why)),
         };

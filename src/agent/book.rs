@@ -1,0 +1,343 @@
+//! State and record, changed together: every change of a row goes through [`Book::commit`] with the event that explains it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use time::OffsetDateTime;
+
+use super::record::{Record, VaultRow};
+use crate::{
+    audit::{
+        chain::Head,
+        checkpoint::CheckpointKey,
+        event::{Event, Place},
+        fingerprint::FingerprintKey,
+        store::{Store, StoreError, Table, Tx},
+    },
+    protocol::{Code, Problem},
+    trust::Timestamp,
+};
+
+/// How many requests the list shows, and about how many are kept in memory.
+pub(super) const SHOWN: usize = 100;
+/// How many checkpoints are kept at hand; all of them stand in the record.
+const CHECKPOINTS: usize = 100;
+const CHECKPOINTS_ROW: &str = "checkpoints";
+
+/// The store, and the requests in it that are in use.
+pub(super) struct Book {
+    store: Store,
+    keys: Keys,
+    place: Place,
+    /// Held from the transaction until the memory below shows it.
+    changing: Mutex<()>,
+    requests: RwLock<HashMap<String, Arc<Record>>>,
+}
+
+/// The agent's own keys.
+pub(super) struct Keys {
+    pub(super) checkpoint: CheckpointKey,
+    pub(super) fingerprints: FingerprintKey,
+}
+
+/// One transaction.
+pub(super) struct Change<'a, 'c> {
+    tx: &'a mut Tx<'c>,
+    keys: &'a Keys,
+    /// Where it happens.
+    pub(super) place: &'a Place,
+    now: OffsetDateTime,
+    touched: Vec<Record>,
+}
+
+impl Book {
+    /// Takes up where the store stands.
+    pub(super) fn open(store: Store, keys: Keys, host_name: &str) -> Result<Self, Problem> {
+        let mut all: Vec<Record> = store
+            .records_as::<Record>(Table::Request)
+            .map_err(|why| problem(&why))?
+            .into_iter()
+            .map(|(_, record)| record)
+            .collect();
+        all.sort_by_key(|r| std::cmp::Reverse(r.request.not_before));
+        let requests = all
+            .into_iter()
+            .enumerate()
+            .filter(|(i, r)| *i < SHOWN || !r.stage.is_final())
+            .map(|(_, r)| (r.id().to_owned(), Arc::new(r)))
+            .collect();
+        Ok(Self {
+            store,
+            keys,
+            place: Place {
+                host: Some(host_name.to_owned()),
+                ..Place::default()
+            },
+            changing: Mutex::new(()),
+            requests: RwLock::new(requests),
+        })
+    }
+
+    /// Head of the record now.
+    pub(super) async fn head(self: &Arc<Self>) -> Result<Head, Problem> {
+        self.read(|store| store.head()).await
+    }
+
+    /// Reads from the store, off the loop that serves clients.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        job: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let book = Arc::clone(self);
+        off_loop(move || job(&book.store).map_err(|why| problem(&why))).await
+    }
+
+    /// One transaction: rows and events, all or nothing.
+    pub(super) async fn commit<T: Send + 'static>(
+        self: &Arc<Self>,
+        job: impl FnOnce(&mut Change<'_, '_>) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let book = Arc::clone(self);
+        off_loop(move || book.commit_here(job)).await
+    }
+
+    fn commit_here<T>(
+        &self,
+        job: impl FnOnce(&mut Change<'_, '_>) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (value, touched) = self.store.commit_as(|tx| {
+            let mut change = Change {
+                tx,
+                keys: &self.keys,
+                place: &self.place,
+                now: OffsetDateTime::now_utc(),
+                touched: Vec::new(),
+            };
+            let value = job(&mut change).map_err(Stopped)?;
+            Ok::<_, Stopped>((value, change.touched))
+        })?;
+        if !touched.is_empty() {
+            let mut requests = self
+                .requests
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            for record in touched {
+                requests.insert(record.id().to_owned(), Arc::new(record));
+            }
+            trim(&mut requests);
+        }
+        Ok(value)
+    }
+
+    /// The request with this id, if it is among those in use.
+    pub(super) fn request(&self, id: &str) -> Option<Arc<Record>> {
+        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        requests.get(id).map(Arc::clone)
+    }
+
+    /// The request with this id, also an old one.
+    pub(super) async fn any_request(
+        self: &Arc<Self>,
+        id: &str,
+    ) -> Result<Option<Arc<Record>>, Problem> {
+        if let Some(record) = self.request(id) {
+            return Ok(Some(record));
+        }
+        let id = id.to_owned();
+        let found = self
+            .read(move |store| store.record_as::<Record>(Table::Request, &id))
+            .await?;
+        Ok(found.map(Arc::new))
+    }
+
+    /// The newest requests and all that are not at their end, newest first.
+    pub(super) fn requests(&self) -> Vec<Arc<Record>> {
+        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = requests.values().map(Arc::clone).collect();
+        drop(requests);
+        all.sort_by(|a, b| (b.request.not_before, b.id()).cmp(&(a.request.not_before, a.id())));
+        all
+    }
+
+    /// A vault's row.
+    pub(super) async fn vault(self: &Arc<Self>, vault: &str) -> Result<VaultRow, Problem> {
+        let vault = vault.to_owned();
+        let row = self
+            .read(move |store| store.record_as(Table::Vault, &vault))
+            .await?;
+        Ok(row.unwrap_or_default())
+    }
+
+    /// The last journal entry that stands in the record.
+    pub(super) async fn cursor(self: &Arc<Self>, vault: &str) -> Result<u64, Problem> {
+        let vault = vault.to_owned();
+        let n = self
+            .read(move |store| store.record_as(Table::Journal, &vault))
+            .await?;
+        Ok(n.unwrap_or(0))
+    }
+
+    /// Signs the head as it stands; stored, and so sent to every sink.
+    pub(super) async fn checkpoint(self: &Arc<Self>, origin: String) -> Result<(), Problem> {
+        self.commit(move |change| {
+            let note = change
+                .tx
+                .checkpoint(&change.keys.checkpoint, &origin, change.now)
+                .map_err(|why| problem(&why))?;
+            let mut notes: Vec<String> = change
+                .tx
+                .record_as(Table::Setting, CHECKPOINTS_ROW)
+                .map_err(|why| problem(&why))?
+                .unwrap_or_default();
+            notes.push(note);
+            let surplus = notes.len().saturating_sub(CHECKPOINTS);
+            notes.drain(..surplus);
+            change
+                .tx
+                .put(Table::Setting, CHECKPOINTS_ROW, &notes)
+                .map_err(|why| problem(&why))
+        })
+        .await
+    }
+
+    /// The newest checkpoints, oldest first.
+    pub(super) async fn checkpoints(self: &Arc<Self>) -> Result<Vec<String>, Problem> {
+        let notes = self
+            .read(|store| store.record_as(Table::Setting, CHECKPOINTS_ROW))
+            .await?;
+        Ok(notes.unwrap_or_default())
+    }
+}
+
+impl Change<'_, '_> {
+    /// The time that its events carry, in whole seconds.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::from(self.now)
+    }
+
+    /// Appends an event.
+    pub(super) fn event(&mut self, event: &Event) -> Result<Head, Problem> {
+        self.tx.append(event, self.now).map_err(|why| problem(&why))
+    }
+
+    /// A request as this transaction sees it.
+    pub(super) fn request(&self, id: &str) -> Result<Option<Record>, Problem> {
+        self.tx
+            .record_as(Table::Request, id)
+            .map_err(|why| problem(&why))
+    }
+
+    /// A request that must be there.
+    pub(super) fn known(&self, id: &str) -> Result<Record, Problem> {
+        self.request(id)?.ok_or_else(|| unknown_request(id))
+    }
+
+    /// Puts a request.
+    pub(super) fn put(&mut self, record: Record) -> Result<(), Problem> {
+        self.tx
+            .put(Table::Request, record.id(), &record)
+            .map_err(|why| problem(&why))?;
+        self.touched.push(record);
+        Ok(())
+    }
+
+    /// A vault's row.
+    pub(super) fn vault(&self, vault: &str) -> Result<VaultRow, Problem> {
+        let row = self
+            .tx
+            .record_as(Table::Vault, vault)
+            .map_err(|why| problem(&why))?;
+        Ok(row.unwrap_or_default())
+    }
+
+    /// Puts a vault's row.
+    pub(super) fn put_vault(&mut self, vault: &str, row: &VaultRow) -> Result<(), Problem> {
+        self.tx
+            .put(Table::Vault, vault, row)
+            .map_err(|why| problem(&why))
+    }
+
+    /// The last journal entry that stands in the record.
+    pub(super) fn cursor(&self, vault: &str) -> Result<u64, Problem> {
+        let n = self
+            .tx
+            .record_as(Table::Journal, vault)
+            .map_err(|why| problem(&why))?;
+        Ok(n.unwrap_or(0))
+    }
+
+    /// Moves the cursor.
+    pub(super) fn put_cursor(&mut self, vault: &str, n: u64) -> Result<(), Problem> {
+        self.tx
+            .put(Table::Journal, vault, &n)
+            .map_err(|why| problem(&why))
+    }
+
+    /// The fingerprint of something that the record names without saying it.
+    pub(super) fn fingerprint(&self, purpose: &str, value: &str) -> serde_json::Value {
+        self.keys
+            .fingerprints
+            .fingerprint(purpose, value.as_bytes())
+            .into()
+    }
+}
+
+/// Keeps what is not at its end and the newest of the rest.
+fn trim(requests: &mut HashMap<String, Arc<Record>>) {
+    while requests.len() > SHOWN {
+        let oldest = requests
+            .values()
+            .filter(|r| r.stage.is_final())
+            .min_by_key(|r| r.request.not_before)
+            .map(|r| r.id().to_owned());
+        match oldest {
+            Some(id) => requests.remove(&id),
+            None => return,
+        };
+    }
+}
+
+/// A transaction's own reason to stop; nothing was written.
+struct Stopped(Problem);
+
+impl From<StoreError> for Stopped {
+    fn from(why: StoreError) -> Self {
+        Self(problem(&why))
+    }
+}
+
+impl From<Stopped> for Problem {
+    fn from(Stopped(problem): Stopped) -> Self {
+        problem
+    }
+}
+
+/// No request has this id.
+pub(super) fn unknown_request(id: &str) -> Problem {
+    Problem::new(Code::Usage, format!("there is no request {id}")).hint("see: twotap status")
+}
+
+/// A fault of the store as a problem that travels.
+pub(super) fn problem(why: &StoreError) -> Problem {
+    let code = match why {
+        StoreError::Tampered { .. } => Code::Tampering,
+        _ => Code::Internal,
+    };
+    let problem = Problem::new(code, why);
+    match why.hint() {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}
+
+/// The store blocks; the loop that serves clients does not.
+async fn off_loop<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(job)
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "a task stopped; see the log")))
+}

@@ -1,0 +1,459 @@
+//! A request's worker: from the offer to the end of the rotation, one task a request.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::{
+    Agent,
+    people::Listed,
+    record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
+    workers::{Link, OFFER, gone, out_of_turn},
+};
+use crate::{
+    audit::event::{Actor, EventType},
+    ceremony::{Stage, Standing, times::MAX_WAITING},
+    protocol::{
+        Code, Problem,
+        job::{Approval, Ask, FromWorker, Job, OfferMade, ToWorker, VaultFacts, Vote},
+    },
+    trust::{
+        Envelope, Head, Verified,
+        request::{Denial, Offer},
+    },
+};
+
+/// The requests that have a worker.
+pub(super) struct Ceremonies {
+    waiting: Arc<Semaphore>,
+    votes: Mutex<HashMap<String, mpsc::Sender<Cast>>>,
+}
+
+/// A vote as a client hands it in.
+pub(super) enum Ballot {
+    /// A yes.
+    Approval(Approval),
+    /// A no.
+    Denial(Envelope),
+}
+
+/// A vote on its way to the worker.
+struct Cast {
+    ballot: Ballot,
+    reply: oneshot::Sender<Result<(), Problem>>,
+}
+
+impl Ceremonies {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            votes: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Cast>>> {
+        self.votes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Agent {
+    /// Starts a worker for what is asked and puts its offer on record.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        ask: Ask,
+        caller: &Listed,
+    ) -> Result<Arc<Record>, Problem> {
+        let place = Arc::clone(&self.ceremonies.waiting)
+            .try_acquire_owned()
+            .map_err(|_| {
+                Problem::new(
+                    Code::Refused,
+                    format!("{MAX_WAITING} requests are waiting for approvals already"),
+                )
+                .hint("let one be approved, denied or run out: twotap status")
+            })?;
+        let vault = ask.vault.clone();
+        let audit = self.book.head().await?;
+        let job = Job::Ceremony {
+            ask: ask.clone(),
+            operator: caller.name.clone(),
+            audit: head(audit),
+        };
+        let mut link = self.workers.start(&job).await?;
+        let FromWorker::Offer(made) = link.expect(OFFER).await? else {
+            return Err(out_of_turn());
+        };
+        let record = self.check_offer(&ask, caller, made, head(audit)).await?;
+        let record = self.put_on_record(record, caller.who.clone()).await?;
+
+        let (sender, votes) = mpsc::channel(4);
+        self.ceremonies
+            .lock()
+            .insert(record.id().to_owned(), sender);
+        let task = Ceremony {
+            agent: Arc::clone(self),
+            id: record.id().to_owned(),
+            vault,
+            link,
+            votes,
+            place: Some(place),
+        };
+        tokio::spawn(task.run());
+        self.bell.notify_one();
+        Ok(record)
+    }
+
+    /// Hands a vote to the worker; it alone decides whether it counts.
+    pub(super) async fn vote(self: &Arc<Self>, id: &str, ballot: Ballot) -> Result<(), Problem> {
+        let record = self
+            .book
+            .request(id)
+            .ok_or_else(|| super::book::unknown_request(id))?;
+        if record.stage != Stage::Requested {
+            return Err(too_late(record.stage));
+        }
+        let sender = self.ceremonies.lock().get(id).cloned();
+        let Some(sender) = sender else {
+            return Err(no_worker());
+        };
+        let (reply, answer) = oneshot::channel();
+        sender
+            .send(Cast { ballot, reply })
+            .await
+            .map_err(|_| no_worker())?;
+        answer.await.unwrap_or_else(|_| Err(no_worker()))
+    }
+
+    /// The agent believes the worker no more than it must: the offer has to be signed, and be what was asked.
+    async fn check_offer(
+        self: &Arc<Self>,
+        ask: &Ask,
+        caller: &Listed,
+        made: OfferMade,
+        audit: Head,
+    ) -> Result<Record, Problem> {
+        let request = request_of(&made.offer)?;
+        let facts = VaultFacts {
+            host: request.host,
+            isolation: made.isolation,
+            roster_chain: made.roster_chain.clone(),
+            manifest: Some(made.manifest.clone()),
+        };
+        let known = self.learn(&ask.vault, facts).await?;
+        let offer: Verified<Offer> = Offer::verify(&made.offer, &known.roster)?;
+        let Offer(request) = offer.into_document();
+        let asked = request.vault == ask.vault
+            && request.operator == caller.name
+            && request.access == ask.access
+            && request.incident == ask.incident
+            && request.reason == ask.reason
+            && request.commander_claimed == ask.commander
+            && request.operator_nonce == ask.nonce
+            && request.audit == audit;
+        if !asked {
+            return Err(
+                Problem::new(Code::Tampering, "the worker offers what was not asked")
+                    .hint("tell the security officer"),
+            );
+        }
+        Ok(Record::new(made, request, known.roster.threshold))
+    }
+
+    async fn put_on_record(
+        self: &Arc<Self>,
+        record: Record,
+        who: String,
+    ) -> Result<Arc<Record>, Problem> {
+        let id = record.id().to_owned();
+        self.book
+            .commit(move |change| {
+                let request = &record.request;
+                if change.request(&request.id)?.is_some() {
+                    return Err(Problem::new(Code::Internal, "that id is taken"));
+                }
+                let operator = Actor::person(&request.operator)
+                    .map_err(|why| Problem::new(Code::Internal, why))?;
+                let event = record
+                    .event(EventType::BreakGlassRequested, operator, change.place)
+                    .justification(&request.reason)
+                    .who(who)
+                    .detail("vault", request.vault.as_str())
+                    .detail("generation", request.generation)
+                    .detail("access", request.access.as_str())
+                    .detail("account", request.account.as_str())
+                    .detail("role", request.role.as_str())
+                    .detail("not_after", request.not_after.to_string())
+                    .detail("approve_before", request.approve_before.to_string())
+                    .detail("commander_claimed", request.commander_claimed.clone())
+                    .detail("policy_sha256", request.policy_sha256.to_string())
+                    .detail("manifest_sha256", request.manifest_sha256.to_string())
+                    .detail("roster_sha256", request.roster_sha256.to_string())
+                    .detail("request_sha256", record.made.offer.digest().to_string())
+                    .detail("isolation", serde_json::json!(record.made.isolation))
+                    .envelope("offer", record.made.offer.to_json());
+                change.event(&event)?;
+                change.put(record)
+            })
+            .await?;
+        self.book
+            .request(&id)
+            .ok_or_else(|| super::book::unknown_request(&id))
+    }
+}
+
+/// One request's task.
+struct Ceremony {
+    agent: Arc<Agent>,
+    id: String,
+    vault: String,
+    link: Link,
+    votes: mpsc::Receiver<Cast>,
+    /// Given back when the request waits no longer.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Ceremony {
+    async fn run(mut self) {
+        let outcome = self.serve().await;
+        self.agent.ceremonies.lock().remove(&self.id);
+        if let Err(problem) = &outcome {
+            super::log(&format!("request {}: {problem}", self.id));
+        }
+        self.agent
+            .end_ceremony(&self.vault, &self.id, outcome.err())
+            .await;
+    }
+
+    /// Until the worker's last word.
+    async fn serve(&mut self) -> Result<(), Problem> {
+        let mut cast: Option<Cast> = None;
+        loop {
+            tokio::select! {
+                message = self.link.receive() => match message? {
+                    FromWorker::Vote(vote) => {
+                        let Some(waiting) = cast.take() else { return Err(out_of_turn()) };
+                        let answer = self.record_vote(vote, &waiting.ballot).await;
+                        let _ = waiting.reply.send(answer);
+                    }
+                    FromWorker::Entry(entry) => {
+                        self.place = None;
+                        // What cannot be recorded now is taken up from the journal; the operator's session must not be lost over it.
+                        let taken = self.agent.take_entry(&self.vault, entry, &mut self.link).await;
+                        self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());
+                    }
+                    FromWorker::Session(session) => self.agent.take_session(session),
+                    FromWorker::Done => return Ok(()),
+                    FromWorker::Failed(problem) => return Err(problem),
+                    _ => return Err(out_of_turn()),
+                },
+                // One vote at a time: the worker's next word is about this one.
+                Some(next) = self.votes.recv(), if cast.is_none() => {
+                    match self.hand_on(&next.ballot).await {
+                        Ok(()) => cast = Some(next),
+                        Err(problem) => { let _ = next.reply.send(Err(problem)); }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn hand_on(&mut self, ballot: &Ballot) -> Result<(), Problem> {
+        let stage = self.agent.book.request(&self.id).map(|r| r.stage);
+        if stage != Some(Stage::Requested) {
+            return Err(too_late(stage.unwrap_or(Stage::Failed)));
+        }
+        let message = match ballot {
+            Ballot::Approval(approval) => ToWorker::Approval(approval.clone()),
+            Ballot::Denial(denial) => ToWorker::Denial {
+                denial: denial.clone(),
+            },
+        };
+        self.link.send(&message).await
+    }
+
+    async fn record_vote(&mut self, vote: Vote, ballot: &Ballot) -> Result<(), Problem> {
+        let id = self.id.clone();
+        let (kind, envelope) = match ballot {
+            Ballot::Approval(approval) => ("approve", approval.approval.clone()),
+            Ballot::Denial(denial) => ("deny", denial.clone()),
+        };
+        let (answer, settled) = self
+            .agent
+            .book
+            .commit(move |change| match vote {
+                Vote::Refused(problem) => {
+                    let record = change.known(&id)?;
+                    let event = record
+                        .event(EventType::ApprovalRefused, Actor::agent(), change.place)
+                        .detail("why", problem.error.as_str())
+                        .detail("kind", kind)
+                        .detail("envelope_sha256", envelope_digest(&envelope));
+                    change.event(&event)?;
+                    Ok((Err(problem), false))
+                }
+                Vote::Counted {
+                    person,
+                    serial,
+                    key,
+                    approved,
+                    standing,
+                } => {
+                    let mut record = change.known(&id)?;
+                    let now = change.now();
+                    let denial = match approved {
+                        true => None,
+                        false => Some(envelope.unverified::<Denial>()?.reason),
+                    };
+                    let event_type = match approved {
+                        true => EventType::BreakGlassApproved,
+                        false => EventType::BreakGlassDenied,
+                    };
+                    let actor =
+                        Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
+                    let mut event = record
+                        .event(event_type, actor, change.place)
+                        .who(key.to_string())
+                        .detail("vault", record.request.vault.as_str())
+                        .detail("serial", serial)
+                        .detail("standing", serde_json::json!(standing))
+                        .envelope(kind, envelope.to_json());
+                    if let Some(reason) = &denial {
+                        event = event.justification(reason);
+                    }
+                    change.event(&event)?;
+                    record.votes.push(Counted {
+                        person,
+                        serial,
+                        key,
+                        at: now,
+                        denial,
+                    });
+                    record.standing = standing;
+                    match standing {
+                        Standing::Waiting => {}
+                        Standing::Approved => record.advance(Stage::Approved, now)?,
+                        Standing::Denied => {
+                            record.end(Stage::Denied, "denied by the custodians", now)?;
+                        }
+                    }
+                    change.put(record)?;
+                    Ok((Ok(()), standing != Standing::Waiting))
+                }
+            })
+            .await?;
+        if settled {
+            self.place = None;
+            self.agent.bell.notify_one();
+        }
+        answer
+    }
+}
+
+impl Agent {
+    /// After a ceremony's worker has spoken its last word, or has gone without one (`why`).
+    pub(super) async fn end_ceremony(
+        self: &Arc<Self>,
+        vault: &str,
+        id: &str,
+        why: Option<Problem>,
+    ) {
+        let caught_up = self.catch_up(vault).await;
+        self.alarms.set(
+            &format!("journal of vault {vault}"),
+            caught_up.as_ref().err(),
+        );
+        let settled = self.settle(vault, id, why).await;
+        self.alarms
+            .set(&format!("request {id}"), settled.as_ref().err());
+        if let Some(record) = self.book.request(id) {
+            self.after(&record);
+        }
+        // The rotation has made another generation.
+        let _ = self.refresh(vault).await;
+        self.checkpoint().await;
+    }
+
+    /// What a request without a worker has come to.
+    async fn settle(
+        self: &Arc<Self>,
+        vault: &str,
+        id: &str,
+        why: Option<Problem>,
+    ) -> Result<(), Problem> {
+        let (id, vault) = (id.to_owned(), vault.to_owned());
+        let why = why.unwrap_or_else(gone);
+        self.book
+            .commit(move |change| {
+                let mut record = change.known(&id)?;
+                let now = change.now();
+                let event = |record: &Record, kind| {
+                    record
+                        .event(kind, Actor::agent(), change.place)
+                        .detail("vault", vault.as_str())
+                        .detail("why", why.error.as_str())
+                };
+                let mut events = Vec::new();
+                match (record.stage, record.mint) {
+                    (Stage::Requested, _) if now >= record.request.approve_before => {
+                        events.push(event(&record, EventType::RequestExpired));
+                        record.end(Stage::Expired, why.error.as_str(), now)?;
+                    }
+                    (Stage::Requested, _) | (Stage::Approved, Mint::None) => {
+                        events.push(event(&record, EventType::RequestFailed));
+                        record.end(Stage::Failed, why.error.as_str(), now)?;
+                    }
+                    (Stage::Approved, Mint::Intended | Mint::Done) => {
+                        // Whether a session exists nobody can say, so it is closed.
+                        events.push(event(&record, EventType::SessionClosed));
+                        record.advance(Stage::Closing, now)?;
+                    }
+                    _ => {}
+                }
+                // A share lives only as long as its credential: after a quorum the key has to be replaced, whatever came of the request.
+                let quorum = record.standing == Standing::Approved || record.mint != Mint::None;
+                if quorum && matches!(record.rotation, Rotation::None | Rotation::Running) {
+                    events.push(event(&record, EventType::CredentialRotationPending));
+                    record.rotation = Rotation::Pending;
+                    let mut row = change.vault(&vault)?;
+                    row.rotation = VaultRotation::Pending(why.error.clone());
+                    change.put_vault(&vault, &row)?;
+                }
+                if events.is_empty() {
+                    return Ok(());
+                }
+                for event in &events {
+                    change.event(event)?;
+                }
+                change.put(record)
+            })
+            .await
+    }
+}
+
+/// The audit module's head in the form in which signed documents carry it.
+pub(super) fn head(head: crate::audit::chain::Head) -> Head {
+    Head {
+        seq: head.seq,
+        hash: crate::trust::Digest(*head.hash.as_bytes()),
+    }
+}
+
+fn envelope_digest(envelope: &Envelope) -> String {
+    crate::trust::Digest::of(envelope.to_json().as_bytes()).to_string()
+}
+
+fn too_late(stage: Stage) -> Problem {
+    Problem::new(
+        Code::Approvals,
+        format!("the request is {stage} and takes no more votes"),
+    )
+    .hint("see: twotap status")
+}
+
+fn no_worker() -> Problem {
+    Problem::new(Code::Agent, "the worker of this request has gone").hint("ask for a new request")
+}

@@ -1,0 +1,226 @@
+//! `agent.toml`: where things lie. Nothing in it widens anybody's power; that is the roster's.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::{
+    protocol::{Code, Problem, socket::DEFAULT_SOCKET},
+    trust::{Digest, text::check_name},
+};
+
+/// Where the agent's configuration lies.
+pub(super) const DEFAULT_CONFIG: &str = "/etc/twotap/agent.toml";
+
+/// The agent's configuration, checked.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// The socket that clients connect to.
+    pub(super) socket: PathBuf,
+    /// `state.db`, `checkpoint.key`, `fingerprint.key`; 0700.
+    pub(super) state: PathBuf,
+    /// This host's name in the roster.
+    pub(super) host_name: String,
+    /// The vaults that this host serves.
+    pub(super) vaults: Vec<String>,
+    /// How a worker is had.
+    pub(super) worker: WorkerAt,
+    /// Folder of the file sink.
+    pub(super) audit: PathBuf,
+    /// SHA-256 of the file.
+    pub(super) digest: Digest,
+}
+
+/// How a worker is had.
+#[derive(Clone, Debug)]
+pub(super) enum WorkerAt {
+    /// systemd starts a fresh one for each connection to this socket.
+    Socket(PathBuf),
+    /// The agent starts the sibling binary with this configuration.
+    Spawn {
+        /// `worker.toml`.
+        config: PathBuf,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default = "default_socket")]
+    socket: PathBuf,
+    #[serde(default = "default_state")]
+    state: PathBuf,
+    host_name: String,
+    vaults: Vec<String>,
+    #[serde(default)]
+    worker: WorkerTable,
+    #[serde(default)]
+    audit: AuditTable,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WorkerTable {
+    socket: Option<PathBuf>,
+    #[serde(default)]
+    spawn: bool,
+    config: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditTable {
+    file: PathBuf,
+}
+
+impl Config {
+    /// Reads and checks the file. Relative paths in it are taken from its folder.
+    pub(super) fn read(path: &Path) -> Result<Self, Problem> {
+        let text = fs::read_to_string(path).map_err(|why| {
+            Problem::new(Code::Usage, format!("{}: {why}", path.display()))
+                .hint("name the file with --config; the README has an example")
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, folder).map_err(|why| {
+            Problem::new(Code::Usage, format!("{}: {why}", path.display()))
+                .hint("the README lists every key of this file")
+        })
+    }
+
+    fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|why| located(text, &why))?;
+        check_name("host_name", &file.host_name).map_err(|why| format!("host_name: {why}"))?;
+        if file.vaults.is_empty() {
+            return Err("vaults: it names no vault".to_owned());
+        }
+        for (i, vault) in file.vaults.iter().enumerate() {
+            check_name("vault name", vault).map_err(|why| format!("vaults: {why}"))?;
+            if file.vaults[..i].contains(vault) {
+                return Err(format!("vaults: {vault} stands in it twice"));
+            }
+        }
+        let at = |path: PathBuf| folder.join(path);
+        let worker = match file.worker {
+            WorkerTable {
+                socket: None,
+                spawn: true,
+                config: Some(config),
+            } => WorkerAt::Spawn { config: at(config) },
+            WorkerTable { spawn: true, .. } => {
+                return Err(
+                    "worker: spawn = true goes with 'config' and without 'socket'".to_owned(),
+                );
+            }
+            WorkerTable {
+                config: Some(_), ..
+            } => return Err("worker.config: it goes with spawn = true alone".to_owned()),
+            WorkerTable { socket, .. } => WorkerAt::Socket(at(
+                socket.unwrap_or_else(|| "/run/twotap-worker.sock".into())
+            )),
+        };
+        Ok(Self {
+            socket: at(file.socket),
+            state: at(file.state),
+            host_name: file.host_name,
+            vaults: file.vaults,
+            worker,
+            audit: at(file.audit.file),
+            digest: Digest::of(text.as_bytes()),
+        })
+    }
+}
+
+/// The parser's message with its line and the key on it.
+fn located(text: &str, why: &toml::de::Error) -> String {
+    let message = why.message().lines().next().unwrap_or_default();
+    let Some(span) = why.span() else {
+        return message.to_owned();
+    };
+    let before = text.get(..span.start).unwrap_or_default();
+    let number = before.matches('\n').count();
+    let key = text
+        .lines()
+        .nth(number)
+        .and_then(|line| line.split_once('='))
+        .map(|(key, _)| format!("{}: ", key.trim()))
+        .unwrap_or_default();
+    format!("line {}: {key}{message}", number + 1)
+}
+
+fn default_socket() -> PathBuf {
+    DEFAULT_SOCKET.into()
+}
+
+fn default_state() -> PathBuf {
+    "/var/lib/twotap".into()
+}
+
+impl Default for AuditTable {
+    fn default() -> Self {
+        Self {
+            file: "/var/log/twotap".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("/etc/twotap"))
+    }
+
+    #[test]
+    fn the_shortest_file_has_the_defaults() {
+        let config = parse("host_name = 'berlin-1'\nvaults = ['prod']").expect("good");
+        assert_eq!(config.socket, Path::new("/run/twotap/agent.sock"));
+        assert_eq!(config.state, Path::new("/var/lib/twotap"));
+        assert_eq!(config.audit, Path::new("/var/log/twotap"));
+        assert!(
+            matches!(config.worker, WorkerAt::Socket(p) if p == Path::new("/run/twotap-worker.sock"))
+        );
+    }
+
+    #[test]
+    fn a_worker_is_spawned_with_a_file_beside_this_one() {
+        let config = parse(
+            "host_name = 'h'\nvaults = ['prod']\n[worker]\nspawn = true\nconfig = 'worker.toml'",
+        )
+        .expect("good");
+        assert!(
+            matches!(config.worker, WorkerAt::Spawn { config } if config == Path::new("/etc/twotap/worker.toml"))
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_key() {
+        for (text, key) in [
+            ("vaults = ['prod']", "host_name"),
+            ("host_name = 'h'\nvaults = 'prod'", "line 2: vaults"),
+            ("host_name = 'h'\nvaults = []", "vaults"),
+            ("host_name = 'h'\nvaults = ['a', 'a']", "vaults: a"),
+            ("host_name = 'h'\nvaults = ['../x']", "vaults"),
+            ("host_name = 'H H'\nvaults = ['a']", "host_name"),
+            ("host_name = 'h'\nvaults = ['a']\nport = 1", "line 3: port"),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[worker]\nspawn = true",
+                "worker",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[worker]\nconfig = 'x'",
+                "worker.config",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[audit]\nfiles = 'x'",
+                "files",
+            ),
+        ] {
+            let why = parse(text).expect_err(text);
+            assert!(why.contains(key), "{text:?}: {why}");
+        }
+    }
+}

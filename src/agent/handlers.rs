@@ -1,0 +1,311 @@
+//! What each route does, once its caller is known and allowed.
+
+use std::sync::Arc;
+
+use super::{
+    Agent,
+    ceremonies::{Ballot, head},
+    people::Listed,
+    routes::{Answer, Call, Refusal},
+    vaults::Known,
+};
+use crate::{
+    audit::{
+        export::envelopes_of,
+        sinks::{SinkError, SinkStatus},
+        store::Entry,
+    },
+    ceremony::Stage,
+    protocol::{
+        Code, Problem,
+        job::{Approval, Ask},
+        socket::{
+            ApprovalBundle, AuditEnvelope, Close, Denial, RequestView, SealBegin, SealFinish,
+            Status, VaultStatus, VaultView,
+        },
+    },
+    trust::{Bytes, Digest, Timestamp},
+};
+
+/// How long a request that has ended stays in the status, in seconds.
+const STATUS_SECONDS: i64 = 24 * 3600;
+/// The most events in one page.
+const PAGE: u64 = 1000;
+/// About the largest page, in bytes.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+type Answered = Result<Answer, Refusal>;
+
+pub(super) async fn status(call: Call) -> Answered {
+    let agent = &call.agent;
+    agent.look_for_vaults().await;
+    let mut vaults = Vec::new();
+    let mut degraded = agent.alarms.lines();
+    for known in agent.vaults.all(agent) {
+        let vault = vault_status(agent, &known).await?;
+        if vault.rotation.starts_with("pending") {
+            degraded.push(format!(
+                "vault {}: rotation {}",
+                vault.vault, vault.rotation
+            ));
+        }
+        vaults.push(vault);
+    }
+    degraded.extend(sinks(agent).await?);
+    let now = Timestamp::now();
+    let recent = |at: Option<Timestamp>| at.is_some_and(|at| at.until(now) < STATUS_SECONDS);
+    let requests = agent
+        .book
+        .requests()
+        .iter()
+        .filter(|r| !r.stage.is_final() || recent(r.ended_at))
+        .map(|r| r.view())
+        .collect();
+    Answer::json(&Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        you: call.caller.to_person(),
+        head: head(agent.book.head().await?),
+        vaults,
+        requests,
+        degraded,
+    })
+}
+
+pub(super) async fn vault(call: Call) -> Answered {
+    let known = call.agent.vault(call.param("vault")).await?;
+    Answer::json(&VaultView {
+        host: known.host,
+        roster_chain: known.chain.clone(),
+        manifest: known.manifest.as_ref().map(|m| m.envelope().clone()),
+    })
+}
+
+pub(super) async fn begin_seal(call: Call) -> Answered {
+    let SealBegin { nonce } = call.body()?;
+    let begun = call
+        .agent
+        .begin_seal(call.param("vault"), nonce, &call.caller)
+        .await?;
+    Answer::json(&begun)
+}
+
+pub(super) async fn finish_seal(call: Call) -> Answered {
+    let SealFinish { sealed } = call.body()?;
+    let finished = call
+        .agent
+        .finish_seal(call.param("seal"), sealed, &call.caller)
+        .await?;
+    Answer::json(&finished)
+}
+
+pub(super) async fn ask(call: Call) -> Answered {
+    let ask: Ask = call.body()?;
+    let caller: Listed = call.in_vault(&ask.vault).await?;
+    // What the worker does for a client that has gone must not be left half-done.
+    let agent = Arc::clone(&call.agent);
+    let record = finish(async move { agent.ask(ask, &caller).await }).await?;
+    Answer::json(&record.view())
+}
+
+pub(super) async fn requests(call: Call) -> Answered {
+    let views: Vec<RequestView> = call
+        .agent
+        .book
+        .requests()
+        .iter()
+        .map(|r| r.view())
+        .collect();
+    Answer::json(&views)
+}
+
+pub(super) async fn request(call: Call) -> Answered {
+    Answer::json(&call.record()?.view())
+}
+
+pub(super) async fn bundle(call: Call) -> Answered {
+    let record = call.record()?;
+    if record.stage != Stage::Requested {
+        let problem = Problem::new(
+            Code::Approvals,
+            format!("the request is {} and takes no more votes", record.stage),
+        );
+        return Err(problem.into());
+    }
+    let own = record
+        .made
+        .shares
+        .iter()
+        .find(|s| s.custodian == call.caller.name);
+    let share = own.ok_or_else(|| {
+        Problem::new(
+            Code::Refused,
+            format!(
+                "generation {} has no share of yours",
+                record.request.generation
+            ),
+        )
+        .hint("another custodian has to approve; the next generation will have one")
+    })?;
+    Answer::json(&ApprovalBundle {
+        offer: record.made.offer.clone(),
+        manifest: record.made.manifest.clone(),
+        roster_chain: record.made.roster_chain.clone(),
+        share: share.age.clone(),
+    })
+}
+
+pub(super) async fn approve(call: Call) -> Answered {
+    let approval: Approval = call.body()?;
+    vote(call, Ballot::Approval(approval)).await
+}
+
+pub(super) async fn deny(call: Call) -> Answered {
+    let Denial { denial } = call.body()?;
+    vote(call, Ballot::Denial(denial)).await
+}
+
+async fn vote(call: Call, ballot: Ballot) -> Answered {
+    let id = call.record()?.id().to_owned();
+    let agent = Arc::clone(&call.agent);
+    let name = id.clone();
+    finish(async move { agent.vote(&name, ballot).await }).await?;
+    let record = call
+        .agent
+        .book
+        .request(&id)
+        .ok_or_else(|| super::book::unknown_request(&id))?;
+    Answer::json(&record.view())
+}
+
+pub(super) async fn credentials(call: Call) -> Answered {
+    let id = call.record()?.id();
+    let credentials = call.agent.deliver(id, &call.caller.who).await?;
+    Answer::json(&credentials)
+}
+
+pub(super) async fn close(call: Call) -> Answered {
+    let Close { force } = call.body()?;
+    let id = call.record()?.id();
+    let record = call.agent.close(id, &call.caller, force).await?;
+    Answer::json(&record.view())
+}
+
+pub(super) async fn events(call: Call) -> Answered {
+    let mut body = Vec::new();
+    for entry in page(&call).await? {
+        body.extend_from_slice(&entry.line);
+        body.push(b'\n');
+    }
+    Ok(Answer::text("application/x-ndjson", body))
+}
+
+pub(super) async fn envelopes(call: Call) -> Answered {
+    let entries = page(&call).await?;
+    let found = call
+        .agent
+        .book
+        .read(move |store| {
+            let mut found = Vec::new();
+            for entry in &entries {
+                for envelope in envelopes_of(store, &entry.line)? {
+                    found.push(AuditEnvelope {
+                        seq: entry.seq,
+                        kind: envelope.kind.clone(),
+                        sha256: Digest(*envelope.sha256().as_bytes()),
+                        body: Bytes(envelope.body),
+                    });
+                }
+            }
+            Ok(found)
+        })
+        .await?;
+    let mut body = Vec::new();
+    for envelope in &found {
+        serde_json::to_writer(&mut body, envelope)
+            .map_err(|why| Problem::new(Code::Internal, format!("cannot write json: {why}")))?;
+        body.push(b'\n');
+    }
+    Ok(Answer::text("application/x-ndjson", body))
+}
+
+pub(super) async fn checkpoints(call: Call) -> Answered {
+    let notes = call.agent.book.checkpoints().await?;
+    Ok(Answer::text(
+        "text/plain; charset=utf-8",
+        notes.join("\n").into_bytes(),
+    ))
+}
+
+/// The page of events that the query asks for, the same for lines and for envelopes.
+async fn page(call: &Call) -> Result<Vec<Entry>, Problem> {
+    let from = call.number("from", 1)?.max(1);
+    let limit = call.number("limit", PAGE)?.clamp(1, PAGE);
+    let mut entries = call
+        .agent
+        .book
+        .read(move |store| store.events(from, usize::try_from(limit).unwrap_or(1)))
+        .await?;
+    let mut bytes = 0;
+    let fit = entries
+        .iter()
+        .take_while(|e| {
+            bytes += e.line.len();
+            bytes <= PAGE_BYTES
+        })
+        .count();
+    entries.truncate(fit.max(1));
+    Ok(entries)
+}
+
+/// Runs to its end even if the client goes away.
+async fn finish<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "a task stopped; see the log")))
+}
+
+async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, Problem> {
+    let row = agent.book.vault(&known.vault).await?;
+    Ok(VaultStatus {
+        vault: known.vault.clone(),
+        roster_version: known.roster.version,
+        threshold: known.roster.threshold,
+        custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
+        generation: known.manifest.as_ref().map(|m| m.generation),
+        sealed_at: known.manifest.as_ref().map(|m| m.created_at),
+        rotation: row.rotation.to_string(),
+        isolation: known.isolation,
+    })
+}
+
+/// One line for each sink that does not keep up.
+async fn sinks(agent: &Arc<Agent>) -> Result<Vec<String>, Problem> {
+    let agent = Arc::clone(agent);
+    let statuses = tokio::task::spawn_blocking(move || {
+        let sinks = agent
+            .sinks
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        sinks
+            .as_ref()
+            .map_or_else(|| Ok(Vec::new()), |s| s.status())
+    })
+    .await
+    .unwrap_or_else(|_| Ok(Vec::new()))
+    .map_err(|why| super::book::problem(&why))?;
+    Ok(statuses.iter().filter_map(lagging).collect())
+}
+
+fn lagging(sink: &SinkStatus) -> Option<String> {
+    let error = sink.error.as_ref()?;
+    let seconds = sink.failing_for.map_or(0, |d| d.as_secs());
+    Some(match error {
+        SinkError::Diverged { .. } => format!("sink {}: {error}", sink.name),
+        SinkError::Unavailable(_) => format!(
+            "sink {} fails since {seconds} s and lacks {} events: {error}",
+            sink.name, sink.lag
+        ),
+    })
+}

@@ -1,0 +1,450 @@
+//! From a worker's journal to the record: each entry becomes one transaction of event, state and cursor.
+//!
+//! The journal is the only source of what the record says about a worker's acts, so an entry is taken up in the same way whether the
+//! agent was there when it was written or not.
+
+use std::sync::Arc;
+
+use super::{
+    Agent,
+    book::Change,
+    record::{Mint, Record, Rotation, VaultRotation},
+    workers::{Link, PROMPT, out_of_turn},
+};
+use crate::{
+    audit::event::{Actor, Event, EventType},
+    ceremony::Stage,
+    protocol::{
+        Code, Problem,
+        job::{Entry, FromWorker, Job, Step, ToWorker},
+    },
+    trust::{
+        Envelope, Timestamp,
+        receipt::{Outcome, Receipt},
+    },
+};
+
+/// What became of an entry.
+#[derive(Debug, PartialEq, Eq)]
+enum Taken {
+    /// It stands in the record, now or since before.
+    Recorded,
+    /// Entries before it are missing.
+    Gap,
+}
+
+impl Agent {
+    /// Takes up an entry that came over `link`, those before it if any are missing, and acknowledges.
+    pub(super) async fn take_entry(
+        self: &Arc<Self>,
+        vault: &str,
+        entry: Entry,
+        link: &mut Link,
+    ) -> Result<(), Problem> {
+        let n = entry.n;
+        if self.take(vault, entry.clone()).await? == Taken::Gap {
+            self.catch_up(vault).await?;
+            if self.take(vault, entry).await? == Taken::Gap {
+                return Err(hole(vault, n));
+            }
+        }
+        // Who does not listen any more knows it from the journal.
+        let _ = link.send(&ToWorker::Recorded { n }).await;
+        Ok(())
+    }
+
+    /// Takes up all that the worker's journal has and the record has not.
+    pub(super) async fn catch_up(self: &Arc<Self>, vault: &str) -> Result<(), Problem> {
+        let since = self.book.cursor(vault).await?;
+        let job = Job::Journal {
+            vault: vault.to_owned(),
+            since,
+        };
+        let mut link = self.workers.start(&job).await?;
+        loop {
+            match link.expect(PROMPT).await? {
+                FromWorker::Entry(entry) => {
+                    let n = entry.n;
+                    if self.take(vault, entry).await? == Taken::Gap {
+                        return Err(hole(vault, n));
+                    }
+                }
+                FromWorker::Done => return Ok(()),
+                _ => return Err(out_of_turn()),
+            }
+        }
+    }
+
+    async fn take(self: &Arc<Self>, vault: &str, entry: Entry) -> Result<Taken, Problem> {
+        let name = vault.to_owned();
+        let id = entry.request.clone();
+        let taken = self
+            .book
+            .commit(move |change| {
+                let cursor = change.cursor(&name)?;
+                if entry.n <= cursor {
+                    return Ok(Taken::Recorded);
+                }
+                if entry.n > cursor + 1 {
+                    return Ok(Taken::Gap);
+                }
+                record(change, &name, &entry)?;
+                change.put_cursor(&name, entry.n)?;
+                Ok(Taken::Recorded)
+            })
+            .await?;
+        if let Some(record) = id.and_then(|id| self.book.request(&id)) {
+            self.after(&record);
+        }
+        Ok(taken)
+    }
+}
+
+/// One entry: its event, and what it changes.
+fn record(change: &mut Change<'_, '_>, vault: &str, entry: &Entry) -> Result<(), Problem> {
+    let mut request = match &entry.request {
+        Some(id) => change.request(id)?,
+        None => None,
+    };
+    // The vault's row first: the event of a commit carries the manifest that was kept there since it was written.
+    let manifest = vault_row(change, vault, entry)?;
+
+    let event = event_of(change, vault, entry, request.as_ref())?;
+    let event = match manifest {
+        Some(manifest) => event.envelope("manifest", manifest.to_json()),
+        None => event,
+    };
+    change.event(&event)?;
+
+    if let Some(request) = &mut request {
+        advance(request, &entry.step, entry.at, change.now())?;
+        request.step(entry.at, step_name(&entry.step), in_words(&entry.step));
+    }
+    match request {
+        Some(request) => change.put(request),
+        None => Ok(()),
+    }
+}
+
+/// What an entry says about the vault; the manifest that goes with its event.
+fn vault_row(
+    change: &mut Change<'_, '_>,
+    vault: &str,
+    entry: &Entry,
+) -> Result<Option<Envelope>, Problem> {
+    let mut row = change.vault(vault)?;
+    let mut manifest = None;
+    match &entry.step {
+        Step::RotationIntent { .. } => row.rotation = VaultRotation::Running,
+        Step::Rotated { .. } => row.rotation = VaultRotation::Done,
+        Step::RotationPending { why } => row.rotation = VaultRotation::Pending(why.clone()),
+        Step::GenerationWritten {
+            generation,
+            manifest: written,
+        } => {
+            row.written = Some((*generation, written.clone()));
+            manifest = Some(written.clone());
+        }
+        Step::GenerationCommitted {
+            generation,
+            manifest_sha256,
+            ..
+        } => {
+            manifest = row
+                .written
+                .take()
+                .filter(|(n, m)| n == generation && m.digest() == *manifest_sha256)
+                .map(|(_, m)| m);
+        }
+        _ => return Ok(None),
+    }
+    change.put_vault(vault, &row)?;
+    Ok(manifest)
+}
+
+/// The event that an entry becomes.
+fn event_of(
+    change: &Change<'_, '_>,
+    vault: &str,
+    entry: &Entry,
+    request: Option<&Record>,
+) -> Result<Event, Problem> {
+    use EventType as E;
+    use Step as S;
+    let kind = match &entry.step {
+        S::MintIntent { .. } => E::MintIntent,
+        S::Minted { .. } => E::BreakGlassAccess,
+        S::MintFailed { .. } => E::RequestFailed,
+        S::GenerationCommitted { .. } if entry.request.is_none() => E::VaultSealed,
+        S::Rotated { .. } => E::CredentialRotated,
+        S::RotationPending { .. } => E::CredentialRotationPending,
+        S::Revoked { .. } => E::SessionRevoked,
+        S::Expired { .. } => E::SessionExpired,
+        S::RevokeIntent { .. }
+        | S::RevokeApplied { .. }
+        | S::RefusalObserved { .. }
+        | S::ClosePending { .. } => E::RevocationStep,
+        _ => E::RotationStep,
+    };
+    let actor = match (&entry.step, request) {
+        (S::Minted { .. }, Some(request)) => Actor::person(&request.request.operator)
+            .map_err(|why| Problem::new(Code::Internal, why))?,
+        _ => Actor::agent(),
+    };
+    let mut event = match (request, &entry.request) {
+        (Some(request), _) => request.event(kind, actor, change.place),
+        // The agent's state was lost, the journal was not.
+        (None, Some(id)) => Event::new(kind, actor)
+            .correlation(id)
+            .place(change.place.clone()),
+        (None, None) => Event::new(kind, actor).place(change.place.clone()),
+    };
+    if matches!(kind, E::RotationStep | E::RevocationStep) {
+        event = event.action(step_name(&entry.step));
+    }
+    event = event
+        .detail("vault", vault)
+        .detail("journal", entry.n)
+        .detail("at", entry.at.to_string());
+    event = details(change, event, &entry.step);
+    if let Some(aws) = &entry.aws {
+        let date = aws.date.map(|d| d.to_string());
+        event = event.aws_call(
+            step_name(&entry.step),
+            aws.request_id.as_deref(),
+            date.as_deref(),
+        );
+    }
+    Ok(event)
+}
+
+fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Event {
+    match step {
+        Step::MintIntent {
+            role,
+            not_after,
+            revocation,
+        } => event
+            .detail("role", role.as_str())
+            .detail("not_after", not_after.to_string())
+            .detail("revocation", revocation.as_str()),
+        Step::Minted {
+            assumed_role,
+            access_key_id,
+            not_after,
+        } => event
+            .who(assumed_role)
+            .detail("not_after", not_after.to_string())
+            .detail(
+                "access_key",
+                change.fingerprint("access-key", access_key_id),
+            ),
+        Step::MintFailed { why } | Step::RotationPending { why } | Step::ClosePending { why } => {
+            event.detail("why", why.as_str())
+        }
+        Step::RotationIntent { old_access_key_id } => {
+            event.detail("access_key_id", old_access_key_id.as_str())
+        }
+        Step::StrangerDisabled { access_key_id }
+        | Step::StrangerDeleted { access_key_id }
+        | Step::KeyCreated { access_key_id }
+        | Step::KeyProven { access_key_id }
+        | Step::KeyDeactivated { access_key_id }
+        | Step::KeyRefused { access_key_id }
+        | Step::KeyDeleted { access_key_id } => {
+            event.detail("access_key_id", access_key_id.as_str())
+        }
+        Step::GenerationWritten {
+            generation,
+            manifest,
+        } => event
+            .detail("generation", *generation)
+            .detail("manifest_sha256", manifest.digest().to_string()),
+        Step::GenerationCommitted {
+            generation,
+            manifest_sha256,
+            access_key_id,
+        } => event
+            .detail("generation", *generation)
+            .detail("manifest_sha256", manifest_sha256.to_string())
+            .detail("access_key_id", access_key_id.as_str()),
+        Step::Rotated { receipt } | Step::Revoked { receipt } => {
+            event.envelope("receipt", receipt.to_json())
+        }
+        Step::RevokeIntent { policy } | Step::RevokeApplied { policy } => {
+            event.detail("policy", policy.as_str())
+        }
+        Step::RefusalObserved {
+            region,
+            since,
+            refusals,
+        } => event
+            .detail("region", region.as_str())
+            .detail("since", since.to_string())
+            .detail("refusals", *refusals),
+        Step::Expired { at } => event.detail("ended", at.to_string()),
+    }
+}
+
+/// What an entry changes about its request. The journal tells what happened: an arrow that is missing here stops nothing.
+fn advance(
+    request: &mut Record,
+    step: &Step,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    match step {
+        Step::MintIntent { .. } => {
+            request.mint = Mint::Intended;
+            if request.stage == Stage::Requested {
+                // The quorum's last vote was counted while the agent was away.
+                request.advance(Stage::Approved, now)?;
+            }
+        }
+        Step::Minted { .. } => {
+            request.mint = Mint::Done;
+            if request.stage == Stage::Approved {
+                request.advance(Stage::Open, now)?;
+            }
+        }
+        Step::MintFailed { why } => {
+            request.mint = Mint::Failed;
+            request.outcome = Some(why.clone());
+        }
+        Step::RotationIntent { .. } => request.rotation = Rotation::Running,
+        Step::Rotated { .. } => request.rotation = Rotation::Done,
+        Step::RotationPending { .. } => request.rotation = Rotation::Pending,
+        Step::Revoked { receipt } => {
+            let since = refused_since(receipt).unwrap_or(at);
+            close(request, format!("revoked; refused since {since}"), now)?;
+        }
+        Step::Expired { at } => close(request, format!("expired at {at}"), now)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn close(request: &mut Record, outcome: String, now: Timestamp) -> Result<(), Problem> {
+    if request.stage == Stage::Approved {
+        request.advance(Stage::Closing, now)?;
+    }
+    if request.stage.may_become(Stage::Closed) {
+        request.end(Stage::Closed, outcome, now)?;
+    }
+    Ok(())
+}
+
+fn refused_since(receipt: &Envelope) -> Option<Timestamp> {
+    match receipt.unverified::<Receipt>().ok()?.outcome {
+        Outcome::Revoked { refused_since, .. } => Some(refused_since),
+        Outcome::Rotated { .. } => None,
+    }
+}
+
+/// The entry's own tag, so that journal, record and receipts use one word.
+pub(super) fn step_name(step: &Step) -> &'static str {
+    match step {
+        Step::MintIntent { .. } => "mint_intent",
+        Step::Minted { .. } => "minted",
+        Step::MintFailed { .. } => "mint_failed",
+        Step::RotationIntent { .. } => "rotation_intent",
+        Step::StrangerDisabled { .. } => "stranger_disabled",
+        Step::StrangerDeleted { .. } => "stranger_deleted",
+        Step::KeyCreated { .. } => "key_created",
+        Step::GenerationWritten { .. } => "generation_written",
+        Step::KeyProven { .. } => "key_proven",
+        Step::GenerationCommitted { .. } => "generation_committed",
+        Step::KeyDeactivated { .. } => "key_deactivated",
+        Step::KeyRefused { .. } => "key_refused",
+        Step::KeyDeleted { .. } => "key_deleted",
+        Step::Rotated { .. } => "rotated",
+        Step::RotationPending { .. } => "rotation_pending",
+        Step::RevokeIntent { .. } => "revoke_intent",
+        Step::RevokeApplied { .. } => "revoke_applied",
+        Step::RefusalObserved { .. } => "refusal_observed",
+        Step::Revoked { .. } => "revoked",
+        Step::Expired { .. } => "expired",
+        Step::ClosePending { .. } => "close_pending",
+    }
+}
+
+/// A step as people read it.
+pub(super) fn in_words(step: &Step) -> String {
+    match step {
+        Step::MintIntent { role, .. } => format!("asking AWS for a session in {role}"),
+        Step::Minted { not_after, .. } => format!("the session is open until {not_after}"),
+        Step::MintFailed { why } => format!("no session: {why}"),
+        Step::RotationIntent { old_access_key_id } => {
+            format!("replacing the sealed key {old_access_key_id}")
+        }
+        Step::StrangerDisabled { access_key_id } => {
+            format!("another key of the user was made inactive: {access_key_id}")
+        }
+        Step::StrangerDeleted { access_key_id } => {
+            format!("another key of the user was deleted: {access_key_id}")
+        }
+        Step::KeyCreated { access_key_id } => format!("new key {access_key_id} made"),
+        Step::GenerationWritten { generation, .. } => {
+            format!("generation {generation} sealed and read back")
+        }
+        Step::KeyProven { access_key_id } => format!("new key {access_key_id} seen to work"),
+        Step::GenerationCommitted { generation, .. } => {
+            format!("generation {generation} counts from here on")
+        }
+        Step::KeyDeactivated { access_key_id } => format!("old key {access_key_id} made inactive"),
+        Step::KeyRefused { access_key_id } => format!("old key {access_key_id} seen refused"),
+        Step::KeyDeleted { access_key_id } => format!("old key {access_key_id} deleted"),
+        Step::Rotated { .. } => "the sealed key was replaced".to_owned(),
+        Step::RotationPending { why } => format!("the sealed key could not be replaced yet: {why}"),
+        Step::RevokeIntent { policy } => format!("revoking with policy {policy}"),
+        Step::RevokeApplied { .. } => "the revocation stands".to_owned(),
+        Step::RefusalObserved {
+            region,
+            since,
+            refusals,
+        } => format!("refused in {region} since {since} ({refusals} times in a row)"),
+        Step::Revoked { .. } => "the session was revoked and seen refused".to_owned(),
+        Step::Expired { at } => format!("the session's time ran out at {at}"),
+        Step::ClosePending { why } => format!("closing cannot go on now: {why}"),
+    }
+}
+
+fn hole(vault: &str, n: u64) -> Problem {
+    Problem::new(
+        Code::Tampering,
+        format!("entries before {n} are missing in the worker's journal of vault {vault}"),
+    )
+    .hint("keep the worker's state folder as evidence and tell the security officer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_one_name_on_the_wire_and_in_the_record() {
+        let at = Timestamp(0);
+        let steps = [
+            Step::MintIntent {
+                role: String::new(),
+                not_after: at,
+                revocation: String::new(),
+            },
+            Step::MintFailed { why: String::new() },
+            Step::KeyCreated {
+                access_key_id: String::new(),
+            },
+            Step::RefusalObserved {
+                region: String::new(),
+                since: at,
+                refusals: 1,
+            },
+            Step::Expired { at },
+            Step::ClosePending { why: String::new() },
+        ];
+        for step in steps {
+            let json = serde_json::to_value(&step).expect("json");
+            assert_eq!(json["step"], step_name(&step));
+        }
+    }
+}

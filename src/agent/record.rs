@@ -1,0 +1,214 @@
+//! State rows: a request, and a vault as the agent knows it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    audit::event::{Actor, Event, EventType, Place},
+    ceremony::{Stage, Standing},
+    protocol::{
+        Code, Problem,
+        job::{Isolation, OfferMade},
+        socket::{Progress, RequestView},
+    },
+    trust::{
+        Digest, Envelope, KeyId, Timestamp,
+        request::{Offer, Request},
+    },
+};
+
+/// One request from offer to end. Public documents and progress; never a secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    /// What the worker offered, with all that custodians need.
+    pub(super) made: OfferMade,
+    /// The request as it stands in the offer.
+    pub(super) request: Request,
+    /// How many must approve.
+    pub(super) threshold: u8,
+    pub(super) votes: Vec<Vote>,
+    pub(super) standing: Standing,
+    pub(super) stage: Stage,
+    pub(super) mint: Mint,
+    pub(super) rotation: Rotation,
+    pub(super) progress: Vec<Progress>,
+    pub(super) outcome: Option<String>,
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+/// A vote that counted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Vote {
+    pub(super) person: String,
+    pub(super) serial: u32,
+    pub(super) key: KeyId,
+    pub(super) at: Timestamp,
+    /// The reason, if it was a no.
+    pub(super) denial: Option<String>,
+}
+
+/// How far minting is, as the journal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mint {
+    /// Nothing was asked of AWS.
+    None,
+    /// From here on a session may exist.
+    Intended,
+    /// It exists.
+    Done,
+    /// It was asked for and not had; it may exist all the same.
+    Failed,
+}
+
+/// How far the rotation is, as the journal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Rotation {
+    /// Not begun.
+    None,
+    /// Begun.
+    Running,
+    /// The old key is dead.
+    Done,
+    /// Given up for now; the sealed key works.
+    Pending,
+}
+
+impl Record {
+    /// A request as it was offered.
+    pub(super) fn new(made: OfferMade, request: Request, threshold: u8) -> Self {
+        Self {
+            made,
+            request,
+            threshold,
+            votes: Vec::new(),
+            standing: Standing::Waiting,
+            stage: Stage::Requested,
+            mint: Mint::None,
+            rotation: Rotation::None,
+            progress: Vec::new(),
+            outcome: None,
+            ended_at: None,
+        }
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        &self.request.id
+    }
+
+    /// Moves on to `next`; an arrow that the ceremony does not have is refused.
+    pub(super) fn advance(&mut self, next: Stage, now: Timestamp) -> Result<(), Problem> {
+        if self.stage == next {
+            return Ok(());
+        }
+        if !self.stage.may_become(next) {
+            return Err(Problem::new(
+                Code::Refused,
+                format!("the request is {} and cannot become {next}", self.stage),
+            ));
+        }
+        self.stage = next;
+        if next.is_final() {
+            self.ended_at = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Ends the request with a word why.
+    pub(super) fn end(
+        &mut self,
+        last: Stage,
+        outcome: impl Into<String>,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        self.advance(last, now)?;
+        self.outcome = Some(outcome.into());
+        Ok(())
+    }
+
+    /// Adds a step for people to see.
+    pub(super) fn step(&mut self, at: Timestamp, step: &str, text: impl Into<String>) {
+        self.progress.push(Progress {
+            at,
+            step: step.to_owned(),
+            text: text.into(),
+        });
+    }
+
+    /// An event of this request.
+    pub(super) fn event(&self, event_type: EventType, actor: Actor, place: &Place) -> Event {
+        Event::new(event_type, actor)
+            .correlation(self.id())
+            .incident(&self.request.incident)
+            .place(place.clone())
+    }
+
+    /// As everybody listed may see it.
+    pub(super) fn view(&self) -> RequestView {
+        let by = |denied: bool| {
+            self.votes
+                .iter()
+                .filter(move |v| v.denial.is_some() == denied)
+        };
+        RequestView {
+            id: self.id().to_owned(),
+            stage: self.stage,
+            standing: self.standing,
+            offer: self.made.offer.clone(),
+            manifest: self.made.manifest.clone(),
+            roster_chain: self.made.roster_chain.clone(),
+            policy: self.made.policy.clone(),
+            approved_by: by(false).map(|v| v.person.clone()).collect(),
+            denied_by: by(true)
+                .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
+                .collect(),
+            threshold: self.threshold,
+            progress: self.progress.clone(),
+            outcome: self.outcome.clone(),
+        }
+    }
+}
+
+/// The request in an offer whose signature was checked.
+pub(super) fn request_of(offer: &Envelope) -> Result<Request, Problem> {
+    let Offer(request) = offer.unverified::<Offer>()?;
+    Ok(request)
+}
+
+/// A vault as the agent knows it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VaultRow {
+    /// The newest roster that stands in the record.
+    pub(super) roster: Option<(u64, Digest)>,
+    pub(super) isolation: Option<Isolation>,
+    /// A generation that was written and does not count yet.
+    pub(super) written: Option<(u64, Envelope)>,
+    pub(super) rotation: VaultRotation,
+}
+
+/// The rotation after the newest opening.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum VaultRotation {
+    /// None is outstanding.
+    #[default]
+    Done,
+    /// A worker is at it.
+    Running,
+    /// It could not be completed.
+    Pending(String),
+}
+
+impl std::fmt::Display for VaultRotation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::Running => f.write_str("running"),
+            Self::Pending(why) => write!(f, "pending: {why}"),
+        }
+    }
+}

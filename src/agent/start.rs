@@ -1,0 +1,271 @@
+//! From the configuration to a serving agent, and back to nothing.
+
+use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    Agent,
+    alarms::Alarms,
+    book::{self, Book, Keys},
+    ceremonies::Ceremonies,
+    closing::Closings,
+    config::Config,
+    record::{Mint, Record, Rotation},
+    seals::Seals,
+    server::Server,
+    sessions::Sessions,
+    vaults::Vaults,
+    workers::Workers,
+};
+use crate::{
+    audit::{
+        checkpoint::CheckpointKey,
+        event::{Actor, Event, EventType},
+        fingerprint::{DEFAULT_KID, FingerprintKey},
+        sinks::{Backoff, FileSink, Sinks},
+        store::Store,
+    },
+    ceremony::Stage,
+    protocol::{
+        Code, Problem,
+        job::{FromWorker, Job},
+    },
+    trust::Timestamp,
+};
+
+/// How long sinks may take to take up the last events when the agent ends.
+const SINKS_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a worker that was left alone between quorum and intent may take to write its next entry, in seconds.
+const BEFORE_INTENT: i64 = 10;
+/// How long one may take to mint, in seconds.
+const BEFORE_MINTED: i64 = 120;
+/// How long one may take to rotate: its own patience is ten minutes.
+const BEFORE_ROTATED: i64 = 15 * 60;
+
+/// Serves until told to end.
+pub(super) async fn run(config: Config) -> Result<(), Problem> {
+    // The socket first: of two agents the second changes nothing.
+    let server = Server::bind(&config.socket).await?;
+    let agent = open(config)?;
+    let (mut term, mut int) = (
+        stop(SignalKind::terminate())?,
+        stop(SignalKind::interrupt())?,
+    );
+
+    agent.take_up().await?;
+    tokio::spawn(Arc::clone(&agent).keep_time());
+    super::log(&format!("serving on {}", agent.config.socket.display()));
+    tokio::select! {
+        () = server.serve(&agent) => {}
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    drop(server);
+    super::log("ending");
+    let sinks = agent
+        .sinks
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .take();
+    if let Some(sinks) = sinks {
+        let _ = tokio::task::spawn_blocking(move || sinks.shutdown(SINKS_PATIENCE)).await;
+    }
+    Ok(())
+}
+
+/// The agent on its state, with its sinks running.
+fn open(config: Config) -> Result<Arc<Agent>, Problem> {
+    state_folder(&config.state)?;
+    let keys = Keys {
+        checkpoint: checkpoint_key(&config)?,
+        fingerprints: FingerprintKey::open_or_create(
+            &config.state.join("fingerprint.key"),
+            DEFAULT_KID,
+        )
+        .map_err(|why| Problem::new(Code::Internal, why))?,
+    };
+    let store = Store::open(&config.state.join("state.db")).map_err(|why| book::problem(&why))?;
+    let file = Box::new(FileSink::new(&config.audit));
+    let sinks =
+        Sinks::start(&store, vec![file], Backoff::default()).map_err(|why| book::problem(&why))?;
+    let book = Arc::new(Book::open(store, keys, &config.host_name)?);
+    Ok(Arc::new(Agent {
+        own_uid: rustix::process::getuid().as_raw(),
+        book,
+        workers: Workers::new(config.worker.clone()),
+        vaults: Vaults::default(),
+        sessions: Sessions::default(),
+        ceremonies: Ceremonies::new(),
+        closings: Closings::default(),
+        seals: Seals::default(),
+        alarms: Alarms::default(),
+        bell: tokio::sync::Notify::new(),
+        host: Mutex::new(None),
+        sinks: Mutex::new(Some(sinks)),
+        config,
+    }))
+}
+
+/// The agent's key for checkpoints, named as the host is in the roster.
+pub(super) fn checkpoint_key(config: &Config) -> Result<CheckpointKey, Problem> {
+    CheckpointKey::open_or_create(&config.state.join("checkpoint.key"), &config.host_name)
+        .map_err(|why| Problem::new(Code::Internal, why))
+}
+
+/// Makes the state folder (0700) where it is missing; one that others may read is refused.
+pub(super) fn state_folder(path: &Path) -> Result<(), Problem> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Problem::new(
+            Code::Usage,
+            format!("the state folder {} cannot be used: {why}", path.display()),
+        )
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|why| failed(&why).hint("make it for the agent's account, mode 0700"))?;
+    let mode = fs::metadata(path)
+        .map_err(|why| failed(&why))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(failed(&"others may read it").hint(format!("chmod 0700 {}", path.display())));
+    }
+    Ok(())
+}
+
+fn stop(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Problem> {
+    signal(kind).map_err(|why| Problem::new(Code::Internal, format!("signals: {why}")))
+}
+
+impl Agent {
+    /// Takes up what happened while no agent ran.
+    async fn take_up(self: &Arc<Self>) -> Result<(), Problem> {
+        let isolation = self.meet_worker().await;
+        let digest = self.config.digest;
+        self.book
+            .commit(move |change| {
+                let event = Event::new(EventType::AgentStarted, Actor::agent())
+                    .place(change.place.clone())
+                    .detail("version", env!("CARGO_PKG_VERSION"))
+                    .detail("config_sha256", digest.to_string())
+                    .detail("isolation", isolation);
+                change.event(&event)
+            })
+            .await?;
+        for vault in self.config.vaults.clone() {
+            if self.vault(&vault).await.is_ok() {
+                let caught_up = self.catch_up(&vault).await;
+                self.alarms.set(
+                    &format!("journal of vault {vault}"),
+                    caught_up.as_ref().err(),
+                );
+            }
+        }
+        for record in self.book.requests() {
+            self.resume(&record).await;
+        }
+        self.checkpoint().await;
+        Ok(())
+    }
+
+    /// The worker's key id and isolation; without a worker the agent comes up and says so.
+    async fn meet_worker(self: &Arc<Self>) -> serde_json::Value {
+        let met = match self.workers.ask(&Job::Host).await {
+            Ok(FromWorker::Host(host)) => Ok(host),
+            Ok(_) => Err(super::workers::out_of_turn()),
+            Err(problem) => Err(problem),
+        };
+        self.alarms.set("worker", met.as_ref().err());
+        match met {
+            Ok(host) => {
+                self.host_is(host.key.id());
+                serde_json::json!(host.isolation)
+            }
+            Err(_) => serde_json::Value::Null,
+        }
+    }
+
+    async fn resume(self: &Arc<Self>, record: &Record) {
+        let id = record.id();
+        match (record.stage, record.mint) {
+            (Stage::Open, _) => {
+                // Where this fails the first one to ask for credentials tries again.
+                let fetched = self.fetch_session(id).await;
+                self.alarms
+                    .set(&format!("session of {id}"), fetched.as_ref().err());
+            }
+            (Stage::Closing, _) => self.start_closing(id),
+            (Stage::Approved, Mint::Failed) => {
+                let (agent, id) = (Arc::clone(self), id.to_owned());
+                tokio::spawn(async move { agent.decide_failed_mint(&id, false).await });
+            }
+            _ => {}
+        }
+        if unsettled(record).is_some() {
+            tokio::spawn(Arc::clone(self).follow(id.to_owned()));
+        }
+    }
+
+    /// Follows a worker that was left alone by its journal, until it is done or must be taken for lost.
+    async fn follow(self: Arc<Self>, id: String) {
+        let began = Timestamp::now();
+        let mut pause = Duration::from_secs(1);
+        loop {
+            let Some(record) = self.book.request(&id) else {
+                return;
+            };
+            let vault = record.request.vault.clone();
+            let Some((patience, lost)) = unsettled(&record) else {
+                self.after(&record);
+                self.checkpoint().await;
+                return;
+            };
+            if began.until(Timestamp::now()) >= patience {
+                let problem = Problem::new(Code::Agent, lost);
+                self.end_ceremony(&vault, &id, Some(problem)).await;
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(30));
+            let caught_up = self.catch_up(&vault).await;
+            self.alarms.set(
+                &format!("journal of vault {vault}"),
+                caught_up.as_ref().err(),
+            );
+        }
+    }
+}
+
+/// What a request without a connection to its worker still waits for: how many seconds at most, and what it means if it does not come.
+fn unsettled(record: &Record) -> Option<(i64, &'static str)> {
+    match (record.stage, record.mint, record.rotation) {
+        // Its worker has lost the agent and gives up; the one second is for a quorum that it counted just before.
+        (Stage::Requested, _, _) => Some((
+            1,
+            "the agent was restarted while the request waited, and its worker has ended",
+        )),
+        (Stage::Approved, Mint::None, _) => Some((
+            BEFORE_INTENT,
+            "the agent was restarted after the quorum, and the worker did not go on",
+        )),
+        (Stage::Approved, Mint::Intended, _) => Some((
+            BEFORE_MINTED,
+            "the worker was lost while it asked for the session",
+        )),
+        (_, Mint::None, _) => None,
+        (_, _, Rotation::None | Rotation::Running) => Some((
+            BEFORE_ROTATED,
+            "the worker was lost before the sealed key was replaced",
+        )),
+        _ => None,
+    }
+}
