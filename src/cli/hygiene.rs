@@ -45,7 +45,7 @@ pub(super) fn begin() -> Before {
 impl Before {
     /// Runs `start` (which starts a child) with what the shell had set. Call it while there is one thread.
     pub(super) fn restored<T>(&self, start: impl FnOnce() -> T) -> T {
-        let _ = process::setrlimit(Resource::Core, self.core.clone());
+        let _ = process::setrlimit(Resource::Core, self.core);
         let ours = process::umask(self.umask);
         let started = start();
         process::umask(ours);

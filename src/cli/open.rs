@@ -17,17 +17,16 @@ pub(super) fn session(agent: &Agent, named: Option<String>) -> Result<String, Pr
     }
     let status: Status = agent.ask("/v1/status")?;
     let of_mine = |stages: &[Stage]| mine(&status, stages);
-    only(of_mine(&[Stage::Open])).or_else(|none| {
-        // Say why: one that is on its way is not the same as none at all.
-        match of_mine(&[Stage::Requested, Stage::Approved]).first() {
-            Some(waiting) if of_mine(&[Stage::Open]).is_empty() => Err(Problem::new(
-                Code::Approvals,
-                format!("your request {waiting} is not open yet"),
-            )
-            .hint("wait for the approvals: twotap status --watch")),
-            _ => Err(none),
-        }
-    })
+    let open = of_mine(&[Stage::Open]);
+    // Say why: one that is on its way is not the same as none at all.
+    match of_mine(&[Stage::Requested, Stage::Approved]).first() {
+        Some(waiting) if open.is_empty() => Err(Problem::new(
+            Code::Approvals,
+            format!("your request {waiting} is not open yet"),
+        )
+        .hint("wait for the approvals: twotap status --watch")),
+        _ => only(open),
+    }
 }
 
 /// The session that is to be closed: named, else the caller's only one that is open or already closing.

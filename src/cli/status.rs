@@ -38,7 +38,10 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let status: Status = agent.ask("/v1/status")?;
     let mut shown = screen(&status, Timestamp::now());
     door.ui.result(&status, &shown)?;
-    while args.watch {
+    if !args.watch {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         std::thread::sleep(EVERY);
         let now = screen(&agent.ask("/v1/status")?, Timestamp::now());
         if now != shown {
@@ -46,7 +49,6 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
             shown = now;
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A stage in one word.

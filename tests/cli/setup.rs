@@ -1,0 +1,202 @@
+//! How the people come to a vault: enrolment, roster, signatures, sealing. Each step by the program itself.
+
+use serde_json::Value;
+use twotap::trust::Envelope;
+use twotap_token::TokenProcess;
+
+use crate::bench::{ALICE, BOB, Bench, DANA, PIN, Run};
+
+const PEOPLE: &str = r#"
+[[person]]
+name = "dana"
+roles = ["operator", "officer"]
+uids = [61010]
+[[person]]
+name = "alice"
+roles = ["custodian", "operator"]
+uids = [61011]
+[[person]]
+name = "bob"
+roles = ["custodian"]
+uids = [61012]
+"#;
+
+const ACCESS: &str = r#"
+[aws]
+user_arn = "arn:aws:iam::111122223333:user/twotap/break-glass"
+steward_role_arn = "arn:aws:iam::111122223333:role/twotap/steward"
+external_id = "prod-7f3a"
+[[access]]
+name = "admin"
+account = "111122223333"
+role_arn = "arn:aws:iam::111122223333:role/twotap/op-admin"
+regions = ["eu-central-1"]
+probe = "ec2:DescribeRegions"
+policy = '''{"Version":"2012-10-17","Statement":[]}'''
+"#;
+
+/// What the AWS CLI prints; the secret is the one of AWS's own examples.
+pub(crate) const PRINTED: &str = r#"{
+    "AccessKey": {
+        "UserName": "break-glass",
+        "AccessKeyId": "AKIAIOSFODNN7EXAMPLE",
+        "Status": "Active",
+        "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "CreateDate": "2026-01-06T10:00:00+00:00"
+    }
+}
+"#;
+
+pub(crate) fn words(object: &Value) -> String {
+    let words = object["words"].as_array().expect("words");
+    assert_eq!(words.len(), 6);
+    let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+    words.join(" ")
+}
+
+pub(crate) fn enroll(bench: &Bench, uid: u32, name: &str, serial: u32) -> Value {
+    let serial = serial.to_string();
+    bench
+        .twotap(
+            uid,
+            &[
+                "custodian",
+                "enroll",
+                "--name",
+                name,
+                "--token",
+                &serial,
+                "--pin-fd",
+                "0",
+                "--puk-fd",
+                "0",
+                "-o",
+                "enrollment.json",
+            ],
+        )
+        // The PUK is set first.
+        .input(&format!("87654321\n{PIN}\n"))
+        .json()
+}
+
+pub(crate) fn create(bench: &Bench) -> Value {
+    let paths = [
+        bench.home(ALICE).join("enrollment.json"),
+        bench.home(BOB).join("enrollment.json"),
+        bench.write("access.toml", ACCESS),
+        bench.write("people.toml", PEOPLE),
+        bench.write("host.pub", &bench.agent.host_pub()),
+    ];
+    let [alice, bob, access, people, host] = paths.each_ref().map(|p| p.to_str().expect("plain"));
+    bench
+        .twotap(
+            DANA,
+            &[
+                "vault",
+                "create",
+                "prod",
+                "--threshold",
+                "2",
+                "--custodian",
+                alice,
+                "--custodian",
+                bob,
+                "--access",
+                access,
+                "--people",
+                people,
+                "--host",
+                host,
+                "-o",
+                "roster.json",
+            ],
+        )
+        .json()
+}
+
+/// Enrols Alice and Bob, draws up and signs the roster, gives it to the agent and seals a credential. The tokens tap whenever asked.
+pub(crate) fn sealed_vault(bench: &Bench) -> (TokenProcess, TokenProcess) {
+    let tokens = (bench.insert(1001), bench.insert(1002));
+    for token in [&tokens.0, &tokens.1] {
+        token
+            .control()
+            .expect("a hand")
+            .tap_always()
+            .expect("tapping");
+    }
+    enroll(bench, ALICE, "alice", 1001);
+    enroll(bench, BOB, "bob", 1002);
+    let words = words(&create(bench));
+    let drawn_up = bench.home(DANA).join("roster.json");
+    for (uid, serial) in [(ALICE, "1001"), (BOB, "1002")] {
+        // The file goes from hand to hand.
+        let own = bench.home(uid).join("roster.json");
+        std::fs::copy(&drawn_up, &own).expect("handed over");
+        std::os::unix::fs::chown(&own, Some(uid), Some(uid)).expect("root");
+        let signed = bench
+            .twotap(
+                uid,
+                &[
+                    "roster",
+                    "sign",
+                    "roster.json",
+                    "--token",
+                    serial,
+                    "--pin-fd",
+                    "0",
+                    "--confirm",
+                    &words,
+                ],
+            )
+            .input(&format!("{PIN}\n"))
+            .json();
+        assert_eq!(signed["complete"], uid == BOB);
+        std::fs::copy(&own, &drawn_up).expect("handed back");
+    }
+    let roster = std::fs::read(&drawn_up).expect("there");
+    bench.agent.world().chain = vec![Envelope::parse(&roster).expect("an envelope")];
+    bench
+        .twotap(DANA, &["vault", "seal", "prod", "--from", "-"])
+        .input(PRINTED)
+        .json();
+    tokens
+}
+
+pub(crate) fn request(bench: &Bench, uid: u32) -> Value {
+    bench
+        .twotap(
+            uid,
+            &[
+                "request",
+                "prod",
+                "--access",
+                "admin",
+                "--incident",
+                "INC-42",
+                "--reason",
+                "database is down",
+                "--commander",
+                "ivan",
+            ],
+        )
+        .json()
+}
+
+/// A custodian's yes, with the words that were told.
+pub(crate) fn approve<'b>(bench: &'b Bench, uid: u32, words: &str) -> Run<'b> {
+    let serial = if uid == ALICE { "1001" } else { "1002" };
+    bench
+        .twotap(
+            uid,
+            &[
+                "approve",
+                "--token",
+                serial,
+                "--pin-fd",
+                "0",
+                "--confirm",
+                words,
+            ],
+        )
+        .input(&format!("{PIN}\n"))
+}
