@@ -84,13 +84,8 @@ pub(crate) fn run(manner: Manner) -> Result<u8, Failure> {
 /// The demo itself.
 pub(crate) fn inside(manner: Manner) -> Result<u8, Failure> {
     let teller = Teller::new(manner);
-    let findings = story::tell(manner, &teller).map_err(|why| {
-        let failure = Failure::new(why.to_string());
-        match why.hint() {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
-        }
-    })?;
+    // A fault of the rig brings its own hint along.
+    let findings = story::tell(manner, &teller).map_err(|why| Failure::new(why.to_string()))?;
     if manner.json {
         println!("{}", findings.json());
     } else {

@@ -45,7 +45,8 @@ impl Site {
                 &file,
             ],
         )?
-        .input(format!("{PIN}\n{PUK}\n"))
+        // The PUK is set first, and so read first.
+        .input(format!("{PUK}\n{PIN}\n"))
         .json()
     }
 
@@ -98,9 +99,25 @@ impl Site {
     /// A custodian signs the roster. The file passes from hand to hand, so each signs an own copy.
     pub fn sign_roster(&self, name: &str) -> Result<Value, RigError> {
         let copy = self.hand_over(name, "roster.json")?;
+        let shown = self
+            .twotap(name, &["--json", "roster", "show", &copy])?
+            .json()?;
+        let words = words_of(&shown)?;
         self.tap(name, 1)?;
         let signed = self
-            .twotap(name, &["--json", "roster", "sign", &copy, "--pin-fd", "0"])?
+            .twotap(
+                name,
+                &[
+                    "--json",
+                    "roster",
+                    "sign",
+                    &copy,
+                    "--pin-fd",
+                    "0",
+                    "--confirm",
+                    &words,
+                ],
+            )?
             .input(PIN)
             .json()?;
         self.hand_back(&copy, "roster.json")?;
@@ -275,13 +292,25 @@ impl Requested {
     /// From what `twotap request --json` prints.
     pub fn of(printed: &Value) -> Result<Self, RigError> {
         let wrong = || RigError::new(format!("not a request: {printed}"));
-        let words: Option<Vec<&str>> = printed["words"]
-            .as_array()
-            .map(|w| w.iter().filter_map(Value::as_str).collect());
         Ok(Self {
             id: printed["request"].as_str().ok_or_else(wrong)?.to_owned(),
-            words: words.ok_or_else(wrong)?.join(" "),
+            words: words_of(printed)?,
         })
+    }
+}
+
+/// The six words that a verb printed.
+fn words_of(printed: &Value) -> Result<String, RigError> {
+    let words: Vec<&str> = printed["words"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if words.len() == 6 {
+        Ok(words.join(" "))
+    } else {
+        Err(RigError::new(format!("no six words in {printed}")))
     }
 }
 
