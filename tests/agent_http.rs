@@ -1,0 +1,219 @@
+//! The socket as a stranger, a broken client or a proxy meets it.
+
+mod agent_support;
+
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
+
+use agent_support::{AGENT, ALICE, DANA, Host, STRANGER, connect, raw, read_reply, try_call};
+use twotap::{
+    protocol::{
+        Code,
+        socket::{AuditEnvelope, VaultView},
+    },
+    trust::Envelope,
+};
+
+#[test]
+fn accounts_that_are_nobodys_are_refused() {
+    let host = Host::start();
+    let view = host.open();
+    let paths = [
+        "/v1/status".to_owned(),
+        "/v1/audit/events".to_owned(),
+        format!("/v1/requests/{}/credentials", view.id),
+    ];
+    for (uid, why) in [
+        (0, "root"),
+        (65534, "nobody"),
+        (AGENT, "the agent's own account"),
+        (STRANGER, "nobody's in the roster"),
+    ] {
+        for path in &paths {
+            let reply = host.get(uid, path);
+            assert_eq!(reply.status, 403);
+            let problem = reply.problem();
+            assert_eq!(problem.code, Code::Refused);
+            assert!(problem.error.contains(why), "{uid}: {}", problem.error);
+        }
+    }
+    // Strangers do not learn which requests there are.
+    assert_eq!(
+        host.get(STRANGER, "/v1/requests/r-aaaaaaaaaaaaa").status,
+        403
+    );
+}
+
+#[test]
+fn origins_and_foreign_hosts_are_refused() {
+    let host = Host::start();
+    let get = |headers: &[(&str, &str)]| {
+        try_call(&host.socket(), DANA, "GET", "/v1/status", headers, b"")
+            .expect("an answer")
+            .status
+    };
+    assert_eq!(get(&[]), 200);
+    assert_eq!(get(&[("origin", "http://localhost")]), 403);
+    assert_eq!(get(&[("origin", "null")]), 403);
+    let with_host = |name: &str| {
+        let bytes = format!("GET /v1/status HTTP/1.1\r\nhost: {name}\r\nconnection: close\r\n\r\n");
+        raw(&host.socket(), DANA, bytes.into_bytes())
+            .expect("an answer")
+            .status
+    };
+    assert_eq!(with_host("localhost"), 200);
+    assert_eq!(with_host("localhost:80"), 200);
+    assert_eq!(with_host("attacker.example"), 403);
+    assert_eq!(with_host("localhost.attacker.example"), 403);
+}
+
+#[test]
+fn what_is_no_call_is_answered_with_a_problem() {
+    let host = Host::start();
+    let call = |method, path, body: &[u8]| {
+        try_call(&host.socket(), DANA, method, path, &[], body).expect("an answer")
+    };
+    for (method, path, body, status) in [
+        ("GET", "/", &b""[..], 404),
+        ("GET", "/v2/status", b"", 404),
+        ("DELETE", "/v1/status", b"", 405),
+        ("POST", "/v1/status", b"", 405),
+        ("GET", "/v1/requests/r-aaaaaaaaaaaaa", b"", 404),
+        ("GET", "/v1/requests/..%2f..%2fetc", b"", 404),
+        ("GET", "/v1/vaults/other", b"", 400),
+        ("GET", "/v1/audit/events?from=x", b"", 400),
+        ("POST", "/v1/requests", b"", 400),
+        ("POST", "/v1/requests", b"{", 400),
+        ("POST", "/v1/requests", b"[]", 400),
+        (
+            "POST",
+            "/v1/requests",
+            b"{\"vault\":\"prod\",\"more\":1}",
+            400,
+        ),
+    ] {
+        let reply = call(method, path, body);
+        assert_eq!(reply.status, status, "{method} {path}");
+        assert_eq!(reply.problem().code, Code::Usage, "{method} {path}");
+    }
+    // HEAD is no way around: it has no row in the table.
+    assert_eq!(call("HEAD", "/v1/status", b"").status, 405);
+    assert!(host.events_named("BREAK_GLASS_REQUESTED").is_empty());
+}
+
+#[test]
+fn a_body_over_the_limit_is_not_read() {
+    let host = Host::start();
+    let large = vec![b' '; 64 * 1024 + 1];
+    let reply =
+        try_call(&host.socket(), DANA, "POST", "/v1/requests", &[], &large).expect("an answer");
+    assert_eq!(reply.status, 413);
+    // A length that lies large is refused without waiting for it.
+    let began = Instant::now();
+    let head = "POST /v1/requests HTTP/1.1\r\nhost: twotap\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let mut bytes = head.as_bytes().to_vec();
+    for _ in 0..5 {
+        bytes.extend_from_slice(b"4000\r\n");
+        bytes.extend(std::iter::repeat_n(b'x', 0x4000));
+        bytes.extend_from_slice(b"\r\n");
+    }
+    assert_eq!(
+        raw(&host.socket(), DANA, bytes).expect("an answer").status,
+        413
+    );
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn slow_clients_are_let_go_and_hold_nobody_up() {
+    let host = Host::start();
+    // A head that never ends, and a body that never comes: both at once, so that the test waits once.
+    let mut slow_head = connect(&host.socket(), DANA).expect("connected");
+    slow_head
+        .write_all(b"GET /v1/status HTTP/1.1\r\nhost: tw")
+        .expect("sent");
+    let mut slow_body = connect(&host.socket(), DANA).expect("connected");
+    slow_body
+        .write_all(b"POST /v1/requests HTTP/1.1\r\nhost: twotap\r\ncontent-length: 100\r\n\r\n{")
+        .expect("sent");
+    let began = Instant::now();
+    assert_eq!(host.get(DANA, "/v1/status").status, 200);
+    assert!(began.elapsed() < Duration::from_secs(5));
+
+    let body = read_reply(&mut slow_body).expect("an answer");
+    assert_eq!(body.status, 408);
+    assert_eq!(body.problem().code, Code::Usage);
+    // hyper closes the connection of a head that is late, with or without a word.
+    let head = read_reply(&mut slow_head);
+    assert!(head.is_none_or(|r| r.status == 408));
+    let took = began.elapsed();
+    assert!(
+        took > Duration::from_secs(8) && took < Duration::from_secs(20),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn one_connection_carries_many_calls_of_one_person() {
+    let host = Host::start();
+    let mut bytes = Vec::new();
+    for _ in 0..3 {
+        bytes.extend_from_slice(b"GET /v1/vaults/prod HTTP/1.1\r\nhost: twotap\r\n\r\n");
+    }
+    bytes
+        .extend_from_slice(b"GET /v1/status HTTP/1.1\r\nhost: twotap\r\nconnection: close\r\n\r\n");
+    let reply = raw(&host.socket(), ALICE, bytes).expect("answers");
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    assert_eq!(text.matches("HTTP/1.1 200").count() + 1, 4);
+}
+
+#[test]
+fn the_record_is_served_verbatim_with_its_envelopes() {
+    let host = Host::start();
+    let view = host.open();
+    let vault: VaultView = host.get(DANA, "/v1/vaults/prod").json();
+    assert_eq!(vault.roster_chain, host.worker.paper().chain);
+
+    let all = host.get(DANA, "/v1/audit/events").body;
+    let first = host.get(DANA, "/v1/audit/events?from=1&limit=2").body;
+    let rest = host.get(DANA, "/v1/audit/events?from=3").body;
+    assert!(
+        rest.starts_with(&all[first.len()..]),
+        "pages join to the same bytes"
+    );
+    assert_eq!(first.iter().filter(|b| **b == b'\n').count(), 2);
+
+    let body = host.get(DANA, "/v1/audit/envelopes").body;
+    let envelopes: Vec<AuditEnvelope> = body
+        .split(|b| *b == b'\n')
+        .filter(|l| !l.is_empty())
+        .map(|l| serde_json::from_slice(l).expect("an envelope"))
+        .collect();
+    let offer = envelopes
+        .iter()
+        .find(|e| e.kind == "offer")
+        .expect("the offer");
+    assert_eq!(Envelope::parse(&offer.body.0).expect("dsse"), view.offer);
+    assert_eq!(twotap::trust::Digest::of(&offer.body.0), offer.sha256);
+    assert_eq!(envelopes.iter().filter(|e| e.kind == "approve").count(), 2);
+
+    let notes = host.get(DANA, "/v1/audit/checkpoints").body;
+    let notes = String::from_utf8(notes).expect("text");
+    assert!(notes.starts_with("twotap audit checkpoint v1\n"), "{notes}");
+}
+
+#[test]
+fn many_clients_are_served_at_once() {
+    let host = Host::start();
+    let streams: Vec<_> = (0..300)
+        .map(|_| connect(&host.socket(), DANA).expect("connected"))
+        .collect();
+    for mut stream in streams {
+        stream
+            .write_all(b"GET /v1/status HTTP/1.1\r\nhost: twotap\r\nconnection: close\r\n\r\n")
+            .expect("sent");
+        assert_eq!(read_reply(&mut stream).expect("an answer").status, 200);
+    }
+}

@@ -1,0 +1,591 @@
+//! A worker at the wire: speaks the job protocol with the agent, keeps a journal, and does what the test tells it to.
+//!
+//! It has no vault and no AWS. Votes are counted by the real ceremony, since the answer to a vote is part of the wire.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, Read as _, Write as _},
+    os::unix::{
+        fs::PermissionsExt as _,
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use twotap::{
+    ceremony::{Requested, Settled, Standing},
+    protocol::{
+        Code, Problem,
+        job::{
+            Approval, Ask, AwsTrace, Entry, FromWorker, HostFacts, Isolation, Job, NOT_KEPT,
+            OfferMade, Session, ShareFile, Step, ToWorker, VaultFacts, Vote,
+        },
+    },
+    trust::{
+        Bytes, Digest, Envelope, Head, Signer as _, Timestamp,
+        receipt::Outcome,
+        request::{Offer, Request},
+    },
+};
+
+use super::paper::{Paper, Times};
+
+/// What the worker is told to do differently.
+#[derive(Clone)]
+pub struct Script {
+    pub installed: bool,
+    pub times: Times,
+    /// The step after which the connection is dropped; the journal goes on.
+    pub silent_after: Option<&'static str>,
+    /// A step that is written to the journal and not reported.
+    pub unreported: Option<&'static str>,
+    /// The step after which the worker dies: nothing more is written.
+    pub dies_after: Option<&'static str>,
+    /// Minting fails; whether anything is kept of it.
+    pub mint_fails: Option<bool>,
+    /// How many tries to close fail before one works.
+    pub close_fails: u32,
+    /// The sealed key cannot be replaced.
+    pub rotation_fails: bool,
+}
+
+struct State {
+    script: Script,
+    journal: Vec<Entry>,
+    kept: HashMap<String, (Request, bool)>,
+    generation: u64,
+    manifest: Option<Envelope>,
+    jobs: Vec<String>,
+}
+
+/// The worker, listening.
+#[derive(Clone)]
+pub struct FakeWorker {
+    paper: Arc<Paper>,
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeWorker {
+    pub fn start(socket: &Path, paper: Paper) -> Self {
+        let listener = UnixListener::bind(socket).expect("bound");
+        fs::set_permissions(socket, fs::Permissions::from_mode(0o666)).expect("mode");
+        let manifest = paper.manifest(1, "AKIA0000000000000001", Head::EMPTY);
+        let worker = Self {
+            paper: Arc::new(paper),
+            state: Arc::new(Mutex::new(State {
+                script: Script {
+                    installed: true,
+                    times: Times {
+                        approve: 600,
+                        session: 3600,
+                    },
+                    silent_after: None,
+                    unreported: None,
+                    dies_after: None,
+                    mint_fails: None,
+                    close_fails: 0,
+                    rotation_fails: false,
+                },
+                journal: Vec::new(),
+                kept: HashMap::new(),
+                generation: 1,
+                manifest: Some(manifest),
+                jobs: Vec::new(),
+            })),
+        };
+        let this = worker.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let one = this.clone();
+                std::thread::spawn(move || one.serve(Wire(Some(stream))));
+            }
+        });
+        worker
+    }
+
+    pub fn paper(&self) -> &Paper {
+        &self.paper
+    }
+
+    /// Tells it what to do differently from now on.
+    pub fn told(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.lock().script);
+    }
+
+    /// Forgets all sessions, as a reboot does.
+    pub fn reboot(&self) {
+        self.lock().kept.clear();
+    }
+
+    pub fn journal(&self) -> Vec<Entry> {
+        self.lock().journal.clone()
+    }
+
+    /// How often a kind of job was asked for.
+    pub fn jobs(&self, kind: &str) -> usize {
+        self.lock().jobs.iter().filter(|j| *j == kind).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test thread panicked in it")
+    }
+
+    fn serve(&self, mut wire: Wire) {
+        let Some(job) = wire.receive::<Job>() else {
+            return;
+        };
+        let name = serde_json::to_value(&job).expect("json")["job"]
+            .as_str()
+            .expect("a tag")
+            .to_owned();
+        self.lock().jobs.push(name);
+        let last = match self.run(job, &mut wire) {
+            Ok(()) => FromWorker::Done,
+            Err(End::Problem(problem)) => FromWorker::Failed(problem),
+            Err(End::Dead) => return,
+        };
+        wire.send(&last);
+    }
+
+    fn run(&self, job: Job, wire: &mut Wire) -> Result<(), End> {
+        match job {
+            Job::Host => {
+                let key = self.paper.host.public();
+                wire.send(&FromWorker::Host(HostFacts {
+                    key,
+                    isolation: Isolation::Account,
+                }));
+                Ok(())
+            }
+            Job::Vault { .. } => {
+                let facts = {
+                    let state = self.lock();
+                    if !state.script.installed {
+                        return Err(refused(Code::Usage, "this host has no vault prod"));
+                    }
+                    VaultFacts {
+                        host: self.paper.host.public().id(),
+                        isolation: Isolation::Account,
+                        roster_chain: self.paper.chain.clone(),
+                        manifest: state.manifest.clone(),
+                    }
+                };
+                wire.send(&FromWorker::Vault(facts));
+                Ok(())
+            }
+            Job::Journal { since, .. } => {
+                for entry in self.journal().into_iter().filter(|e| e.n > since) {
+                    wire.send(&FromWorker::Entry(entry));
+                }
+                Ok(())
+            }
+            Job::Session { request } => {
+                let kept = self.lock().kept.get(&request).cloned();
+                match kept {
+                    None => Err(refused(Code::Refused, NOT_KEPT)),
+                    Some((_, false)) => Err(refused(
+                        Code::Refused,
+                        "the operator's session was never minted",
+                    )),
+                    Some((request, true)) => {
+                        wire.send(&FromWorker::Session(session(&request)));
+                        Ok(())
+                    }
+                }
+            }
+            Job::Ceremony {
+                ask,
+                operator,
+                audit,
+            } => self.ceremony(ask, &operator, audit, wire),
+            Job::Close { request, .. } => self.close(&request, wire),
+            Job::Seal { audit, nonce, .. } => self.seal(audit, nonce, wire),
+        }
+    }
+
+    fn ceremony(&self, ask: Ask, operator: &str, audit: Head, wire: &mut Wire) -> Result<(), End> {
+        let (times, manifest) = {
+            let state = self.lock();
+            let manifest = state.manifest.clone().expect("sealed");
+            (state.script.times, manifest)
+        };
+        let offer = self.paper.offer(&ask, operator, audit, times, &manifest);
+        let Offer(request) = offer.unverified().expect("an offer");
+        wire.send(&FromWorker::Offer(OfferMade {
+            offer: offer.clone(),
+            manifest,
+            roster_chain: self.paper.chain.clone(),
+            shares: ["alice", "bob"]
+                .into_iter()
+                .map(|name| ShareFile {
+                    custodian: name.to_owned(),
+                    age: Bytes(format!("share of {name}").into_bytes()),
+                })
+                .collect(),
+            policy: "{}".into(),
+            isolation: Isolation::Account,
+        }));
+        let requested = Requested::new(&offer, self.paper.roster.clone()).expect("an offer");
+        self.votes(requested, &request, wire)?;
+        self.mint(&request, wire)?;
+        self.rotate(Some(&request.id), audit, wire)
+    }
+
+    fn votes(
+        &self,
+        mut requested: Requested,
+        request: &Request,
+        wire: &mut Wire,
+    ) -> Result<(), End> {
+        loop {
+            let rest = Timestamp::now().until(request.approve_before);
+            let rest = Duration::from_secs(u64::try_from(rest).unwrap_or(0));
+            let message: ToWorker = match wire.receive_within(rest) {
+                Within::Message(message) => message,
+                Within::Closed => return Err(End::Dead),
+                Within::TooLate => {
+                    return Err(refused(Code::Approvals, "nobody approved in time"));
+                }
+            };
+            let now = Timestamp::now();
+            let checked = match &message {
+                ToWorker::Approval(Approval { approval, .. }) => {
+                    requested.check_approval(approval, now)
+                }
+                ToWorker::Denial { denial } => requested.check_denial(denial, now),
+                _ => continue,
+            };
+            let voter = match checked {
+                Ok(voter) => voter,
+                Err(why) => {
+                    let problem = Problem::new(Code::Refused, why);
+                    wire.send(&FromWorker::Vote(Vote::Refused(problem)));
+                    continue;
+                }
+            };
+            let (person, serial, key) = (voter.person().to_owned(), voter.serial(), voter.key());
+            let approved = voter.denial().is_none();
+            let settled = requested.count(voter);
+            wire.send(&FromWorker::Vote(Vote::Counted {
+                person,
+                serial,
+                key,
+                approved,
+                standing: settled.standing(),
+            }));
+            if settled.standing() != Standing::Waiting {
+                self.lives_on("quorum", wire)?;
+            }
+            match settled {
+                Settled::Waiting(still) => requested = still,
+                Settled::Approved(_) => return Ok(()),
+                Settled::Denied => {
+                    return Err(refused(Code::Approvals, "the custodians denied it"));
+                }
+            }
+        }
+    }
+
+    fn mint(&self, request: &Request, wire: &mut Wire) -> Result<(), End> {
+        let id = Some(request.id.as_str());
+        let intent = Step::MintIntent {
+            role: request.role.clone(),
+            not_after: request.not_after,
+            revocation: "twotap-revoke".into(),
+        };
+        self.log(id, intent, wire)?;
+        let fails = self.lock().script.mint_fails;
+        if let Some(kept) = fails {
+            if kept {
+                let both = (request.clone(), false);
+                self.lock().kept.insert(request.id.clone(), both);
+            }
+            let why = "AccessDenied".to_owned();
+            return self.log(id, Step::MintFailed { why }, wire);
+        }
+        let both = (request.clone(), true);
+        self.lock().kept.insert(request.id.clone(), both);
+        let minted = Step::Minted {
+            assumed_role: "arn:aws:sts::123456789012:assumed-role/op-admin/dana".into(),
+            access_key_id: session(request).access_key_id,
+            not_after: request.not_after,
+        };
+        self.log(id, minted, wire)?;
+        wire.send(&FromWorker::Session(session(request)));
+        Ok(())
+    }
+
+    fn rotate(&self, id: Option<&str>, audit: Head, wire: &mut Wire) -> Result<(), End> {
+        let (old, generation) = {
+            let state = self.lock();
+            (key_id(state.generation), state.generation + 1)
+        };
+        let new = key_id(generation);
+        let intent = Step::RotationIntent {
+            old_access_key_id: old.clone(),
+        };
+        self.log(id, intent, wire)?;
+        if self.lock().script.rotation_fails {
+            let why = "IAM cannot be reached".to_owned();
+            self.log(id, Step::RotationPending { why: why.clone() }, wire)?;
+            return Err(refused(Code::AwsUnreachable, &why));
+        }
+        self.log(
+            id,
+            Step::KeyCreated {
+                access_key_id: new.clone(),
+            },
+            wire,
+        )?;
+        let manifest = self.generation(id, generation, &new, audit, wire)?;
+        self.log(
+            id,
+            Step::KeyRefused {
+                access_key_id: old.clone(),
+            },
+            wire,
+        )?;
+        let receipt = self.paper.receipt(
+            id,
+            Outcome::Rotated {
+                old_access_key_id: old,
+                new_access_key_id: new,
+                generation,
+                manifest_sha256: manifest,
+            },
+        );
+        self.log(id, Step::Rotated { receipt }, wire)
+    }
+
+    fn generation(
+        &self,
+        id: Option<&str>,
+        n: u64,
+        key: &str,
+        audit: Head,
+        wire: &mut Wire,
+    ) -> Result<Digest, End> {
+        let manifest = self.paper.manifest(n, key, audit);
+        let digest = manifest.digest();
+        let written = Step::GenerationWritten {
+            generation: n,
+            manifest: manifest.clone(),
+        };
+        self.log(id, written, wire)?;
+        {
+            let mut state = self.lock();
+            state.generation = n;
+            state.manifest = Some(manifest);
+        }
+        let committed = Step::GenerationCommitted {
+            generation: n,
+            manifest_sha256: digest,
+            access_key_id: key.to_owned(),
+        };
+        self.log(id, committed, wire)?;
+        Ok(digest)
+    }
+
+    fn close(&self, id: &str, wire: &mut Wire) -> Result<(), End> {
+        let Some((request, minted)) = self.lock().kept.get(id).cloned() else {
+            return Err(refused(Code::Refused, NOT_KEPT));
+        };
+        if Timestamp::now() >= request.not_after {
+            self.log(
+                Some(id),
+                Step::Expired {
+                    at: request.not_after,
+                },
+                wire,
+            )?;
+            self.lock().kept.remove(id);
+            return Ok(());
+        }
+        let policy = "twotap-revoke".to_owned();
+        self.log(
+            Some(id),
+            Step::RevokeIntent {
+                policy: policy.clone(),
+            },
+            wire,
+        )?;
+        {
+            let mut state = self.lock();
+            if state.script.close_fails > 0 {
+                state.script.close_fails -= 1;
+                return Err(refused(Code::AwsUnreachable, "IAM cannot be reached"));
+            }
+        }
+        self.log(
+            Some(id),
+            Step::RevokeApplied {
+                policy: policy.clone(),
+            },
+            wire,
+        )?;
+        if !minted {
+            let why = "the session was never handed out".to_owned();
+            self.log(Some(id), Step::ClosePending { why: why.clone() }, wire)?;
+            return Err(refused(Code::Refused, &why));
+        }
+        let since = Timestamp::now();
+        let observed = Step::RefusalObserved {
+            region: request.regions[0].clone(),
+            since,
+            refusals: 10,
+        };
+        self.log(Some(id), observed, wire)?;
+        let receipt = self.paper.receipt(
+            Some(id),
+            Outcome::Revoked {
+                policy,
+                regions: request.regions.clone(),
+                refused_since: since,
+                refusals: 10,
+            },
+        );
+        self.log(Some(id), Step::Revoked { receipt }, wire)?;
+        self.lock().kept.remove(id);
+        Ok(())
+    }
+
+    fn seal(&self, audit: Head, nonce: Bytes, wire: &mut Wire) -> Result<(), End> {
+        let offer = self.paper.seal_offer(nonce);
+        wire.send(&FromWorker::SealOffer { offer });
+        let Some(ToWorker::Credential { .. }) = wire.receive() else {
+            return Err(End::Dead);
+        };
+        let n = self.lock().generation + 1;
+        self.generation(None, n, &key_id(n), audit, wire)?;
+        self.rotate(None, audit, wire)
+    }
+
+    /// Journal first, report second, as the worker does.
+    fn log(&self, id: Option<&str>, step: Step, wire: &mut Wire) -> Result<(), End> {
+        let name = serde_json::to_value(&step).expect("json")["step"]
+            .as_str()
+            .expect("a tag")
+            .to_owned();
+        let (entry, reported) = {
+            let mut state = self.lock();
+            let entry = Entry {
+                n: state.journal.len() as u64 + 1,
+                at: Timestamp::now(),
+                request: id.map(str::to_owned),
+                step,
+                aws: Some(AwsTrace {
+                    request_id: Some("aws-1".into()),
+                    date: Some(Timestamp::now()),
+                }),
+            };
+            state.journal.push(entry.clone());
+            (entry, state.script.unreported != Some(name.as_str()))
+        };
+        if reported {
+            wire.send(&FromWorker::Entry(entry));
+        }
+        self.lives_on(&name, wire)
+    }
+
+    fn lives_on(&self, step: &str, wire: &mut Wire) -> Result<(), End> {
+        let state = self.lock();
+        if state.script.silent_after == Some(step) {
+            wire.0 = None;
+        }
+        if state.script.dies_after == Some(step) {
+            wire.0 = None;
+            return Err(End::Dead);
+        }
+        Ok(())
+    }
+}
+
+/// How a job ends early.
+enum End {
+    Problem(Problem),
+    Dead,
+}
+
+fn refused(code: Code, why: &str) -> End {
+    End::Problem(Problem::new(code, why))
+}
+
+/// The session of a request: made up, and the same each time.
+pub fn session(request: &Request) -> Session {
+    Session {
+        request: request.id.clone(),
+        access_key_id: "ASIA000000000000TEST".into(),
+        secret_access_key: zeroize::Zeroizing::new(format!("secret-of-{}", request.id)),
+        session_token: zeroize::Zeroizing::new(format!("token-of-{}", request.id)),
+        not_after: request.not_after,
+    }
+}
+
+fn key_id(generation: u64) -> String {
+    format!("AKIA{generation:016}")
+}
+
+/// The connection, until it is dropped.
+struct Wire(Option<UnixStream>);
+
+enum Within<T> {
+    Message(T),
+    Closed,
+    TooLate,
+}
+
+impl Wire {
+    fn send(&mut self, message: &impl Serialize) {
+        let Some(stream) = &mut self.0 else { return };
+        let body = serde_json::to_vec(message).expect("json");
+        let mut frame = u32::try_from(body.len())
+            .expect("a small message")
+            .to_be_bytes()
+            .to_vec();
+        frame.extend_from_slice(&body);
+        if stream.write_all(&frame).is_err() {
+            self.0 = None;
+        }
+    }
+
+    fn receive<T: DeserializeOwned>(&mut self) -> Option<T> {
+        match self.receive_within(Duration::from_secs(600)) {
+            Within::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    fn receive_within<T: DeserializeOwned>(&mut self, bound: Duration) -> Within<T> {
+        let Some(stream) = &mut self.0 else {
+            return Within::Closed;
+        };
+        let bound = bound.max(Duration::from_millis(1));
+        stream.set_read_timeout(Some(bound)).expect("a bound");
+        let mut length = [0; 4];
+        match stream.read_exact(&mut length) {
+            Ok(()) => {}
+            Err(why)
+                if matches!(
+                    why.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                return Within::TooLate;
+            }
+            Err(_) => return Within::Closed,
+        }
+        let mut body = vec![0; u32::from_be_bytes(length) as usize];
+        if stream.read_exact(&mut body).is_err() {
+            return Within::Closed;
+        }
+        match serde_json::from_slice(&body) {
+            Ok(message) => Within::Message(message),
+            Err(_) => Within::Closed,
+        }
+    }
+}
