@@ -30,13 +30,18 @@ pub(crate) const PATIENT: Bounds = Bounds {
     again: Duration::from_secs(20),
 };
 
-/// Runs `case` in a process of its own, with an empty folder and nothing in its reader yet.
-pub(crate) fn isolated(name: &str, case: impl FnOnce(&Bench)) {
+/// Runs `body` in a process of its own, with an empty folder and nothing in its reader yet.
+pub(crate) fn isolated(name: &str, body: impl FnOnce(&Bench)) {
     if let Some(folder) = env::var_os(FOLDER) {
-        return case(&Bench::start(PathBuf::from(folder)));
+        return body(&Bench::start(PathBuf::from(folder)));
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let output = again(name, folder.path())
+    // A case that hangs fails and holds nothing up; what it started ends with it.
+    let mut bounded = Command::new("timeout");
+    bounded
+        .args(["--foreground", "--signal", "KILL", "180"])
+        .arg(this_program());
+    let output = case(bounded, name, folder.path())
         .output()
         .expect("this test once more");
     assert!(
@@ -52,8 +57,12 @@ pub(crate) fn isolated(name: &str, case: impl FnOnce(&Bench)) {
     );
 }
 
-fn again(name: &str, folder: &Path) -> Command {
-    let mut command = Command::new(env::current_exe().expect("this program"));
+fn this_program() -> PathBuf {
+    env::current_exe().expect("this program")
+}
+
+/// Has `command`, which runs this program, run case `name` alone.
+fn case(mut command: Command, name: &str, folder: &Path) -> Command {
     command
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(FOLDER, folder)
@@ -122,7 +131,7 @@ impl Bench {
 
     /// Starts case `name` once more beside this one; there [`is_victim`] is true.
     pub(crate) fn victim(&self, name: &str) -> Victim {
-        let child = again(name, &self.folder)
+        let child = case(Command::new(this_program()), name, &self.folder)
             .env(VICTIM, "1")
             .stdout(Stdio::null())
             .spawn()
@@ -158,8 +167,31 @@ impl Plugged {
         self.process.control().expect("its control socket")
     }
 
-    pub(crate) fn await_power(&mut self) {
-        self.process.await_power().expect("power");
+    /// Plugs it in again after a removal, and waits until pcscd shows it.
+    pub(crate) fn insert_again(&self) {
+        self.control().insert().unwrap();
+        let context = pcsc::Context::establish(pcsc::Scope::User).unwrap();
+        let mut states: Vec<_> = context
+            .list_readers_owned()
+            .unwrap()
+            .into_iter()
+            .map(|reader| pcsc::ReaderState::new(reader, pcsc::State::UNAWARE))
+            .collect();
+        loop {
+            context
+                .get_status_change(Duration::from_secs(20), &mut states)
+                .expect("a reader that notices");
+            let usable = |state: &pcsc::ReaderState| {
+                state.event_state().contains(pcsc::State::PRESENT)
+                    && !state.event_state().contains(pcsc::State::MUTE)
+            };
+            if states.iter().any(usable) {
+                return;
+            }
+            states
+                .iter_mut()
+                .for_each(pcsc::ReaderState::sync_current_state);
+        }
     }
 
     /// Opens it with these waiting times.

@@ -187,6 +187,50 @@ mod tests {
         }
     }
 
+    /// CloudFormation fills the placeholders in by `Fn::Sub`; without that wrapper its policies are the files'.
+    #[test]
+    fn the_cloudformation_template_says_what_the_files_say() {
+        fn unwrapped(value: &Value) -> Value {
+            match value {
+                Value::Object(fields) => match fields.get("Fn::Sub") {
+                    Some(text) => text.clone(),
+                    None => fields
+                        .iter()
+                        .map(|(key, value)| (key.clone(), unwrapped(value)))
+                        .collect(),
+                },
+                Value::Array(items) => items.iter().map(unwrapped).collect(),
+                other => other.clone(),
+            }
+        }
+        let file = |template| serde_json::from_str::<Value>(source(template)).unwrap();
+        let stack: Value =
+            serde_json::from_str(include_str!("../../../packaging/aws/twotap.cfn.json")).unwrap();
+        let properties = |resource: &str| unwrapped(&stack["Resources"][resource]["Properties"]);
+        assert_eq!(
+            properties("Ceiling")["PolicyDocument"],
+            file(Template::Ceiling)
+        );
+        assert_eq!(
+            properties("BreakGlass")["Policies"][0]["PolicyDocument"],
+            file(Template::User)
+        );
+        for (role, template) in [
+            ("OpAdmin", Template::OpAdmin),
+            ("Steward", Template::Steward),
+        ] {
+            let role = properties(role);
+            assert_eq!(role["AssumeRolePolicyDocument"], file(Template::RoleTrust));
+            assert_eq!(role["Policies"].as_array().map(Vec::len), Some(1));
+            assert_eq!(role["Policies"][0]["PolicyDocument"], file(template));
+            assert_eq!(role["MaxSessionDuration"], 43_200);
+        }
+        assert_eq!(
+            properties("OpAdmin")["PermissionsBoundary"]["Ref"],
+            "Ceiling"
+        );
+    }
+
     #[test]
     fn translation_takes_out_only_what_the_table_names() {
         let trust = for_emulator(&render(Template::RoleTrust, &names()).unwrap());

@@ -177,8 +177,11 @@ impl World {
                         &[("RoleName", role), ("PolicyName", name)],
                     )?
                     .expect_ok("role policy")?;
-                let document = reply.text("PolicyDocument").unwrap_or_default();
-                Ok((name.to_owned(), document_of(&document)?))
+                let document = xml::document(&reply.text("PolicyDocument").unwrap_or_default());
+                let document = serde_json::from_str(&document).map_err(|error| {
+                    RigError::new(format!("role policy {name} is not JSON: {error}"))
+                })?;
+                Ok((name.to_owned(), document))
             })
             .collect()
     }
@@ -278,18 +281,4 @@ fn as_the_cli_prints(key: &Credentials, created: &str) -> String {
         }
     });
     format!("{printed:#}\n")
-}
-
-/// A policy document as IAM returns it: percent-encoded JSON, or plain.
-fn document_of(text: &str) -> Result<Value, RigError> {
-    let plain = if text.starts_with('%') {
-        form_urlencoded::parse(format!("d={}", text.replace('+', "%2B")).as_bytes())
-            .next()
-            .map(|(_, document)| document.into_owned())
-            .unwrap_or_default()
-    } else {
-        text.to_owned()
-    };
-    serde_json::from_str(&plain)
-        .map_err(|error| RigError::new(format!("a policy that is not JSON: {error}")))
 }

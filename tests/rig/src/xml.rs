@@ -18,6 +18,18 @@ pub(crate) fn members<'a>(body: &'a str, list: &str) -> Vec<&'a str> {
     found
 }
 
+/// A policy document as IAM returns it, percent-encoded or plain, made plain.
+pub(crate) fn document(text: &str) -> String {
+    if !text.starts_with('%') {
+        return text.to_owned();
+    }
+    // A plus sign stands for itself here, unlike in a form.
+    let form = format!("d={}", text.replace('+', "%2B"));
+    form_urlencoded::parse(form.as_bytes())
+        .map(|(_, document)| document.into_owned())
+        .collect()
+}
+
 /// Text made safe to stand in an element.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
@@ -47,6 +59,12 @@ fn unescape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_are_made_plain() {
+        assert_eq!(document("%7B%22a+b%22%3A1%7D"), "{\"a+b\":1}");
+        assert_eq!(document("{\"a\":1}"), "{\"a\":1}");
+    }
 
     #[test]
     fn elements_and_members_are_found() {

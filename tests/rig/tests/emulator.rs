@@ -296,3 +296,32 @@ fn the_shipped_trust_policy_is_held_to_the_letter() {
     }
     assert_eq!(world.proxy().broken(), [""; 0]);
 }
+
+#[test]
+fn a_roles_inline_policies_have_a_limit_together() {
+    let world = World::new().expect("a world");
+    let steward = world.through_proxy(session(&world, STEWARD_ROLE, "r-1", &[]));
+    let put = |name: &str, length: usize| {
+        let document = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"{}","Effect":"Deny","Action":"s3:*","Resource":"*"}}]}}"#,
+            "a".repeat(length)
+        );
+        let params = [
+            ("RoleName", OPERATOR_ROLE),
+            ("PolicyName", name),
+            ("PolicyDocument", &document),
+        ];
+        steward.query("iam", "PutRolePolicy", &params).unwrap()
+    };
+    put("one", 6000).expect_ok("below the limit").unwrap();
+    let refused = put("two", 6000);
+    assert_eq!(
+        (refused.status, refused.error.as_deref()),
+        (409, Some("LimitExceeded"))
+    );
+    put("one", 100)
+        .expect_ok("in the place of the first")
+        .unwrap();
+    put("two", 6000).expect_ok("now there is room").unwrap();
+    assert_eq!(world.proxy().broken(), [""; 0]);
+}

@@ -287,3 +287,70 @@ fn worlds_see_nothing_of_each_other() {
     one.proxy().clear_calls();
     assert!(one.proxy().calls().is_empty());
 }
+
+/// The AWS CLI signs on its own terms; that it passes shows that the proxy leaves the bytes alone.
+#[test]
+fn the_aws_cli_passes_through() {
+    let world = World::new().expect("a world");
+    let key = world.first_key();
+    let aws = |secret: &str, arguments: &[&str]| {
+        std::process::Command::new(twotap_rig::tools::script("aws").expect("the AWS CLI"))
+            .args([
+                "--output",
+                "json",
+                "--endpoint-url",
+                &world.endpoint(),
+                "--region",
+                world.region(),
+            ])
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_MAX_ATTEMPTS", "1")
+            .env("AWS_ACCESS_KEY_ID", &key.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", secret)
+            .output()
+            .expect("the AWS CLI runs")
+    };
+    let identity = aws(&key.secret_access_key, &["sts", "get-caller-identity"]);
+    let said = String::from_utf8_lossy(&identity.stdout);
+    assert!(
+        identity.status.success() && said.contains(&world.user_arn()),
+        "{identity:?}"
+    );
+
+    let made = aws(
+        &key.secret_access_key,
+        &["iam", "create-access-key", "--user-name", USER],
+    );
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("a new key as JSON");
+    let ours: serde_json::Value = serde_json::from_str(world.first_key_json()).unwrap();
+    let fields = |key: &serde_json::Value| -> std::collections::BTreeSet<String> {
+        key["AccessKey"]
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect()
+    };
+    assert_eq!(fields(&made), fields(&ours));
+
+    let wrong = aws(&"0".repeat(40), &["sts", "get-caller-identity"]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("SignatureDoesNotMatch"));
+    let actions: Vec<_> = world
+        .proxy()
+        .calls()
+        .into_iter()
+        .map(|call| call.action)
+        .collect();
+    assert_eq!(
+        actions,
+        [
+            "sts:GetCallerIdentity",
+            "iam:CreateAccessKey",
+            "sts:GetCallerIdentity"
+        ]
+    );
+}

@@ -248,7 +248,6 @@ impl Panel {
             let here = i.inserted && !i.stopped;
             if here {
                 i.wire = Some(wire);
-                i.power_ons = 0;
             }
             here
         })
@@ -373,9 +372,11 @@ impl Inner {
 
     fn unplug(&mut self) {
         self.inserted = false;
+        self.power_ons = 0;
         if let Some(wire) = self.wire.take() {
-            // Fails only if the reader has closed it already.
-            let _ = wire.shutdown(Shutdown::Both);
+            // Wakes the card's thread, which then closes the connection in its own way. Fails
+            // only if the reader has closed it already.
+            let _ = wire.shutdown(Shutdown::Read);
         }
     }
 }

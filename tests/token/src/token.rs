@@ -19,8 +19,12 @@ use std::{
     path::PathBuf,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// How long a token is at least away between two insertions. pcscd looks for cards every 400 ms;
+/// one that is back before it looks has, for pcscd, never left, and stays unseen for good.
+const AWAY: Duration = Duration::from_millis(1000);
 
 /// How a token is set up.
 #[derive(Clone, Debug)]
@@ -133,13 +137,16 @@ impl Runner {
 
     /// Plugged in, connected, out again, until stopped.
     fn plug_in_and_out(&mut self) -> io::Result<()> {
+        let mut away_until = Instant::now();
         while self.panel.await_insertion() {
+            thread::sleep(away_until.saturating_duration_since(Instant::now()));
             let (host, port) = (&self.config.host, self.config.port);
             let stream = Wire::connect(host, port, self.config.patience)?;
             if self.panel.connected(stream.try_clone()?) {
                 let end = self.serve(Wire::new(stream));
                 self.card.reset();
                 self.panel.disconnected();
+                away_until = Instant::now() + AWAY;
                 // A connection that removal has cut may end with any error.
                 if self.panel.is_inserted() {
                     end?;
@@ -161,7 +168,7 @@ impl Runner {
                 Message::Atr => wire.send(&vpcd::ATR)?,
                 Message::Apdu(bytes) => match self.card.apdu(&bytes) {
                     Some(reply) => wire.send(&reply)?,
-                    None => return Ok(()),
+                    None => return wire.break_off(),
                 },
             }
         }

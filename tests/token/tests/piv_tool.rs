@@ -53,6 +53,7 @@ fn it_stores_a_certificate_and_checks_a_signature_against_it() {
     ]);
     let out = rig.piv_tool(&["-a", "status"]);
     assert!(out.contains("CN=bob"), "{out}");
+    rig.control().mark().expect("a mark");
     let test = [
         "-s",
         "9c",

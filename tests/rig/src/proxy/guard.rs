@@ -1,5 +1,5 @@
 //! What the emulator gets wrong, decided here: paths in IAM's resources, the conditions that were taken out of its
-//! copy of the policies, AWS's quota of access keys, and the longest session of a role.
+//! copy of the policies, AWS's quotas of keys and policies, and the longest session of a role.
 //!
 //! The guard evaluates the shipped documents, unchanged, on each AssumeRole and each IAM call of a principal that it
 //! knows. It only ever refuses: whatever it lets pass, the emulator still decides.
@@ -17,6 +17,9 @@ use crate::{RigError, xml};
 
 /// Access keys that AWS lets a user have.
 const KEYS_PER_USER: usize = 2;
+
+/// Characters, white space aside, that all inline policies of a role may have together.
+const ROLE_POLICIES: usize = 10_240;
 
 /// The shipped documents of the principals that a world has; the guard's law.
 #[derive(Default)]
@@ -253,14 +256,49 @@ async fn iam(
     if let Err(refusal) = identity_allows(shipped, caller, &question)? {
         return Ok(Err(refusal));
     }
-    if call.action == "iam:CreateAccessKey"
-        && let Some(name) = call.param("UserName")
-        && keys(admin, name).await?.len() >= KEYS_PER_USER
-    {
-        let message = format!("Cannot exceed quota for AccessKeysPerUser: {KEYS_PER_USER}");
-        return Ok(Err(Refusal::new(409, "LimitExceeded", message)));
+    quotas(admin, call).await
+}
+
+/// AWS's quotas on what IAM stores, which the emulator does not have.
+async fn quotas(admin: &Client, call: &Call) -> Result<Result<(), Refusal>, RigError> {
+    let exceeded = match (
+        call.action.as_str(),
+        call.param("UserName"),
+        call.param("RoleName"),
+    ) {
+        ("iam:CreateAccessKey", Some(user), _)
+            if keys(admin, user).await?.len() >= KEYS_PER_USER =>
+        {
+            format!("Cannot exceed quota for AccessKeysPerUser: {KEYS_PER_USER}")
+        }
+        ("iam:PutRolePolicy", _, Some(role))
+            if policies_after(admin, call, role).await? > ROLE_POLICIES =>
+        {
+            format!("Maximum policy size of {ROLE_POLICIES} bytes exceeded for role {role}")
+        }
+        _ => return Ok(Ok(())),
+    };
+    Ok(Err(Refusal::new(409, "LimitExceeded", exceeded)))
+}
+
+/// How large the role's inline policies would be together, once this PutRolePolicy were done.
+async fn policies_after(admin: &Client, call: &Call, role: &str) -> Result<usize, RigError> {
+    let size = |text: &str| text.chars().filter(|c| !c.is_whitespace()).count();
+    let mut total = call.param("PolicyDocument").map_or(0, size);
+    let listed = admin
+        .query_async("iam", "ListRolePolicies", &[("RoleName", role)])
+        .await?;
+    for name in xml::members(&listed.body, "PolicyNames") {
+        if call.param("PolicyName") == Some(name) {
+            continue;
+        }
+        let named = [("RoleName", role), ("PolicyName", name)];
+        let policy = admin.query_async("iam", "GetRolePolicy", &named).await?;
+        total += size(&xml::document(
+            &policy.text("PolicyDocument").unwrap_or_default(),
+        ));
     }
-    Ok(Ok(()))
+    Ok(total)
 }
 
 /// Whether the caller's own shipped policies, and its boundary, allow what is asked. Of a principal without shipped

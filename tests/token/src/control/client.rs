@@ -82,7 +82,8 @@ impl Control {
         self.tell(&Request::Remove)
     }
 
-    /// Plugs the token in again. The reader notices within half a second.
+    /// Plugs the token in again. It is away for a second at least, and the reader notices it half
+    /// a second later: see [`crate::TokenProcess::await_power`].
     ///
     /// # Errors
     /// As [`Control`] says.

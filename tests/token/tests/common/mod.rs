@@ -18,6 +18,9 @@ pub const FACTORY_KEY: &str = "010203040506070801020304050607080102030405060708"
 /// The reader that the first token sits in.
 pub const READER: &str = "Yubico YubiKey OTP+FIDO+CCID 00 00";
 
+/// The variable that names the folder with other people's programs.
+const TOOLS: &str = "TWOTAP_TOOLS";
+
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_twotap-token");
 
@@ -67,8 +70,11 @@ impl Rig {
         let pkill = bin.join("pkill");
         fs::write(&pkill, "#!/bin/sh\nexit 1\n").expect("a script");
         fs::set_permissions(&pkill, fs::Permissions::from_mode(0o755)).expect("its mode");
-        let own = env::var("PATH").unwrap_or_default();
-        let path = format!("{}:{}:{own}", bin.display(), tools().join("bin").display());
+        // age looks for its plugin in the path.
+        let mut path = vec![bin];
+        path.extend(env::var_os(TOOLS).map(|t| PathBuf::from(t).join("bin")));
+        path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+        let path = env::join_paths(path).expect("no colon in a folder's name");
         let mut command = Command::new("timeout");
         command
             .arg(BOUND)
@@ -110,7 +116,7 @@ impl Rig {
 pub fn tools() -> PathBuf {
     const HINT: &str = "run `cargo xtask test`, which installs ykman and age-plugin-yubikey and \
                         sets TWOTAP_TOOLS to their folder";
-    let dir = env::var_os("TWOTAP_TOOLS").map(PathBuf::from);
+    let dir = env::var_os(TOOLS).map(PathBuf::from);
     let dir = dir.unwrap_or_else(|| panic!("TWOTAP_TOOLS is not set: {HINT}"));
     for program in [
         "venv/bin/ykman",
