@@ -36,7 +36,7 @@ enum Verb {
 #[derive(clap::Args)]
 #[command(
     after_help = "A token that still has its factory PIN, PUK or management key gets new ones first: with --pin-fd, that PIN \
-is the new one, and --puk-fd brings the new PUK. The management key becomes a random one, kept on the token under the PIN."
+is the new one, and --puk-fd brings the new PUK (the PIN is read first where both are one descriptor). The management key becomes a random one, kept on the token under the PIN."
 )]
 struct EnrollArgs {
     /// The custodian's short name, e.g. alice
@@ -148,6 +148,18 @@ fn own_pin(args: &EnrollArgs, token: &mut Token, ui: &Ui) -> Result<Pin, Problem
     if factory_pin.is_none() {
         ui.note("this firmware does not tell whether its pin and puk still are the factory's: change them if they are");
     }
+    // Everything is read before anything is changed: the PIN first, then the PUK.
+    let new_pin = match factory_pin {
+        Some(true) => {
+            ui.note("the pin still is the factory's: a new one is set first");
+            Some(new_secret(args.token.pin_fd, "pin", FACTORY_PIN, ui)?)
+        }
+        _ => None,
+    };
+    let own = match &new_pin {
+        Some(typed) => Pin::parse(&typed.0[..typed.1]).map_err(pin::problem)?,
+        None => pin::ask(ui, token, &args.token)?,
+    };
     if factory_puk == Some(true) {
         ui.note("the puk still is the factory's: a new one is set first");
         let typed = new_secret(args.puk_fd, "puk", FACTORY_PUK, ui)?;
@@ -155,15 +167,11 @@ fn own_pin(args: &EnrollArgs, token: &mut Token, ui: &Ui) -> Result<Pin, Problem
         let new = Puk::parse(&typed.0[..typed.1]).map_err(pin::problem)?;
         token.change_puk(&old, &new).map_err(token::problem)?;
     }
-    if factory_pin != Some(true) {
-        return pin::ask(ui, token, &args.token);
+    if new_pin.is_some() {
+        let old = Pin::parse(FACTORY_PIN).map_err(pin::problem)?;
+        token.change_pin(&old, &own).map_err(token::problem)?;
     }
-    ui.note("the pin still is the factory's: a new one is set first");
-    let typed = new_secret(args.token.pin_fd, "pin", FACTORY_PIN, ui)?;
-    let old = Pin::parse(FACTORY_PIN).map_err(pin::problem)?;
-    let new = Pin::parse(&typed.0[..typed.1]).map_err(pin::problem)?;
-    token.change_pin(&old, &new).map_err(token::problem)?;
-    Ok(new)
+    Ok(own)
 }
 
 /// A new PIN or PUK: read once from a descriptor, or typed twice.

@@ -103,10 +103,18 @@ fn sign(args: &SignArgs, door: &Door) -> Ended {
     token::must_hold(&mut token, listed)?;
     let words = screen::words(&envelope.digest())?;
 
+    let scripted = args.confirm.is_some() || args.token.pin_fd.is_some();
     let text = format!("{}{}", describe(&roster), screen::words_line(&words));
-    door.ui.screen(&text, args.confirm.is_none())?;
-    let question = "do the other custodians and you read the same six words?";
-    screen::compare(&door.ui, &words, args.confirm.as_deref(), question)?;
+    door.ui.screen(&text, !scripted)?;
+    if scripted && args.confirm.is_none() {
+        // Nothing opens by a roster until root has pinned it: the words can still be compared then, which an approval's cannot.
+        door.ui.note(
+            "nobody has compared the words here: compare them before the roster is installed",
+        );
+    } else {
+        let question = "do the other custodians and you read the same six words?";
+        screen::compare(&door.ui, &words, args.confirm.as_deref(), question)?;
+    }
 
     let pin = pin::ask(&door.ui, &mut token, &args.token)?;
     let mut prompt = token::toucher(&door.ui, token.serial());

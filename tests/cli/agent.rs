@@ -19,13 +19,13 @@ use ed25519_dalek::Signer as _;
 use rand_core::{OsRng, RngCore as _};
 use time::OffsetDateTime;
 use tokio::net::UnixListener;
-use twotap::audit::chain::{Hash, Head as ChainHead};
+use twotap::audit::chain::Head as ChainHead;
 use twotap::audit::checkpoint::CheckpointKey;
-use twotap::audit::event::{Actor, Event, EventType};
+use twotap::audit::event::{Actor, Event, EventType, Record};
 use twotap::protocol::job::{Approval, Ask, Isolation, Standing};
 use twotap::protocol::socket::{
-    ApprovalBundle, Close, Credentials, Denial, Person, Progress, RequestView, SealBegin,
-    SealBegun, SealFinish, SealFinished, Stage, Status, VaultStatus, VaultView,
+    ApprovalBundle, AuditEnvelope, Close, Credentials, Denial, Person, Progress, RequestView,
+    SealBegin, SealBegun, SealFinish, SealFinished, Stage, Status, VaultStatus, VaultView,
 };
 use twotap::protocol::{Code, Problem};
 use twotap::trust::request::{
@@ -158,7 +158,7 @@ fn routes(world: Shared) -> Router {
         .route("/v1/requests/{id}/close", post(close))
         .route("/v1/audit/events", get(events))
         .route("/v1/audit/checkpoints", get(checkpoints))
-        .route("/v1/audit/envelopes/{sha256}", get(envelope))
+        .route("/v1/audit/envelopes", get(envelopes))
         .with_state(world)
 }
 
@@ -548,11 +548,7 @@ struct Range {
 
 async fn events(State(world): State<Shared>, Query(range): Query<Range>) -> Vec<u8> {
     let world = world.lock().expect("nobody panicked");
-    let from = usize::try_from(range.from - 1).expect("small");
-    let lines = world.lines.iter().skip(from);
-    // Small pages, so that several are needed.
-    lines
-        .take(range.limit.min(2))
+    page(&world, &range)
         .flat_map(|line| [line.as_slice(), b"\n"].concat())
         .collect()
 }
@@ -575,16 +571,28 @@ async fn checkpoints(State(world): State<Shared>) -> String {
     notes.join("\n")
 }
 
-async fn envelope(
-    State(world): State<Shared>,
-    Segment(sha256): Segment<String>,
-) -> Result<Vec<u8>, Refusal> {
+async fn envelopes(State(world): State<Shared>, Query(range): Query<Range>) -> Vec<u8> {
     let world = world.lock().expect("nobody panicked");
-    let known = sha256.parse::<Hash>().is_ok();
-    world
-        .envelopes
-        .get(&sha256)
-        .filter(|_| known)
-        .cloned()
-        .ok_or_else(|| refuse(Code::Usage, "there is no such envelope"))
+    let mut body = Vec::new();
+    for line in page(&world, &range) {
+        let record = Record::parse(line).expect("our own line");
+        for reference in record.envelopes {
+            let sha256 = reference.sha256.to_string();
+            let envelope = AuditEnvelope {
+                seq: record.seq,
+                kind: reference.kind,
+                sha256: Digest(*reference.sha256.as_bytes()),
+                body: Bytes(world.envelopes[&sha256].clone()),
+            };
+            serde_json::to_writer(&mut body, &envelope).expect("json");
+            body.push(b'\n');
+        }
+    }
+    body
+}
+
+/// Small pages, so that several are needed.
+fn page<'w>(world: &'w World, range: &Range) -> impl Iterator<Item = &'w Vec<u8>> {
+    let from = usize::try_from(range.from - 1).expect("small");
+    world.lines.iter().skip(from).take(range.limit.min(2))
 }

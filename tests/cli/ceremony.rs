@@ -29,6 +29,8 @@ fn two_taps_open_a_session_and_it_is_used_and_closed() {
         (&first["person"], &first["stage"]),
         (&"alice".into(), &"requested".into())
     );
+    let commands = alice.control().expect("a hand").status().expect("counted");
+    assert_eq!(commands.apdus_since_mark.total, 9);
     let second = approve(&bench, BOB, &words).json();
     assert_eq!(second["stage"], "open");
     assert_eq!(bench.agent.world().shares, ["alice", "bob"]);
@@ -36,8 +38,6 @@ fn two_taps_open_a_session_and_it_is_used_and_closed() {
         let status = token.control().expect("a hand").status().expect("counted");
         assert_eq!(status.taps_since_mark, 1);
     }
-    let commands = alice.control().expect("a hand").status().expect("counted");
-    assert_eq!(commands.apdus_since_mark.total, 9);
 
     // The contract of credential_process, and nothing else.
     let out = bench.twotap(DANA, &["credentials"]).output();

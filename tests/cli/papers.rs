@@ -27,17 +27,18 @@ fn enrolment_insists_on_a_pin_of_ones_own_and_spares_what_is_there() {
     // No terminal and no descriptor: nothing is asked on standard input.
     let (code, _) = bench
         .twotap(ALICE, &args(&[]))
-        .input("87654321\n471147\n")
+        .input("471147\n87654321\n")
         .fails();
     assert_eq!(code, 12);
     // The factory's own PIN is no new one.
     let run = bench.twotap(ALICE, &args(&["--pin-fd", "0", "--puk-fd", "0"]));
-    let (code, error) = run.input("87654321\n123456\n").fails();
+    let (code, error) = run.input("123456\n87654321\n").fails();
     assert_eq!((code, error.as_str()), (5, "the new pin is the factory's"));
 
+    // Nothing was changed by that: both are still to be set.
     let enrolled = bench
-        .twotap(ALICE, &args(&["--pin-fd", "0"]))
-        .input("471147\n")
+        .twotap(ALICE, &args(&["--pin-fd", "0", "--puk-fd", "0"]))
+        .input("471147\n87654321\n")
         .json();
     assert_eq!(
         (&enrolled["approve"]["slot"], &enrolled["attested"]),

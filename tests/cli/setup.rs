@@ -74,8 +74,7 @@ pub(crate) fn enroll(bench: &Bench, uid: u32, name: &str, serial: u32) -> Value 
                 "enrollment.json",
             ],
         )
-        // The PUK is set first.
-        .input(&format!("87654321\n{PIN}\n"))
+        .input(&format!("{PIN}\n87654321\n"))
         .json()
 }
 

@@ -9,7 +9,8 @@ use std::{
 
 use crate::{
     audit::{
-        event::{Envelope, Record},
+        checkpoint::Checkpoint,
+        event::Envelope,
         folder::{FolderError, FolderWriter},
     },
     protocol::{Code, Problem, socket::Status},
@@ -18,7 +19,8 @@ use crate::{
 
 use crate::cli::{Door, Ended, client::Agent, files};
 
-use super::pages::{Chains, chains, checkpoints, count, envelope, page};
+use super::envelopes::Rosters;
+use super::pages::{Chains, chains, checkpoints, count, envelopes, page};
 
 /// Arguments of `audit export`.
 #[derive(clap::Args)]
@@ -65,11 +67,11 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Calls `take` with the lines of each page up to event `end`; answers how many there were.
+/// Calls `take` with the lines of each page up to event `end` and the first one's number; answers how many there were.
 fn each_page(
     agent: &Agent,
     end: u64,
-    mut take: impl FnMut(&[&[u8]]) -> Result<(), Problem>,
+    mut take: impl FnMut(u64, &[&[u8]]) -> Result<(), Problem>,
 ) -> Result<u64, Problem> {
     let mut next = 1;
     while next <= end {
@@ -87,7 +89,7 @@ fn each_page(
             )
             .hint("see twotap audit verify"));
         }
-        take(&lines)?;
+        take(next, &lines)?;
         next += count(&page).min(most as u64);
     }
     Ok(end)
@@ -101,7 +103,7 @@ fn to_file(agent: &Agent, path: &Path, end: u64) -> Result<u64, Problem> {
         .mode(0o600)
         .open(path)
         .map_err(|why| failed(&why))?;
-    let written = each_page(agent, end, |lines| {
+    let written = each_page(agent, end, |_, lines| {
         for line in lines {
             file.write_all(line)
                 .and_then(|()| file.write_all(b"\n"))
@@ -139,44 +141,29 @@ fn fill_folder(agent: &Agent, args: &Args, end: u64) -> Result<u64, Problem> {
             .hint("nothing was left behind; see twotap audit verify")
     };
     let mut folder = FolderWriter::create(&args.output).map_err(failed)?;
-    let written = each_page(agent, end, |lines| {
+    let written = each_page(agent, end, |from, lines| {
         if args.with_envelopes {
-            for line in lines {
-                put_envelopes(agent, &folder, line).map_err(|why| match why {
-                    Failed::Agent(problem) => problem,
-                    Failed::Folder(why) => failed(why),
-                })?;
+            for found in envelopes(agent, from)?.into_iter().filter(|e| e.seq <= end) {
+                let (kind, body) = (found.kind, found.body.0);
+                folder
+                    .put_envelope(&Envelope { kind, body })
+                    .map_err(failed)?;
             }
         }
         folder.append(lines).map_err(failed)
     })?;
-    if let Some(newest) = checkpoints(agent)?.last() {
+    let chains: Chains = chains(agent)?;
+    // The record goes on while it is copied: a checkpoint over more than was copied would say that the copy was cut off.
+    let keys = Rosters::verify(&chains)?.checkpoint_keys();
+    let covers = |note: &String| {
+        Checkpoint::open(note, &keys).is_ok_and(|(checkpoint, _)| checkpoint.head.seq <= end)
+    };
+    if let Some(newest) = checkpoints(agent)?.iter().rev().find(|note| covers(note)) {
         folder.put_checkpoint(newest).map_err(failed)?;
     }
-    let chains: Chains = chains(agent)?;
     let json = serde_json::to_vec(&chains)
         .map_err(|why| Problem::new(Code::Internal, format!("cannot write json: {why}")))?;
     let path = args.output.join(ROSTERS);
     write_atomic(&path, &json, 0o600).map_err(|why| files::unwritable(&path, &why))?;
     Ok(written)
-}
-
-enum Failed {
-    Agent(Problem),
-    Folder(FolderError),
-}
-
-fn put_envelopes(agent: &Agent, folder: &FolderWriter, line: &[u8]) -> Result<(), Failed> {
-    let Ok(record) = Record::parse(line) else {
-        // Appending it says what is wrong with it.
-        return Ok(());
-    };
-    for reference in record.envelopes {
-        let body = envelope(agent, &reference.sha256).map_err(Failed::Agent)?;
-        let kind = reference.kind;
-        folder
-            .put_envelope(&Envelope { kind, body })
-            .map_err(Failed::Folder)?;
-    }
-    Ok(())
 }

@@ -1,7 +1,8 @@
 //! The record page by page from the agent, as one stream of lines.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
     io::{self, Read},
 };
 
@@ -10,8 +11,8 @@ use zeroize::Zeroizing;
 use crate::{
     audit::{chain::Hash, note::MAX_NOTE},
     protocol::{
-        Problem,
-        socket::{Status, VaultView},
+        Code, Problem,
+        socket::{AuditEnvelope, Status, VaultView},
     },
     trust::Envelope,
 };
@@ -19,7 +20,7 @@ use crate::{
 use crate::cli::client::{Agent, vault_path};
 
 /// How many events are asked for at once.
-const PAGE: u64 = 2000;
+const PAGE: u64 = 1000;
 
 /// Roster chains by vault.
 pub(super) type Chains = BTreeMap<String, Vec<Envelope>>;
@@ -53,11 +54,26 @@ pub(super) fn chains(agent: &Agent) -> Result<Chains, Problem> {
     Ok(chains)
 }
 
-/// A signed envelope of the record, by the digest that its event names.
-pub(super) fn envelope(agent: &Agent, sha256: &Hash) -> Result<Vec<u8>, Problem> {
-    let bytes = agent.ask_bytes(&format!("/v1/audit/envelopes/{sha256}"))?;
-    Ok(bytes.to_vec())
+/// The signed envelopes that the events of the same [`page`] name.
+pub(super) fn envelopes(agent: &Agent, from: u64) -> Result<Vec<AuditEnvelope>, Problem> {
+    let lines = agent.ask_bytes(&format!("/v1/audit/envelopes?from={from}&limit={PAGE}"))?;
+    lines
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            serde_json::from_slice(line).map_err(|_| {
+                Problem::new(
+                    Code::Agent,
+                    "an envelope that the agent sent cannot be read",
+                )
+                .hint("is it of another version? see twotap status and twotap --version")
+            })
+        })
+        .collect()
 }
+
+/// Signed envelopes by the digest of their bytes.
+pub(super) type Kept = RefCell<HashMap<Hash, Vec<u8>>>;
 
 /// Splits a text of several signed notes. A note is its text, an empty line, and lines that begin with a dash (C2SP signed-note); it ends where
 /// such a line is followed by anything else.
@@ -86,9 +102,10 @@ pub(super) fn split_notes(text: &str) -> Vec<String> {
     notes
 }
 
-/// The whole record as a reader, asked for as it is read.
+/// The whole record as a reader, asked for as it is read; the envelopes of each page are kept beside it.
 pub(super) struct Record<'a> {
     agent: &'a Agent,
+    kept: &'a Kept,
     next: u64,
     page: Zeroizing<Vec<u8>>,
     at: usize,
@@ -97,9 +114,10 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn of(agent: &'a Agent) -> Self {
+    pub(super) fn of(agent: &'a Agent, kept: &'a Kept) -> Self {
         Self {
             agent,
+            kept,
             next: 1,
             page: Zeroizing::new(Vec::new()),
             at: 0,
@@ -108,16 +126,32 @@ impl<'a> Record<'a> {
     }
 }
 
+impl Record<'_> {
+    /// Takes the next page.
+    fn turn(&mut self) -> Result<(), Problem> {
+        self.page = page(self.agent, self.next)?;
+        self.at = 0;
+        let found = count(&self.page);
+        if found > 0 {
+            let envelopes = envelopes(self.agent, self.next)?;
+            let by_digest = envelopes
+                .into_iter()
+                .map(|e| (Hash::of(&e.body.0), e.body.0));
+            self.kept.borrow_mut().extend(by_digest);
+        }
+        self.next += found;
+        Ok(())
+    }
+}
+
 impl Read for Record<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.page.len() {
-            self.page = page(self.agent, self.next).map_err(|problem| {
+            self.turn().map_err(|problem| {
                 let why = io::Error::other(problem.error.clone());
                 self.failed = Some(problem);
                 why
             })?;
-            self.at = 0;
-            self.next += count(&self.page);
         }
         let length = buffer.len().min(self.page.len() - self.at);
         buffer[..length].copy_from_slice(&self.page[self.at..self.at + length]);

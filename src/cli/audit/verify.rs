@@ -30,7 +30,7 @@ use crate::cli::{
 use super::{
     envelopes::{Checker, Rosters, head},
     export::ROSTERS,
-    pages::{Chains, Record, chains, checkpoints, envelope, split_notes},
+    pages::{Chains, Kept, Record, chains, checkpoints, split_notes},
 };
 
 /// Arguments of `audit verify`.
@@ -75,8 +75,9 @@ fn online(args: &Args, door: &Door) -> Result<Report, Problem> {
     }
     say_which_rosters(&rosters, &memory, door);
     let notes = checkpoints(&agent)?;
-    let find = |sha256: &Hash| envelope(&agent, sha256).ok();
-    let mut record = Record::of(&agent);
+    let kept = Kept::default();
+    let find = |sha256: &Hash| kept.borrow().get(sha256).cloned();
+    let mut record = Record::of(&agent, &kept);
     let lines = BufReader::with_capacity(1 << 20, &mut record);
     let report = examine(lines, &rosters, notes, &find, args);
     match record.failed {
