@@ -3,7 +3,7 @@
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Envelope, Verified,
+        Envelope, TrustError, Verified,
         manifest::Manifest,
         request::{Offer, Request},
         roster::Roster,
@@ -67,7 +67,17 @@ pub(super) fn check(
     }
     let seen = memory.seen();
     seen.accept_manifest(&manifest)?;
-    seen.accept_head(&claimed, manifest.audit, manifest.created_at)?;
+    // A manifest carries the head that its own ceremony began with, so it is older than its date says; a request that is made
+    // upon it must stand on a record that has grown since.
+    let (sealed, asked) = (manifest.audit, request.audit);
+    if asked.seq < sealed.seq || (asked.seq == sealed.seq && asked != sealed) {
+        return Err(TrustError::Rollback {
+            what: "audit head",
+            presented: asked.seq,
+            seen: sealed.seq,
+        }
+        .into());
+    }
     seen.accept_head(&claimed, request.audit, request.not_before)?;
     Ok(Checked {
         roster,

@@ -45,8 +45,7 @@ impl Site {
                 &file,
             ],
         )?
-        // The PUK is set first, and so read first.
-        .input(format!("{PUK}\n{PIN}\n"))
+        .input(format!("{PIN}\n{PUK}\n"))
         .json()
     }
 
