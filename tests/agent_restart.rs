@@ -13,9 +13,9 @@ use std::{
 use agent_support::{DANA, Host, paper::Paper, until};
 use twotap::{
     audit::{
+        chain::Hash,
         checkpoint::Checkpoint,
         note::NoteKey,
-        sinks::Sink as _,
         store::Store,
         verify::{Evidence, verify},
     },
@@ -188,29 +188,42 @@ fn the_record_verifies_from_its_files_after_everything() {
     };
     let key = NoteKey::new("host-1", key).expect("a name");
 
-    let lines = fs::read_to_string(host.path("audit/events.jsonl")).expect("the sink's file");
+    // From the sink's files and the public key alone.
+    let lines = fs::read(host.path("audit/events.jsonl")).expect("the sink's file");
     let note = fs::read_to_string(host.path("audit/checkpoint.note")).expect("a checkpoint");
-    let keys = [key];
-    let (checkpoint, _) = Checkpoint::open(&note, &keys).expect("signed");
+    let (keys, notes) = ([key], [note]);
+    let (checkpoint, _) = Checkpoint::open(&notes[0], &keys).expect("signed");
+    let host_id = twotap::trust::Signer::public(&host.worker.paper().host).id();
+    assert_eq!(checkpoint.origin, host_id.to_string());
+    let envelopes = |hash: &Hash| fs::read(host.path(&format!("audit/envelopes/{hash}.json"))).ok();
+    let evidence = Evidence {
+        keys: &keys,
+        checkpoints: &notes,
+        envelopes: Some(&envelopes),
+        ..Evidence::default()
+    };
+    let report = verify(&lines[..], &evidence, &mut |_| Ok(None)).expect("read");
+    assert!(report.is_good(), "{:?}", report.problems);
     assert_eq!(
-        checkpoint.origin,
-        twotap::trust::Signer::public(&host.worker.paper().host)
-            .id()
-            .to_string()
+        (report.envelopes_missing, report.checkpoints_unknown),
+        (0, 0)
     );
-    let store = Store::open(&host.path("state/state.db")).expect("a whole store");
-    let head = store.verify().expect("a whole chain");
-    assert_eq!(
-        lines.lines().count() as u64,
-        head.seq,
-        "the sink holds all of it"
+    assert!(
+        report.envelopes_checked >= 6,
+        "offer, two approvals, manifest, two receipts"
     );
+    assert_eq!(report.proven_to(), checkpoint.head.seq);
     assert_eq!(
         checkpoint.head.seq + 1,
-        head.seq,
-        "nothing happened after the last checkpoint"
+        report.head.seq,
+        "the checkpoint is the last event"
     );
-    let _ = (Evidence::default(), verify::<&[u8]>);
+    let store = Store::open(&host.path("state/state.db")).expect("a whole store");
+    assert_eq!(
+        store.verify().expect("a whole chain"),
+        report.head,
+        "the sink holds all"
+    );
 }
 
 #[test]
