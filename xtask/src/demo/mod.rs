@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the whole job on real parts, narrated, and one JSON object of what was seen.
 
 mod findings;
+mod liar;
 mod story;
 mod teller;
 

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use data_encoding::BASE64;
 use serde_json::Value;
 use twotap_rig::site::{Options, PIN, Requested, Site, VAULT};
 use twotap_rig::{Credentials, RigError, world};
 
 use super::Manner;
 use super::findings::Findings;
+use super::liar;
 use super::teller::Teller;
 
 /// How long a person may take to press Enter.
@@ -104,7 +104,7 @@ fn first_ceremony(
     let alice = site.taps()? - taps;
 
     teller.part("5  A liar in between: another request under alice's approval");
-    seen.swapped_request_refused = swapped(site, teller, &request, &approval)?;
+    seen.swapped_request_refused = liar::swapped(site, teller, &request, &approval)?;
 
     teller.part("6  Bob approves with one tap; the session opens");
     let taps = site.taps()?;
@@ -163,13 +163,18 @@ fn audit(site: &Site, teller: &Teller, seen: &mut Findings) -> Result<(), RigErr
     seen.audit_verified = verified.status == Some(0);
 
     teller.say("now somebody changes one character of the record");
-    change_one_byte(&folder)?;
+    liar::change_one_byte(&folder)?;
     let tampered = teller.run(site.twotap("sofia", &["audit", "verify", "--export", &shown])?)?;
     seen.tamper_found = tampered.refused_with(11);
     Ok(())
 }
 
-fn ask(site: &Site, teller: &Teller, incident: &str, reason: &str) -> Result<Requested, RigError> {
+pub(super) fn ask(
+    site: &Site,
+    teller: &Teller,
+    incident: &str,
+    reason: &str,
+) -> Result<Requested, RigError> {
     let asked = site.twotap(
         "dana",
         &[
@@ -275,57 +280,6 @@ fn nothing_opens(site: &Site, teller: &Teller, request: &Requested) -> Result<bo
         "one approval: no credentials, and {asked} calls of AssumeRole"
     ));
     Ok(done.status != Some(0) && done.stdout.is_empty() && asked == 0)
-}
-
-/// Two lies: the request's bytes changed on the way to bob, and alice's approval put under another request.
-fn swapped(
-    site: &Site,
-    teller: &Teller,
-    request: &Requested,
-    approval: &str,
-) -> Result<bool, RigError> {
-    let home = site.stage().home("bob");
-    let honest = home.join("honest.json").display().to_string();
-    site.twotap("bob", &["approve", &request.id, "--export", &honest])?
-        .ok()?;
-    let lie = changed_reason(&read(Path::new(&honest))?)?;
-    let lie = site
-        .stage()
-        .write("bob", "lie.json", lie.as_bytes(), 0o600)?;
-    let answer = home.join("answer.json").display().to_string();
-    let taps = site.taps()?;
-    let shown = site
-        .twotap(
-            "bob",
-            &[
-                "approve",
-                "--in",
-                &lie.display().to_string(),
-                "--out",
-                &answer,
-                "--pin-fd",
-                "0",
-                "--confirm",
-                &request.words,
-            ],
-        )?
-        .input(PIN);
-    let done = teller.run(shown)?;
-    let before_any_tap = done.refused_with(11) && site.taps()? == taps;
-
-    let other = ask(site, teller, "INC-66", "a request that alice never saw")?;
-    let status = post(
-        site,
-        "alice",
-        &format!("/v1/requests/{}/approvals", other.id),
-        approval,
-    )?;
-    let approved_by = site.view(&other)?["approved_by"].clone();
-    teller.say(&format!(
-        "alice's approval handed in for {}: HTTP {status}, approved by {approved_by}",
-        other.id
-    ));
-    Ok(before_any_tap && status >= 400 && approved_by.as_array().is_some_and(Vec::is_empty))
 }
 
 /// Bob's tap, and how long until dana holds credentials.
@@ -475,56 +429,7 @@ fn key_made(site: &Site, id: &str) -> Result<Credentials, RigError> {
         .ok_or_else(|| RigError::new(format!("the wire has not seen {id} being made")))
 }
 
-fn changed_reason(bundle: &str) -> Result<String, RigError> {
-    let wrong = || RigError::new("the exported request is not what it should be");
-    let mut bundle: Value = serde_json::from_str(bundle).map_err(|_| wrong())?;
-    let payload = bundle["offer"]["payload"].as_str().ok_or_else(wrong)?;
-    let request = BASE64.decode(payload.as_bytes()).map_err(|_| wrong())?;
-    let request = String::from_utf8(request).map_err(|_| wrong())?;
-    let lie = request.replace("database is down", "database is done");
-    if lie == request {
-        return Err(wrong());
-    }
-    bundle["offer"]["payload"] = BASE64.encode(lie.as_bytes()).into();
-    Ok(bundle.to_string())
-}
-
-/// Posts a body to the agent as this person, past the CLI: what a liar in between would do.
-fn post(site: &Site, name: &str, path: &str, body: &str) -> Result<u16, RigError> {
-    const POST: &str = "import http.client, socket, sys\n\
-        c = http.client.HTTPConnection('localhost')\n\
-        c.sock = socket.socket(socket.AF_UNIX)\n\
-        c.sock.connect(sys.argv[1])\n\
-        c.request('POST', sys.argv[2], sys.stdin.read(), {'Content-Type': 'application/json'})\n\
-        print(c.getresponse().status)\n";
-    let socket = site.socket().display().to_string();
-    let done = site
-        .run(
-            name,
-            twotap_rig::tools::python()?,
-            &["-c", POST, &socket, path],
-        )?
-        .input(body)
-        .ok()?;
-    done.stdout
-        .trim()
-        .parse()
-        .map_err(|_| RigError::new(format!("no HTTP status: {}", done.stdout)))
-}
-
-/// Changes one character in the middle of the exported record.
-fn change_one_byte(folder: &Path) -> Result<(), RigError> {
-    let path = folder.join("events.jsonl");
-    let failed = |why: std::io::Error| RigError::new(format!("{}: {why}", path.display()));
-    let text = fs::read_to_string(&path).map_err(failed)?;
-    let changed = text.replacen("INC-42", "INC-24", 1);
-    if changed == text {
-        return Err(RigError::new("the record does not mention INC-42"));
-    }
-    fs::write(&path, changed).map_err(failed)
-}
-
-fn read(path: &Path) -> Result<String, RigError> {
+pub(super) fn read(path: &Path) -> Result<String, RigError> {
     fs::read_to_string(path).map_err(|why| RigError::new(format!("{}: {why}", path.display())))
 }
 
