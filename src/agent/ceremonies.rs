@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -11,7 +12,7 @@ use super::{
     Agent,
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
-    workers::{Link, OFFER, gone, out_of_turn},
+    workers::{Link, OFFER, SILENCE, gone, out_of_turn},
 };
 use crate::{
     audit::event::{Actor, EventType},
@@ -21,10 +22,13 @@ use crate::{
         job::{Approval, Ask, FromWorker, Job, OfferMade, ToWorker, VaultFacts, Vote},
     },
     trust::{
-        Envelope, Head, Verified,
+        Envelope, Head, Timestamp, Verified,
         request::{Denial, Offer},
     },
 };
+
+/// How long after the end of the vote a worker may still say so, in seconds.
+const GRACE: i64 = 30;
 
 /// The requests that have a worker.
 pub(super) struct Ceremonies {
@@ -43,6 +47,8 @@ pub(super) enum Ballot {
 /// A vote on its way to the worker.
 struct Cast {
     ballot: Ballot,
+    /// Whose account brought it; whose vote it is the signature says.
+    by: String,
     reply: oneshot::Sender<Result<(), Problem>>,
 }
 
@@ -108,7 +114,12 @@ impl Agent {
     }
 
     /// Hands a vote to the worker; it alone decides whether it counts.
-    pub(super) async fn vote(self: &Arc<Self>, id: &str, ballot: Ballot) -> Result<(), Problem> {
+    pub(super) async fn vote(
+        self: &Arc<Self>,
+        id: &str,
+        ballot: Ballot,
+        by: String,
+    ) -> Result<(), Problem> {
         let record = self
             .book
             .request(id)
@@ -122,7 +133,7 @@ impl Agent {
         };
         let (reply, answer) = oneshot::channel();
         sender
-            .send(Cast { ballot, reply })
+            .send(Cast { ballot, by, reply })
             .await
             .map_err(|_| no_worker())?;
         answer.await.unwrap_or_else(|_| Err(no_worker()))
@@ -233,10 +244,10 @@ impl Ceremony {
         let mut cast: Option<Cast> = None;
         loop {
             tokio::select! {
-                message = self.link.receive() => match message? {
+                message = self.link.receive_within(self.patience()) => match message? {
                     FromWorker::Vote(vote) => {
                         let Some(waiting) = cast.take() else { return Err(out_of_turn()) };
-                        let answer = self.record_vote(vote, &waiting.ballot).await;
+                        let answer = self.record_vote(vote, &waiting).await;
                         let _ = waiting.reply.send(answer);
                     }
                     FromWorker::Entry(entry) => {
@@ -261,6 +272,22 @@ impl Ceremony {
         }
     }
 
+    /// How long the worker may be silent: while it waits for votes it ends by itself when their time is over.
+    fn patience(&self) -> Duration {
+        let waiting = self
+            .agent
+            .book
+            .request(&self.id)
+            .filter(|r| r.stage == Stage::Requested);
+        match waiting {
+            Some(record) => {
+                let rest = Timestamp::now().until(record.request.approve_before).max(0) + GRACE;
+                Duration::from_secs(u64::try_from(rest).unwrap_or(0))
+            }
+            None => SILENCE,
+        }
+    }
+
     async fn hand_on(&mut self, ballot: &Ballot) -> Result<(), Problem> {
         let stage = self.agent.book.request(&self.id).map(|r| r.stage);
         if stage != Some(Stage::Requested) {
@@ -275,9 +302,9 @@ impl Ceremony {
         self.link.send(&message).await
     }
 
-    async fn record_vote(&mut self, vote: Vote, ballot: &Ballot) -> Result<(), Problem> {
-        let id = self.id.clone();
-        let (kind, envelope) = match ballot {
+    async fn record_vote(&mut self, vote: Vote, cast: &Cast) -> Result<(), Problem> {
+        let (id, by) = (self.id.clone(), cast.by.clone());
+        let (kind, envelope) = match &cast.ballot {
             Ballot::Approval(approval) => ("approve", approval.approval.clone()),
             Ballot::Denial(denial) => ("deny", denial.clone()),
         };
@@ -291,6 +318,7 @@ impl Ceremony {
                         .event(EventType::ApprovalRefused, Actor::agent(), change.place)
                         .detail("why", problem.error.as_str())
                         .detail("kind", kind)
+                        .detail("handed_in_by", by)
                         .detail("envelope_sha256", envelope_digest(&envelope));
                     change.event(&event)?;
                     Ok((Err(problem), false))
@@ -319,6 +347,7 @@ impl Ceremony {
                         .who(key.to_string())
                         .detail("vault", record.request.vault.as_str())
                         .detail("serial", serial)
+                        .detail("handed_in_by", by)
                         .detail("standing", serde_json::json!(standing))
                         .envelope(kind, envelope.to_json());
                     if let Some(reason) = &denial {
@@ -398,7 +427,9 @@ impl Agent {
                 };
                 let mut events = Vec::new();
                 match (record.stage, record.mint) {
-                    (Stage::Requested, _) if now >= record.request.approve_before => {
+                    (Stage::Requested, _)
+                        if why.code == Code::Approvals || now >= record.request.approve_before =>
+                    {
                         events.push(event(&record, EventType::RequestExpired));
                         record.end(Stage::Expired, why.error.as_str(), now)?;
                     }

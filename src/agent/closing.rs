@@ -26,6 +26,8 @@ use crate::{
 /// The first pause after a failed try; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a worker may be at it after the time box has ended, or where that is near.
+const LAST_WORD: i64 = 5 * 60;
 /// The pause after a try that no repetition helps.
 const FUTILE_PAUSE: Duration = Duration::from_secs(15 * 60);
 
@@ -153,8 +155,11 @@ impl Agent {
             request: id.to_owned(),
         };
         let mut link = self.workers.start(&job).await?;
+        // A worker goes on trying until the time box ends; one that is silent beyond that is lost.
+        let rest = Timestamp::now().until(record.request.not_after).max(0) + LAST_WORD;
+        let patience = Duration::from_secs(u64::try_from(rest).unwrap_or(0));
         let last_word = loop {
-            match link.receive().await {
+            match link.receive_within(patience).await {
                 Ok(FromWorker::Entry(entry)) => self.take_entry(vault, entry, &mut link).await?,
                 Ok(FromWorker::Done) => break Ok(()),
                 Ok(FromWorker::Failed(problem)) => break Err(problem),
@@ -197,6 +202,7 @@ impl Agent {
                     .detail("why", "the host kept no session that could observe it");
                 change.event(&event)?;
                 record.end(Stage::Closed, format!("expired at {at}"), now)?;
+                record.mint = Mint::Over;
                 record.step(
                     now,
                     "expired",
@@ -275,7 +281,7 @@ fn closing(
     match (record.stage, record.mint) {
         (Stage::Closing | Stage::Closed, _) => return Ok(()),
         (Stage::Open, _) | (Stage::Approved, Mint::Intended | Mint::Done | Mint::Failed) => {}
-        (Stage::Approved, Mint::None) => {
+        (Stage::Approved, Mint::None | Mint::Over) => {
             return Err(Problem::new(Code::Refused, "the session is being opened")
                 .hint("try again in a moment"));
         }

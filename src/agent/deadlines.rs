@@ -1,20 +1,14 @@
-//! What happens by the clock: sessions that end, requests that run out, the record's heartbeat.
+//! What happens by the clock: sessions that end, and the record's heartbeat. (A vote is ended by its own worker.)
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Agent, record::Record};
-use crate::{
-    ceremony::Stage,
-    protocol::{Code, Problem},
-    trust::Timestamp,
-};
+use crate::{ceremony::Stage, trust::Timestamp};
 
 /// The longest sleep: a clock that was set is noticed within it.
 const LONGEST: i64 = 60;
 /// The stated gap between two checkpoints, in seconds.
-const HEARTBEAT: i64 = 3600;
-/// How long after its end a worker may still be counting; then the agent ends the request itself.
-const GRACE: i64 = 30;
+pub(super) const HEARTBEAT: i64 = 3600;
 
 impl Agent {
     /// Serves deadlines for ever: sleeps until the next one or until something changes.
@@ -31,7 +25,10 @@ impl Agent {
             for record in self.book.requests() {
                 match due(&record) {
                     Some(at) if at > now => next = next.min(at),
-                    Some(_) => self.is_due(&record).await,
+                    Some(_) => {
+                        self.sessions.drop_of(record.id());
+                        self.start_closing(record.id());
+                    }
                     None => {}
                 }
             }
@@ -44,27 +41,11 @@ impl Agent {
             }
         }
     }
-
-    async fn is_due(self: &Arc<Self>, record: &Record) {
-        let (id, vault) = (record.id(), record.request.vault.as_str());
-        match record.stage {
-            Stage::Requested => {
-                let late = Problem::new(Code::Approvals, "nobody approved in time");
-                self.end_ceremony(vault, id, Some(late)).await;
-            }
-            Stage::Open | Stage::Closing => {
-                self.sessions.drop_of(id);
-                self.start_closing(id);
-            }
-            _ => {}
-        }
-    }
 }
 
 /// When the clock has something to do with a request.
 fn due(record: &Record) -> Option<Timestamp> {
     match record.stage {
-        Stage::Requested => Some(record.request.approve_before.plus(GRACE)),
         Stage::Open | Stage::Closing => Some(record.request.not_after),
         _ => None,
     }

@@ -31,6 +31,8 @@ use crate::{
 const STATUS_SECONDS: i64 = 24 * 3600;
 /// The most events in one page.
 const PAGE: u64 = 1000;
+/// The most events whose envelopes make one page: each may have several of some 10 KiB.
+const ENVELOPES_PAGE: u64 = 100;
 /// About the largest page, in bytes.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -168,7 +170,8 @@ async fn vote(call: Call, ballot: Ballot) -> Answered {
     let id = call.record()?.id().to_owned();
     let agent = Arc::clone(&call.agent);
     let name = id.clone();
-    finish(async move { agent.vote(&name, ballot).await }).await?;
+    let by = call.caller.who.clone();
+    finish(async move { agent.vote(&name, ballot, by).await }).await?;
     let record = call
         .agent
         .book
@@ -180,7 +183,7 @@ async fn vote(call: Call, ballot: Ballot) -> Answered {
 pub(super) async fn credentials(call: Call) -> Answered {
     let id = call.record()?.id();
     let credentials = call.agent.deliver(id, &call.caller.who).await?;
-    Answer::json(&credentials)
+    Ok(Answer::json(&credentials)?.last())
 }
 
 pub(super) async fn close(call: Call) -> Answered {
@@ -192,7 +195,17 @@ pub(super) async fn close(call: Call) -> Answered {
 
 pub(super) async fn events(call: Call) -> Answered {
     let mut body = Vec::new();
-    for entry in page(&call).await? {
+    let mut entries = page(&call, PAGE).await?;
+    let mut bytes = 0;
+    let fit = entries
+        .iter()
+        .take_while(|e| {
+            bytes += e.line.len();
+            bytes <= PAGE_BYTES
+        })
+        .count();
+    entries.truncate(fit.max(1));
+    for entry in entries {
         body.extend_from_slice(&entry.line);
         body.push(b'\n');
     }
@@ -200,7 +213,7 @@ pub(super) async fn events(call: Call) -> Answered {
 }
 
 pub(super) async fn envelopes(call: Call) -> Answered {
-    let entries = page(&call).await?;
+    let entries = page(&call, ENVELOPES_PAGE).await?;
     let found = call
         .agent
         .book
@@ -236,25 +249,14 @@ pub(super) async fn checkpoints(call: Call) -> Answered {
     ))
 }
 
-/// The page of events that the query asks for, the same for lines and for envelopes.
-async fn page(call: &Call) -> Result<Vec<Entry>, Problem> {
+/// The events that the query asks for.
+async fn page(call: &Call, most: u64) -> Result<Vec<Entry>, Problem> {
     let from = call.number("from", 1)?.max(1);
-    let limit = call.number("limit", PAGE)?.clamp(1, PAGE);
-    let mut entries = call
-        .agent
+    let limit = call.number("limit", most)?.clamp(1, most);
+    call.agent
         .book
         .read(move |store| store.events(from, usize::try_from(limit).unwrap_or(1)))
-        .await?;
-    let mut bytes = 0;
-    let fit = entries
-        .iter()
-        .take_while(|e| {
-            bytes += e.line.len();
-            bytes <= PAGE_BYTES
-        })
-        .count();
-    entries.truncate(fit.max(1));
-    Ok(entries)
+        .await
 }
 
 /// Runs to its end even if the client goes away.

@@ -325,6 +325,7 @@ fn advance(
 }
 
 fn close(request: &mut Record, outcome: String, now: Timestamp) -> Result<(), Problem> {
+    request.mint = Mint::Over;
     if request.stage == Stage::Approved {
         request.advance(Stage::Closing, now)?;
     }

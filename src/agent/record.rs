@@ -60,6 +60,8 @@ pub(super) enum Mint {
     Done,
     /// It was asked for and not had; it may exist all the same.
     Failed,
+    /// It existed, or may have, and is over.
+    Over,
 }
 
 /// How far the rotation is, as the journal says.

@@ -14,7 +14,7 @@ use super::{
     ceremonies::head,
     journal::{in_words, step_name},
     people::Listed,
-    workers::{Link, PROMPT, out_of_turn},
+    workers::{Link, PROMPT, SILENCE, out_of_turn},
 };
 use crate::{
     protocol::{
@@ -192,7 +192,7 @@ impl Agent {
         link.send(&ToWorker::Credential { sealed }).await?;
         let mut seen = Seen::default();
         loop {
-            match link.receive().await {
+            match link.receive_within(SILENCE).await {
                 Ok(FromWorker::Entry(entry)) => {
                     seen.add(&entry.step, entry.at);
                     self.take_entry(vault, entry, link).await?;

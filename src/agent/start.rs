@@ -17,6 +17,7 @@ use super::{
     ceremonies::Ceremonies,
     closing::Closings,
     config::Config,
+    deadlines::HEARTBEAT,
     record::{Mint, Record, Rotation},
     seals::Seals,
     server::Server,
@@ -157,6 +158,7 @@ impl Agent {
                     .place(change.place.clone())
                     .detail("version", env!("CARGO_PKG_VERSION"))
                     .detail("config_sha256", digest.to_string())
+                    .detail("checkpoint_every_seconds", HEARTBEAT)
                     .detail("isolation", isolation);
                 change.event(&event)
             })
@@ -203,7 +205,10 @@ impl Agent {
                 self.alarms
                     .set(&format!("session of {id}"), fetched.as_ref().err());
             }
-            (Stage::Closing, _) => self.start_closing(id),
+            (Stage::Closing, _)
+            | (Stage::Failed | Stage::Expired | Stage::Denied, Mint::Intended | Mint::Done) => {
+                self.start_closing(id);
+            }
             (Stage::Approved, Mint::Failed) => {
                 let (agent, id) = (Arc::clone(self), id.to_owned());
                 tokio::spawn(async move { agent.decide_failed_mint(&id, false).await });

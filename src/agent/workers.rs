@@ -23,6 +23,8 @@ use crate::protocol::{
 pub(super) const PROMPT: Duration = Duration::from_secs(20);
 /// How long it may take to make an offer: it asks AWS for the time, endpoint by endpoint.
 pub(super) const OFFER: Duration = Duration::from_secs(60);
+/// How long it may be silent while it mints, rotates or seals: it gives up by itself after ten minutes of retries.
+pub(super) const SILENCE: Duration = Duration::from_secs(15 * 60);
 /// How many messages wait unread.
 const BACKLOG: usize = 16;
 
@@ -99,15 +101,22 @@ impl Link {
         self.from.recv().await.unwrap_or_else(|| Err(gone()))
     }
 
+    /// The same, with a bound: a worker that is silent for so long is as good as gone.
+    pub(super) async fn receive_within(
+        &mut self,
+        patience: Duration,
+    ) -> Result<FromWorker, Problem> {
+        timeout(patience, self.receive())
+            .await
+            .unwrap_or_else(|_| Err(silent()))
+    }
+
     /// The first message, which has to come in time and be none of failure.
     pub(super) async fn expect(&mut self, patience: Duration) -> Result<FromWorker, Problem> {
         match timeout(patience, self.receive()).await {
             Ok(Ok(FromWorker::Failed(problem))) => Err(problem),
             Ok(answer) => answer,
-            Err(_) => Err(Problem::new(
-                Code::Agent,
-                "the worker does not answer in time",
-            )),
+            Err(_) => Err(silent()),
         }
     }
 
@@ -129,6 +138,10 @@ pub(super) fn out_of_turn() -> Problem {
 pub(super) fn gone() -> Problem {
     Problem::new(Code::Agent, "the worker went away without a last word")
         .hint("see the worker's log; what it did stands in its journal")
+}
+
+fn silent() -> Problem {
+    Problem::new(Code::Agent, "the worker does not answer in time").hint("see the worker's log")
 }
 
 /// Starts the sibling binary with one end of a socketpair as its standard input.

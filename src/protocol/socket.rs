@@ -18,8 +18,9 @@
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
 //! | `GET /v1/audit/checkpoints` | | signed notes, oldest first, blank line between; at most the newest 100 |
 //!
-//! A page of events or envelopes is the same for both: the events from `SEQ` on (1 where absent), at most `N` (1,000 where absent or
-//! more). Whoever wants all asks again from the number after the last line's; a page without events is the end.
+//! A page covers the events from `SEQ` on (1 where absent), at most `N`. For events `N` is at most 1,000 and a page may be shorter:
+//! whoever wants all asks again from the number after the last line's, and a page without lines is the end. For envelopes `N` is at
+//! most 100, and the page has exactly those that these events name.
 //!
 //! Every failure is a [`Problem`](super::Problem) with a 4xx or 5xx status.
 
