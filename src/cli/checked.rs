@@ -105,3 +105,89 @@ pub(super) fn vault_problem(why: VaultError) -> Problem {
         None => problem,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::{
+        Digest, Head, Signer as _, Timestamp,
+        tests::people::{self, SoftToken, host},
+    };
+
+    const AT: &str = "2026-01-06T12:00:00Z";
+
+    fn head(seq: u64) -> Head {
+        let hash = Digest::of(&seq.to_be_bytes());
+        Head { seq, hash }
+    }
+
+    /// The papers of a request made `seconds` after noon, under a generation sealed a second before.
+    fn papers(
+        roster: &Verified<Roster>,
+        generation: u64,
+        seconds: i64,
+        heads: (Head, Head),
+    ) -> (Envelope, Envelope) {
+        let at = Timestamp::parse(AT).expect("a time").plus(seconds);
+        let mut manifest = people::manifest(roster, generation);
+        manifest.audit = heads.0;
+        manifest.created_at = at.plus(-1);
+        let manifest = Envelope::signed(&manifest, &host()).expect("good");
+        let access = roster.access("admin").expect("listed");
+        let request = Request {
+            generation,
+            host: host().public().id(),
+            account: access.account.clone(),
+            role: access.role_arn.clone(),
+            regions: access.regions.clone(),
+            roster_sha256: roster.digest(),
+            manifest_sha256: manifest.digest(),
+            not_before: at,
+            approve_before: at.plus(1800),
+            not_after: at.plus(3600),
+            audit: heads.1,
+            ..crate::cli::tests::sample_request()
+        };
+        (
+            Envelope::signed(&Offer(request), &host()).expect("good"),
+            manifest,
+        )
+    }
+
+    #[test]
+    fn a_record_that_was_cut_or_rewritten_is_found_and_a_slow_ceremony_is_neither() {
+        let [alice, bob] = ["alice", "bob"].map(SoftToken::new);
+        let roster = people::verified(2, &[&alice, &bob]);
+        let chain = [roster.envelope().clone()];
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut memory = Memory::open_in(dir.path()).expect("empty");
+        let ui = Ui::new(true);
+        let mut look = |generation, seconds, heads| {
+            let (offer, manifest) = papers(&roster, generation, seconds, heads);
+            let papers = Papers {
+                offer: &offer,
+                manifest: &manifest,
+                roster_chain: &chain,
+            };
+            check(&papers, &mut memory, &FirstMeeting::SaySo, &ui).map(|_| ())
+        };
+        assert_eq!(look(1, 0, (head(10), head(19))), Ok(()));
+        // Its ceremony began before the request above was made.
+        assert_eq!(look(2, 60, (head(17), head(25))), Ok(()));
+        let rewritten = Head {
+            seq: 25,
+            hash: Digest([9; 32]),
+        };
+        for heads in [
+            (head(17), head(24)),
+            (head(17), rewritten),
+            (rewritten, head(30)),
+        ] {
+            let problem = look(2, 120, heads).expect_err("not the same record");
+            assert_eq!(problem.code, Code::Tampering);
+        }
+        // An older generation than was seen.
+        let problem = look(1, 180, (head(10), head(40))).expect_err("rolled back");
+        assert_eq!(problem.code, Code::Tampering);
+    }
+}
