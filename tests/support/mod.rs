@@ -226,11 +226,6 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// The vault's folder in the worker's state.
-    pub(crate) fn vault_folder(&self) -> PathBuf {
-        self.path("state/vaults/prod")
-    }
-
     fn configure(&self) {
         let toml = format!(
             "state = {:?}\nruntime = {:?}\n\n[aws]\nsts_regions = [\"eu-central-1\"]\nendpoint = {:?}\n",

@@ -18,7 +18,7 @@ const BOUND: Duration = Duration::from_secs(30);
 ///
 /// # Panics
 /// If a prompt does not come or the command fails.
-pub fn converse(command: &Command, answers: &[(&str, &str)]) -> String {
+pub(crate) fn converse(command: &Command, answers: &[(&str, &str)]) -> String {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).expect("granted");
     unlockpt(&master).expect("unlocked");
