@@ -11,10 +11,7 @@ use crate::console::{Console, Failure, run_logged};
 /// Debian packages and what each is for.
 const PACKAGES: [(&str, &str); 13] = [
     ("pkg-config", "finds libpcsclite when crates are built"),
-    (
-        "libpcsclite-dev",
-        "PC/SC, for the crate `pcsc` and for ykman",
-    ),
+    ("libpcsclite-dev", "PC/SC, for the crate `pcsc`"),
     ("pcscd", "the PC/SC daemon"),
     ("vsmartcard-vpcd", "its driver for virtual readers"),
     ("age", "opens what twotap seals"),
@@ -24,7 +21,10 @@ const PACKAGES: [(&str, &str); 13] = [
         "runs the emulator and the reference implementations",
     ),
     ("python3-venv", "keeps their packages apart"),
-    ("python3-dev", "ykman's pyscard is built from source"),
+    (
+        "python3-pyscard",
+        "PC/SC for ykman; on PyPI it is source alone, with a compiler's tools to build first",
+    ),
     (
         "util-linux",
         "setpriv and unshare: people as uids, rigs apart",
@@ -194,7 +194,8 @@ fn python_environment(console: Console, folder: &Path, log: &Path) -> Result<(),
     };
     run_logged(
         Command::new(python)
-            .args(["-m", "venv", "--clear"])
+            // Debian's pyscard is to be seen; what is pinned in the environment goes before Debian's own.
+            .args(["-m", "venv", "--clear", "--system-site-packages"])
             .arg(&venv),
         "making the Python environment",
         log,
