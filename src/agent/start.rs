@@ -70,6 +70,7 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
     }
     drop(server);
     super::log("ending");
+    agent.record_all_counted().await;
     let sinks = agent
         .sinks
         .lock()

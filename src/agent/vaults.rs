@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Agent, workers::out_of_turn};
+use super::{Agent, record::isolated, workers::out_of_turn};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     protocol::{
@@ -187,7 +187,7 @@ impl Agent {
                     if roster.version > seen {
                         let before = i.checked_sub(1).map(|b| &versions[b]);
                         for event in signed(roster, before.map(|r| &**r), change.place)? {
-                            change.event(&event)?;
+                            change.event(&isolated(event, isolation))?;
                         }
                         row.roster = Some((roster.version, roster.digest()));
                     }
