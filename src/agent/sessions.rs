@@ -115,13 +115,17 @@ impl Agent {
         let job = Job::Session {
             request: request.to_owned(),
         };
-        match self.workers.ask(&job).await? {
-            FromWorker::Session(session) => {
+        let fetched = match self.workers.ask(&job).await {
+            Ok(FromWorker::Session(session)) => {
                 self.take_session(session);
                 Ok(())
             }
-            _ => Err(out_of_turn()),
-        }
+            Ok(_) => Err(out_of_turn()),
+            Err(problem) => Err(problem),
+        };
+        self.alarms
+            .set(&format!("session of {request}"), fetched.as_ref().err());
+        fetched
     }
 
     /// Keeps a session that a worker sent, if its request is open.
@@ -161,7 +165,7 @@ impl Agent {
             })
             .await;
         self.alarms
-            .set(&format!("session of {request}"), recorded.as_ref().err());
+            .set(&format!("deliveries of {request}"), recorded.as_ref().err());
     }
 
     /// The same for every session that is held.
