@@ -4,6 +4,7 @@ mod agent_support;
 
 use agent_support::{ALICE, DANA, Host, SOFIA, paper, worker::session};
 use twotap::{
+    audit::event::Record,
     ceremony::Stage,
     protocol::{
         Code,
@@ -197,8 +198,11 @@ fn a_request_that_nobody_approves_runs_out() {
 #[test]
 fn the_time_box_ends_a_session_that_nobody_closes() {
     let host = Host::start();
-    host.worker.told(|s| s.times.session = 2);
+    host.worker.told(|s| s.times.session = 4);
     let view = host.open();
+    for _ in 0..3 {
+        assert_eq!(host.credentials(DANA, &view.id).status, 200);
+    }
     let closed = host.reach(&view.id, Stage::Closed);
     assert!(closed.outcome.expect("said").starts_with("expired at"));
     assert!(
@@ -206,6 +210,13 @@ fn the_time_box_ends_a_session_that_nobody_closes() {
             .contains(&"SESSION_EXPIRED".to_owned())
     );
     assert_eq!(host.credentials(DANA, &view.id).status, 403);
+    let more = |e: &Record| e.what["deliveries_since_last"].as_u64().expect("a number");
+    let counted: u64 = host
+        .events_named("CREDENTIALS_DELIVERED")
+        .iter()
+        .map(|e| u64::from(e.action == "deliver") + more(e))
+        .sum();
+    assert_eq!(counted, 3, "the clock's end forgets no delivery");
 }
 
 #[test]

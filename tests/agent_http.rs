@@ -3,7 +3,7 @@
 mod agent_support;
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     time::{Duration, Instant},
 };
 
@@ -153,6 +153,27 @@ fn slow_clients_are_let_go_and_hold_nobody_up() {
         took > Duration::from_secs(8) && took < Duration::from_secs(20),
         "{took:?}"
     );
+}
+
+#[test]
+fn a_stranger_cannot_take_every_connection() {
+    let host = Host::start();
+    let mut held: Vec<_> = (0..40)
+        .map(|_| connect(&host.socket(), STRANGER).expect("connected"))
+        .collect();
+    // The first sixteen wait for a head; the others were let go at once.
+    let mut let_go = 0;
+    for stream in &mut held {
+        stream
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .expect("a bound");
+        let mut byte = [0];
+        if matches!(stream.read(&mut byte), Ok(0)) {
+            let_go += 1;
+        }
+    }
+    assert_eq!(let_go, 24);
+    assert_eq!(host.get(DANA, "/v1/status").status, 200);
 }
 
 #[test]

@@ -327,3 +327,35 @@ fn the_agent_does_not_run_as_root_and_names_what_is_wrong_with_its_file() {
         "{said}"
     );
 }
+
+#[test]
+fn a_worker_that_comes_up_later_is_met_and_its_journal_taken_up() {
+    let mut host = Host::start();
+    host.worker.told(|s| s.silent_after = Some("minted"));
+    let view = host.open();
+    host.kill_agent();
+    let (here, away) = (host.path("worker.sock"), host.path("away"));
+    fs::rename(&here, &away).expect("moved");
+    host.start_agent();
+    let said = host.get(DANA, "/v1/status").problem();
+    assert!(said.error.contains("no vault"), "{}", said.error);
+
+    fs::rename(&away, &here).expect("moved back");
+    until("the worker is met", || {
+        host.get(DANA, "/v1/status").status == 200
+    });
+    until("the rotation is recorded", || {
+        host.events_of(&view.id)
+            .contains(&"CREDENTIAL_ROTATED".to_owned())
+    });
+    assert_eq!(host.credentials(DANA, &view.id).status, 200);
+    until("nothing is degraded", || {
+        host.status(DANA).degraded.is_empty()
+    });
+    let last = host.events_named("CHECKPOINT").pop().expect("one");
+    let started = host.events_named("AGENT_STARTED").pop().expect("one");
+    assert!(
+        last.seq > started.seq,
+        "the second start has its checkpoint"
+    );
+}

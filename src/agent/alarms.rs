@@ -35,6 +35,12 @@ impl Alarms {
         self.set(&format!("vault {vault}"), problem);
     }
 
+    /// Whether there is an alarm about `what`.
+    pub(super) fn is_set(&self, what: &str) -> bool {
+        let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.contains_key(what)
+    }
+
     /// Why a vault is not served now.
     pub(super) fn of_vault(&self, vault: &str) -> Option<Problem> {
         let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,12 +20,12 @@ impl Agent {
                 self.checkpoint().await;
                 heartbeat = now.plus(HEARTBEAT);
             }
-            self.sessions.drop_expired(now);
             let mut next = heartbeat.min(now.plus(LONGEST));
             for record in self.book.requests() {
                 match due(&record) {
                     Some(at) if at > now => next = next.min(at),
                     Some(_) => {
+                        self.record_counted(record.id()).await;
                         self.sessions.drop_of(record.id());
                         self.start_closing(record.id());
                     }

@@ -44,6 +44,9 @@ pub(super) async fn status(call: Call) -> Answered {
     let mut vaults = Vec::new();
     let mut degraded = agent.alarms.lines();
     for known in agent.vaults.all(agent) {
+        if !call.sees(&known.vault) {
+            continue;
+        }
         let vault = vault_status(agent, &known).await?;
         if vault.rotation.starts_with("pending") {
             degraded.push(format!(
@@ -60,6 +63,7 @@ pub(super) async fn status(call: Call) -> Answered {
         .book
         .requests()
         .iter()
+        .filter(|r| call.sees(&r.request.vault))
         .filter(|r| !r.stage.is_final() || recent(r.ended_at))
         .map(|r| r.view())
         .collect();
@@ -115,6 +119,7 @@ pub(super) async fn requests(call: Call) -> Answered {
         .book
         .requests()
         .iter()
+        .filter(|r| call.sees(&r.request.vault))
         .map(|r| r.view())
         .collect();
     Answer::json(&views)

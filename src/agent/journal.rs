@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{
     Agent,
     book::Change,
-    record::{Mint, Record, Rotation, VaultRotation},
+    record::{Mint, Record, Rotation, VaultRotation, isolated},
     workers::{Link, PROMPT, out_of_turn},
 };
 use crate::{
@@ -193,11 +193,18 @@ fn event_of(
     };
     let mut event = match (request, &entry.request) {
         (Some(request), _) => request.event(kind, actor, change.place),
-        // The agent's state was lost, the journal was not.
-        (None, Some(id)) => Event::new(kind, actor)
-            .correlation(id)
-            .place(change.place.clone()),
-        (None, None) => Event::new(kind, actor).place(change.place.clone()),
+        // A sealing; or the agent's state was lost, and the journal was not.
+        (None, id) => {
+            let event = Event::new(kind, actor).place(change.place.clone());
+            let event = match id {
+                Some(id) => event.correlation(id),
+                None => event,
+            };
+            match change.vault(vault)?.isolation {
+                Some(isolation) => isolated(event, isolation),
+                None => event,
+            }
+        }
     };
     if matches!(kind, E::RotationStep | E::RevocationStep) {
         event = event.action(step_name(&entry.step));

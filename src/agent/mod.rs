@@ -130,6 +130,7 @@ impl Agent {
         let id = record.id();
         if record.stage != Stage::Open {
             self.sessions.drop_of(id);
+            self.alarms.set(&format!("session of {id}"), None);
         }
         match (record.stage, record.mint) {
             (Stage::Closing, _) => self.start_closing(id),

@@ -123,6 +123,18 @@ impl Agent {
             .ok_or_else(|| unlisted(uid))
     }
 
+    /// Whether an account is somebody's, as far as is known now.
+    pub(super) fn is_listed(&self, uid: u32) -> bool {
+        not_a_person(uid, self.own_uid).is_ok() && self.listed_now(uid).is_some()
+    }
+
+    /// Whether an account may see what a vault's people see.
+    pub(super) fn sees(&self, uid: u32, vault: &str) -> bool {
+        self.vaults
+            .known(vault)
+            .is_some_and(|known| known.roster.person_at(known.host, uid).is_some())
+    }
+
     fn listed_now(&self, uid: u32) -> Option<Listed> {
         self.vaults.all(self).iter().find_map(|known| {
             let person = known.roster.person_at(known.host, uid)?;

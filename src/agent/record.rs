@@ -142,10 +142,11 @@ impl Record {
 
     /// An event of this request.
     pub(super) fn event(&self, event_type: EventType, actor: Actor, place: &Place) -> Event {
-        Event::new(event_type, actor)
+        let event = Event::new(event_type, actor)
             .correlation(self.id())
             .incident(&self.request.incident)
-            .place(place.clone())
+            .place(place.clone());
+        isolated(event, self.made.isolation)
     }
 
     /// As everybody listed may see it.
@@ -171,6 +172,14 @@ impl Record {
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
         }
+    }
+}
+
+/// Where the agent could read the worker's files, every event says so.
+pub(super) fn isolated(event: Event, isolation: Isolation) -> Event {
+    match isolation {
+        Isolation::Account => event,
+        Isolation::None => event.detail("isolation", "none"),
     }
 }
 

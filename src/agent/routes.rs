@@ -326,6 +326,11 @@ impl Call {
             .ok_or_else(|| Problem::new(Code::Internal, "the path names no request"))
     }
 
+    /// Whether the caller is listed in this vault too.
+    pub(super) fn sees(&self, vault: &str) -> bool {
+        self.agent.sees(self.uid, vault)
+    }
+
     /// The caller in a vault that the body names, if the route's permission holds there.
     pub(super) async fn in_vault(&self, vault: &str) -> Result<Listed, Problem> {
         let caller = self.agent.listed_in(self.uid, vault).await?;

@@ -1,10 +1,11 @@
 //! The socket: who connects, how long they may take, and that there is one agent on it.
 
 use std::{
+    collections::HashMap,
     fs, io,
     os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -25,6 +26,9 @@ const HEAD: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 16 * 1024;
 /// How many connections are served at once; more wait.
 const CONNECTIONS: usize = 4096;
+/// How many of them one account may have, so that nobody takes them all; an account that is nobody's needs but one answer.
+const OF_A_PERSON: usize = 2048;
+const OF_A_STRANGER: usize = 16;
 
 /// Who is at the other end, as the kernel says.
 #[derive(Clone, Copy)]
@@ -76,6 +80,7 @@ impl Server {
     /// Serves for ever.
     pub(super) async fn serve(&self, agent: &Arc<Agent>) {
         let router = routes::router(agent);
+        let accounts = Accounts::default();
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -95,11 +100,55 @@ impl Server {
             let peer = Peer {
                 uid: credentials.uid(),
             };
+            let most = if agent.is_listed(peer.uid) {
+                OF_A_PERSON
+            } else {
+                OF_A_STRANGER
+            };
+            let Some(counted) = Counted::one_more(&accounts, peer.uid, most) else {
+                continue;
+            };
             let router = router.clone();
             tokio::spawn(async move {
                 converse(stream, router, peer).await;
-                drop(place);
+                drop((place, counted));
             });
+        }
+    }
+}
+
+/// Open connections by account.
+type Accounts = Arc<Mutex<HashMap<u32, usize>>>;
+
+/// One connection of an account, counted while this lives.
+struct Counted {
+    accounts: Accounts,
+    uid: u32,
+}
+
+impl Counted {
+    fn one_more(accounts: &Accounts, uid: u32, most: usize) -> Option<Self> {
+        let mut open = accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(uid).or_insert(0);
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Self {
+            accounts: Arc::clone(accounts),
+            uid,
+        })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut open = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.uid);
+            }
         }
     }
 }

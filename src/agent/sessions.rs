@@ -55,11 +55,6 @@ impl Sessions {
         self.lock().get(request).map_or(0, |held| held.more)
     }
 
-    /// Drops every session whose time is over.
-    pub(super) fn drop_expired(&self, now: Timestamp) {
-        self.lock().retain(|_, held| held.session.not_after > now);
-    }
-
     /// Whether a request's session is held.
     pub(super) fn holds(&self, request: &str) -> bool {
         self.lock().contains_key(request)
@@ -120,13 +115,17 @@ impl Agent {
         let job = Job::Session {
             request: request.to_owned(),
         };
-        match self.workers.ask(&job).await? {
-            FromWorker::Session(session) => {
+        let fetched = match self.workers.ask(&job).await {
+            Ok(FromWorker::Session(session)) => {
                 self.take_session(session);
                 Ok(())
             }
-            _ => Err(out_of_turn()),
-        }
+            Ok(_) => Err(out_of_turn()),
+            Err(problem) => Err(problem),
+        };
+        self.alarms
+            .set(&format!("session of {request}"), fetched.as_ref().err());
+        fetched
     }
 
     /// Keeps a session that a worker sent, if its request is open.
@@ -137,6 +136,43 @@ impl Agent {
             .is_some_and(|r| r.stage == Stage::Open);
         if open && session.not_after > Timestamp::now() {
             self.sessions.keep(session);
+        }
+    }
+
+    /// Puts deliveries on record that were only counted, before the session is dropped by the clock or with the process.
+    pub(super) async fn record_counted(self: &Arc<Self>, request: &str) {
+        let more = match self.sessions.lock().get_mut(request) {
+            Some(held) => std::mem::take(&mut held.more),
+            None => 0,
+        };
+        if more == 0 {
+            return;
+        }
+        let id = request.to_owned();
+        let recorded = self
+            .book
+            .commit(move |change| {
+                let record = change.known(&id)?;
+                let event = record
+                    .event(
+                        EventType::CredentialsDelivered,
+                        Actor::agent(),
+                        change.place,
+                    )
+                    .action("count_deliveries")
+                    .detail("deliveries_since_last", more);
+                change.event(&event)
+            })
+            .await;
+        self.alarms
+            .set(&format!("deliveries of {request}"), recorded.as_ref().err());
+    }
+
+    /// The same for every session that is held.
+    pub(super) async fn record_all_counted(self: &Arc<Self>) {
+        let ids: Vec<String> = self.sessions.lock().keys().cloned().collect();
+        for id in ids {
+            self.record_counted(&id).await;
         }
     }
 

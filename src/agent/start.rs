@@ -70,6 +70,7 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
     }
     drop(server);
     super::log("ending");
+    agent.record_all_counted().await;
     let sinks = agent
         .sinks
         .lock()
@@ -163,15 +164,8 @@ impl Agent {
                 change.event(&event)
             })
             .await?;
-        for vault in self.config.vaults.clone() {
-            if self.vault(&vault).await.is_ok() {
-                let caught_up = self.catch_up(&vault).await;
-                self.alarms.set(
-                    &format!("journal of vault {vault}"),
-                    caught_up.as_ref().err(),
-                );
-            }
-        }
+        // Each that is met brings its journal; the others are looked for when they are asked for.
+        self.look_for_vaults().await;
         for record in self.book.requests() {
             self.resume(&record).await;
         }
@@ -199,12 +193,6 @@ impl Agent {
     async fn resume(self: &Arc<Self>, record: &Record) {
         let id = record.id();
         match (record.stage, record.mint) {
-            (Stage::Open, _) => {
-                // Where this fails the first one to ask for credentials tries again.
-                let fetched = self.fetch_session(id).await;
-                self.alarms
-                    .set(&format!("session of {id}"), fetched.as_ref().err());
-            }
             (Stage::Closing, _)
             | (Stage::Failed | Stage::Expired | Stage::Denied, Mint::Intended | Mint::Done) => {
                 self.start_closing(id);

@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Agent, workers::out_of_turn};
+use super::{Agent, record::isolated, workers::out_of_turn};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
+    ceremony::Stage,
     protocol::{
         Code, Problem,
         job::{FromWorker, Isolation, Job, VaultFacts},
@@ -100,6 +101,7 @@ impl Agent {
 
     /// Asks the worker for a vault's documents.
     pub(super) async fn refresh(self: &Arc<Self>, vault: &str) -> Result<Arc<Known>, Problem> {
+        let first = self.vaults.known(vault).is_none();
         let job = Job::Vault {
             vault: vault.to_owned(),
         };
@@ -113,7 +115,30 @@ impl Agent {
             Err(problem) => Err(problem),
         };
         self.alarms.vault(vault, learnt.as_ref().err());
+        if learnt.is_ok() && first {
+            self.met(vault).await;
+        }
         learnt
+    }
+
+    /// What could not be done while the vault's worker was out of reach.
+    async fn met(self: &Arc<Self>, vault: &str) {
+        self.alarms.set("worker", None);
+        let caught_up = self.catch_up(vault).await;
+        self.alarms.set(
+            &format!("journal of vault {vault}"),
+            caught_up.as_ref().err(),
+        );
+        for record in self.book.requests() {
+            let open = record.stage == Stage::Open && record.request.vault == vault;
+            if open && !self.sessions.holds(record.id()) {
+                // Where this fails the first one to ask for credentials tries again.
+                let _ = self.fetch_session(record.id()).await;
+            }
+        }
+        if self.alarms.is_set("checkpoint") {
+            self.checkpoint().await;
+        }
     }
 
     /// Checks a vault's documents; a roster that is new goes on record.
@@ -187,7 +212,7 @@ impl Agent {
                     if roster.version > seen {
                         let before = i.checked_sub(1).map(|b| &versions[b]);
                         for event in signed(roster, before.map(|r| &**r), change.place)? {
-                            change.event(&event)?;
+                            change.event(&isolated(event, isolation))?;
                         }
                         row.roster = Some((roster.version, roster.digest()));
                     }

@@ -10,6 +10,7 @@
 )]
 
 pub mod paper;
+mod wire;
 pub mod worker;
 
 use std::{

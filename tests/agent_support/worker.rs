@@ -5,17 +5,12 @@
 use std::{
     collections::HashMap,
     fs,
-    io::{self, Read as _, Write as _},
-    os::unix::{
-        fs::PermissionsExt as _,
-        net::{UnixListener, UnixStream},
-    },
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
-use serde::{Serialize, de::DeserializeOwned};
 use twotap::{
     ceremony::{Requested, Settled, Standing},
     protocol::{
@@ -32,7 +27,10 @@ use twotap::{
     },
 };
 
-use super::paper::{Paper, Times};
+use super::{
+    paper::{Paper, Times},
+    wire::{Wire, Within},
+};
 
 /// What the worker is told to do differently.
 #[derive(Clone)]
@@ -102,7 +100,7 @@ impl FakeWorker {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
                 let one = this.clone();
-                std::thread::spawn(move || one.serve(Wire(Some(stream))));
+                std::thread::spawn(move || one.serve(Wire::new(stream)));
             }
         });
         worker
@@ -495,10 +493,10 @@ impl FakeWorker {
     fn lives_on(&self, step: &str, wire: &mut Wire) -> Result<(), End> {
         let state = self.lock();
         if state.script.silent_after == Some(step) {
-            wire.0 = None;
+            wire.drop_now();
         }
         if state.script.dies_after == Some(step) {
-            wire.0 = None;
+            wire.drop_now();
             return Err(End::Dead);
         }
         Ok(())
@@ -528,64 +526,4 @@ pub fn session(request: &Request) -> Session {
 
 fn key_id(generation: u64) -> String {
     format!("AKIA{generation:016}")
-}
-
-/// The connection, until it is dropped.
-struct Wire(Option<UnixStream>);
-
-enum Within<T> {
-    Message(T),
-    Closed,
-    TooLate,
-}
-
-impl Wire {
-    fn send(&mut self, message: &impl Serialize) {
-        let Some(stream) = &mut self.0 else { return };
-        let body = serde_json::to_vec(message).expect("json");
-        let mut frame = u32::try_from(body.len())
-            .expect("a small message")
-            .to_be_bytes()
-            .to_vec();
-        frame.extend_from_slice(&body);
-        if stream.write_all(&frame).is_err() {
-            self.0 = None;
-        }
-    }
-
-    fn receive<T: DeserializeOwned>(&mut self) -> Option<T> {
-        match self.receive_within(Duration::from_secs(600)) {
-            Within::Message(message) => Some(message),
-            _ => None,
-        }
-    }
-
-    fn receive_within<T: DeserializeOwned>(&mut self, bound: Duration) -> Within<T> {
-        let Some(stream) = &mut self.0 else {
-            return Within::Closed;
-        };
-        let bound = bound.max(Duration::from_millis(1));
-        stream.set_read_timeout(Some(bound)).expect("a bound");
-        let mut length = [0; 4];
-        match stream.read_exact(&mut length) {
-            Ok(()) => {}
-            Err(why)
-                if matches!(
-                    why.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                ) =>
-            {
-                return Within::TooLate;
-            }
-            Err(_) => return Within::Closed,
-        }
-        let mut body = vec![0; u32::from_be_bytes(length) as usize];
-        if stream.read_exact(&mut body).is_err() {
-            return Within::Closed;
-        }
-        match serde_json::from_slice(&body) {
-            Ok(message) => Within::Message(message),
-            Err(_) => Within::Closed,
-        }
-    }
 }
