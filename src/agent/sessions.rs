@@ -185,11 +185,16 @@ impl Agent {
             Stage::Open if now < record.request.not_after => Ok(()),
             Stage::Open => Err(Problem::new(Code::Refused, "the session's time is over")
                 .hint("ask for a new one: twotap request")),
-            Stage::Requested | Stage::Approved => Err(Problem::new(
+            Stage::Requested => Err(Problem::new(
                 Code::Approvals,
-                format!("the request is {}, there is no session yet", record.stage),
+                "the request still waits for approvals: there is no session yet",
             )
             .hint("see: twotap status --watch")),
+            Stage::Approved => Err(Problem::new(
+                Code::Approvals,
+                "the request is approved and its session is being made",
+            )
+            .hint("try again in a moment")),
             stage => Err(
                 Problem::new(Code::Refused, format!("the request is {stage}"))
                     .hint("ask for a new one: twotap request"),

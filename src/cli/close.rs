@@ -40,6 +40,8 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let session = open::closable(&agent, args.session)?;
     let path = request_path(&session, "")?;
     let close = Close { force: args.force };
+    // What came before is no news to whoever closes.
+    let mut shown = agent.ask::<RequestView>(&path)?.progress.len();
     let mut view: RequestView =
         agent.hand_in(&request_path(&session, "/close")?, &close, Patience::Worker)?;
     if args.no_wait {
@@ -47,7 +49,6 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     }
 
     let deadline = Instant::now() + LONGEST;
-    let mut shown = 0;
     loop {
         for step in view.progress.iter().skip(shown) {
             door.ui

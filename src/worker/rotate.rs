@@ -32,7 +32,7 @@ use crate::{
         manifest::Manifest,
         receipt::{self, Outcome, Receipt},
     },
-    vault::{AccessKey, SealInput, seal, store::Writer},
+    vault::{AccessKey, SealInput, VaultError, seal, store::Writer},
 };
 
 /// How long to go on trying while the old key is in memory.
@@ -62,14 +62,15 @@ enum Setback {
 
 /// Replaces the sealed key. On failure the key that is sealed still works, and the record says `pending`.
 pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Result<(), Problem> {
-    let writer = worker.home.generations(rotation.vault)?.lock().explain()?;
+    let until = Instant::now() + PATIENCE;
+    let writer = lock(worker, rotation.vault, until).await?;
     let mut run = Run {
         journal: worker.home.journal(rotation.vault)?,
         worker,
         writer,
         rotation,
         steps: Vec::new(),
-        until: Instant::now() + PATIENCE,
+        until,
     };
     let old = run.rotation.key.id().to_owned();
     run.log(
@@ -79,12 +80,30 @@ pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Resul
         None,
     )
     .await?;
-    match run.replace(&old).await {
+    let outcome = match run.is_sealed(&old) {
+        Ok(true) => run.replace(&old).await,
+        // Another ceremony of the same generation was faster: the key that this one opened is replaced, and only needs to be dead.
+        Ok(false) => run.prove_dead(&old, None).await,
+        Err(setback) => Err(setback),
+    };
+    match outcome {
         Ok(()) => Ok(()),
         Err(Setback::Later(problem) | Setback::Never(problem)) => {
             let why = problem.error.clone();
             run.log(Step::RotationPending { why }, None).await?;
             Err(problem)
+        }
+    }
+}
+
+/// One worker at a time changes a vault; the next waits for it.
+async fn lock(worker: &Worker, vault: &str, until: Instant) -> Result<Writer, Problem> {
+    loop {
+        match worker.home.generations(vault)?.lock() {
+            Err(VaultError::Busy { .. }) if Instant::now() < until => {
+                tokio::time::sleep(FIRST_PAUSE).await;
+            }
+            other => return other.explain(),
         }
     }
 }
@@ -99,6 +118,14 @@ struct Run<'w, 'r> {
 }
 
 impl Run<'_, '_> {
+    /// Whether the vault still holds the key that this worker opened.
+    fn is_sealed(&self, old: &str) -> Result<bool, Setback> {
+        let vault = self.vault()?;
+        Ok(vault
+            .current
+            .is_some_and(|c| c.manifest.access_key_id == old))
+    }
+
     async fn replace(&mut self, old: &str) -> Result<(), Setback> {
         let vault = self.vault()?;
         let user = user_name(&vault)?;
@@ -109,7 +136,7 @@ impl Run<'_, '_> {
         self.commit(&manifest, &new).await?;
 
         self.deactivate(&user, old, &new).await?;
-        self.prove_old_refused(old, &new).await?;
+        self.prove_dead(old, Some(&new)).await?;
         self.delete(&user, old, &new).await?;
         self.receipt(old, &new, &manifest).await?;
         self.forget_superseded();
@@ -301,16 +328,16 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Dead is what AWS says to the old key itself, in a Region where the new one works: a Region that is not enabled for the account
-    /// refuses good keys in the same words.
-    async fn prove_old_refused(&mut self, old: &str, new: &AccessKey) -> Result<(), Setback> {
-        let (with, new) = (credentials(&self.rotation.key), credentials(new));
+    /// Dead is what AWS says to the old key itself. Where there is a new one it must work in the same Region: a Region that is not
+    /// enabled for the account refuses good keys in the same words.
+    async fn prove_dead(&mut self, old: &str, new: Option<&AccessKey>) -> Result<(), Setback> {
+        let with = credentials(&self.rotation.key);
         let mut pause = FIRST_PAUSE;
         loop {
             let still = match self.worker.aws.key_refused(&with).await {
                 Ok(refused) if refused.value == KeyState::Refused => {
-                    match self.worker.aws.caller_identity(&new).await {
-                        Ok(works) if works.region == refused.region => {
+                    match self.works_in(new, &refused.region).await {
+                        Ok(true) => {
                             let step = Step::KeyRefused {
                                 access_key_id: old.to_owned(),
                             };
@@ -319,7 +346,7 @@ impl Run<'_, '_> {
                                 .await
                                 .map_err(Setback::Never);
                         }
-                        Ok(_) => Problem::new(Code::AwsUnreachable, "Regions answer in turn"),
+                        Ok(false) => Problem::new(Code::AwsUnreachable, "Regions answer in turn"),
                         Err(why) => of_aws(&why),
                     }
                 }
@@ -328,6 +355,12 @@ impl Run<'_, '_> {
             };
             self.wait(Setback::Later(still), &mut pause).await?;
         }
+    }
+
+    async fn works_in(&self, key: Option<&AccessKey>, region: &str) -> Result<bool, AwsError> {
+        let Some(key) = key else { return Ok(true) };
+        let works = self.worker.aws.caller_identity(&credentials(key)).await?;
+        Ok(works.region == region)
     }
 
     async fn delete(&mut self, user: &str, old: &str, new: &AccessKey) -> Result<(), Setback> {

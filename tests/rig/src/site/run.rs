@@ -100,11 +100,10 @@ impl Invocation {
     }
 
     /// Runs it to its end, whatever that is.
-    pub fn go(mut self) -> Result<Done, RigError> {
+    pub fn go(self) -> Result<Done, RigError> {
         let begun = Instant::now();
         let failed = |why: std::io::Error| RigError::new(format!("{}: {why}", self.shown));
-        let mut child = self
-            .command
+        let mut child = without_terminal(&self.command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -146,6 +145,25 @@ impl Invocation {
             RigError::new(format!("{shown}\nprinted no JSON ({why}): {}", done.stdout))
         })
     }
+}
+
+/// The same command in a session of its own: a script's run must not find the terminal of whoever runs the rig.
+fn without_terminal(command: &Command) -> Command {
+    let mut alone = Command::new("setsid");
+    alone
+        .arg("--wait")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    if let Some(folder) = command.get_current_dir() {
+        alone.current_dir(folder);
+    }
+    alone
 }
 
 impl Done {
