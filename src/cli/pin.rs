@@ -116,7 +116,10 @@ mod tests {
             let (typed, length) = read(fd).expect("readable");
             assert_eq!(&typed[..length], expected);
         }
-        let problem = read(60_000).err().expect("not open");
+        let problem = match read(60_000) {
+            Err(problem) => problem,
+            Ok(_) => panic!("descriptor 60000 was read"),
+        };
         assert_eq!(problem.code, Code::Usage);
     }
 

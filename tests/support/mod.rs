@@ -176,11 +176,9 @@ impl Bench {
             audit: Head::EMPTY,
             nonce: nonce(),
         });
-        let offer = loop {
-            match worker.next() {
-                Some(FromWorker::SealOffer { offer }) => break offer,
-                other => return Err(format!("{other:?}")),
-            }
+        let offer = match worker.next() {
+            Some(FromWorker::SealOffer { offer }) => offer,
+            other => return Err(format!("{other:?}")),
         };
         let key = offer
             .unverified::<twotap::trust::request::SealOffer>()
