@@ -379,7 +379,11 @@ impl Worker {
         loop {
             match self.next() {
                 Some(FromWorker::Entry(entry)) => {
-                    self.send(&ToWorker::Recorded { n: entry.n });
+                    // A worker that has written its last entry may be gone before it reads this.
+                    let _ = self.runtime.block_on(frame::write(
+                        &mut self.stream,
+                        &ToWorker::Recorded { n: entry.n },
+                    ));
                     entries.push(entry);
                 }
                 Some(FromWorker::Session(s)) => session = Some(s),

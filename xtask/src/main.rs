@@ -8,6 +8,7 @@ mod console;
 mod demo;
 mod reach;
 mod setup;
+mod terminals;
 mod test;
 
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ExitStatus, Stdio};
 
 use crate::console::{Console, Failure};
-use crate::{reach, setup};
+use crate::{reach, setup, terminals};
 
 /// What the test programs reported, added up.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     if !built.success() {
         return Ok(code(built));
     }
-    let mut cargo = reach::for_everybody(setup::cargo())?;
+    let mut cargo = reach::for_everybody(terminals::for_tests(setup::cargo()))?;
     let mut child = cargo
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(arguments)
