@@ -26,6 +26,7 @@ mod seals;
 mod server;
 mod sessions;
 mod start;
+pub mod table;
 mod vaults;
 mod workers;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Agent, record::Record, vaults::Known};
+use super::{Agent, record::Record, table::Permission, vaults::Known};
 use crate::{
     protocol::{Code, Problem, socket::Person},
     trust::roster::{self, Role},
@@ -10,23 +10,6 @@ use crate::{
 
 /// The account that stands for nobody.
 const NOBODY: u32 = 65534;
-
-/// What a route asks of its caller; checked before the handler runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Permission {
-    /// Stands in the roster.
-    Listed,
-    /// May act.
-    Operator,
-    /// May approve.
-    Custodian,
-    /// Oversees.
-    Officer,
-    /// Is the operator of this request.
-    OwnRequest,
-    /// Is the operator of this request, or oversees.
-    OwnRequestOrOfficer,
-}
 
 /// A person of a roster, at an account of this host.
 #[derive(Clone, Debug)]

@@ -15,28 +15,20 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Agent, handlers as h,
-    people::{Listed, Permission as P},
+    people::Listed,
     record::Record,
     server::Peer,
+    table::{Permission as P, Route, get, post},
 };
 use crate::protocol::{Code, Problem, socket::MAX_BODY};
 
 /// How long a request's body may take.
 const BODY: Duration = Duration::from_secs(10);
 
-/// A route. What is not in [`ROUTES`] does not exist.
-pub(super) struct Route {
-    pub(super) method: Method,
-    /// `{vault}`, `{request}` and `{seal}` say what the permission is about.
-    pub(super) path: &'static str,
-    pub(super) permission: P,
-    handler: Handler,
-}
-
 type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
 
-/// All routes.
-pub(super) const ROUTES: &[Route] = &[
+/// All routes. What does not stand here does not exist.
+pub(super) const ROUTES: &[Route<Handler>] = &[
     get("/v1/status", P::Listed, |c| Box::pin(h::status(c))),
     get("/v1/vaults/{vault}", P::Listed, |c| Box::pin(h::vault(c))),
     post("/v1/vaults/{vault}/seal", P::Officer, |c| {
@@ -76,24 +68,6 @@ pub(super) const ROUTES: &[Route] = &[
     }),
 ];
 
-const fn get(path: &'static str, permission: P, handler: Handler) -> Route {
-    Route {
-        method: Method::GET,
-        path,
-        permission,
-        handler,
-    }
-}
-
-const fn post(path: &'static str, permission: P, handler: Handler) -> Route {
-    Route {
-        method: Method::POST,
-        path,
-        permission,
-        handler,
-    }
-}
-
 /// A call whose caller may make it.
 pub(super) struct Call {
     pub(super) agent: Arc<Agent>,
@@ -131,7 +105,7 @@ pub(super) fn router(agent: &Arc<Agent>) -> Router {
                 Err(refusal) => refusal.into_response(),
             }
         };
-        router.route(route.path, on(filter(&route.method), serve))
+        router.route(route.path(), on(filter(route.method()), serve))
     });
     table
         .fallback(|| async { not_found().into_response() })
@@ -142,14 +116,18 @@ pub(super) fn router(agent: &Arc<Agent>) -> Router {
 }
 
 /// Who, may they, what, and only then the handler.
-async fn serve(agent: Arc<Agent>, route: &Route, request: Request) -> Result<Answer, Refusal> {
+async fn serve(
+    agent: Arc<Agent>,
+    route: &Route<Handler>,
+    request: Request,
+) -> Result<Answer, Refusal> {
     let (mut parts, body) = request.into_parts();
     let peer = *parts
         .extensions
         .get::<Peer>()
         .ok_or_else(|| Problem::new(Code::Internal, "a connection without a peer"))?;
     // GET answers HEAD too in this router; a table has no such row.
-    if parts.method != route.method {
+    if parts.method != *route.method() {
         let problem = Problem::new(Code::Usage, "that path does not take this method");
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, problem));
     }
@@ -176,8 +154,8 @@ async fn serve(agent: Arc<Agent>, route: &Route, request: Request) -> Result<Ans
         None => listed,
     };
     // Where the body names the vault, the handler asks again: `Call::in_vault`.
-    if vault.is_some() || route.permission != P::Operator {
-        caller.may(route.permission, record.as_deref())?;
+    if vault.is_some() || route.permission() != P::Operator {
+        caller.may(route.permission(), record.as_deref())?;
     }
 
     let body = read(body).await?;
@@ -185,13 +163,13 @@ async fn serve(agent: Arc<Agent>, route: &Route, request: Request) -> Result<Ans
         agent,
         caller,
         uid: peer.uid,
-        permission: route.permission,
+        permission: route.permission(),
         params,
         record,
         query: parts.uri.query().unwrap_or_default().to_owned(),
         body,
     };
-    (route.handler)(call).await
+    (route.handler())(call).await
 }
 
 /// Browsers and proxies have nothing to ask here.
@@ -442,7 +420,7 @@ mod tests {
     fn table_and_description_have_the_same_routes() {
         let mut table: Vec<(String, String)> = ROUTES
             .iter()
-            .map(|r| (r.method.to_string(), r.path.to_owned()))
+            .map(|r| (r.method().to_string(), r.path().to_owned()))
             .collect();
         let mut described = described();
         table.sort();
@@ -455,8 +433,8 @@ mod tests {
     #[test]
     fn what_hands_out_or_ends_a_session_is_nobodys_by_a_role_alone() {
         let permission = |path: &str| {
-            let route = ROUTES.iter().find(|r| r.path == path);
-            route.expect("in the table").permission
+            let route = ROUTES.iter().find(|r| r.path() == path);
+            route.expect("in the table").permission()
         };
         assert_eq!(
             permission("/v1/requests/{request}/credentials"),
@@ -468,8 +446,12 @@ mod tests {
         );
         // A permission about a request needs one in the path.
         for route in ROUTES {
-            let own = matches!(route.permission, P::OwnRequest | P::OwnRequestOrOfficer);
-            assert!(!own || route.path.contains("{request}"), "{}", route.path);
+            let own = matches!(route.permission(), P::OwnRequest | P::OwnRequestOrOfficer);
+            assert!(
+                !own || route.path().contains("{request}"),
+                "{}",
+                route.path()
+            );
         }
     }
 }

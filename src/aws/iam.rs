@@ -38,6 +38,24 @@ pub struct KeyInfo {
 }
 
 /// A key just made. No `Debug`, no `Clone`: it is the only copy of the secret in the world.
+///
+/// ```compile_fail,E0277
+/// # fn show(secret: twotap::aws::NewKey) {
+/// println!("{secret:?}");
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # fn copy(secret: twotap::aws::NewKey) {
+/// let copy = secret.clone();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0369
+/// # fn compare(secret: twotap::aws::NewKey) {
+/// assert!(secret == secret);
+/// # }
+/// ```
 pub struct NewKey {
     /// The user that it belongs to.
     pub user_name: String,

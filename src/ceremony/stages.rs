@@ -1,4 +1,14 @@
-//! The stages as types.
+//! The stages as types. Each is made of the one before and of nothing else, so that none can be skipped:
+//!
+//! ```
+//! # use twotap::{ceremony::{Approved, Closed, Requested, Settled, Voter}, trust::{TrustError, receipt::Receipt}};
+//! fn whole(requested: Requested, last: Voter, receipt: &Receipt) -> Option<Result<Closed, TrustError>> {
+//!     match requested.count(last) {
+//!         Settled::Approved(approved) => Some(approved.open().close().revoked(receipt)),
+//!         Settled::Waiting(_) | Settled::Denied => None,
+//!     }
+//! }
+//! ```
 
 use super::votes::{self, Refusal, Standing, Voter, Votes};
 use crate::trust::{
@@ -27,26 +37,97 @@ pub enum Settled {
     Denied,
 }
 
-/// Approved by a quorum: the only value from which a session can be opened.
+/// Approved by a quorum: the only value from which a session can be opened, and only once.
+///
+/// It cannot be had without the quorum that [`Requested::count`] finds:
+///
+/// ```compile_fail,E0451
+/// # use twotap::{ceremony::Approved, trust::{Verified, request::Offer}};
+/// fn without_a_quorum(offer: Box<Verified<Offer>>) -> Approved {
+///     Approved { offer, people: vec!["alice".to_owned(), "bob".to_owned()] }
+/// }
+/// ```
+///
+/// A vote that was not checked against the request cannot be counted:
+///
+/// ```compile_fail,E0308
+/// # use twotap::{ceremony::{Requested, Settled}, trust::Envelope};
+/// fn unchecked(requested: Requested, approval: Envelope) -> Settled {
+///     requested.count(approval)
+/// }
+/// ```
+///
+/// One approval opens one session:
+///
+/// ```compile_fail,E0382
+/// # use twotap::ceremony::{Approved, Open};
+/// fn twice(approved: Approved) -> [Open; 2] {
+///     [approved.open(), approved.open()]
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Approved {
     offer: Box<Verified<Offer>>,
     people: Vec<String>,
 }
 
-/// A session exists, or may exist.
+/// A session exists, or may exist: what minting asks for.
+///
+/// It comes out of an [`Approved`] alone:
+///
+/// ```compile_fail,E0451
+/// # use twotap::{ceremony::Open, trust::{Verified, request::Offer}};
+/// fn without_approval(offer: Box<Verified<Offer>>) -> Open {
+///     Open { offer }
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use twotap::ceremony::{Open, Requested};
+/// fn too_early(requested: Requested) -> Open {
+///     requested.open()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Open {
     offer: Box<Verified<Offer>>,
 }
 
-/// The session is being ended.
+/// The session is being ended. There is no way back to a session:
+///
+/// ```compile_fail,E0599
+/// # use twotap::ceremony::{Closing, Open};
+/// fn back(closing: Closing) -> Open {
+///     closing.open()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Closing {
     offer: Box<Verified<Offer>>,
 }
 
-/// The session is over.
+/// The session is over: refused, by a receipt, or out of time, by the clock.
+///
+/// ```compile_fail,E0451
+/// # use twotap::{ceremony::{Closed, stages::End}, trust::{Timestamp, Verified, request::Offer}};
+/// fn by_word(offer: Box<Verified<Offer>>, at: Timestamp) -> Closed {
+///     Closed { offer, end: End::Expired { at } }
+/// }
+/// ```
+///
+/// ```compile_fail,E0061
+/// # use twotap::{ceremony::{Closed, Closing}, trust::TrustError};
+/// fn without_a_receipt(closing: Closing) -> Result<Closed, TrustError> {
+///     closing.revoked()
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use twotap::{ceremony::{Closed, Open}, trust::{TrustError, receipt::Receipt}};
+/// fn without_closing(open: Open, receipt: &Receipt) -> Result<Closed, TrustError> {
+///     open.revoked(receipt)
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Closed {
     offer: Box<Verified<Offer>>,
@@ -178,13 +259,6 @@ impl Approved {
 }
 
 impl Open {
-    /// Takes up a session again whose intent to mint stands in the host's own journal.
-    pub fn resume(offer: &Envelope, roster: &Verified<Roster>) -> Result<Self, TrustError> {
-        Ok(Self {
-            offer: Box::new(Offer::verify(offer, roster)?),
-        })
-    }
-
     /// The request.
     pub fn request(&self) -> &Request {
         &self.offer.0
@@ -202,6 +276,14 @@ impl Open {
 }
 
 impl Closing {
+    /// Ends a session whose intent to mint stands in the host's own journal. Ending is all that can be taken up again from paper: a
+    /// session is opened by a quorum and by nothing else.
+    pub fn resume(offer: &Envelope, roster: &Verified<Roster>) -> Result<Self, TrustError> {
+        Ok(Self {
+            offer: Box::new(Offer::verify(offer, roster)?),
+        })
+    }
+
     /// The request.
     pub fn request(&self) -> &Request {
         &self.offer.0

@@ -292,11 +292,7 @@ fn closed_needs_an_observed_refusal_or_the_end_of_time() {
     use crate::trust::receipt::{Outcome, Receipt};
     let world = world(2, 2);
     let offer = offer(&world, "dana");
-    let closing = || {
-        Open::resume(&offer, &world.roster)
-            .expect("a good offer")
-            .close()
-    };
+    let closing = || Closing::resume(&offer, &world.roster).expect("a good offer");
     let receipt = |request: &str, regions: &[&str]| Receipt {
         v: 1,
         vault: "prod".into(),

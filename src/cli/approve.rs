@@ -176,18 +176,7 @@ impl Case {
         let listed = token::listed(token, &checked.roster)?.clone();
         not_the_own(&checked, &listed)?;
 
-        let digest = Digest::of(&bundle.share.0);
-        let named = checked.manifest.share(&listed.person);
-        if named.is_none_or(|share| share.file_sha256 != digest) {
-            return Err(Problem::new(
-                Code::Tampering,
-                format!(
-                    "the share is not the one that the manifest names for {}",
-                    listed.person
-                ),
-            )
-            .hint("do not go on; tell the security officer"));
-        }
+        must_be_theirs(&bundle.share.0, &checked, &listed)?;
         let share = SealedShare::parse(&bundle.share.0).map_err(vault_problem)?;
         let unseal_key =
             listed.unseal.key.p256().ok_or_else(|| {
@@ -334,6 +323,27 @@ pub(super) fn check_as_custodian(
         "first meeting with vault {vault}: its roster is believed because your token has signed it"
     ));
     Ok(checked)
+}
+
+/// The agent sends the share of whoever is logged in; the token has to be that person's too.
+fn must_be_theirs(share: &[u8], checked: &Checked, listed: &roster::Token) -> Result<(), Problem> {
+    let digest = Digest::of(share);
+    let mut shares = checked.manifest.shares.iter();
+    let owner = shares.find(|share| share.file_sha256 == digest);
+    let (serial, person) = (listed.serial, &listed.person);
+    match owner.map(|share| &share.custodian) {
+        Some(owner) if owner == person => Ok(()),
+        Some(owner) => Err(Problem::new(
+            Code::Token,
+            format!("token {serial} is {person}'s, and the share that came is {owner}'s"),
+        )
+        .hint("use your own token (--token SERIAL); if it is, do not go on and tell the security officer")),
+        None => Err(Problem::new(
+            Code::Tampering,
+            format!("the share is not the one that the manifest names for {person}"),
+        )
+        .hint("do not go on; tell the security officer")),
+    }
 }
 
 /// Nobody approves the own request, whoever is logged in: the person on the key counts.

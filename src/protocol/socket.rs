@@ -222,6 +222,12 @@ pub struct Close {
 }
 
 /// The operator's session in the form of the AWS `credential_process` contract.
+///
+/// ```compile_fail,E0277
+/// # fn show(session: twotap::protocol::socket::Credentials) {
+/// println!("{session:?}");
+/// # }
+/// ```
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Credentials {

@@ -78,6 +78,24 @@ impl ManagementAlgorithm {
 }
 
 /// A management key. Neither shown, copied nor compared; wiped when dropped.
+///
+/// ```compile_fail,E0277
+/// # fn show(secret: twotap::token::ManagementKey) {
+/// println!("{secret:?}");
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # fn copy(secret: twotap::token::ManagementKey) {
+/// let copy = secret.clone();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0369
+/// # fn compare(secret: twotap::token::ManagementKey) {
+/// assert!(secret == secret);
+/// # }
+/// ```
 pub struct ManagementKey(Zeroizing<Vec<u8>>);
 
 impl ManagementKey {

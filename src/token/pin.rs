@@ -7,9 +7,45 @@ use zeroize::Zeroizing;
 pub(super) const PADDED: usize = 8;
 
 /// A PIN of 6 to 8 bytes. Neither shown, copied nor compared; wiped when dropped.
+///
+/// ```compile_fail,E0277
+/// # fn show(secret: twotap::token::Pin) {
+/// println!("{secret:?}");
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # fn copy(secret: twotap::token::Pin) {
+/// let copy = secret.clone();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0369
+/// # fn compare(secret: twotap::token::Pin) {
+/// assert!(secret == secret);
+/// # }
+/// ```
 pub struct Pin(Zeroizing<[u8; PADDED]>);
 
 /// A PUK of 6 to 8 bytes, under the same rules as [`Pin`].
+///
+/// ```compile_fail,E0277
+/// # fn show(secret: twotap::token::Puk) {
+/// println!("{secret:?}");
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # fn copy(secret: twotap::token::Puk) {
+/// let copy = secret.clone();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0369
+/// # fn compare(secret: twotap::token::Puk) {
+/// assert!(secret == secret);
+/// # }
+/// ```
 pub struct Puk(Pin);
 
 /// Why typed text is no PIN. It says nothing about the text itself.

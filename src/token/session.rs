@@ -40,6 +40,24 @@ pub enum Why {
 }
 
 /// What comes out of one approval.
+///
+/// ```compile_fail,E0277
+/// # fn show(secret: twotap::token::Approved) {
+/// println!("{secret:?}");
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # fn copy(secret: twotap::token::Approved) {
+/// let copy = secret.clone();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0369
+/// # fn compare(secret: twotap::token::Approved) {
+/// assert!(secret == secret);
+/// # }
+/// ```
 pub struct Approved {
     /// ECDSA P-256 over the digest: DER with low S, at most 72 bytes.
     pub signature: Vec<u8>,

@@ -51,7 +51,14 @@ pub struct Signature {
 
 /// A document together with the envelope whose signatures were found good.
 ///
-/// Only [`Envelope::verify`] and the checks built upon it make one.
+/// Only [`Envelope::verify`] and the checks built upon it make one:
+///
+/// ```compile_fail,E0451
+/// # use twotap::trust::{Envelope, Verified, request::Offer};
+/// fn unverified(document: Offer, envelope: Envelope) -> Verified<Offer> {
+///     Verified { document, envelope }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Verified<D> {
     document: D,

@@ -11,6 +11,24 @@ const HRP: bech32::Hrp = bech32::Hrp::parse_unchecked("age-secret-key-");
 const TEXT_LEN: usize = 16 + 52 + 6;
 
 /// An age X25519 identity by its 32 bytes (<https://c2sp.org/age#the-x25519-recipient-type>): what SLIP-39 splits.
+///
+/// ```compile_fail,E0277
+/// # fn show(secret: twotap::vault::VaultIdentity) {
+/// println!("{secret:?}");
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # fn copy(secret: twotap::vault::VaultIdentity) {
+/// let copy = secret.clone();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0369
+/// # fn compare(secret: twotap::vault::VaultIdentity) {
+/// assert!(secret == secret);
+/// # }
+/// ```
 pub struct VaultIdentity(Zeroizing<[u8; 32]>);
 
 impl VaultIdentity {

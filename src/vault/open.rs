@@ -88,6 +88,24 @@ fn claimed_by(mnemonic: &Mnemonic, manifest: &Manifest) -> String {
 }
 
 /// The worker's one-time key: an age X25519 identity that lives as long as its process.
+///
+/// ```compile_fail,E0277
+/// # fn show(secret: twotap::vault::OneTime) {
+/// println!("{secret:?}");
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # fn copy(secret: twotap::vault::OneTime) {
+/// let copy = secret.clone();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0369
+/// # fn compare(secret: twotap::vault::OneTime) {
+/// assert!(secret == secret);
+/// # }
+/// ```
 pub struct OneTime(age::x25519::Identity);
 
 impl OneTime {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     aws::{AwsError, ProbeAction, revocation},
-    ceremony::{Closing, Open, stages::End},
+    ceremony::{Closing, stages::End},
     protocol::{
         Code, Problem,
         job::{AwsTrace, Entry, Step},
@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Result<(), Problem> {
     let vault = worker.home.vault(vault)?;
     let kept = worker.home.runtime().read(request)?;
-    let closing = Open::resume(&kept.offer, &vault.roster)?.close();
+    let closing = Closing::resume(&kept.offer, &vault.roster)?;
     let mut run = Run {
         journal: worker.home.journal(&vault.name)?,
         probe: probe_of(&vault.roster, closing.request().access.as_str())?,

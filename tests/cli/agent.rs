@@ -66,6 +66,8 @@ pub(crate) struct World {
     pub(crate) view: Option<RequestView>,
     /// Names of those whose shares were opened and fit.
     pub(crate) shares: Vec<String>,
+    /// How many votes came in, good or not.
+    pub(crate) handed_in: usize,
     /// Applied to an offer before it is signed: a host that lies.
     pub(crate) lie: Option<fn(&mut Request)>,
     pub(crate) lines: Vec<Vec<u8>>,
@@ -95,6 +97,7 @@ impl Agent {
             generation: None,
             view: None,
             shares: Vec::new(),
+            handed_in: 0,
             lie: None,
             lines: Vec::new(),
             envelopes: HashMap::new(),
@@ -449,6 +452,7 @@ async fn approve(
     Json(approval): Json<Approval>,
 ) -> Answer<RequestView> {
     let mut world = world.lock().expect("nobody panicked");
+    world.handed_in += 1;
     let roster = world.roster();
     let view = world.current().clone();
     let offer = Offer::verify(&view.offer, &roster).expect("our own offer");
@@ -489,6 +493,7 @@ async fn approve(
 
 async fn deny(State(world): State<Shared>, Json(denial): Json<Denial>) -> Answer<RequestView> {
     let mut world = world.lock().expect("nobody panicked");
+    world.handed_in += 1;
     let roster = world.roster();
     let offer = Offer::verify(&world.current().offer, &roster).expect("our own offer");
     let (token, denied) = verify_denial(&denial.denial, &offer, &roster)
