@@ -18,7 +18,8 @@ const BOUND: Duration = Duration::from_secs(60);
 const AGENT: &str = "twotapd";
 const WORKER: &str = "twotap-worker";
 const SESSION: [&str; 1] = ["the operator's"];
-const ALL: [&str; 1] = ["the "];
+/// What a worker needs once the vault is open: neither shares nor identity any more.
+const HANDS: [&str; 3] = ["the key", "the steward's", "the operator's"];
 
 /// A PIN and a PUK that stand nowhere by chance, and every program as talkative as it can be.
 fn options() -> Options {
@@ -76,6 +77,7 @@ fn no_process_holds_a_secret_after_the_stage_that_needed_it() {
     ];
     ledger.stage(&site, "approved once", &[(AGENT, &[]), (WORKER, &may)]);
 
+    deny(&site, &mut ledger);
     open(&site, &mut ledger, &request);
     wait_for_workers(&site);
     ledger.stage(&site, "rotated", &[(AGENT, &SESSION)]);
@@ -113,11 +115,11 @@ fn seal(site: &Site, ledger: &mut Ledger) {
     ledger.known.learn(site);
     ledger.process("sealing", "twotap vault seal", seal.id(), &[]);
     ledger.process("sealing", AGENT, agent(site), &[]);
-    let found = ledger.process("sealing", WORKER, worker(site), &ALL);
+    let found = ledger.process("sealing", WORKER, worker(site), &HANDS);
     let first = format!("the key {}", site.world().first_key().access_key_id);
     ledger.control("sealing", &found, &first);
     gate.open();
-    ended(seal);
+    ended(seal, ledger);
     wait_for_workers(site);
 }
 
@@ -135,7 +137,37 @@ fn approve(site: &Site, ledger: &mut Ledger, request: &Requested) {
     wait_for_an_answer(&approve);
     ledger.process("handed in", "twotap approve", approve.id(), &[]);
     drop(agent);
-    ended(approve);
+    ended(approve, ledger);
+}
+
+/// The same for a denial, of another request.
+fn deny(site: &Site, ledger: &mut Ledger) {
+    let request = site.request("INC-2", "to be denied").expect("asked");
+    let deny = site
+        .twotap(
+            "bob",
+            &[
+                "deny",
+                &request.id,
+                "--reason",
+                "not needed",
+                "--pin-fd",
+                "0",
+            ],
+        )
+        .expect("bob")
+        .input(site.options().pin.as_str())
+        .start()
+        .expect("it starts");
+    let mut finger = site.finger("bob").expect("a finger");
+    assert!(finger.wait_for_touch(BOUND).expect("an answer"));
+    let agent = Stopped::new(agent(site)).expect("it stops");
+    assert!(finger.tap().expect("an answer"));
+    wait_for_an_answer(&deny);
+    ledger.process("denied", "twotap deny", deny.id(), &[]);
+    drop(agent);
+    ended(deny, ledger);
+    until("one worker is left", || running(site, WORKER).len() == 1);
 }
 
 /// Bob's approval opens the vault; the worker is scanned with the key in its hands.
@@ -146,7 +178,7 @@ fn open(site: &Site, ledger: &mut Ledger, request: &Requested) {
     minting.wait_arrived(1, BOUND).expect("a call");
     ledger.known.learn(site);
     ledger.process("minting", AGENT, agent(site), &[]);
-    let found = ledger.process("minting", WORKER, worker(site), &ALL);
+    let found = ledger.process("minting", WORKER, worker(site), &HANDS);
     ledger.control("minting", &found, "the key AKIA");
     minting.open();
 
@@ -156,7 +188,7 @@ fn open(site: &Site, ledger: &mut Ledger, request: &Requested) {
     let found = ledger.process("opened", AGENT, agent(site), &SESSION);
     ledger.control("opened", &found, "the operator's");
     assert!(session.session_token.is_some());
-    ledger.stage(site, "opened", &[(AGENT, &SESSION), (WORKER, &ALL)]);
+    ledger.stage(site, "opened", &[(AGENT, &SESSION), (WORKER, &HANDS)]);
     rotating.open();
     site.wait_for_step(request, "rotated").expect("rotated");
 }
@@ -238,7 +270,9 @@ fn until(what: &str, mut there: impl FnMut() -> bool) {
     }
 }
 
-fn ended(verb: Running) {
+/// The verb ended well, and said nothing secret.
+fn ended(verb: Running, ledger: &mut Ledger) {
     let done = verb.finish().expect("it ends");
     assert_eq!(done.status, Some(0), "{done:?}");
+    ledger.said("what a verb printed", &(done.stdout + &done.stderr));
 }

@@ -1,6 +1,11 @@
 //! Looks at every process of a site, stage after stage, and keeps what it found for the end: one run shows all that is wrong.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt as _};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    time::{Duration, Instant},
+};
 
 use twotap_rig::{
     Site,
@@ -8,6 +13,8 @@ use twotap_rig::{
 };
 
 use crate::known::Known;
+
+const BOUND: Duration = Duration::from_secs(20);
 
 /// What was seen, and what was wrong about it.
 #[derive(Default)]
@@ -30,7 +37,8 @@ impl Ledger {
                 Some((_, may)) => {
                     self.process(stage, &program, pid, may);
                 }
-                None => self.wrong.push(format!("{stage}: {program} still runs")),
+                // A worker may just have been asked for its journal: it holds nothing, and goes.
+                None => self.passing(stage, &program, pid),
             }
         }
         self.public(site, stage);
@@ -51,6 +59,31 @@ impl Ledger {
         self.judge(&where_, &scan, may);
         self.hygiene(&where_, pid);
         scan.names().into_iter().map(str::to_owned).collect()
+    }
+
+    /// What a verb printed is read by whoever logs it.
+    pub(crate) fn said(&mut self, where_: &str, text: &str) {
+        let found = self.known.secrets().look(text.as_bytes(), where_, 0);
+        let lines = found.iter().map(ToString::to_string);
+        self.wrong.extend(lines);
+    }
+
+    /// A process that has nothing to do here: it holds nothing, and ends.
+    fn passing(&mut self, stage: &str, program: &str, pid: u32) {
+        let there = || std::path::Path::new(&format!("/proc/{pid}/exe")).exists();
+        match memory::scan(pid, &self.known.secrets()) {
+            Ok(scan) => self.judge(&format!("{stage}: {program}, passing by"), &scan, &[]),
+            Err(_) if !there() => return,
+            Err(why) => panic!("{why}"),
+        }
+        let begun = Instant::now();
+        while there() {
+            if begun.elapsed() > BOUND {
+                self.wrong.push(format!("{stage}: {program} still runs"));
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     /// Demands that something was found: the scan is worth nothing where it cannot find.
