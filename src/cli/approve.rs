@@ -16,7 +16,7 @@ use crate::{
     trust::{
         Digest, Timestamp,
         request::{Approval, Offer, ShareBinding, verify_approval},
-        roster,
+        roster, stack,
     },
     vault::{SealedShare, check_share, seal_share},
 };
@@ -82,8 +82,11 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let question = format!("do {operator} and you read the same six words?");
     screen::compare(&door.ui, &words, args.confirm.as_deref(), &question)?;
 
-    let pin = pin::ask(&door.ui, &mut token, &args.token)?;
-    let approval = case.sign_and_reseal(&mut token, &pin, door)?;
+    // The answer may take its time: by then nothing of PIN and share is left here.
+    let approval = stack::wiped(|| {
+        let pin = pin::ask(&door.ui, &mut token, &args.token)?;
+        case.sign_and_reseal(&mut token, &pin, door)
+    })?;
     let view = desk.hand_in(&case.checked.request().id, &approval)?;
     case.approved(view.as_ref(), door)
 }

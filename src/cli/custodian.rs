@@ -10,7 +10,7 @@ use crate::{
     },
     trust::{
         self, Bytes, Envelope, PublicKey, Timestamp, enrollment::Enrollment, roster::SlotKey,
-        text::check_name,
+        stack, text::check_name,
     },
 };
 
@@ -75,9 +75,21 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let mut token = token::open(&args.token)?;
     let slots = choose_slots(&args, &mut token)?;
 
-    let pin = own_pin(&args, &mut token, &door.ui)?;
-    let keys = make_keys(&args, &mut token, &pin, slots, &door.ui)?;
-    let attestation = attest(&mut token, &keys, &door.ui)?;
+    let (enrollment, envelope) = stack::wiped(|| enroll(&args, &mut token, slots, &door.ui))?;
+    files::write_public_new(&args.output, &envelope)?;
+    shown(&args, &enrollment, &envelope, door)
+}
+
+/// All that needs the PIN: keys, certificates, and the enrollment under the new key's own signature.
+fn enroll(
+    args: &EnrollArgs,
+    token: &mut Token,
+    slots: (Slot, Slot),
+    ui: &Ui,
+) -> Result<(Enrollment, Envelope), Problem> {
+    let pin = own_pin(args, token, ui)?;
+    let keys = make_keys(args, token, &pin, slots, ui)?;
+    let attestation = attest(token, &keys, ui)?;
     let enrollment = Enrollment {
         v: 1,
         name: args.name.clone(),
@@ -88,9 +100,8 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         attestation,
         created_at: Timestamp::now(),
     };
-    let envelope = sign(&enrollment, &mut token, &pin, slots.0, &door.ui)?;
-    files::write_public_new(&args.output, &envelope)?;
-    shown(&args, &enrollment, &envelope, door)
+    let envelope = sign(&enrollment, token, &pin, slots.0, ui)?;
+    Ok((enrollment, envelope))
 }
 
 /// Two slots that are free, or that were named to be overwritten.

@@ -16,7 +16,7 @@ use super::{
     approve::check_as_custodian,
     checked::Papers,
     client::{Patience, request_path},
-    pin, screen, status,
+    screen, status,
     token::{self, TokenArgs},
 };
 
@@ -57,16 +57,14 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Timestamp::now(),
     );
     door.ui.screen(&shown, args.token.pin_fd.is_none())?;
-    let pin = pin::ask(&door.ui, &mut token, &args.token)?;
-    let mut prompt = token::toucher(&door.ui, token.serial());
-    let signature = token
-        .sign(
-            &pin,
-            token::slot(&listed.approve)?,
-            &envelope.signing_digest(),
-            &mut prompt,
-        )
-        .map_err(token::problem)?;
+    let slot = token::slot(&listed.approve)?;
+    let signature = token::sign(
+        &mut token,
+        &args.token,
+        slot,
+        &envelope.signing_digest(),
+        &door.ui,
+    )?;
     envelope.add(&listed.approve.key, signature);
     if verify_denial(&envelope, &checked.offer, &checked.roster).is_err() {
         return Err(token::other_key(&listed));

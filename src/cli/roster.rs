@@ -18,7 +18,7 @@ use super::{
     client::vault_path,
     files,
     memory::{FirstMeeting, Memory},
-    pin, screen, span,
+    screen, span,
     token::{self, TokenArgs},
     ui::columns,
 };
@@ -116,12 +116,9 @@ fn sign(args: &SignArgs, door: &Door) -> Ended {
         screen::compare(&door.ui, &words, args.confirm.as_deref(), question)?;
     }
 
-    let pin = pin::ask(&door.ui, &mut token, &args.token)?;
-    let mut prompt = token::toucher(&door.ui, token.serial());
     let slot = token::slot(&listed.approve)?;
-    let signature = token
-        .sign(&pin, slot, &envelope.signing_digest(), &mut prompt)
-        .map_err(token::problem)?;
+    let digest = envelope.signing_digest();
+    let signature = token::sign(&mut token, &args.token, slot, &digest, &door.ui)?;
     if !listed.approve.key.verifies(&envelope.pae(), &signature) {
         return Err(token::other_key(listed));
     }

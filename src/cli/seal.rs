@@ -13,7 +13,7 @@ use crate::{
         Code, Problem,
         socket::{SealBegin, SealBegun, SealFinish, SealFinished},
     },
-    trust::{Bytes, Verified, manifest::Manifest, request::SealOffer, roster::Roster},
+    trust::{Bytes, Verified, manifest::Manifest, request::SealOffer, roster::Roster, stack},
     vault::{AccessKey, credential::MAX_CREDENTIAL, seal_to},
 };
 
@@ -54,7 +54,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     )?;
     let offer = check_offer(&begun, &roster, &nonce)?;
 
-    let (sealed, given) = encrypt_credential(args, &roster, &offer)?;
+    // What follows takes minutes: nothing of the credential is left here by then.
+    let (sealed, given) = stack::wiped(|| encrypt_credential(args, &roster, &offer))?;
     let id = url_safe(&begun.id)?;
     let finish = SealFinish {
         sealed: Bytes(sealed),

@@ -8,7 +8,7 @@ use x509_cert::{
 use crate::{
     protocol::{Code, Problem},
     token::{Firmware, Prompt, Slot, Token, TokenError, Why},
-    trust::{PublicKey, roster},
+    trust::{PublicKey, roster, stack},
 };
 
 use super::ui::Ui;
@@ -104,6 +104,21 @@ pub(super) fn other_key(listed: &roster::Token) -> Problem {
         ),
     )
     .hint("was it enrolled again or reset? if not, do not go on and tell the security officer")
+}
+
+/// Asks for the PIN and signs a digest; nothing of the PIN is left when this returns.
+pub(super) fn sign(
+    token: &mut Token,
+    args: &TokenArgs,
+    slot: Slot,
+    digest: &[u8; 32],
+    ui: &Ui,
+) -> Result<Vec<u8>, Problem> {
+    stack::wiped(|| {
+        let pin = super::pin::ask(ui, token, args)?;
+        let mut prompt = toucher(ui, token.serial());
+        token.sign(&pin, slot, digest, &mut prompt).map_err(problem)
+    })
 }
 
 /// Says 'touch now' before the command that wants it is sent: tokens give no sign of waiting.

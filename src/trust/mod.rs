@@ -23,6 +23,7 @@ pub mod request;
 pub mod roster;
 pub mod scalar;
 pub mod seen;
+pub mod stack;
 pub mod strict;
 pub mod text;
 pub mod words;

@@ -21,6 +21,7 @@ use crate::{
     trust::{
         Envelope, Head, Verified,
         request::{Offer, ShareBinding},
+        stack,
     },
     vault::{AccessKey, OneTime, check_share, open, open_share},
 };
@@ -39,7 +40,8 @@ pub(super) async fn run(
     let requested = offer(worker, &vault, &plan).await?;
 
     let quorum = votes(worker, &plan, requested, &vault, &one_time).await?;
-    let opened = unseal(worker, &vault, quorum)?;
+    // From here on the key alone is needed: neither shares nor the identity that they make.
+    let opened = stack::wiped(|| unseal(worker, &vault, quorum))?;
 
     // A share lives only as long as its credential: whatever minting comes to, the key is replaced.
     let minted = mint::mint(worker, &vault, &plan, opened.approved, &opened.key).await;
@@ -180,8 +182,10 @@ fn check(
             sealed_share,
         })) => {
             let voter = requested.check_approval(&approval, now).map_err(refused)?;
-            let share = share_of(&voter, &sealed_share.0, requested.offer(), vault, one_time)
-                .map_err(Verdict::NotCounted)?;
+            let sealed = &sealed_share.0;
+            let share =
+                stack::wiped(|| share_of(&voter, sealed, requested.offer(), vault, one_time))
+                    .map_err(Verdict::NotCounted)?;
             Ok(Some((voter, Some(share))))
         }
         Some(ToWorker::Credential { .. } | ToWorker::Recorded { .. }) => Ok(None),

@@ -31,6 +31,7 @@ use crate::{
         Envelope, Head, Timestamp, Verified,
         manifest::Manifest,
         receipt::{self, Outcome, Receipt},
+        stack,
     },
     vault::{AccessKey, SealInput, VaultError, seal, store::Writer},
 };
@@ -230,7 +231,7 @@ impl Run<'_, '_> {
             created_at: Timestamp::now(),
             host_key_id: self.worker.home.key_id(),
         };
-        let written = seal(&input, self.worker.home.key(), &mut OsRng)
+        let written = stack::wiped(|| seal(&input, self.worker.home.key(), &mut OsRng))
             .explain()
             .and_then(|generation| {
                 // A number that was written and never committed protects nothing.

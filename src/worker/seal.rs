@@ -19,7 +19,7 @@ use crate::{
         Code, Problem,
         job::{FromWorker, Step, ToWorker},
     },
-    trust::{Bytes, Envelope, Head, Timestamp, manifest::Manifest, request::SealOffer},
+    trust::{Bytes, Envelope, Head, Timestamp, manifest::Manifest, request::SealOffer, stack},
     vault::{AccessKey, OneTime, SealInput, seal},
 };
 
@@ -66,7 +66,7 @@ async fn credential(worker: &mut Worker, one_time: &OneTime) -> Result<AccessKey
         .map_err(|_| Problem::new(Code::Refused, "no credential came in time"))??;
     match message {
         Some(ToWorker::Credential { sealed }) => {
-            AccessKey::parse(&one_time.open(&sealed.0).explain()?).explain()
+            stack::wiped(|| AccessKey::parse(&one_time.open(&sealed.0).explain()?).explain())
         }
         _ => Err(Problem::new(Code::Agent, "the agent sent no credential")),
     }
@@ -107,7 +107,7 @@ async fn store(
         created_at: Timestamp::now(),
         host_key_id: worker.home.key_id(),
     };
-    let generation = seal(&input, worker.home.key(), &mut OsRng).explain()?;
+    let generation = stack::wiped(|| seal(&input, worker.home.key(), &mut OsRng)).explain()?;
     let manifest = Manifest::verify(&generation.manifest, &vault.roster)?;
     writer.remove(number).explain()?;
     writer.write(&generation).explain()?;

@@ -46,7 +46,7 @@ pub struct Reply {
 
 impl Credentials {
     /// The key or session in a reply of STS or IAM.
-    pub(crate) fn of_xml(body: &str) -> Option<Self> {
+    pub fn of_xml(body: &str) -> Option<Self> {
         Some(Self {
             access_key_id: xml::text(body, "AccessKeyId")?,
             secret_access_key: xml::text(body, "SecretAccessKey")?,

@@ -8,6 +8,7 @@
 //! | [`world`] | one AWS account made ready for a case: user, first key, roles, boundary, policies |
 //! | [`client`] | an independent SigV4 client, for assertions that do not trust the code under test |
 //! | [`people`] | persons as uids, and a stage of private folders for them |
+//! | [`memory`] | looking for secrets in the memory, the arguments and the files of running processes |
 //! | [`door`] | systemd's part: the socket that starts a worker as its own uid |
 //! | [`site`] | all of it together: an agent host, an account, people with tokens, and the steps that they take |
 //! | [`tools`] | where `cargo xtask setup` has put the tools that tests call |
@@ -22,6 +23,7 @@ pub mod door;
 pub mod emulator;
 mod error;
 mod http;
+pub mod memory;
 pub mod people;
 pub mod policies;
 pub mod proxy;

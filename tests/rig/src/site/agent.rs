@@ -74,6 +74,7 @@ impl Site {
             .command("agent", self.program("twotapd"))?
             .arg("--config")
             .arg(self.stage.home("agent").join("agent.toml"))
+            .envs(self.options.environment.iter().map(|(n, v)| (n, v)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(failed)?)
             .stderr(log)

@@ -22,7 +22,7 @@ use twotap_token::{
 
 use crate::{Aws, RigError, Stage, WorkerDoor, World, people, world};
 
-pub use run::{Done, Invocation};
+pub use run::{Done, Invocation, Running};
 pub use steps::{Requested, session};
 
 /// The vault of every site.
@@ -30,7 +30,7 @@ pub const VAULT: &str = "prod";
 /// Custodians, with the serial number and firmware profile of their tokens.
 pub const CUSTODIANS: [(&str, u32, &str); 2] =
     [("alice", 10_001, "5.7.4"), ("bob", 10_002, "5.7.4")];
-/// The custodians' PIN and PUK, once they have enrolled.
+/// The custodians' PIN and PUK, once they have enrolled, unless [`Options`] say otherwise.
 pub const PIN: &str = "271828";
 const PUK: &str = "31415926";
 
@@ -41,6 +41,12 @@ pub struct Options {
     pub touch_timeout_ms: u64,
     /// Regions in which a session's end is observed.
     pub regions: Vec<String>,
+    /// The custodians' PIN, once they have enrolled.
+    pub pin: String,
+    /// Their PUK.
+    pub puk: String,
+    /// What all programs find in their environment beside the usual.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Default for Options {
@@ -48,6 +54,9 @@ impl Default for Options {
         Self {
             touch_timeout_ms: 4_000,
             regions: vec![crate::emulator::REGION.to_owned()],
+            pin: PIN.to_owned(),
+            puk: PUK.to_owned(),
+            environment: Vec::new(),
         }
     }
 }
@@ -80,11 +89,15 @@ impl Site {
         let bin = install_programs(&stage)?;
         let machines = machines(&stage, &options)?;
         let config = agent::write_configs(&stage, &world, &options)?;
-        let worker = vec![
+        // `env` becomes the worker, under the same process id.
+        let mut worker = vec!["env".to_owned()];
+        let set = |(name, value): &(String, String)| format!("{name}={value}");
+        worker.extend(options.environment.iter().map(set));
+        worker.extend([
             bin.join("twotap-worker").display().to_string(),
             "--config".to_owned(),
             config.display().to_string(),
-        ];
+        ]);
         let door = WorkerDoor::start(
             &stage.path().join("worker.sock"),
             people::AGENT,
@@ -151,6 +164,20 @@ impl Site {
     /// Where a shipped program is, readable by everybody.
     pub fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)
+    }
+
+    /// Where the shipped programs of this site are, and nobody else's.
+    pub fn programs(&self) -> &Path {
+        &self.bin
+    }
+
+    /// Where a custodian's token keeps its keys, in plain JSON.
+    pub fn token_state(&self, name: &str) -> PathBuf {
+        let serial = CUSTODIANS.iter().find(|c| c.0 == name).map_or(0, |c| c.1);
+        self.stage
+            .path()
+            .join(format!("machine-{name}"))
+            .join(format!("{serial}.json"))
     }
 
     /// A custodian's finger.

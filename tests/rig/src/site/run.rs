@@ -48,6 +48,7 @@ impl Site {
     pub fn run(&self, name: &str, program: PathBuf, args: &[&str]) -> Result<Invocation, RigError> {
         let mut command = self.stage.command(name, &program)?;
         command.args(args);
+        command.envs(self.options.environment.iter().map(|(n, v)| (n, v)));
         if let Some(socket) = self.pcsc_socket(name) {
             command.env("PCSCLITE_CSOCK_NAME", socket);
         }
@@ -101,6 +102,11 @@ impl Invocation {
 
     /// Runs it to its end, whatever that is.
     pub fn go(self) -> Result<Done, RigError> {
+        self.start()?.finish()
+    }
+
+    /// Starts it and gives it its input; the caller looks at it meanwhile.
+    pub fn start(self) -> Result<Running, RigError> {
         let begun = Instant::now();
         let failed = |why: std::io::Error| RigError::new(format!("{}: {why}", self.shown));
         let mut child = without_terminal(&self.command)
@@ -114,12 +120,11 @@ impl Invocation {
             let _ = stdin.write_all(self.input.unwrap_or_default().as_bytes());
         }
         let (stdout, stderr) = read_both(&mut child);
-        let status = wait(&mut child, begun, &self.shown)?;
-        Ok(Done {
-            status,
-            stdout: stdout.join().unwrap_or_default(),
-            stderr: stderr.join().unwrap_or_default(),
-            took: begun.elapsed(),
+        Ok(Running {
+            child,
+            begun,
+            shown: self.shown,
+            streams: Some((stdout, stderr)),
         })
     }
 
@@ -144,6 +149,46 @@ impl Invocation {
         serde_json::from_str(&done.stdout).map_err(|why| {
             RigError::new(format!("{shown}\nprinted no JSON ({why}): {}", done.stdout))
         })
+    }
+}
+
+/// A verb that runs; killed if it is dropped before its end.
+pub struct Running {
+    child: Child,
+    begun: Instant,
+    shown: String,
+    streams: Option<(Reader, Reader)>,
+}
+
+impl Running {
+    /// Its process id: whatever starts a person's program becomes that program.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end, whatever that is.
+    pub fn finish(mut self) -> Result<Done, RigError> {
+        let status = wait(&mut self.child, self.begun, &self.shown)?;
+        let text = |reader: Reader| reader.join().unwrap_or_default();
+        let (stdout, stderr) = self.streams.take().map_or_else(
+            || (String::new(), String::new()),
+            |(out, err)| (text(out), text(err)),
+        );
+        Ok(Done {
+            status,
+            stdout,
+            stderr,
+            took: self.begun.elapsed(),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

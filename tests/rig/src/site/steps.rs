@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Done, Invocation, PEOPLE_TOML, PIN, PUK, Site, VAULT, access_toml};
+use super::{Done, Invocation, PEOPLE_TOML, Site, VAULT, access_toml};
 use crate::{Credentials, RigError};
 
 /// How long a stage of a request may take to be reached.
@@ -45,7 +45,7 @@ impl Site {
                 &file,
             ],
         )?
-        .input(format!("{PIN}\n{PUK}\n"))
+        .input(format!("{}\n{}\n", self.options.pin, self.options.puk))
         .json()
     }
 
@@ -117,7 +117,7 @@ impl Site {
                     &words,
                 ],
             )?
-            .input(PIN)
+            .input(self.options.pin.as_str())
             .json()?;
         self.hand_back(&copy, "roster.json")?;
         Ok(signed)
@@ -191,7 +191,7 @@ impl Site {
                     &request.words,
                 ],
             )?
-            .input(PIN))
+            .input(self.options.pin.as_str()))
     }
 
     /// Asks for the operator's credentials once.
