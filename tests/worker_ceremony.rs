@@ -44,17 +44,16 @@ fn two_approvals_open_one_session_and_the_key_is_replaced() {
 
     let (mut worker, made) = bench.ask();
     for (i, standing) in [(0, Standing::Waiting), (2, Standing::Approved)] {
-        worker.send(&ToWorker::Approval(bench.custodians[i].approve(&made)));
-        match worker.next() {
-            Some(FromWorker::Vote(Vote::Counted {
+        match worker.vote(bench.custodians[i].approve(&made)) {
+            Vote::Counted {
                 person,
                 standing: s,
                 ..
-            })) => {
+            } => {
                 assert_eq!(person, bench.custodians[i].name);
                 assert_eq!(s, standing);
             }
-            other => panic!("not counted: {other:?}"),
+            Vote::Refused(why) => panic!("not counted: {why}"),
         }
     }
     let (session, entries) = worker.rest();

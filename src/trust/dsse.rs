@@ -179,12 +179,7 @@ impl Envelope {
 
     /// Reads the payload as `D` without asking who signed it: for display, never for a decision.
     pub fn unverified<D: Document>(&self) -> Result<D, TrustError> {
-        if self.payload_type != D::PAYLOAD_TYPE {
-            return Err(TrustError::WrongType {
-                expected: D::PAYLOAD_TYPE,
-                found: self.payload_type.chars().take(80).collect(),
-            });
-        }
+        self.must_be::<D>()?;
         let document: D = serde_json::from_slice(&self.payload)
             .map_err(|why| TrustError::malformed(D::WHAT, why))?;
         document.check()?;
@@ -204,13 +199,24 @@ impl Envelope {
         found
     }
 
-    /// The document, if one of `keys` signed it; with that key.
+    fn must_be<D: Document>(&self) -> Result<(), TrustError> {
+        if self.payload_type == D::PAYLOAD_TYPE {
+            return Ok(());
+        }
+        Err(TrustError::WrongType {
+            expected: D::PAYLOAD_TYPE,
+            found: self.payload_type.chars().take(80).collect(),
+        })
+    }
+
+    /// The document, if one of `keys` signed it; with that key. The signature is checked before the payload is read, so that a
+    /// changed byte is a bad signature wherever it is.
     pub fn verify<'k, D: Document>(
         &self,
         keys: &'k [PublicKey],
         by: &str,
     ) -> Result<(Verified<D>, &'k PublicKey), TrustError> {
-        let document = self.unverified::<D>()?;
+        self.must_be::<D>()?;
         let signer = self
             .signers(keys)
             .into_iter()
@@ -219,6 +225,7 @@ impl Envelope {
                 what: D::WHAT,
                 by: by.to_owned(),
             })?;
+        let document = self.unverified::<D>()?;
         Ok((Verified::new(document, self.clone()), signer))
     }
 }

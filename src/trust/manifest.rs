@@ -106,6 +106,13 @@ impl Manifest {
                 "it names another host than signed it",
             ));
         }
+        // One signature under its own label and nothing beside it: no byte of a stored manifest can change unseen.
+        if envelope.signatures.len() != 1 || envelope.signatures[0].keyid != signer.id() {
+            return Err(TrustError::mismatch(
+                "manifest",
+                "it carries more than the one signature of its host",
+            ));
+        }
         if manifest.vault != roster.vault {
             return Err(TrustError::mismatch("manifest", "it is for another vault"));
         }

@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    config::Config, host_key::HostKey, journal::Journal, problems::Explain as _, runtime::Runtime,
+    config::Config,
+    host_key::HostKey,
+    journal::Journal,
+    problems::{Explain as _, of_own_file},
+    runtime::Runtime,
 };
 use crate::{
     protocol::{
@@ -78,7 +82,8 @@ impl Home {
 
     /// The memory of what was seen.
     pub(super) fn seen(&self) -> Result<Seen, Problem> {
-        Ok(Seen::open(&self.state.join("seen.json"))?)
+        Seen::open(&self.state.join("seen.json"))
+            .map_err(|why| of_own_file("seen.json", why.into()))
     }
 
     /// A vault's generations and rosters on disk.
@@ -102,8 +107,10 @@ impl Home {
         }
         let store = self.generations(name)?;
         let mut seen = self.seen()?;
-        let chain = store.rosters().explain()?;
-        let roster = seen.accept_chain(verify_chain(&chain)?)?;
+        let rosters = |why| of_own_file("rosters", why);
+        let chain = store.rosters().map_err(rosters)?;
+        let versions = verify_chain(&chain).map_err(|why| rosters(why.into()))?;
+        let roster = seen.accept_chain(versions)?;
         if roster.vault != name {
             return Err(Problem::new(
                 Code::Tampering,
@@ -116,7 +123,7 @@ impl Home {
                     .hint("the custodians have to sign a roster that lists it"),
             );
         }
-        let current = match store.current().explain()? {
+        let current = match store.current().map_err(|why| of_own_file("current", why))? {
             None if seen.generation(name).is_some() => {
                 return Err(
                     Problem::new(Code::Tampering, "the sealed generation is gone")
@@ -125,8 +132,11 @@ impl Home {
             }
             None => None,
             Some(n) => {
-                let files = store.read(n).explain()?;
-                let manifest = Manifest::verify(&files.manifest, &roster)?;
+                let name = format!("generations/{n}/manifest.dsse.json");
+                let changed = |why| of_own_file(&name, why);
+                let files = store.read(n).map_err(changed)?;
+                let manifest = Manifest::verify(&files.manifest, &roster)
+                    .map_err(|why| changed(why.into()))?;
                 seen.accept_manifest(&manifest)?;
                 Some(Current { manifest, files })
             }

@@ -44,6 +44,7 @@ pub(super) async fn plan(
     let current = vault.sealed()?;
     let access = access(vault, &ask)?;
     operator_may(vault, operator)?;
+    others_can_approve(vault, operator)?;
 
     let (skew, clock) = match worker.aws.aws_time().await {
         Some(date) => (
@@ -189,6 +190,24 @@ fn operator_may(vault: &Vault, operator: &str) -> Result<(), Problem> {
                 .hint("an operator of the roster has to ask"),
         )
     }
+}
+
+/// Nobody votes on the own request: without the operator there must be a threshold of custodians left.
+fn others_can_approve(vault: &Vault, operator: &str) -> Result<(), Problem> {
+    let others = vault
+        .roster
+        .custodians()
+        .filter(|p| p.name != operator)
+        .count();
+    let threshold = vault.roster.threshold;
+    if others >= usize::from(threshold) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Refused,
+        format!("this vault needs {threshold} custodians besides you, and has {others}"),
+    )
+    .hint("somebody who is not a custodian has to ask"))
 }
 
 fn duration(access: &Access, asked: Option<u32>) -> Result<u32, Problem> {

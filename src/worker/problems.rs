@@ -4,6 +4,7 @@ use crate::{
     aws::AwsError,
     ceremony::Refusal,
     protocol::{Code, Problem},
+    trust::TrustError,
     vault::VaultError,
 };
 
@@ -39,6 +40,17 @@ pub(super) fn of_vault(why: &VaultError) -> Problem {
         _ => Code::Internal,
     };
     with_hint(Problem::new(code, why), why.hint())
+}
+
+/// What is wrong with a file that the worker wrote itself: whatever cannot be read in it, somebody else has changed.
+pub(super) fn of_own_file(file: &str, why: VaultError) -> Problem {
+    let problem = match &why {
+        // These name their file, and a disk's fault is nobody's act.
+        VaultError::Digest { .. } | VaultError::Io { .. } => return of_vault(&why),
+        VaultError::Trust(TrustError::Io { .. }) => Problem::new(Code::Internal, &why),
+        _ => Problem::new(Code::Tampering, format!("{file}: {why}")),
+    };
+    with_hint(problem, why.hint())
 }
 
 pub(super) fn of_aws(why: &AwsError) -> Problem {

@@ -12,8 +12,8 @@ use rand_core::{OsRng, RngCore as _};
 use tempfile::TempDir;
 use twotap::{
     protocol::{
-        frame,
-        job::{self, Ask, FromWorker, Job, OfferMade, ToWorker},
+        Code, Problem, frame,
+        job::{self, Ask, FromWorker, Job, OfferMade, ToWorker, Vote},
     },
     trust::{
         Bytes, Digest, Envelope, Head, KeyId, PublicKey, Signer, Timestamp,
@@ -24,6 +24,7 @@ use twotap::{
     vault::{Ecdh, SealedShare, seal_share, seal_to},
 };
 use twotap_rig::{World, world};
+use twotap_shares::Mnemonic;
 use zeroize::Zeroizing;
 
 /// The longest that a worker may take for one message.
@@ -66,6 +67,29 @@ impl SoftCustodian {
 
     /// Opens the own share of an offer and answers it, as `twotap approve` would.
     pub(crate) fn approve(&self, made: &OfferMade) -> job::Approval {
+        let request = made.offer.unverified::<Offer>().expect("an offer").0;
+        let binding = ShareBinding {
+            request_sha256: made.offer.digest(),
+            manifest_sha256: request.manifest_sha256,
+        };
+        let share = self.open_own_share(made);
+        job::Approval {
+            approval: self.yes(made),
+            sealed_share: Bytes(
+                seal_share(&request.worker_key, &binding, &share).expect("a good recipient"),
+            ),
+        }
+    }
+
+    /// The signature of a yes.
+    pub(crate) fn yes(&self, made: &OfferMade) -> Envelope {
+        let mut approval = made.offer.repurposed::<Approval>();
+        approval.sign(self);
+        approval
+    }
+
+    /// The words of the own share.
+    pub(crate) fn open_own_share(&self, made: &OfferMade) -> Mnemonic {
         let share = made
             .shares
             .iter()
@@ -75,20 +99,7 @@ impl SoftCustodian {
             .and_then(|s| s.open(self))
             .expect("the share opens with this custodian's key");
         let words = std::str::from_utf8(&words).expect("words");
-        let mnemonic = twotap_shares::Mnemonic::parse(words).expect("a share");
-        let request = made.offer.unverified::<Offer>().expect("an offer").0;
-        let binding = ShareBinding {
-            request_sha256: made.offer.digest(),
-            manifest_sha256: request.manifest_sha256,
-        };
-        let mut approval = made.offer.repurposed::<Approval>();
-        approval.sign(self);
-        job::Approval {
-            approval,
-            sealed_share: Bytes(
-                seal_share(&request.worker_key, &binding, &mnemonic).expect("a good recipient"),
-            ),
-        }
+        Mnemonic::parse(words).expect("a share")
     }
 
     /// Says no to an offer.
@@ -136,12 +147,33 @@ impl Ecdh for SoftCustodian {
 pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) custodians: Vec<SoftCustodian>,
+    operators: Vec<&'static str>,
     folder: TempDir,
 }
 
 impl Bench {
     /// A host that is pinned to a roster; nothing is sealed.
     pub(crate) fn new() -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        Self::of(
+            custodians
+                .map(|(n, serial)| SoftCustodian::new(n, serial))
+                .into(),
+            &["dana"],
+        )
+    }
+
+    /// The same with other people. A name that comes twice is one person with two tokens; an operator may be a custodian too.
+    pub(crate) fn of(custodians: Vec<SoftCustodian>, operators: &[&'static str]) -> Self {
+        Self::on(&|_| {}, custodians, operators)
+    }
+
+    /// The same on a disk of the caller's making: `prepare` is given the folder that will hold the worker's state.
+    pub(crate) fn on(
+        prepare: &dyn Fn(&Path),
+        custodians: Vec<SoftCustodian>,
+        operators: &[&'static str],
+    ) -> Self {
         let world = World::new().expect("an account");
         let folder = tempfile::Builder::new()
             .prefix("twotap-bench-")
@@ -149,13 +181,11 @@ impl Bench {
             .expect("a folder in memory");
         let bench = Self {
             world,
-            custodians: vec![
-                SoftCustodian::new("alice", 1),
-                SoftCustodian::new("bob", 2),
-                SoftCustodian::new("carol", 3),
-            ],
+            custodians,
+            operators: operators.to_vec(),
             folder,
         };
+        prepare(&bench.path("state"));
         bench.configure();
         bench.install();
         bench
@@ -193,16 +223,22 @@ impl Bench {
 
     /// Asks for a session and gives the worker and its offer.
     pub(crate) fn ask(&self) -> (Worker, OfferMade) {
+        match self.try_ask("dana", ask()) {
+            (worker, Some(FromWorker::Offer(made))) => (worker, made),
+            (_, other) => panic!("no offer: {other:?}"),
+        }
+    }
+
+    /// Asks as somebody for something; gives the worker and its first answer.
+    pub(crate) fn try_ask(&self, operator: &str, ask: Ask) -> (Worker, Option<FromWorker>) {
         let mut worker = self.worker();
         worker.send(&Job::Ceremony {
-            ask: ask(),
-            operator: "dana".to_owned(),
+            ask,
+            operator: operator.to_owned(),
             audit: Head::EMPTY,
         });
-        match worker.next() {
-            Some(FromWorker::Offer(made)) => (worker, made),
-            other => panic!("no offer: {other:?}"),
-        }
+        let answer = worker.next();
+        (worker, answer)
     }
 
     /// Starts a worker for one job.
@@ -260,17 +296,18 @@ impl Bench {
     fn roster(&self, host: PublicKey) -> Roster {
         let checkpoint = ed25519_dalek::SigningKey::generate(&mut OsRng).verifying_key();
         let host_id = host.id();
-        let person = |name: &str, role, accounts| Person {
-            name: name.to_owned(),
-            roles: vec![role],
-            accounts,
-        };
-        let mut people: Vec<Person> = self
-            .custodians
-            .iter()
-            .map(|c| person(&c.name, Role::Custodian, vec![]))
-            .collect();
-        people.push(person("dana", Role::Operator, account(host_id, 61010)));
+        let mut people: Vec<Person> = Vec::new();
+        for custodian in &self.custodians {
+            if people.iter().all(|p| p.name != custodian.name) {
+                people.push(person(&custodian.name, Role::Custodian, vec![]));
+            }
+        }
+        for (operator, uid) in self.operators.iter().zip(61010..) {
+            match people.iter_mut().find(|p| p.name == *operator) {
+                Some(both) => both.roles.push(Role::Operator),
+                None => people.push(person(operator, Role::Operator, account(host_id, uid))),
+            }
+        }
         Roster {
             v: 1,
             vault: "prod".to_owned(),
@@ -305,6 +342,14 @@ impl Bench {
             }],
             recovery: None,
         }
+    }
+}
+
+fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
+    Person {
+        name: name.to_owned(),
+        roles: vec![role],
+        accounts,
     }
 }
 
@@ -372,25 +417,53 @@ impl Worker {
             .expect("a whole message")
     }
 
+    /// Hands in a yes, and gives what became of it.
+    pub(crate) fn vote(&mut self, approval: job::Approval) -> Vote {
+        self.send(&ToWorker::Approval(approval));
+        match self.next() {
+            Some(FromWorker::Vote(vote)) => vote,
+            other => panic!("no vote: {other:?}"),
+        }
+    }
+
+    /// Goes away as an agent that dies would; gives how the worker ended.
+    pub(crate) fn hang_up(mut self) -> std::process::ExitStatus {
+        self.runtime.block_on(async {
+            use tokio::io::AsyncWriteExt as _;
+            self.stream.shutdown().await.expect("a socket");
+        });
+        while self.next().is_some() {}
+        self.child.wait().expect("it ends")
+    }
+
     /// Everything up to the end: the session if one came, and the entries or what went wrong. Entries are acknowledged.
-    pub(crate) fn rest(mut self) -> (Option<job::Session>, Result<Vec<job::Entry>, String>) {
+    pub(crate) fn rest(self) -> (Option<job::Session>, Result<Vec<job::Entry>, String>) {
+        let (session, end) = self.finish();
+        (session, end.map_err(|problem| problem.error))
+    }
+
+    /// The same, with the whole problem.
+    pub(crate) fn finish(mut self) -> (Option<job::Session>, Result<Vec<job::Entry>, Problem>) {
         let mut entries = Vec::new();
         let mut session = None;
         loop {
             match self.next() {
                 Some(FromWorker::Entry(entry)) => {
-                    // A worker that has written its last entry may be gone before it reads this.
-                    let _ = self.runtime.block_on(frame::write(
-                        &mut self.stream,
-                        &ToWorker::Recorded { n: entry.n },
-                    ));
+                    // After its last entry a worker is done and hears no more.
+                    let heard = ToWorker::Recorded { n: entry.n };
+                    let _ = self
+                        .runtime
+                        .block_on(frame::write(&mut self.stream, &heard));
                     entries.push(entry);
                 }
                 Some(FromWorker::Session(s)) => session = Some(s),
                 Some(FromWorker::Done) => return (session, Ok(entries)),
-                Some(FromWorker::Failed(problem)) => return (session, Err(problem.error)),
+                Some(FromWorker::Failed(problem)) => return (session, Err(problem)),
                 Some(_) => {}
-                None => return (session, Err("the worker went away".to_owned())),
+                None => {
+                    let gone = Problem::new(Code::Agent, "the worker went away");
+                    return (session, Err(gone));
+                }
             }
         }
     }
