@@ -381,7 +381,11 @@ impl Worker {
         loop {
             match self.next() {
                 Some(FromWorker::Entry(entry)) => {
-                    self.send(&ToWorker::Recorded { n: entry.n });
+                    // One that has said its last word does not listen any more.
+                    let recorded = ToWorker::Recorded { n: entry.n };
+                    let _ = self
+                        .runtime
+                        .block_on(frame::write(&mut self.stream, &recorded));
                     entries.push(entry);
                 }
                 Some(FromWorker::Session(s)) => session = Some(s),

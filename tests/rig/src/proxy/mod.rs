@@ -145,6 +145,13 @@ impl Proxy {
         self.shared.lock().rules.clear();
     }
 
+    /// The actions of rules that have hit nothing yet; a case whose faults all happened ends by checking that it is empty.
+    pub fn idle_rules(&self) -> Vec<String> {
+        let state = self.shared.lock();
+        let idle = state.rules.iter().filter_map(Rule::idle);
+        idle.map(str::to_owned).collect()
+    }
+
     /// How long keys that are made from now on stay unknown.
     pub fn set_key_lag(&self, lag: KeyLag) {
         self.shared.lock().lag = lag;

@@ -19,6 +19,7 @@ pub struct Rule {
     when: When,
     fault: Fault,
     seen: u32,
+    struck: bool,
 }
 
 /// Which of the matching calls are hit, counted from 1 and from the moment at which the rule was added.
@@ -112,6 +113,7 @@ impl Rule {
             when,
             fault,
             seen: 0,
+            struck: false,
         }
     }
 
@@ -133,10 +135,21 @@ impl Rule {
         self
     }
 
+    /// The same rule with another fault.
+    pub fn doing(mut self, fault: Fault) -> Self {
+        self.fault = fault;
+        self
+    }
+
     /// The same rule for calls with this parameter alone.
     pub fn with(mut self, param: &str, value: &str) -> Self {
         self.params.push((param.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The action of a rule that has hit nothing yet.
+    pub(super) fn idle(&self) -> Option<&str> {
+        (!self.struck).then_some(self.action.as_str())
     }
 
     /// Counts the call if it matches, and gives the fault if it is hit.
@@ -157,6 +170,7 @@ impl Rule {
             When::From(n) => self.seen >= n,
             When::Always => true,
         };
+        self.struck |= hit;
         hit.then(|| self.fault.clone())
     }
 }
