@@ -195,10 +195,13 @@ impl Agent {
                 "the request is approved and its session is being made",
             )
             .hint("try again in a moment")),
-            stage => Err(
-                Problem::new(Code::Refused, format!("the request is {stage}"))
-                    .hint("ask for a new one: twotap request"),
-            ),
+            stage => {
+                let what = match &record.outcome {
+                    Some(outcome) => format!("the request is {stage}: {outcome}"),
+                    None => format!("the request is {stage}"),
+                };
+                Err(Problem::new(Code::Refused, what).hint("ask for a new one: twotap request"))
+            }
         }
     }
 

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    Worker, journal::Journal, mint::trace, observe::observe, plan::arn, problems::of_aws,
+    Worker,
+    journal::Journal,
+    mint::trace,
+    observe::observe,
+    plan::arn,
+    problems::{in_one_line, of_aws},
     runtime::Kept,
 };
 use crate::{
@@ -200,7 +205,7 @@ impl Run<'_> {
     async fn pending(&mut self, why: &AwsError) -> Problem {
         let problem = of_aws(why);
         let step = Step::ClosePending {
-            why: problem.error.clone(),
+            why: in_one_line(&problem),
         };
         // The record of a setback must not stop the closing itself.
         let _ = self.log(step, None).await;

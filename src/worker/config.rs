@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -26,7 +27,36 @@ pub(super) struct Config {
     pub(super) agent_uid: Option<u32>,
     /// Where AWS is.
     aws: AwsConfig,
+    /// Limits that this host lowers.
+    #[serde(default)]
+    limits: Limits,
 }
+
+/// Lowered limits; none can be raised here.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    /// How long a worker goes on trying to replace the sealed key while it holds it, in seconds: 1 to 600.
+    #[serde(default = "longest_rotation")]
+    rotation_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rotation_seconds: longest_rotation(),
+        }
+    }
+}
+
+/// The default, and the most, of `rotation_seconds`.
+fn longest_rotation() -> u64 {
+    10 * 60
+}
+
+/// How long a worker goes on asking STS for the sessions of one ceremony, at most. The agent takes one that is silent for two minutes
+/// there for lost.
+const LONGEST_MINTING: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,10 +83,31 @@ impl Config {
         let text = fs::read_to_string(path).map_err(|why| {
             Problem::new(Code::Usage, format!("{}: {why}", path.display())).hint(&hint)
         })?;
-        toml::from_str(&text).map_err(|why| {
+        let config: Self = toml::from_str(&text).map_err(|why| {
             let line = why.message().lines().next().unwrap_or_default().to_owned();
             Problem::new(Code::Usage, format!("{}: {line}", path.display())).hint(&hint)
-        })
+        })?;
+        if !(1..=longest_rotation()).contains(&config.limits.rotation_seconds) {
+            let said = format!(
+                "{}: rotation_seconds is {}, and may be 1 to {}",
+                path.display(),
+                config.limits.rotation_seconds,
+                longest_rotation()
+            );
+            return Err(Problem::new(Code::Usage, said)
+                .hint("limits can be lowered in worker.toml, not raised"));
+        }
+        Ok(config)
+    }
+
+    /// How long to go on trying to replace the sealed key while it is in memory.
+    pub(super) fn rotation_patience(&self) -> Duration {
+        Duration::from_secs(self.limits.rotation_seconds)
+    }
+
+    /// How long to go on asking for the sessions of a ceremony.
+    pub(super) fn minting_patience(&self) -> Duration {
+        self.rotation_patience().min(LONGEST_MINTING)
     }
 
     /// Where AWS is, as the `aws` module wants it.
@@ -86,4 +137,32 @@ fn default_partition() -> String {
 
 fn default_iam_region() -> String {
     "us-east-1".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(limits: &str) -> Result<Config, Problem> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let text = format!("[aws]\nsts_regions = [\"eu-central-1\"]\n{limits}");
+        std::fs::write(file.path(), text).expect("written");
+        Config::read(file.path())
+    }
+
+    #[test]
+    fn a_limit_can_be_lowered_and_never_raised() {
+        let patience = |limits| read(limits).map(|c| (c.minting_patience(), c.rotation_patience()));
+        let seconds = Duration::from_secs;
+        assert_eq!(patience("").expect("good"), (seconds(60), seconds(600)));
+        assert_eq!(
+            patience("[limits]\nrotation_seconds = 5").expect("good"),
+            (seconds(5), seconds(5))
+        );
+        for bad in ["0", "601", "-1", "'5'"] {
+            let bad = format!("[limits]\nrotation_seconds = {bad}");
+            assert_eq!(read(&bad).expect_err("refused").code, Code::Usage);
+        }
+        assert!(read("[limits]\nrotation_minutes = 5").is_err());
+    }
 }

@@ -1,10 +1,12 @@
 //! Minting: the intent first, then the steward's session, then the operator's.
 
+use std::time::{Duration, Instant};
+
 use super::{
     Worker,
     home::Vault,
     plan::{Plan, arn, operator_session, render, seconds, tag},
-    problems::of_aws,
+    problems::{in_one_line, may_pass, of_aws},
     runtime::Kept,
 };
 use crate::{
@@ -17,6 +19,10 @@ use crate::{
     trust::{Digest, Timestamp, request::Request},
     vault::AccessKey,
 };
+
+/// The first pause between two tries to get a session; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Mints the steward's and the operator's session and hands the operator's to the agent.
 ///
@@ -66,7 +72,7 @@ pub(super) async fn mint(
         }
         Err(problem) => {
             let step = Step::MintFailed {
-                why: problem.error.clone(),
+                why: in_one_line(&problem),
             };
             let entry = journal.append(Some(&id), step, None)?;
             worker.link.report(entry).await;
@@ -87,10 +93,9 @@ async fn sessions(
 ) -> Result<Answer<Minted>, Problem> {
     let request = open.request();
     let credentials = credentials(key);
+    let until = Instant::now() + worker.config.minting_patience();
     let steward = steward_session(vault, request)?;
-    let steward = worker
-        .aws
-        .assume_role(&credentials, &steward)
+    let steward = assume(worker, &credentials, &steward, until)
         .await
         .map_err(|why| named("the steward's session", &why))?;
     let offer = open.offer().envelope().clone();
@@ -98,9 +103,7 @@ async fn sessions(
     worker.home.runtime().keep(&request.id, &kept)?;
 
     let operator = operator_session(vault, request, policy, now)?;
-    let operator = worker
-        .aws
-        .assume_role(&credentials, &operator)
+    let operator = assume(worker, &credentials, &operator, until)
         .await
         .map_err(|why| named("the operator's session", &why))?;
     worker
@@ -108,6 +111,26 @@ async fn sessions(
         .runtime()
         .keep(&request.id, &kept.with_operator(&operator.value))?;
     Ok(operator)
+}
+
+/// Asks again where an answer may still come: two taps are not to be lost over one bad minute of the network. An answer that was lost may
+/// have been a session; nobody holds its secret, and closing revokes it by the same tag.
+async fn assume(
+    worker: &Worker,
+    credentials: &Credentials,
+    ask: &AssumeRole,
+    until: Instant,
+) -> Result<Answer<Minted>, AwsError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match worker.aws.assume_role(credentials, ask).await {
+            Err(why) if may_pass(&why) && Instant::now() + pause < until => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// What the steward may do stands in its role's policy: change inline policies of operator roles that carry the boundary.

@@ -48,6 +48,7 @@ struct Worker {
     home: Home,
     aws: Aws,
     link: Link,
+    config: Config,
 }
 
 /// The vault's worker: serves one job of the agent on standard input.
@@ -111,6 +112,7 @@ fn serve(config: &std::path::Path) -> Result<(), Problem> {
             home,
             aws,
             link: Link::new(stdin)?,
+            config,
         };
         let Some(job) = worker.link.job().await? else {
             return Ok(());

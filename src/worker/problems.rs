@@ -62,6 +62,20 @@ pub(super) fn of_aws(why: &AwsError) -> Problem {
     with_hint(Problem::new(code, why), why.hint())
 }
 
+/// Whether a call that failed so may get through a little later. A key that AWS does not know may be one that it does not know yet: new keys
+/// take a while to be known everywhere.
+pub(super) fn may_pass(why: &AwsError) -> bool {
+    why.is_transient() || why.code() == Some("InvalidClientTokenId")
+}
+
+/// What is wrong and what to do, in one line, for the journal and whoever reads of it later.
+pub(super) fn in_one_line(problem: &Problem) -> String {
+    match &problem.hint {
+        Some(hint) => format!("{}; {hint}", problem.error),
+        None => problem.error.clone(),
+    }
+}
+
 pub(super) fn of_refusal(why: Refusal) -> Problem {
     match why {
         Refusal::Trust(why) => why.into(),

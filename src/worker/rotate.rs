@@ -19,7 +19,7 @@ use super::{
     journal::Journal,
     mint::{credentials, trace},
     plan::{arn, tag},
-    problems::{Explain as _, of_aws},
+    problems::{Explain as _, in_one_line, may_pass, of_aws},
 };
 use crate::{
     aws::{self, AssumeRole, AwsError, KeyState, policy, revocation},
@@ -36,8 +36,6 @@ use crate::{
     vault::{AccessKey, SealInput, VaultError, seal, store::Writer},
 };
 
-/// How long to go on trying while the old key is in memory.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// How long a key that nobody knows stays inactive before it is deleted.
 const SETTLE: Duration = Duration::from_secs(30);
 /// The first pause between two tries; it doubles up to [`LONGEST_PAUSE`].
@@ -63,7 +61,7 @@ enum Setback {
 
 /// Replaces the sealed key. On failure the key that is sealed still works, and the record says `pending`.
 pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Result<(), Problem> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + worker.config.rotation_patience();
     let writer = lock(worker, rotation.vault, until).await?;
     let mut run = Run {
         journal: worker.home.journal(rotation.vault)?,
@@ -90,7 +88,7 @@ pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Resul
     match outcome {
         Ok(()) => Ok(()),
         Err(Setback::Later(problem) | Setback::Never(problem)) => {
-            let why = problem.error.clone();
+            let why = in_one_line(&problem);
             run.log(Step::RotationPending { why }, None).await?;
             Err(problem)
         }
@@ -155,7 +153,11 @@ impl Run<'_, '_> {
                     .aws
                     .create_access_key(&with, user)
                     .await
-                    .map_err(|why| setback(&why)),
+                    .map_err(|why| match why.code() {
+                        // Two keys, of which the list showed one: it lags, and will show the other.
+                        Some("LimitExceeded") => Setback::Later(of_aws(&why)),
+                        _ => setback(&why),
+                    }),
                 Err(why) => Err(why),
             };
             match made {
@@ -185,27 +187,33 @@ impl Run<'_, '_> {
         for key in keys.value.iter().filter(|k| k.access_key_id != old) {
             let id = key.access_key_id.clone();
             if key.active {
-                let answer = self
+                let disabled = self
                     .worker
                     .aws
                     .set_access_key_active(&with, user, &id, false)
-                    .await
-                    .map_err(|why| setback(&why))?;
+                    .await;
+                let answer = match disabled {
+                    Ok(answer) => answer,
+                    // The list lags: the key is gone already.
+                    Err(why) if why.is_no_such_entity() => continue,
+                    Err(why) => return Err(setback(&why)),
+                };
                 let step = Step::StrangerDisabled {
                     access_key_id: id.clone(),
                 };
                 self.log(step, Some(trace(&answer)))
                     .await
                     .map_err(Setback::Never)?;
-                // Whoever uses it is heard from now; then it goes.
+                // Whoever uses it is heard from now; then it goes. Not sooner for one that is surely our own, whose answer was lost:
+                // by a list alone it cannot be told from a thief's that was made in the same moment.
                 tokio::time::sleep(SETTLE).await;
             }
-            let answer = self
-                .worker
-                .aws
-                .delete_access_key(&with, user, &id)
-                .await
-                .map_err(|why| setback(&why))?;
+            let deleted = self.worker.aws.delete_access_key(&with, user, &id).await;
+            let answer = match deleted {
+                Ok(answer) => answer,
+                Err(why) if why.is_no_such_entity() => continue,
+                Err(why) => return Err(setback(&why)),
+            };
             let step = Step::StrangerDeleted { access_key_id: id };
             self.log(step, Some(trace(&answer)))
                 .await
@@ -449,7 +457,7 @@ impl Run<'_, '_> {
 }
 
 fn setback(why: &AwsError) -> Setback {
-    if why.is_transient() {
+    if may_pass(why) {
         Setback::Later(of_aws(why))
     } else {
         Setback::Never(of_aws(why))

@@ -354,3 +354,86 @@ fn the_aws_cli_passes_through() {
         ]
     );
 }
+
+#[test]
+fn a_reply_is_cut_in_mid_body_after_aws_has_acted() {
+    let world = World::new().expect("a world");
+    let client = world.through_proxy(world.first_key().clone());
+    let rule = |fault| Rule::new("iam:CreateAccessKey", When::Nth(1), fault);
+    world.proxy().add(rule(Fault::CutBody));
+    assert!(create_key(&client).is_err());
+    assert_eq!(world.list_keys(USER).unwrap().len(), 2);
+    let call = world.proxy().wait_for("iam:CreateAccessKey", 1, SOON);
+    let call = call.unwrap().remove(0);
+    assert!(!call.answered && call.status == Some(200) && call.error.is_none());
+}
+
+#[test]
+fn a_call_that_fails_after_it_has_acted_has_acted() {
+    let world = World::new().expect("a world");
+    let client = world.through_proxy(world.first_key().clone());
+    world.proxy().add(Rule::new(
+        "iam:CreateAccessKey",
+        When::Nth(1),
+        Fault::failed_after(),
+    ));
+    let reply = create_key(&client).unwrap();
+    assert_eq!(
+        (reply.status, reply.error.as_deref()),
+        (500, Some("InternalFailure"))
+    );
+    assert_eq!(world.list_keys(USER).unwrap().len(), 2);
+    world.proxy().clear_rules();
+    for (fault, code) in [
+        (Fault::throttled(), "Throttling"),
+        (Fault::failed(), "InternalFailure"),
+        (Fault::denied(), "AccessDenied"),
+    ] {
+        world
+            .proxy()
+            .add(Rule::new("iam:ListAccessKeys", When::Nth(1), fault));
+        let list = || client.query("iam", "ListAccessKeys", &[("UserName", USER)]);
+        assert_eq!(list().unwrap().error.as_deref(), Some(code));
+        world.proxy().clear_rules();
+    }
+}
+
+#[test]
+fn a_call_that_is_overtaken_reaches_aws_after_the_next_one() {
+    let world = World::new().expect("a world");
+    let client = world.through_proxy(world.first_key().clone());
+    let list = || {
+        let reply = client.query("iam", "ListAccessKeys", &[("UserName", USER)]);
+        reply.unwrap().body.matches("<AccessKeyId>").count()
+    };
+    world.proxy().add(Rule::new(
+        "iam:CreateAccessKey",
+        When::Nth(1),
+        Fault::Overtaken,
+    ));
+    assert!(create_key(&client).is_err());
+    assert_eq!(world.list_keys(USER).unwrap().len(), 1);
+    assert_eq!(list(), 1);
+    assert_eq!(world.list_keys(USER).unwrap().len(), 2);
+    let call = world.proxy().calls_of("iam:CreateAccessKey").remove(0);
+    assert!(!call.answered && call.forwarded == 1 && call.error.is_none());
+    assert_eq!(world.proxy().keys_made().len(), 1);
+}
+
+#[test]
+fn a_list_that_lags_says_what_it_said_before() {
+    let world = World::new().expect("a world");
+    let client = world.through_proxy(world.first_key().clone());
+    let list = || {
+        let reply = client.query("iam", "ListAccessKeys", &[("UserName", USER)]);
+        reply.unwrap().body
+    };
+    let before = list();
+    create_key(&client).unwrap();
+    let lags = Fault::Answer(200, before.clone());
+    world
+        .proxy()
+        .add(Rule::new("iam:ListAccessKeys", When::First(1), lags));
+    assert_eq!(list(), before);
+    assert_ne!(list(), before);
+}

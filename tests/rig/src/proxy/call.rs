@@ -7,6 +7,8 @@ use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use serde_json::Value;
 
+use crate::client::Credentials;
+
 /// One recorded call. The reply is kept whole, secrets included: they are an emulator's, and a test that looks for
 /// copies of them has to know them.
 #[derive(Clone, Debug)]
@@ -50,6 +52,11 @@ impl Call {
     /// A parameter by name.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name).map(String::as_str)
+    }
+
+    /// The credentials that AWS gave out in its reply, whether or not the client got it.
+    pub fn credentials(&self) -> Option<Credentials> {
+        Credentials::of_xml(&self.reply)
     }
 
     /// The session tags of an AssumeRole: key and value, in the order sent.

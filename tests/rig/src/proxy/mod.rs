@@ -1,7 +1,7 @@
 //! The wire between the code under test and the emulator: our own proxy, on its own loopback port.
 //!
 //! It passes bytes on as they came (the `Host` header too, so that signatures stay valid), records every call, and
-//! by [`Rule`] loses, delays, holds, repeats or refuses. It adds what the emulator lacks of AWS: limits, quotas, the
+//! by [`Rule`] loses, delays, holds, repeats, reorders, cuts or refuses. It adds what the emulator lacks of AWS: limits, quotas, the
 //! echo of SourceIdentity, keys that are not known at once, and the shipped policies' own conditions (`guard`). Root keys
 //! and unsigned calls, which the emulator trusts, are refused.
 
@@ -64,6 +64,8 @@ struct State {
     /// Calls before this one are no longer shown.
     shown_from: usize,
     rules: Vec<Rule>,
+    /// Calls that the next one overtakes.
+    overtaken: Vec<wire::Late>,
     lag: KeyLag,
     /// Keys that are not known yet.
     new_keys: HashMap<String, NewKey>,
@@ -100,6 +102,7 @@ impl Proxy {
                 calls: Vec::new(),
                 shown_from: 0,
                 rules: Vec::new(),
+                overtaken: Vec::new(),
                 lag: KeyLag::None,
                 new_keys: HashMap::new(),
                 sessions: HashMap::new(),
@@ -140,6 +143,13 @@ impl Proxy {
     /// Takes all rules away.
     pub fn clear_rules(&self) {
         self.shared.lock().rules.clear();
+    }
+
+    /// The actions of rules that have hit nothing yet; a case whose faults all happened ends by checking that it is empty.
+    pub fn idle_rules(&self) -> Vec<String> {
+        let state = self.shared.lock();
+        let idle = state.rules.iter().filter_map(Rule::idle);
+        idle.map(str::to_owned).collect()
     }
 
     /// How long keys that are made from now on stay unknown.

@@ -1,7 +1,10 @@
 //! Replies that the proxy gives in AWS's name, in the form of each service's protocol.
 
-use http_body_util::Full;
-use hyper::body::Bytes;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::http::{HeaderValue, header};
 use hyper::{Response, StatusCode};
 use serde_json::json;
@@ -76,18 +79,88 @@ impl Refusal {
                 json!({"__type": code, "message": message}).to_string(),
             ),
         };
-        let mut response = Response::new(Bytes::from(body));
-        *response.status_mut() =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        response
+        answer(self.status, content_type, body)
+    }
+}
+
+/// A reply with this status and body.
+pub(super) fn answer(status: u16, content_type: &'static str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// The connection is to break, on purpose.
+#[derive(Debug)]
+pub(super) struct Dropped;
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reply is lost on purpose")
+    }
+}
+
+impl std::error::Error for Dropped {}
+
+/// A reply's body, whole or as far as it goes.
+pub(super) struct ReplyBody {
+    rest: Option<Bytes>,
+    /// What `Content-Length` promises.
+    promised: u64,
+    breaks: bool,
+}
+
+impl ReplyBody {
+    /// The first half, in a reply that promises all of it.
+    fn half(body: &Bytes) -> Self {
+        Self {
+            rest: Some(body.slice(..body.len() / 2)),
+            promised: body.len() as u64,
+            breaks: true,
+        }
+    }
+}
+
+impl From<Bytes> for ReplyBody {
+    fn from(body: Bytes) -> Self {
+        Self {
+            promised: body.len() as u64,
+            rest: Some(body).filter(|body| !body.is_empty()),
+            breaks: false,
+        }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Dropped;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
+        Poll::Ready(match self.rest.take() {
+            Some(rest) => Some(Ok(Frame::data(rest))),
+            None if self.breaks => Some(Err(Dropped)),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_none() && !self.breaks
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.promised)
     }
 }
 
 /// The reply as it goes to the client, with the `Date` that the account's clock shows.
-pub(super) fn dated(response: Response<Bytes>, now: OffsetDateTime) -> Response<Full<Bytes>> {
+pub(super) fn dated(response: Response<Bytes>, now: OffsetDateTime) -> Response<ReplyBody> {
     let (mut head, body) = response.into_parts();
     for hop in [
         header::CONNECTION,
@@ -107,5 +180,11 @@ pub(super) fn dated(response: Response<Bytes>, now: OffsetDateTime) -> Response<
     if let Some(date) = date {
         head.headers.insert(header::DATE, date);
     }
-    Response::from_parts(head, Full::new(body))
+    Response::from_parts(head, ReplyBody::from(body))
+}
+
+/// The same reply, broken off in the middle.
+pub(super) fn cut(response: Response<Bytes>, now: OffsetDateTime) -> Response<ReplyBody> {
+    let half = ReplyBody::half(response.body());
+    dated(response, now).map(|_| half)
 }

@@ -1,6 +1,5 @@
 //! The serving side of the proxy: one call from its arrival to its reply, or to the loss of it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,23 +15,11 @@ use tokio::sync::oneshot;
 
 use super::call::Call;
 use super::guard::{self, Session};
-use super::reply::{Refusal, dated};
+use super::reply::{self, Dropped, Refusal, ReplyBody, cut, dated};
 use super::rules::{Fault, Keep};
 use super::{Shared, State};
 use crate::client::Reply;
 use crate::{RigError, http};
-
-/// The connection is to close without a reply.
-#[derive(Debug)]
-struct Dropped;
-
-impl fmt::Display for Dropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the reply is lost on purpose")
-    }
-}
-
-impl std::error::Error for Dropped {}
 
 /// Accepts connections until `stopped` resolves.
 pub(super) async fn serve(
@@ -79,7 +66,7 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) {
 async fn receive(
     shared: Arc<Shared>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Dropped> {
+) -> Result<Response<ReplyBody>, Dropped> {
     let arrived = Instant::now();
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, http::BODY_LIMIT).collect().await else {
@@ -90,21 +77,53 @@ async fn receive(
         let mut state = shared.lock();
         let call = Call::read(state.calls.len(), &head, &body);
         state.calls.push(call.clone());
-        let fault = state
-            .rules
-            .iter_mut()
-            .find_map(|rule| rule.hits(&call.action, call.access_key_id.as_deref()));
+        let fault = state.rules.iter_mut().find_map(|rule| rule.hits(&call));
         (call, fault)
     };
     shared.changed.notify_all();
 
-    let outcome = answer(&shared, &mut call, fault, &head, &body).await;
-    call.answered = outcome.is_ok();
+    let broken_off = matches!(fault, Some(Fault::CutBody));
+    let overtaken = matches!(fault, Some(Fault::Overtaken));
+    let outcome = match fault {
+        Some(Fault::Overtaken) => Err(Dropped),
+        fault => {
+            let outcome = answer(&shared, &mut call, fault, &head, &body).await;
+            // What this call has overtaken comes to AWS now, before anybody can act on this call's reply.
+            let late = std::mem::take(&mut shared.lock().overtaken);
+            for mut late in late {
+                let response = act(&shared, &mut late.call, &late.head, &late.body).await;
+                note(&mut late.call, &response);
+                shared.settle(late.call);
+            }
+            outcome
+        }
+    };
+    call.answered = outcome.is_ok() && !broken_off;
     call.took = arrived.elapsed();
-    let seq = call.seq;
-    shared.lock().calls[seq] = call;
-    shared.changed.notify_all();
-    outcome.map(|response| dated(response, shared.now()))
+    shared.settle(call.clone());
+    if overtaken {
+        shared.lock().overtaken.push(Late { call, head, body });
+    }
+    outcome.map(|response| match broken_off {
+        true => cut(response, shared.now()),
+        false => dated(response, shared.now()),
+    })
+}
+
+/// A call that the next one overtakes.
+pub(super) struct Late {
+    call: Call,
+    head: Parts,
+    body: Bytes,
+}
+
+impl Shared {
+    /// Notes what became of a call.
+    fn settle(&self, call: Call) {
+        let seq = call.seq;
+        self.lock().calls[seq] = call;
+        self.changed.notify_all();
+    }
 }
 
 /// The reply to a call, faults included, with what was seen of it noted in `call`.
@@ -122,6 +141,11 @@ async fn answer(
             note(call, &response);
             return Ok(response);
         }
+        Some(Fault::Answer(status, said)) => {
+            let response = reply::answer(*status, "text/xml", said.clone());
+            note(call, &response);
+            return Ok(response);
+        }
         Some(Fault::HoldRequest(gate)) => gate.pass().await,
         _ => {}
     }
@@ -133,6 +157,9 @@ async fn answer(
         }
     }
     note(call, &response);
+    if let Some(Fault::FailAfter(status, code, message)) = &fault {
+        return Ok(Refusal::new(*status, code, message).response(call));
+    }
     match fault {
         Some(Fault::LoseReply) => return Err(Dropped),
         Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
