@@ -166,6 +166,13 @@ fn the_record_verifies_from_its_files_after_everything() {
     let view = host.open();
     host.close(DANA, &view.id, false);
     host.reach(&view.id, Stage::Closed);
+    until("a checkpoint over all of it", || {
+        let events = host.events();
+        let is = |name: &str| events.iter().any(|e| e.event_type == name);
+        is("CREDENTIAL_ROTATED")
+            && is("SESSION_REVOKED")
+            && events.last().is_some_and(|e| e.event_type == "CHECKPOINT")
+    });
     host.stop_agent();
 
     let keys = host.command().arg("keys").output().expect("it runs");

@@ -32,6 +32,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(arguments)
         .envs(tools.environment())
+        // The long ones wait (for AWS to have refused for 30 s, for a finger): more of them than there are cores.
+        .env("RUST_TEST_THREADS", threads())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| Failure::new(format!("cargo test: {error}")))?;
@@ -56,6 +58,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
         totals.passed, totals.failed, totals.ignored, totals.programs
     );
     Ok(code(status))
+}
+
+/// How many tests of one program run side by side.
+fn threads() -> String {
+    std::env::var("RUST_TEST_THREADS").unwrap_or_else(|_| "6".to_owned())
 }
 
 impl Totals {
