@@ -4,6 +4,7 @@ mod agent_support;
 
 use std::{
     io::{Read as _, Write as _},
+    net::Shutdown,
     time::{Duration, Instant},
 };
 
@@ -11,10 +12,33 @@ use agent_support::{AGENT, ALICE, DANA, Host, STRANGER, connect, raw, read_reply
 use twotap::{
     protocol::{
         Code,
-        socket::{AuditEnvelope, VaultView},
+        job::Approval,
+        socket::{AuditEnvelope, RequestView, VaultView},
     },
-    trust::Envelope,
+    trust::{Bytes, Envelope},
 };
+
+/// Every route that the wire's description names, with ids that exist where there are any.
+fn every_route(view: &RequestView) -> Vec<(String, String)> {
+    let description = include_str!("../src/protocol/socket.rs").lines();
+    let rows = description.filter_map(|line| line.strip_prefix("//! | `"));
+    let rows = rows.filter_map(|row| row.split_once('`')?.0.split_once(' '));
+    let routes = rows.map(|(method, path)| {
+        let path = path.split('?').next().unwrap_or_default();
+        let path = path.replace("{vault}", "prod").replace("{id}", &view.id);
+        (method.to_owned(), path)
+    });
+    routes.collect()
+}
+
+/// Alice's approval, as it would count.
+fn approval(host: &Host, view: &RequestView) -> Vec<u8> {
+    let approval = Approval {
+        approval: host.worker.paper().approval(&view.offer, "alice"),
+        sealed_share: Bytes(b"sealed".to_vec()),
+    };
+    serde_json::to_vec(&approval).expect("json")
+}
 
 #[test]
 fn accounts_that_are_nobodys_are_refused() {
@@ -44,6 +68,160 @@ fn accounts_that_are_nobodys_are_refused() {
         host.get(STRANGER, "/v1/requests/r-aaaaaaaaaaaaa").status,
         403
     );
+}
+
+#[test]
+fn no_route_serves_a_stranger_root_or_a_browser_and_nothing_is_recorded() {
+    let host = Host::start();
+    let view = host.ask();
+    let routes = every_route(&view);
+    assert_eq!(routes.len(), 15);
+    let events = host.events().len();
+    let body = approval(&host, &view);
+    for (method, path) in &routes {
+        let call = |uid, headers: &[(&str, &str)]| {
+            let body = if method == "POST" { &body[..] } else { b"" };
+            try_call(&host.socket(), uid, method, path, headers, body).expect("an answer")
+        };
+        for uid in [0, 65534, AGENT, STRANGER] {
+            let reply = call(uid, &[]);
+            assert_eq!(reply.status, 403, "{uid}: {method} {path}");
+            assert_eq!(
+                reply.problem().code,
+                Code::Refused,
+                "{uid}: {method} {path}"
+            );
+        }
+        for person in [ALICE, DANA] {
+            let reply = call(person, &[("origin", "https://attacker.example")]);
+            assert_eq!(reply.status, 403, "{person}: {method} {path}");
+            assert!(reply.problem().error.contains("an Origin"));
+        }
+    }
+    assert_eq!(host.events().len(), events);
+    assert_eq!(host.request(&view.id).approved_by, [""; 0]);
+    // The same bytes, by the same person and without the header, count.
+    let path = format!("/v1/requests/{}/approvals", view.id);
+    let reply = try_call(&host.socket(), ALICE, "POST", &path, &[], &body).expect("an answer");
+    assert_eq!(reply.json::<RequestView>().approved_by, ["alice"]);
+}
+
+#[test]
+fn what_is_no_http_or_only_half_of_it_does_nothing() {
+    let host = Host::start();
+    let view = host.ask();
+    let events = host.events().len();
+    let path = format!("/v1/requests/{}/approvals", view.id);
+    let body = String::from_utf8(approval(&host, &view)).expect("json");
+    let length = body.len();
+    let post = |rest: String| {
+        format!("POST {path} HTTP/1.1\r\nhost: twotap\r\nconnection: close\r\n{rest}")
+    };
+    let whole = |headers: &str| post(format!("{headers}content-length: {length}\r\n\r\n{body}"));
+    let filler = "x".repeat(20 * 1024);
+    let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
+    let cases = [
+        ("tls", "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0".to_owned()),
+        ("no request line", format!("\r\n\r\n\r\n{body}")),
+        ("another protocol", whole("").replace("HTTP/1.1", "ICE/1.0")),
+        ("http 0.9", format!("POST {path}\r\n")),
+        ("http 2", format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{body}")),
+        ("two lengths", whole("content-length: 2\r\n")),
+        (
+            "a list of lengths",
+            post(format!("content-length: {length}, 2\r\n\r\n{body}")),
+        ),
+        (
+            "a negative length",
+            post(format!("content-length: -1\r\n\r\n{body}")),
+        ),
+        (
+            "a signed length",
+            post(format!("content-length: +{length}\r\n\r\n{body}")),
+        ),
+        ("no length", post(format!("\r\n{body}"))),
+        (
+            "a chunk of no size",
+            post(format!(
+                "transfer-encoding: chunked\r\n\r\nzz\r\n{body}\r\n0\r\n\r\n"
+            )),
+        ),
+        (
+            "a chunk cut short",
+            post(format!(
+                "transfer-encoding: chunked\r\n\r\n{length:x}\r\n{body}"
+            )),
+        ),
+        ("another coding", whole("transfer-encoding: gzip\r\n")),
+        ("a zero byte in a header", whole("x: a\0b\r\n")),
+        ("a space in a name", whole("content length: 1\r\n")),
+        ("a folded header", whole("x: a\r\n b\r\n")),
+        ("a large head", whole(&format!("x: {filler}\r\n"))),
+        ("many headers", whole(&many)),
+        ("half a head", format!("POST {path} HTTP/1.1\r\nhost: tw")),
+        (
+            "half a body",
+            post(format!(
+                "content-length: {length}\r\n\r\n{}",
+                &body[..length / 2]
+            )),
+        ),
+        (
+            "more than json",
+            post(format!("content-length: {}\r\n\r\n{body}{{}}", length + 2)),
+        ),
+        ("a field twice", {
+            let twice = body.replacen('{', "{\"sealed_share\":\"AAAA\",", 1);
+            post(format!("content-length: {}\r\n\r\n{twice}", twice.len()))
+        }),
+        (
+            "through a proxy",
+            whole("").replace(&path, &format!("http://attacker.example{path}")),
+        ),
+    ];
+    for (what, bytes) in cases {
+        let mut stream = connect(&host.socket(), ALICE).expect("connected");
+        let _ = stream.write_all(bytes.as_bytes());
+        // What is not whole would be waited for; a client that is gone has said all.
+        if [
+            "tls",
+            "http 0.9",
+            "a chunk cut short",
+            "half a head",
+            "half a body",
+        ]
+        .contains(&what)
+        {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+        // An answer that says so, or none.
+        if let Some(reply) = read_reply(&mut stream) {
+            assert!((400..500).contains(&reply.status), "{what}: {}", reply.head);
+        }
+        assert_eq!(host.request(&view.id).approved_by, [""; 0], "{what}");
+    }
+    assert_eq!(host.events().len(), events, "nothing of it was recorded");
+    let reply = raw(&host.socket(), ALICE, whole("").into_bytes()).expect("an answer");
+    assert_eq!(reply.json::<RequestView>().approved_by, ["alice"]);
+}
+
+#[test]
+fn a_client_that_never_reads_holds_nobody_up() {
+    let host = Host::start();
+    host.open();
+    let mut deaf = connect(&host.socket(), ALICE).expect("connected");
+    deaf.set_nonblocking(true).expect("set");
+    let call = b"GET /v1/audit/events HTTP/1.1\r\nhost: twotap\r\n\r\n";
+    // Until neither side takes any more.
+    let mut sent = 0;
+    while deaf.write(call).is_ok_and(|n| n == call.len()) && sent < 100_000 {
+        sent += 1;
+    }
+    assert!(sent < 100_000, "the agent does not take calls without end");
+    let began = Instant::now();
+    assert_eq!(host.get(DANA, "/v1/status").status, 200);
+    assert_eq!(host.get(ALICE, "/v1/status").status, 200);
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
@@ -110,7 +288,13 @@ fn a_body_over_the_limit_is_not_read() {
     let reply =
         try_call(&host.socket(), DANA, "POST", "/v1/requests", &[], &large).expect("an answer");
     assert_eq!(reply.status, 413);
-    // A length that lies large is refused without waiting for it.
+    // A length that says too much is refused without waiting for what it promises.
+    let began = Instant::now();
+    let head = "POST /v1/requests HTTP/1.1\r\nhost: twotap\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\n{";
+    let told = raw(&host.socket(), DANA, head.as_bytes().to_vec());
+    assert_eq!(told.expect("an answer").status, 413);
+    assert!(began.elapsed() < Duration::from_secs(5));
+    // What has no length is counted as it comes.
     let began = Instant::now();
     let head = "POST /v1/requests HTTP/1.1\r\nhost: twotap\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
     let mut bytes = head.as_bytes().to_vec();

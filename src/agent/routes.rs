@@ -6,11 +6,12 @@ use axum::{
     Router,
     body::Body,
     extract::{FromRequestParts as _, RawPathParams, Request},
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    http::{Method, StatusCode, header, request::Parts},
     response::Response,
     routing::{MethodFilter, on},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -131,7 +132,7 @@ async fn serve(
         let problem = Problem::new(Code::Usage, "that path does not take this method");
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, problem));
     }
-    from_here(&parts.headers)?;
+    from_here(&parts)?;
 
     let listed = agent.listed(peer.uid).await?;
     let params = params(&mut parts).await;
@@ -173,7 +174,8 @@ async fn serve(
 }
 
 /// Browsers and proxies have nothing to ask here.
-fn from_here(headers: &HeaderMap) -> Result<(), Refusal> {
+fn from_here(parts: &Parts) -> Result<(), Refusal> {
+    let headers = &parts.headers;
     let foreign = |what: &str| {
         Refusal::new(
             StatusCode::FORBIDDEN,
@@ -186,11 +188,14 @@ fn from_here(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(header::ORIGIN) {
         return Err(foreign("an Origin"));
     }
-    let local = |host: &header::HeaderValue| {
-        let name = host.as_bytes().split(|b| *b == b':').next();
+    let local = |host: &[u8]| {
+        let name = host.split(|b| *b == b':').next();
         matches!(name, Some(b"twotap" | b"localhost" | b""))
     };
-    if headers.get_all(header::HOST).iter().all(local) {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    // What a proxy is asked for names the host in the request line, and that counts (RFC 9112, 3.2.2).
+    let asked = parts.uri.authority().map(|a| a.as_str().as_bytes());
+    if hosts.all(|host| local(host.as_bytes())) && asked.is_none_or(local) {
         Ok(())
     } else {
         Err(foreign("another host's name"))
@@ -212,18 +217,23 @@ async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
         let problem = Problem::new(Code::Usage, "the body did not come in time");
         Refusal::new(StatusCode::REQUEST_TIMEOUT, problem)
     };
+    let large = || {
+        let problem = Problem::new(
+            Code::Usage,
+            format!("the body is larger than {} KiB", MAX_BODY / 1024),
+        );
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem)
+    };
+    // What says itself that it is too large is not waited for.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(large());
+    }
     let collected = tokio::time::timeout(BODY, Limited::new(body, MAX_BODY).collect())
         .await
         .map_err(|_| late())?;
     match collected {
         Ok(body) => Ok(body.to_bytes().to_vec()),
-        Err(why) if why.is::<LengthLimitError>() => {
-            let problem = Problem::new(
-                Code::Usage,
-                format!("the body is larger than {} KiB", MAX_BODY / 1024),
-            );
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem))
-        }
+        Err(why) if why.is::<LengthLimitError>() => Err(large()),
         Err(_) => Err(Problem::new(Code::Usage, "the body broke off").into()),
     }
 }

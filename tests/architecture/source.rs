@@ -360,9 +360,8 @@ impl Reader<'_> {
                 }
                 Token::Mark('{') => inside.push(false),
                 Token::Mark('}') => {
-                    if inside.pop() == Some(true) {
-                        self.place.pop();
-                    }
+                    let module = inside.pop() == Some(true);
+                    self.place.truncate(self.place.len() - usize::from(module));
                 }
                 Token::Name(head) if self.peek(1) == Some(Token::Step) => {
                     let mut path = vec![head.to_owned()];
