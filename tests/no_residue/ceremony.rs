@@ -82,13 +82,19 @@ fn no_process_holds_a_secret_after_the_stage_that_needed_it() {
     ledger.stage(&site, "rotated", &[(AGENT, &SESSION)]);
     exec(&site, &mut ledger, &request);
 
+    site.kill_agent();
+    site.start_agent().expect("an agent");
+    site.wait_for_credentials(&request).expect("still open");
+    wait_for_workers(&site);
+    ledger.stage(&site, "restarted", &[(AGENT, &SESSION)]);
+
     site.close(&request).expect("closed");
     wait_for_workers(&site);
     ledger.stage(&site, "closed", &[(AGENT, &[])]);
+    ledger.close();
     let left = site.stage().home("worker").join("runtime");
     let left: Vec<_> = fs::read_dir(left).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
-    ledger.close();
 }
 
 /// Bob's `twotap custodian enroll` is scanned when it has nothing left to do but to say so.
