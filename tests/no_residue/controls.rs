@@ -85,6 +85,54 @@ fn the_scan_finds_sixteen_bytes_of_a_secret_wherever_they_are_from() {
 }
 
 #[test]
+fn the_scan_finds_a_secret_in_an_argument_and_in_the_environment() {
+    let secret = std::str::from_utf8(SECRET).expect("text");
+    let mut secrets = Secrets::new();
+    secrets.add("the secret", SECRET).expect("long enough");
+    let places = |command: &mut Command| -> Vec<String> {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = Holder(child.spawn().expect("sh"));
+        let mut ready = [0; 6];
+        let stdout = child.0.stdout.as_mut().expect("piped");
+        stdout.read_exact(&mut ready).expect("it runs");
+        let found = memory::scan_arguments(&secrets).expect("a scan").found;
+        let pid = format!(" of {}", child.0.id());
+        let found = found.into_iter().map(|found| found.place);
+        found
+            .filter_map(|place| Some(place.strip_suffix(&pid)?.to_owned()))
+            .collect()
+    };
+    let waits = ["-c", "echo ready && read -r line"];
+    let mut argument = Command::new("sh");
+    assert_eq!(places(argument.args(waits).arg(secret)), ["cmdline"]);
+    let mut variable = Command::new("sh");
+    let variable = variable.args(waits).env("AN_EXAMPLE", secret);
+    assert_eq!(places(variable), ["environ"]);
+}
+
+#[test]
+fn the_scan_finds_a_secret_in_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("below")).expect("made");
+    let log = folder.path().join("below/some.log");
+    std::fs::write(&log, HEXLOWER.encode(SECRET)).expect("written");
+    let mut secrets = Secrets::new();
+    secrets.add("the secret", SECRET).expect("long enough");
+    let found = |skip: &dyn Fn(&std::path::Path) -> bool| {
+        memory::scan_files(folder.path(), &secrets, skip)
+            .expect("a scan")
+            .found
+    };
+    let all = found(&|_| false);
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!(
+        (all[0].form, &*all[0].place),
+        ("hex", &*log.display().to_string())
+    );
+    assert_eq!(found(&|path| path == log), []);
+}
+
+#[test]
 fn the_scan_needs_root_and_says_so() {
     let holder = Holder::of(SECRET);
     let pid = holder.0.id();
