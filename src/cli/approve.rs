@@ -27,7 +27,7 @@ use super::{
     client::{Agent, Patience, request_path},
     files,
     memory::{FirstMeeting, Memory},
-    pin, screen, status,
+    pin, screen, span, status,
     token::{self, TokenArgs},
     ui::plain,
 };
@@ -78,6 +78,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     if args.review {
         return case.reviewed(&words, door);
     }
+    in_time(&case, Timestamp::now())?;
     let operator = &case.checked.request().operator;
     let question = format!("do {operator} and you read the same six words?");
     screen::compare(&door.ui, &words, args.confirm.as_deref(), &question)?;
@@ -89,6 +90,23 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     })?;
     let view = desk.hand_in(&case.checked.request().id, &approval)?;
     case.approved(view.as_ref(), door)
+}
+
+/// A share that is released too late serves nobody, so the PIN is not asked for. The worker decides by its own clock in any case.
+fn in_time(case: &Case, now: Timestamp) -> Result<(), Problem> {
+    let until = case.checked.request().approve_before;
+    if now < until {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Approvals,
+        format!(
+            "this request took approvals until {} ({})",
+            span::at(until),
+            span::from_now(until, now)
+        ),
+    )
+    .hint("ask for a new request; if the clock of this machine is wrong, set it"))
 }
 
 /// Where the request comes from and where the approval goes.

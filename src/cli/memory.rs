@@ -8,7 +8,7 @@ use std::{
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Digest, Envelope, PublicKey, Verified,
+        Digest, Envelope, Head, PublicKey, Verified,
         roster::{self, Roster},
         seen::Seen,
     },
@@ -57,6 +57,11 @@ impl Memory {
     /// The digest of the newest roster that was met.
     pub(super) fn digest(&self, vault: &str) -> Option<Digest> {
         self.seen.roster(vault)
+    }
+
+    /// The newest head of the record that was met.
+    pub(super) fn head(&self, vault: &str) -> Option<Head> {
+        self.seen.head(vault)
     }
 
     /// Checks a chain for `vault` and answers its newest roster: every version signed as it must be, nothing rolled back.

@@ -67,6 +67,11 @@ impl Seen {
         self.vaults.get(vault)?.manifest.map(|m| m.number)
     }
 
+    /// The newest head of the record seen for a vault.
+    pub fn head(&self, vault: &str) -> Option<Head> {
+        Some(self.vaults.get(vault)?.audit?.head)
+    }
+
     /// Pins a vault to a roster that was checked by other means (installation, an own token's signature).
     pub fn pin(&mut self, roster: &Verified<Roster>) -> Result<(), TrustError> {
         let mark = Mark {

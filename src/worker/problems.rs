@@ -45,6 +45,9 @@ pub(super) fn of_vault(why: &VaultError) -> Problem {
 /// What is wrong with a file that the worker wrote itself: whatever cannot be read in it, somebody else has changed.
 pub(super) fn of_own_file(file: &str, why: VaultError) -> Problem {
     let problem = match &why {
+        VaultError::Io { why: io, .. } if io.kind() == std::io::ErrorKind::NotFound => {
+            Problem::new(Code::Tampering, &why)
+        }
         // These name their file, and a disk's fault is nobody's act.
         VaultError::Digest { .. } | VaultError::Io { .. } => return of_vault(&why),
         VaultError::Trust(TrustError::Io { .. }) => Problem::new(Code::Internal, &why),

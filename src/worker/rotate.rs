@@ -129,9 +129,14 @@ impl Run<'_, '_> {
         let vault = self.vault()?;
         let user = user_name(&vault)?;
 
-        let new = self.create(&user, old).await?;
-        let manifest = self.seal(&vault, &new).await?;
-        self.prove_new(&vault, &new).await?;
+        let (new, trace) = self.create(&user, old).await?;
+        let manifest = match self.seal_and_prove(&vault, &new, trace).await {
+            Ok(manifest) => manifest,
+            Err(setback) => {
+                self.take_back(&user, &new).await;
+                return Err(setback);
+            }
+        };
         self.commit(&manifest, &new).await?;
 
         self.deactivate(&user, old, &new).await?;
@@ -143,7 +148,7 @@ impl Run<'_, '_> {
     }
 
     /// Makes a new key. A lost answer may have made one that nobody knows: look before each try, and clear away what is not ours.
-    async fn create(&mut self, user: &str, old: &str) -> Result<AccessKey, Setback> {
+    async fn create(&mut self, user: &str, old: &str) -> Result<(AccessKey, AwsTrace), Setback> {
         let with = credentials(&self.rotation.key);
         let mut pause = FIRST_PAUSE;
         loop {
@@ -163,15 +168,40 @@ impl Run<'_, '_> {
             match made {
                 Ok(answer) => {
                     let trace = trace(&answer);
-                    let key = access_key(&answer.value)?;
-                    let step = Step::KeyCreated {
-                        access_key_id: key.id().to_owned(),
-                    };
-                    self.log(step, Some(trace)).await.map_err(Setback::Never)?;
-                    return Ok(key);
+                    return Ok((access_key(&answer.value)?, trace));
                 }
                 Err(setback) => self.wait(setback, &mut pause).await?,
             }
+        }
+    }
+
+    /// Everything between a new key and the moment from which it counts.
+    async fn seal_and_prove(
+        &mut self,
+        vault: &Vault,
+        new: &AccessKey,
+        trace: AwsTrace,
+    ) -> Result<Verified<Manifest>, Setback> {
+        let step = Step::KeyCreated {
+            access_key_id: new.id().to_owned(),
+        };
+        self.log(step, Some(trace)).await.map_err(Setback::Never)?;
+        let manifest = self.seal(vault, new).await?;
+        self.prove_new(vault, new).await?;
+        Ok(manifest)
+    }
+
+    /// A key that never came to count (a full disk, say) is deleted while the old one still can. Where that fails, the next
+    /// reconciliation finds it.
+    async fn take_back(&mut self, user: &str, new: &AccessKey) {
+        let with = credentials(&self.rotation.key);
+        let gone = self.worker.aws.delete_access_key(&with, user, new.id());
+        if let Ok(answer) = gone.await {
+            let step = Step::StrangerDeleted {
+                access_key_id: new.id().to_owned(),
+            };
+            // The journal may be the very thing that has no room.
+            let _ = self.log(step, Some(trace(&answer))).await;
         }
     }
 

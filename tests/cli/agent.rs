@@ -62,7 +62,7 @@ pub(crate) struct World {
     checkpoint: CheckpointKey,
     pub(crate) chain: Vec<Envelope>,
     worker: OneTime,
-    generation: Option<Generation>,
+    pub(crate) generation: Option<Generation>,
     pub(crate) view: Option<RequestView>,
     /// Names of those whose shares were opened and fit.
     pub(crate) shares: Vec<String>,
@@ -70,9 +70,11 @@ pub(crate) struct World {
     pub(crate) handed_in: usize,
     /// Applied to an offer before it is signed: a host that lies.
     pub(crate) lie: Option<fn(&mut Request)>,
+    /// Applied to what is shown of a request on its way to the operator: an agent that lies.
+    pub(crate) swap: Option<fn(&mut RequestView)>,
     pub(crate) lines: Vec<Vec<u8>>,
-    envelopes: HashMap<String, Vec<u8>>,
-    head: ChainHead,
+    pub(crate) envelopes: HashMap<String, Vec<u8>>,
+    pub(crate) head: ChainHead,
     pub(crate) forced: bool,
 }
 
@@ -99,6 +101,7 @@ impl Agent {
             shares: Vec::new(),
             handed_in: 0,
             lie: None,
+            swap: None,
             lines: Vec::new(),
             envelopes: HashMap::new(),
             head: ChainHead::default(),
@@ -407,7 +410,11 @@ async fn request(
         progress: Vec::new(),
         outcome: None,
     });
-    Ok(Json(world.current().clone()))
+    let mut view = world.current().clone();
+    if let Some(swap) = world.swap {
+        swap(&mut view);
+    }
+    Ok(Json(view))
 }
 
 async fn view(State(world): State<Shared>, Segment(id): Segment<String>) -> Answer<RequestView> {

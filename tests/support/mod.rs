@@ -200,6 +200,11 @@ impl Bench {
 
     /// Seals the account's first key; returns what the worker reported.
     pub(crate) fn seal(&self) -> Result<Vec<job::Entry>, String> {
+        self.try_seal().map_err(|problem| problem.error)
+    }
+
+    /// The same, with the whole problem.
+    pub(crate) fn try_seal(&self) -> Result<Vec<job::Entry>, Problem> {
         let mut worker = self.worker();
         worker.send(&Job::Seal {
             vault: "prod".to_owned(),
@@ -208,7 +213,8 @@ impl Bench {
         });
         let offer = match worker.next() {
             Some(FromWorker::SealOffer { offer }) => offer,
-            other => return Err(format!("{other:?}")),
+            Some(FromWorker::Failed(problem)) => return Err(problem),
+            other => panic!("no offer: {other:?}"),
         };
         let key = offer
             .unverified::<twotap::trust::request::SealOffer>()
@@ -218,7 +224,7 @@ impl Bench {
         worker.send(&ToWorker::Credential {
             sealed: Bytes(sealed),
         });
-        worker.rest().1
+        worker.finish().1
     }
 
     /// Asks for a session and gives the worker and its offer.
@@ -243,6 +249,12 @@ impl Bench {
 
     /// Starts a worker for one job.
     pub(crate) fn worker(&self) -> Worker {
+        let (ours, child) = self.raw_worker();
+        Worker::new(child, ours)
+    }
+
+    /// The same as a process and the agent's end of the connection, for what no agent would send.
+    pub(crate) fn raw_worker(&self) -> (UnixStream, Child) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let child = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
             .arg("--config")
@@ -253,7 +265,7 @@ impl Bench {
             .stderr(Stdio::inherit())
             .spawn()
             .expect("the worker starts");
-        Worker::new(child, ours)
+        (ours, child)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -68,10 +68,16 @@ fn online(args: &Args, door: &Door) -> Result<Report, Problem> {
     let chains = chains(&agent)?;
     let rosters = Rosters::verify(&chains)?;
     let mut memory = Memory::open()?;
+    // The agent's own record may only have grown since this person saw a signed head of it.
+    let mut held = Vec::new();
     for (vault, chain) in &chains {
         if memory.knows(vault) {
             memory.roster(vault, chain, &FirstMeeting::SaySo, &door.ui)?;
         }
+        held.extend(memory.head(vault).map(|seen| Witness {
+            head: head(seen),
+            by: format!("the head that you have seen of vault {vault}"),
+        }));
     }
     say_which_rosters(&rosters, &memory, door);
     let notes = checkpoints(&agent)?;
@@ -79,7 +85,7 @@ fn online(args: &Args, door: &Door) -> Result<Report, Problem> {
     let find = |sha256: &Hash| kept.borrow().get(sha256).cloned();
     let mut record = Record::of(&agent, &kept);
     let lines = BufReader::with_capacity(1 << 20, &mut record);
-    let report = examine(lines, &rosters, notes, &find, args);
+    let report = examine(lines, &rosters, notes, held, &find, args);
     match record.failed {
         Some(problem) => Err(problem),
         None => report,
@@ -115,12 +121,12 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<Report, Problem> {
             let lines = folder.lines().map_err(|why| {
                 Problem::new(Code::Usage, format!("{}: {why}", files::shown(path)))
             })?;
-            examine(lines, &rosters, notes, &find, args)
+            examine(lines, &rosters, notes, Vec::new(), &find, args)
         }
         None => {
             let file = File::open(path).map_err(|why| files::unreadable(path, &why))?;
             let lines = BufReader::with_capacity(1 << 20, file);
-            examine(lines, &rosters, notes, &find, args)
+            examine(lines, &rosters, notes, Vec::new(), &find, args)
         }
     }
 }
@@ -129,10 +135,10 @@ fn examine(
     lines: impl BufRead,
     rosters: &Rosters,
     mut notes: Vec<String>,
+    mut held: Vec<Witness>,
     find: &dyn Fn(&Hash) -> Option<Vec<u8>>,
     args: &Args,
 ) -> Result<Report, Problem> {
-    let mut held = Vec::new();
     for file in &args.against {
         match against(file, rosters)? {
             Held::Notes(more) => notes.extend(more),
