@@ -68,11 +68,19 @@ pub(crate) struct World {
     pub(crate) shares: Vec<String>,
     /// Applied to an offer before it is signed: a host that lies.
     pub(crate) lie: Option<fn(&mut Request)>,
+    /// Applied to what a custodian gets: an agent that lies.
+    pub(crate) bundle_lie: Option<BundleLie>,
+    /// Applied to what the operator gets.
+    pub(crate) view_lie: Option<ViewLie>,
     pub(crate) lines: Vec<Vec<u8>>,
     envelopes: HashMap<String, Vec<u8>>,
     head: ChainHead,
     pub(crate) forced: bool,
 }
+
+/// What an agent does to the papers that it hands on.
+pub(crate) type BundleLie = Box<dyn Fn(&mut ApprovalBundle) + Send>;
+pub(crate) type ViewLie = Box<dyn Fn(&mut RequestView) + Send>;
 
 type Shared = Arc<Mutex<World>>;
 
@@ -96,6 +104,8 @@ impl Agent {
             view: None,
             shares: Vec::new(),
             lie: None,
+            bundle_lie: None,
+            view_lie: None,
             lines: Vec::new(),
             envelopes: HashMap::new(),
             head: ChainHead::default(),
@@ -404,14 +414,18 @@ async fn request(
         progress: Vec::new(),
         outcome: None,
     });
-    Ok(Json(world.current().clone()))
+    let mut view = world.current().clone();
+    if let Some(lie) = &world.view_lie {
+        lie(&mut view);
+    }
+    Ok(Json(view))
 }
 
 async fn view(State(world): State<Shared>, Segment(id): Segment<String>) -> Answer<RequestView> {
     let mut world = world.lock().expect("nobody panicked");
     let view = world.view.as_mut().filter(|v| v.id == id);
     let view = view.ok_or_else(|| refuse(Code::Usage, "there is no such request"))?;
-    let answer = view.clone();
+    let mut answer = view.clone();
     // Closing takes one look.
     if view.stage == Stage::Closing {
         view.stage = Stage::Closed;
@@ -421,6 +435,9 @@ async fn view(State(world): State<Shared>, Segment(id): Segment<String>) -> Answ
             step: "revoked".into(),
             text: "refused 10 times in a row".into(),
         });
+    }
+    if let Some(lie) = &world.view_lie {
+        lie(&mut answer);
     }
     Ok(Json(answer))
 }
@@ -436,12 +453,16 @@ async fn bundle(
         .share(&name)
         .ok_or_else(|| refuse(Code::Refused, "you are no custodian"))?;
     let view = world.current();
-    Ok(Json(ApprovalBundle {
+    let mut bundle = ApprovalBundle {
         offer: view.offer.clone(),
         manifest: view.manifest.clone(),
         roster_chain: view.roster_chain.clone(),
         share: Bytes(share.to_vec()),
-    }))
+    };
+    if let Some(lie) = &world.bundle_lie {
+        lie(&mut bundle);
+    }
+    Ok(Json(bundle))
 }
 
 async fn approve(

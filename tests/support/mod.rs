@@ -209,11 +209,17 @@ impl Bench {
 
     /// Starts a worker for one job.
     pub(crate) fn worker(&self) -> Worker {
+        self.worker_in(&[])
+    }
+
+    /// The same, in this environment.
+    pub(crate) fn worker_in(&self, environment: &[(&str, &str)]) -> Worker {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let child = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
             .arg("--config")
             .arg(self.path("worker.toml"))
             .env_clear()
+            .envs(environment.iter().copied())
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
