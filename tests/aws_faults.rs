@@ -5,6 +5,8 @@
 mod ceremony;
 #[path = "aws_faults/outage.rs"]
 mod outage;
+#[path = "aws_faults/people.rs"]
+mod people;
 #[allow(dead_code, reason = "each test program uses its part")]
 mod support;
 
@@ -222,7 +224,8 @@ fn a_key_that_nobody_knows_is_disabled_and_deleted_before_another_is_made() {
     let ended = ceremony(&bench);
     assert_whole(&bench, &before, &ended, "a stranger's key");
     assert!(!bench.world.key_works(&stranger).expect("an answer"));
-    let steps = names(ended.result.as_ref().expect("done"));
+    let entries = ended.result.as_ref().expect("done");
+    let steps = names(entries);
     let at = |name: &str| steps.iter().position(|s| s == name).expect("there");
     assert!(
         at("stranger_disabled") < at("stranger_deleted"),
@@ -230,6 +233,10 @@ fn a_key_that_nobody_knows_is_disabled_and_deleted_before_another_is_made() {
     );
     assert!(at("stranger_deleted") < at("key_created"), "{steps:?}");
     assert!(at("minted") < at("stranger_disabled"), "{steps:?}");
+    // Whoever used it has been heard from by then.
+    let settled = entries[at("stranger_disabled")].at;
+    let settled = settled.until(entries[at("stranger_deleted")].at);
+    assert!(settled >= 30, "{settled} s");
 }
 
 #[test]

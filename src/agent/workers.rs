@@ -80,7 +80,8 @@ impl Link {
                     Err(why) => Err(Problem::new(
                         Code::Agent,
                         format!("the worker's message cannot be read ({})", why.kind()),
-                    )),
+                    )
+                    .hint("see the worker's log; agent and worker have to be of the same version")),
                 };
                 let last = message.is_err();
                 if sender.send(message).await.is_err() || last {

@@ -150,7 +150,11 @@ impl Desk {
 
     fn bundle(&self) -> Result<ApprovalBundle, Problem> {
         match self {
-            Self::Online { agent, request } => agent.ask(&request_path(request, "/bundle")?),
+            Self::Online { agent, request } => {
+                let bundle: ApprovalBundle = agent.ask(&request_path(request, "/bundle")?)?;
+                checked::must_be(&bundle.offer, request)?;
+                Ok(bundle)
+            }
             Self::Files { input, .. } => files::read_json(input, "a request for approval"),
         }
     }

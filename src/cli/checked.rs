@@ -86,6 +86,19 @@ pub(super) fn check(
     })
 }
 
+/// Whether the agent shows the request that was named, before anything else about it is believed.
+pub(super) fn must_be(offer: &Envelope, named: &str) -> Result<(), Problem> {
+    let Offer(request) = offer.unverified::<Offer>()?;
+    if request.id == named {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Tampering,
+        format!("the agent shows another request than {named}"),
+    )
+    .hint("do not go on; tell the security officer"))
+}
+
 /// A vault's failure with its exit code.
 pub(super) fn vault_problem(why: VaultError) -> Problem {
     use VaultError as V;

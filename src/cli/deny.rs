@@ -14,7 +14,7 @@ use crate::{
 use super::{
     Door, Ended,
     approve::check_as_custodian,
-    checked::Papers,
+    checked::{self, Papers},
     client::{Patience, request_path},
     screen, status,
     token::{self, TokenArgs},
@@ -35,6 +35,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, door: &Door) -> Ended {
     let agent = door.agent()?;
     let view: RequestView = agent.ask(&request_path(&args.request, "")?)?;
+    checked::must_be(&view.offer, &args.request)?;
     let mut token = token::open(&args.token)?;
     let papers = Papers {
         offer: &view.offer,

@@ -31,6 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Closes the session of one request.
 pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Result<(), Problem> {
     let vault = worker.home.vault(vault)?;
+    let _alone = claim(worker, request).await?;
     let kept = worker.home.runtime().read(request)?;
     let closing = Closing::resume(&kept.offer, &vault.roster)?;
     let mut run = Run {
@@ -51,6 +52,17 @@ pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Resu
     }
     run.prune(&kept).await;
     run.worker.home.runtime().forget(request)
+}
+
+/// One worker at a time closes a session: an agent that was restarted asks while the worker that it does not know of is still at it. Whoever
+/// comes second finds nothing kept any more.
+async fn claim(worker: &Worker, request: &str) -> Result<std::fs::File, Problem> {
+    loop {
+        if let Some(claim) = worker.home.runtime().claim(request)? {
+            return Ok(claim);
+        }
+        tokio::time::sleep(FIRST_PAUSE).await;
+    }
 }
 
 struct Run<'w> {

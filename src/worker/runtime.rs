@@ -88,13 +88,26 @@ impl Runtime {
         let json = match fs::read(self.path(request)?) {
             Ok(json) => Zeroizing::new(json),
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                return Err(Problem::new(Code::Refused, NOT_KEPT)
-                    .hint("it was closed, or the host was rebooted; it ends with its time box"));
+                return Err(not_kept());
             }
             Err(why) => return Err(Problem::new(Code::Internal, why)),
         };
         serde_json::from_slice(&json)
             .map_err(|_| Problem::new(Code::Internal, "what is kept of the session cannot be read"))
+    }
+
+    /// The right to close a request's session, for as long as the file is held; `None` while another worker has it.
+    pub(super) fn claim(&self, request: &str) -> Result<Option<fs::File>, Problem> {
+        let file = match fs::File::open(self.path(request)?) {
+            Ok(file) => file,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Err(not_kept()),
+            Err(why) => return Err(Problem::new(Code::Internal, why)),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(why)) => Err(Problem::new(Code::Internal, why)),
+        }
     }
 
     /// Forgets a request's sessions.
@@ -114,6 +127,11 @@ impl Runtime {
         }
         Ok(self.folder.join(format!("{request}.json")))
     }
+}
+
+fn not_kept() -> Problem {
+    Problem::new(Code::Refused, NOT_KEPT)
+        .hint("it was closed, or the host was rebooted; it ends with its time box")
 }
 
 impl Kept {

@@ -41,6 +41,14 @@ impl Wire {
         }
     }
 
+    /// Bytes as they are, in the place of a message.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        let Some(stream) = &mut self.0 else { return };
+        if stream.write_all(bytes).is_err() {
+            self.0 = None;
+        }
+    }
+
     pub fn receive<T: DeserializeOwned>(&mut self) -> Option<T> {
         match self.receive_within(Duration::from_secs(600)) {
             Within::Message(message) => Some(message),

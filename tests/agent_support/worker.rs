@@ -49,6 +49,21 @@ pub struct Script {
     pub close_fails: u32,
     /// The sealed key cannot be replaced.
     pub rotation_fails: bool,
+    /// What is said once in the place of the answer to a job (its name), of the answer to a vote (`vote`), or after a step (its name).
+    pub garbled: Option<(&'static str, Garble)>,
+    /// Changes a request before it is offered.
+    pub lie: Option<fn(&mut Request)>,
+}
+
+/// An answer that is none.
+#[derive(Clone)]
+pub enum Garble {
+    /// These bytes, and then the connection ends.
+    Bytes(Vec<u8>),
+    /// This message, and then the connection ends.
+    Message(serde_json::Value),
+    /// These bytes, and then nothing for as long as the agent listens.
+    Hangs(Vec<u8>),
 }
 
 struct State {
@@ -87,6 +102,8 @@ impl FakeWorker {
                     mint_fails: None,
                     close_fails: 0,
                     rotation_fails: false,
+                    garbled: None,
+                    lie: None,
                 },
                 journal: Vec::new(),
                 kept: HashMap::new(),
@@ -141,13 +158,41 @@ impl FakeWorker {
             .as_str()
             .expect("a tag")
             .to_owned();
-        self.lock().jobs.push(name);
+        self.lock().jobs.push(name.clone());
+        if self.garbles(&name, &mut wire) {
+            return;
+        }
         let last = match self.run(job, &mut wire) {
             Ok(()) => FromWorker::Done,
             Err(End::Problem(problem)) => FromWorker::Failed(problem),
             Err(End::Dead) => return,
         };
         wire.send(&last);
+    }
+
+    /// Says what it was told to say instead, once.
+    fn garbles(&self, place: &str, wire: &mut Wire) -> bool {
+        let garble = {
+            let mut state = self.lock();
+            match state.script.garbled.take() {
+                Some((at, garble)) if at == place => garble,
+                other => {
+                    state.script.garbled = other;
+                    return false;
+                }
+            }
+        };
+        match garble {
+            Garble::Bytes(bytes) => wire.send_raw(&bytes),
+            Garble::Message(message) => wire.send(&message),
+            Garble::Hangs(bytes) => {
+                wire.send_raw(&bytes);
+                // Until the agent has had enough.
+                let _: Option<serde_json::Value> = wire.receive();
+            }
+        }
+        wire.drop_now();
+        true
     }
 
     fn run(&self, job: Job, wire: &mut Wire) -> Result<(), End> {
@@ -212,8 +257,13 @@ impl FakeWorker {
             let manifest = state.manifest.clone().expect("sealed");
             (state.script.times, manifest)
         };
-        let offer = self.paper.offer(&ask, operator, audit, times, &manifest);
-        let Offer(request) = offer.unverified().expect("an offer");
+        let mut offer = self.paper.offer(&ask, operator, audit, times, &manifest);
+        let Offer(mut request) = offer.unverified().expect("an offer");
+        let lie = self.lock().script.lie;
+        if let Some(lie) = lie {
+            lie(&mut request);
+            offer = Envelope::signed(&Offer(request.clone()), &self.paper.host).expect("signed");
+        }
         wire.send(&FromWorker::Offer(OfferMade {
             offer: offer.clone(),
             manifest,
@@ -228,7 +278,10 @@ impl FakeWorker {
             policy: "{}".into(),
             isolation: Isolation::Account,
         }));
-        let requested = Requested::new(&offer, self.paper.roster.clone()).expect("an offer");
+        let Ok(requested) = Requested::new(&offer, self.paper.roster.clone()) else {
+            // It was a lie, and nobody will vote on it.
+            return Err(End::Dead);
+        };
         self.votes(requested, &request, wire)?;
         self.mint(&request, wire)?;
         self.rotate(Some(&request.id), audit, wire)
@@ -250,6 +303,9 @@ impl FakeWorker {
                     return Err(refused(Code::Approvals, "nobody approved in time"));
                 }
             };
+            if self.garbles("vote", wire) {
+                return Err(End::Dead);
+            }
             let now = Timestamp::now();
             let checked = match &message {
                 ToWorker::Approval(Approval { approval, .. }) => {
@@ -491,6 +547,10 @@ impl FakeWorker {
     }
 
     fn lives_on(&self, step: &str, wire: &mut Wire) -> Result<(), End> {
+        if self.garbles(step, wire) {
+            // The worker goes on; the agent has stopped listening.
+            return Ok(());
+        }
         let state = self.lock();
         if state.script.silent_after == Some(step) {
             wire.drop_now();

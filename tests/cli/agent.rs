@@ -70,13 +70,19 @@ pub(crate) struct World {
     pub(crate) handed_in: usize,
     /// Applied to an offer before it is signed: a host that lies.
     pub(crate) lie: Option<fn(&mut Request)>,
-    /// Applied to what is shown of a request on its way to the operator: an agent that lies.
-    pub(crate) swap: Option<fn(&mut RequestView)>,
+    /// Applied to what a custodian gets: an agent that lies.
+    pub(crate) bundle_lie: Option<BundleLie>,
+    /// Applied to what the operator gets.
+    pub(crate) view_lie: Option<ViewLie>,
     pub(crate) lines: Vec<Vec<u8>>,
     pub(crate) envelopes: HashMap<String, Vec<u8>>,
     pub(crate) head: ChainHead,
     pub(crate) forced: bool,
 }
+
+/// What an agent does to the papers that it hands on.
+pub(crate) type BundleLie = Box<dyn Fn(&mut ApprovalBundle) + Send>;
+pub(crate) type ViewLie = Box<dyn Fn(&mut RequestView) + Send>;
 
 type Shared = Arc<Mutex<World>>;
 
@@ -101,7 +107,8 @@ impl Agent {
             shares: Vec::new(),
             handed_in: 0,
             lie: None,
-            swap: None,
+            bundle_lie: None,
+            view_lie: None,
             lines: Vec::new(),
             envelopes: HashMap::new(),
             head: ChainHead::default(),
@@ -411,8 +418,8 @@ async fn request(
         outcome: None,
     });
     let mut view = world.current().clone();
-    if let Some(swap) = world.swap {
-        swap(&mut view);
+    if let Some(lie) = &world.view_lie {
+        lie(&mut view);
     }
     Ok(Json(view))
 }
@@ -421,7 +428,7 @@ async fn view(State(world): State<Shared>, Segment(id): Segment<String>) -> Answ
     let mut world = world.lock().expect("nobody panicked");
     let view = world.view.as_mut().filter(|v| v.id == id);
     let view = view.ok_or_else(|| refuse(Code::Usage, "there is no such request"))?;
-    let answer = view.clone();
+    let mut answer = view.clone();
     // Closing takes one look.
     if view.stage == Stage::Closing {
         view.stage = Stage::Closed;
@@ -431,6 +438,9 @@ async fn view(State(world): State<Shared>, Segment(id): Segment<String>) -> Answ
             step: "revoked".into(),
             text: "refused 10 times in a row".into(),
         });
+    }
+    if let Some(lie) = &world.view_lie {
+        lie(&mut answer);
     }
     Ok(Json(answer))
 }
@@ -446,12 +456,16 @@ async fn bundle(
         .share(&name)
         .ok_or_else(|| refuse(Code::Refused, "you are no custodian"))?;
     let view = world.current();
-    Ok(Json(ApprovalBundle {
+    let mut bundle = ApprovalBundle {
         offer: view.offer.clone(),
         manifest: view.manifest.clone(),
         roster_chain: view.roster_chain.clone(),
         share: Bytes(share.to_vec()),
-    }))
+    };
+    if let Some(lie) = &world.bundle_lie {
+        lie(&mut bundle);
+    }
+    Ok(Json(bundle))
 }
 
 async fn approve(

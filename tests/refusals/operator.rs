@@ -38,7 +38,7 @@ fn a_policy_a_manifest_or_a_roster_that_is_swapped_on_the_way_is_found() {
         }),
     ];
     for (words, swap) in swaps {
-        bench.agent.world().swap = Some(swap);
+        bench.agent.world().view_lie = Some(Box::new(swap));
         let (code, error) = asking(&bench, &["--reason", "down"]).fails();
         assert_eq!(
             (code, error.contains(words)),
@@ -46,7 +46,7 @@ fn a_policy_a_manifest_or_a_roster_that_is_swapped_on_the_way_is_found() {
             "{words}: {error}"
         );
     }
-    bench.agent.world().swap = None;
+    bench.agent.world().view_lie = None;
     asking(&bench, &["--reason", "down"]).json();
 }
 

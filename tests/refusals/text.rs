@@ -110,7 +110,7 @@ fn hostile_names_of_commander_operator_access_and_vault_are_refused() {
 
 /// Sends one frame of raw bytes as the job and gives the worker's answer; none where it hangs up.
 fn raw(bench: &Bench, body: &[u8]) -> Option<FromWorker> {
-    let (mut stream, mut child) = bench.raw_worker();
+    let (mut stream, mut child) = bench.raw_worker(&[]);
     let length = u32::try_from(body.len()).expect("small").to_be_bytes();
     stream.write_all(&length).expect("sent");
     // One that does not want to read it all may have gone.

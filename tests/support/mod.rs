@@ -1,5 +1,7 @@
 //! Custodians with keys in software, and a worker spoken to over its own wire: for what needs no token and no agent.
 
+#![allow(dead_code)] // each test program uses its own part of this
+
 use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -249,17 +251,23 @@ impl Bench {
 
     /// Starts a worker for one job.
     pub(crate) fn worker(&self) -> Worker {
-        let (ours, child) = self.raw_worker();
+        self.worker_in(&[])
+    }
+
+    /// The same, in this environment.
+    pub(crate) fn worker_in(&self, environment: &[(&str, &str)]) -> Worker {
+        let (ours, child) = self.raw_worker(environment);
         Worker::new(child, ours)
     }
 
-    /// The same as a process and the agent's end of the connection, for what no agent would send.
-    pub(crate) fn raw_worker(&self) -> (UnixStream, Child) {
+    /// A worker as a process and the agent's end of the connection, for what no agent would send.
+    pub(crate) fn raw_worker(&self, environment: &[(&str, &str)]) -> (UnixStream, Child) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let child = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
             .arg("--config")
             .arg(self.path("worker.toml"))
             .env_clear()
+            .envs(environment.iter().copied())
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())

@@ -9,6 +9,7 @@ use super::call::Call;
 use crate::RigError;
 
 /// One thing that goes wrong on the calls that it matches.
+#[derive(Clone)]
 pub struct Rule {
     action: String,
     access_key_id: Option<String>,
