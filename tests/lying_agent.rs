@@ -10,7 +10,6 @@ mod bench;
 #[path = "cli/setup.rs"]
 #[allow(dead_code, reason = "each test program uses its part")]
 mod setup;
-#[allow(dead_code, reason = "each test program uses its part")]
 mod support;
 
 #[path = "lying_agent/to_people.rs"]

@@ -76,7 +76,8 @@ fn an_offer_that_is_none_is_no_request_and_takes_no_place() {
 #[test]
 fn an_offer_of_something_that_was_not_asked_is_found() {
     let host = Host::start();
-    let lies: [(&str, fn(&mut Request)); 12] = [
+    type Lie = (&'static str, fn(&mut Request));
+    let lies: [Lie; 12] = [
         ("operator", |r| r.operator = "alice".into()),
         ("incident", |r| r.incident = "INC-0".into()),
         ("reason", |r| r.reason = "something else".into()),
