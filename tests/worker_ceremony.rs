@@ -118,6 +118,7 @@ fn below_the_threshold_nothing_opens() {
             other => panic!("no vote: {other:?}"),
         }
     }
+    assert!(worker.hang_up().success());
     assert!(bench.world.proxy().calls_of("sts:AssumeRole").is_empty());
 }
 

@@ -104,6 +104,22 @@ fn any_changed_byte_of_the_manifest_is_found() {
     let bench = Bench::sealed();
     let file = bench.path(GENERATION).join("manifest.dsse.json");
     each_change_is_found(&bench, &file, &["generations/2/manifest.dsse.json"]);
+    // Where no signature covers it: another digit in the label, and a second signature beside the good one.
+    let good = fs::read(&file).expect("there");
+    let whole = Envelope::parse(&good).expect("an envelope");
+    let label = whole.signatures[0].keyid.to_string();
+    let digit = if label.starts_with('0') { "1" } else { "0" };
+    let relabelled = whole
+        .to_json()
+        .replacen(&label, &format!("{digit}{}", &label[1..]), 1);
+    let mut twice = whole.clone();
+    twice.sign(&bench.custodians[0]);
+    for changed in [relabelled, twice.to_json()] {
+        fs::write(&file, changed).expect("written");
+        refuses_everything(&bench, Code::Tampering, "generations/2/manifest.dsse.json");
+    }
+    fs::write(&file, good).expect("restored");
+    look(&bench).expect("whole again");
     fs::remove_file(&file).expect("removed");
     refuses_everything(&bench, Code::Tampering, "generations/2/manifest.dsse.json");
 }
