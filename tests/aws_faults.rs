@@ -7,7 +7,6 @@ mod ceremony;
 mod outage;
 #[path = "aws_faults/people.rs"]
 mod people;
-#[allow(dead_code, reason = "each test program uses its part")]
 mod support;
 
 use std::time::Duration;
