@@ -314,9 +314,8 @@ fn agent(site: &Site) -> u32 {
 
 /// The one worker that runs.
 fn worker(site: &Site) -> u32 {
-    let workers: Vec<u32> = running(site, WORKER);
-    assert_eq!(workers.len(), 1, "{workers:?}");
-    workers[0]
+    until("one worker runs", || running(site, WORKER).len() == 1);
+    running(site, WORKER)[0]
 }
 
 fn running(site: &Site, program: &str) -> Vec<u32> {

@@ -4,6 +4,9 @@
 //! ([`FORMS`]). A whole copy is found by its fragments. [`scan`] stops a process, reads every mapping that it can write (heap, stacks of
 //! all threads, data) and says what stands there. Nothing is sampled: a mapping that cannot be read is an error.
 //!
+//! What it cannot see are the registers of a thread that stands still: those of finished work are overwritten by the system call in which
+//! it waits and by what led there.
+//!
 //! It needs root: nobody else may read the memory of processes that are not dumpable.
 
 use std::{
