@@ -11,5 +11,7 @@ mod controls;
 mod known;
 #[path = "no_residue/ledger.rs"]
 mod ledger;
+#[path = "no_residue/terminal.rs"]
+mod terminal;
 #[path = "no_residue/walls.rs"]
 mod walls;

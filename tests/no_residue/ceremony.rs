@@ -16,7 +16,9 @@ use twotap_rig::{
 
 use crate::ledger::Ledger;
 
-const BOUND: Duration = Duration::from_secs(60);
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
+/// System calls in which a client waits for the agent; x86-64: epoll_wait, epoll_pwait, epoll_pwait2; arm64: epoll_pwait.
+pub(crate) const EPOLL: [&str; 4] = ["232", "281", "441", "22"];
 const AGENT: &str = "twotapd";
 const WORKER: &str = "twotap-worker";
 const SESSION: [&str; 1] = ["the operator's"];
@@ -24,7 +26,7 @@ const SESSION: [&str; 1] = ["the operator's"];
 const HANDS: [&str; 3] = ["the key", "the steward's", "the operator's"];
 
 /// A PIN and a PUK that stand nowhere by chance, and every program as talkative as it can be.
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     let random = |n: usize| -> String {
         let mut bytes = vec![0; n];
         rand_core::RngCore::fill_bytes(&mut rand_core::OsRng, &mut bytes);
@@ -312,9 +314,8 @@ fn agent(site: &Site) -> u32 {
 
 /// The one worker that runs.
 fn worker(site: &Site) -> u32 {
-    let workers: Vec<u32> = running(site, WORKER);
-    assert_eq!(workers.len(), 1, "{workers:?}");
-    workers[0]
+    until("one worker runs", || running(site, WORKER).len() == 1);
+    running(site, WORKER)[0]
 }
 
 fn running(site: &Site, program: &str) -> Vec<u32> {
@@ -330,12 +331,11 @@ fn wait_for_workers(site: &Site) {
 
 /// Until the verb has sent its last request and waits for the answer: its first thread stands in epoll_wait, with the agent standing still.
 fn wait_for_an_answer(verb: &Running) {
-    // x86-64: epoll_wait 232, epoll_pwait 281, epoll_pwait2 441; arm64: epoll_pwait 22.
-    wait_for_call(verb.id(), &["232", "281", "441", "22"]);
+    wait_for_call(verb.id(), &EPOLL);
 }
 
 /// Until the process sleeps in one of these system calls.
-fn wait_for_call(pid: u32, calls: &[&str]) {
+pub(crate) fn wait_for_call(pid: u32, calls: &[&str]) {
     until("the verb waits", || {
         let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
         let sleeps = states(pid).is_ok_and(|states| states.first() == Some(&'S'));

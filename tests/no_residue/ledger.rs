@@ -34,9 +34,8 @@ impl Ledger {
         self.known.learn(site);
         for (pid, program) in processes_of(site.programs()).expect("a list") {
             match may.iter().find(|(name, _)| *name == program) {
-                Some((_, may)) => {
-                    self.process(stage, &program, pid, may);
-                }
+                // A second worker may pass by even here, and end while it is looked at.
+                Some((_, may)) => drop(self.process_if_there(stage, &program, pid, may)),
                 // A worker may just have been asked for its journal: it holds nothing, and goes.
                 None => self.passing(stage, &program, pid),
             }
@@ -52,13 +51,28 @@ impl Ledger {
         pid: u32,
         may: May<'_>,
     ) -> BTreeSet<String> {
+        self.process_if_there(stage, program, pid, may)
+            .unwrap_or_else(|| panic!("{stage}: {program} is gone"))
+    }
+
+    fn process_if_there(
+        &mut self,
+        stage: &str,
+        program: &str,
+        pid: u32,
+        may: May<'_>,
+    ) -> Option<BTreeSet<String>> {
         let where_ = format!("{stage}: {program}");
-        let scan = memory::scan(pid, &self.known.secrets()).expect("a scan");
+        let scan = match memory::scan(pid, &self.known.secrets()) {
+            Ok(scan) => scan,
+            Err(_) if !runs(pid) => return None,
+            Err(why) => panic!("{where_}: {why}"),
+        };
         assert!(scan.mappings.iter().any(|m| m == "[stack]"), "{where_}");
         self.scans += 1;
         self.judge(&where_, &scan, may);
         self.hygiene(&where_, pid);
-        scan.names().into_iter().map(str::to_owned).collect()
+        Some(scan.names().into_iter().map(str::to_owned).collect())
     }
 
     /// What a verb printed is read by whoever logs it.
@@ -70,14 +84,10 @@ impl Ledger {
 
     /// A process that has nothing to do here: it holds nothing, and ends.
     fn passing(&mut self, stage: &str, program: &str, pid: u32) {
-        let there = || std::path::Path::new(&format!("/proc/{pid}/exe")).exists();
-        match memory::scan(pid, &self.known.secrets()) {
-            Ok(scan) => self.judge(&format!("{stage}: {program}, passing by"), &scan, &[]),
-            Err(_) if !there() => return,
-            Err(why) => panic!("{why}"),
-        }
+        let passing = format!("{program}, passing by");
+        self.process_if_there(stage, &passing, pid, &[]);
         let begun = Instant::now();
-        while there() {
+        while runs(pid) {
             if begun.elapsed() > BOUND {
                 self.wrong.push(format!("{stage}: {program} still runs"));
                 return;
@@ -139,27 +149,47 @@ impl Ledger {
 
     /// Nobody of the same account may look into it, it leaves no core, and nothing of it is swapped out.
     fn hygiene(&mut self, where_: &str, pid: u32) {
-        let file = |name: &str| format!("/proc/{pid}/{name}");
-        let read = |name: &str| fs::read_to_string(file(name)).expect("a process of ours");
-        let status = read("status");
-        let field = |name: &str| -> String {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_default().trim().to_owned()
-        };
-        let mut must = |good: bool, what: &str| {
-            if !good {
-                self.wrong.push(format!("{where_}: {what}"));
-            }
-        };
-        // The kernel gives the files of a process that is not dumpable to root (proc(5)).
-        let owner = fs::metadata(file("environ")).expect("there").uid();
-        let runs_as = field("Uid:");
-        must(!runs_as.starts_with("0\t"), "it runs as root");
-        must(owner == 0, "it is dumpable");
-        let limits = read("limits");
-        let core = limits.lines().find(|l| l.starts_with("Max core file size"));
-        let soft = core.and_then(|l| l.split_ascii_whitespace().nth(4));
-        must(soft == Some("0"), "its core limit is not 0");
-        must(field("VmSwap:") == "0 kB", "some of it is swapped out");
+        // A worker that has just been started has not guarded itself yet: that is its first act.
+        let begun = Instant::now();
+        let mut wrong = unguarded(pid);
+        while !wrong.is_empty() && begun.elapsed() < Duration::from_secs(2) {
+            std::thread::park_timeout(Duration::from_millis(5));
+            wrong = unguarded(pid);
+        }
+        let lines = wrong.into_iter().map(|what| format!("{where_}: {what}"));
+        self.wrong.extend(lines);
     }
+}
+
+/// What is wrong with a process, if it is there.
+fn unguarded(pid: u32) -> Vec<&'static str> {
+    let file = |name: &str| format!("/proc/{pid}/{name}");
+    let read = |name: &str| fs::read_to_string(file(name));
+    let environ = fs::metadata(file("environ"));
+    let (Ok(status), Ok(limits), Ok(environ)) = (read("status"), read("limits"), environ) else {
+        assert!(!runs(pid), "{pid}: its files in /proc cannot be read");
+        return Vec::new();
+    };
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim()
+    };
+    let core = limits.lines().find(|l| l.starts_with("Max core file size"));
+    let core = core.and_then(|l| l.split_ascii_whitespace().nth(4));
+    let checks = [
+        (!field("Uid:").starts_with("0\t"), "it runs as root"),
+        // The kernel gives the files of a process that is not dumpable to root (proc(5)).
+        (environ.uid() == 0, "it is dumpable"),
+        (core == Some("0"), "its core limit is not 0"),
+        (field("VmSwap:") == "0 kB", "some of it is swapped out"),
+    ];
+    let wrong = checks.into_iter().filter(|(good, _)| !good);
+    let wrong = wrong.map(|(_, what)| what).collect();
+    // What is seen of one that ends meanwhile says nothing.
+    if runs(pid) { wrong } else { Vec::new() }
+}
+
+/// Whether the process is there, and not only waits to be waited for.
+fn runs(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
