@@ -22,14 +22,13 @@ const SECRETS: [(&str, &str); 11] = [
 const PARTS: [&str; 3] = ["worker", "vault", "token"];
 
 /// Files elsewhere, each with all that it names.
-const FILES: [(&str, &[&str]); 8] = [
+const FILES: [(&str, &[&str]); 7] = [
     // A share between the token and the worker's key.
     ("cli/approve.rs", &["Mnemonic", "Pin", "ask"]),
     // An access key between standard input and the worker's key.
     ("cli/seal.rs", &["AccessKey"]),
-    // Custodians' verbs that the token signs for.
-    ("cli/deny.rs", &["ask"]),
-    ("cli/roster.rs", &["ask"]),
+    // Signs for the other custodians' verbs, which never see a PIN.
+    ("cli/token.rs", &["ask"]),
     (
         "cli/custodian.rs",
         &["ManagementKey", "Pin", "Puk", "Typed", "ask"],
