@@ -27,6 +27,7 @@ mod rotate;
 mod runtime;
 mod seal;
 mod seccomp;
+mod setback;
 
 use std::process::ExitCode;
 

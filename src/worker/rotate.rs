@@ -19,7 +19,8 @@ use super::{
     journal::Journal,
     mint::{credentials, trace},
     plan::{arn, tag},
-    problems::{Explain as _, in_one_line, may_pass, of_aws},
+    problems::{Explain as _, in_one_line, of_aws},
+    setback::{FIRST_PAUSE, Setback, setback, setback_of_new_key},
 };
 use crate::{
     aws::{self, AssumeRole, AwsError, KeyState, policy, revocation},
@@ -38,10 +39,6 @@ use crate::{
 
 /// How long a key that nobody knows stays inactive before it is deleted.
 const SETTLE: Duration = Duration::from_secs(30);
-/// The first pause between two tries; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-
 /// What is to be rotated.
 pub(super) struct Rotation<'r> {
     pub(super) vault: &'r str,
@@ -49,14 +46,6 @@ pub(super) struct Rotation<'r> {
     pub(super) audit: Head,
     /// The key that is sealed now; consumed, so that it is gone when this returns.
     pub(super) key: AccessKey,
-}
-
-/// Why a try did not get through.
-enum Setback {
-    /// It may get through a little later.
-    Later(Problem),
-    /// It will not.
-    Never(Problem),
 }
 
 /// Replaces the sealed key. On failure the key that is sealed still works, and the record says `pending`.
@@ -170,7 +159,7 @@ impl Run<'_, '_> {
                     let trace = trace(&answer);
                     return Ok((access_key(&answer.value)?, trace));
                 }
-                Err(setback) => self.wait(setback, &mut pause).await?,
+                Err(setback) => setback.pause(self.until, &mut pause).await?,
             }
         }
     }
@@ -314,7 +303,11 @@ impl Run<'_, '_> {
                         .map_err(Setback::Never);
                 }
                 // Not known yet is what a new key looks like at first.
-                Err(why) => self.wait(Setback::Later(of_aws(&why)), &mut pause).await?,
+                Err(why) => {
+                    Setback::Later(of_aws(&why))
+                        .pause(self.until, &mut pause)
+                        .await?
+                }
             }
         }
     }
@@ -362,7 +355,11 @@ impl Run<'_, '_> {
                         .map_err(Setback::Never);
                 }
                 Err(why) if why.is_no_such_entity() => return Ok(()),
-                Err(why) => self.wait(setback_of_new_key(&why), &mut pause).await?,
+                Err(why) => {
+                    setback_of_new_key(&why)
+                        .pause(self.until, &mut pause)
+                        .await?
+                }
             }
         }
     }
@@ -392,7 +389,7 @@ impl Run<'_, '_> {
                 Ok(_) => Problem::new(Code::AwsRefused, "the old key still works"),
                 Err(why) => of_aws(&why),
             };
-            self.wait(Setback::Later(still), &mut pause).await?;
+            Setback::Later(still).pause(self.until, &mut pause).await?;
         }
     }
 
@@ -414,7 +411,9 @@ impl Run<'_, '_> {
                     date: None,
                 },
                 Err(why) => {
-                    self.wait(setback_of_new_key(&why), &mut pause).await?;
+                    setback_of_new_key(&why)
+                        .pause(self.until, &mut pause)
+                        .await?;
                     continue;
                 }
             };
@@ -471,34 +470,6 @@ impl Run<'_, '_> {
         self.steps.push(super::close::receipt_step(&entry));
         self.worker.link.report(entry).await;
         Ok(())
-    }
-
-    /// Pauses before the next try, or gives up.
-    async fn wait(&self, setback: Setback, pause: &mut Duration) -> Result<(), Setback> {
-        match setback {
-            Setback::Later(_) if Instant::now() + *pause < self.until => {
-                tokio::time::sleep(*pause).await;
-                *pause = (*pause * 2).min(LONGEST_PAUSE);
-                Ok(())
-            }
-            over => Err(over),
-        }
-    }
-}
-
-fn setback(why: &AwsError) -> Setback {
-    if may_pass(why) {
-        Setback::Later(of_aws(why))
-    } else {
-        Setback::Never(of_aws(why))
-    }
-}
-
-/// A new key's permissions may lag behind its first success, so a refusal is not final.
-fn setback_of_new_key(why: &AwsError) -> Setback {
-    match why {
-        AwsError::Refused(_) => Setback::Later(of_aws(why)),
-        other => setback(other),
     }
 }
 
