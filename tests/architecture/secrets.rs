@@ -27,11 +27,7 @@ const FILES: [(&str, &[&str]); 7] = [
     ("cli/approve.rs", &["Mnemonic", "Pin", "ask"]),
     // An access key between standard input and the worker's key.
     ("cli/seal.rs", &["AccessKey"]),
-<<<<<<< HEAD
     // Asks for the PIN for the custodians' verbs that the token only signs for (deny, roster sign), and wipes after it.
-=======
-    // Signs for the other custodians' verbs, which never see a PIN.
->>>>>>> refs/heads/walls
     ("cli/token.rs", &["ask"]),
     (
         "cli/custodian.rs",
