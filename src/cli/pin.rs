@@ -116,7 +116,7 @@ mod tests {
             let (typed, length) = read(fd).expect("readable");
             assert_eq!(&typed[..length], expected);
         }
-        let problem = read(60_000).err().expect("not open");
+        let problem = read(60_000).expect_err("not open");
         assert_eq!(problem.code, Code::Usage);
     }
 

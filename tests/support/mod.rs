@@ -211,12 +211,10 @@ impl Bench {
             audit: Head::EMPTY,
             nonce: nonce(),
         });
-        let offer = loop {
-            match worker.next() {
-                Some(FromWorker::SealOffer { offer }) => break offer,
-                Some(FromWorker::Failed(problem)) => return Err(problem),
-                other => panic!("no offer: {other:?}"),
-            }
+        let offer = match worker.next() {
+            Some(FromWorker::SealOffer { offer }) => offer,
+            Some(FromWorker::Failed(problem)) => return Err(problem),
+            other => panic!("no offer: {other:?}"),
         };
         let key = offer
             .unverified::<twotap::trust::request::SealOffer>()
