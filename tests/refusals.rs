@@ -24,6 +24,8 @@ mod record;
 #[allow(dead_code, reason = "shared with the command line's own tests")]
 #[path = "cli/setup.rs"]
 mod setup;
+#[path = "refusals/site.rs"]
+mod site;
 mod support;
 #[path = "refusals/text.rs"]
 mod text;

@@ -227,7 +227,8 @@ fn a_custodian_signs_nothing_that_is_forged_or_by_a_host_that_is_not_listed() {
 #[test]
 fn a_custodian_signs_nothing_with_a_byte_changed() {
     let desk = Desk::new();
-    let parts: [(&str, fn(&mut ApprovalBundle) -> &mut Vec<u8>); 7] = [
+    type Part = fn(&mut ApprovalBundle) -> &mut Vec<u8>;
+    let parts: [(&str, Part); 7] = [
         ("offer", |b| &mut b.offer.payload),
         ("offer's signature", |b| &mut b.offer.signatures[0].sig),
         ("manifest", |b| &mut b.manifest.payload),

@@ -6,7 +6,7 @@ use std::{fs, io::Write as _, path::Path, process::Command};
 
 use twotap::{
     protocol::{
-        Code,
+        Code, Problem,
         job::{FromWorker, VaultFacts, Vote},
     },
     trust::manifest::Manifest,
@@ -92,9 +92,9 @@ fn make_room(bench: &Bench) {
     let _ = fs::remove_file(bench.path("state/ballast"));
 }
 
-fn says_that_the_disk_is_full(code: Code, error: &str) {
-    assert_eq!(code, Code::Internal, "{error}");
-    assert!(error.contains("No space left"), "{error}");
+fn says_that_the_disk_is_full(problem: &Problem) {
+    assert_eq!(problem.code, Code::Internal, "{problem}");
+    assert!(problem.error.contains("No space left"), "{problem}");
 }
 
 /// Everything that counts is whole, and the key that it holds works. Keys that never came to count are gone: where the generation is
@@ -135,7 +135,7 @@ fn delete(bench: &Bench, id: &str) {
 }
 
 /// Asks, approves twice, and gives whether a session came, and how it ended.
-fn ceremony(bench: &Bench) -> (Option<Credentials>, Result<Vec<String>, (Code, String)>) {
+fn ceremony(bench: &Bench) -> (Option<Credentials>, Result<Vec<String>, Problem>) {
     let (mut worker, made) = bench.ask();
     for i in [0, 2] {
         let vote = worker.vote(bench.custodians[i].approve(&made));
@@ -147,11 +147,7 @@ fn ceremony(bench: &Bench) -> (Option<Credentials>, Result<Vec<String>, (Code, S
         secret_access_key: s.secret_access_key.to_string(),
         session_token: Some(s.session_token.to_string()),
     });
-    (
-        session,
-        end.map(|entries| names(&entries))
-            .map_err(|p| (p.code, p.error)),
-    )
+    (session, end.map(|entries| names(&entries)))
 }
 
 fn one_key_and_one_generation(bench: &Bench) {
@@ -183,7 +179,7 @@ fn a_disk_that_is_full_while_sealing_loses_nothing() {
         leave(&bench, pages);
         match bench.try_seal() {
             Ok(_) => break,
-            Err(problem) => says_that_the_disk_is_full(problem.code, &problem.error),
+            Err(problem) => says_that_the_disk_is_full(&problem),
         }
         let facts = nothing_is_lost(&bench, None);
         match facts.manifest {
@@ -230,7 +226,7 @@ fn a_disk_that_is_full_while_rotating_loses_nothing_and_the_operator_has_the_ses
                 assert_eq!(steps.last().map(String::as_str), Some("rotated"));
                 break;
             }
-            Err((code, error)) => says_that_the_disk_is_full(code, &error),
+            Err(problem) => says_that_the_disk_is_full(&problem),
         }
         opened_all_the_same += u32::from(session.is_some());
         nothing_is_lost(&bench, Some(&before));

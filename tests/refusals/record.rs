@@ -20,8 +20,7 @@ fn last_approval(world: &World) -> Envelope {
         .map(|l| Record::parse(l).expect("our own"));
     let newest = records
         .flat_map(|record| record.envelopes)
-        .filter(|reference| reference.kind == "approval")
-        .last()
+        .rfind(|reference| reference.kind == "approval")
         .expect("one");
     Envelope::parse(&world.envelopes[&newest.sha256.to_string()]).expect("an envelope")
 }
