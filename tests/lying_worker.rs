@@ -76,8 +76,8 @@ fn an_offer_that_is_none_is_no_request_and_takes_no_place() {
 #[test]
 fn an_offer_of_something_that_was_not_asked_is_found() {
     let host = Host::start();
-    type Lie = (&'static str, fn(&mut Request));
-    let lies: [Lie; 12] = [
+    type Lie = fn(&mut Request);
+    let lies: [(&str, Lie); 12] = [
         ("operator", |r| r.operator = "alice".into()),
         ("incident", |r| r.incident = "INC-0".into()),
         ("reason", |r| r.reason = "something else".into()),
@@ -204,8 +204,16 @@ fn what_cannot_be_read_is_shown_nowhere() {
         "message": "session", "request": 7, "access_key_id": "ASIA", "secret_access_key": secret,
         "session_token": secret, "not_after": "soon", "more": secret,
     });
-    for place in ["ceremony", "minted", "vote"] {
-        let garble = Garble::Message(session.clone());
+    // Where a parser would quote what it could not read.
+    let quoted = json!({"message": secret});
+    for (place, message) in [
+        ("ceremony", &session),
+        ("ceremony", &quoted),
+        ("minted", &session),
+        ("vote", &session),
+        ("vote", &quoted),
+    ] {
+        let garble = Garble::Message(message.clone());
         host.worker.told(|s| s.garbled = Some((place, garble)));
         let asked = host.try_ask(DANA);
         let mut seen = String::from_utf8_lossy(&asked.body).into_owned();

@@ -211,8 +211,8 @@ fn an_operator_reads_no_words_of_a_request_that_was_not_asked() {
         bench.twotap(DANA, &args).fails()
     };
     // A host that signs it.
-    type Lie = (&'static str, fn(&mut Request));
-    let signed: [Lie; 15] = [
+    type Lie = fn(&mut Request);
+    let signed: [(&str, Lie); 15] = [
         ("operator", |r| r.operator = "alice".into()),
         ("incident", |r| r.incident = "INC-43".into()),
         ("reason", |r| r.reason = "something else".into()),
