@@ -20,6 +20,7 @@ use crate::{
 
 const TAMPERING: i32 = 11;
 const USAGE: i32 = 2;
+const TOKEN: i32 = 7;
 
 /// A document with one thing changed, signed by whoever is at hand; by nobody where nobody is.
 fn changed<D: Document>(
@@ -144,8 +145,10 @@ fn a_custodian_is_shown_nothing_that_the_listed_host_did_not_sign() {
             let (code, error) = review().fails();
             // Something else in a document's place is no document: the wrong paper, not a forged one.
             let none = code == USAGE && ["the manifest as offer", "no roster"].contains(&what);
+            // A listed share of somebody else is most often the wrong token in the reader, and is called that.
+            let wrong_token = code == TOKEN && what == "another custodian's share";
             assert!(
-                none || code == TAMPERING,
+                none || wrong_token || code == TAMPERING,
                 "{meeting} meeting, {what}: {code} {error}"
             );
         }
