@@ -157,6 +157,11 @@ impl Generations {
     /// # Errors
     /// [`VaultError::Digest`] names the file and the custodian whose share was changed or is missing.
     pub fn read(&self, n: u64) -> Result<Generation, VaultError> {
+        self.files(n, self.manifest(n)?)
+    }
+
+    /// The manifest of generation `n`, as signed; its signature and its files are yet to be checked.
+    pub fn manifest(&self, n: u64) -> Result<Envelope, VaultError> {
         let folder = self.folder_of(n);
         if !folder.is_dir() {
             return Err(VaultError::Missing {
@@ -172,6 +177,13 @@ impl Generations {
                 format!("it is of generation {}", manifest.generation),
             ));
         }
+        Ok(envelope)
+    }
+
+    /// The files of generation `n`, compared with this manifest of it. Whoever checks its signature first blames the right file.
+    pub fn files(&self, n: u64, envelope: Envelope) -> Result<Generation, VaultError> {
+        let folder = self.folder_of(n);
+        let manifest: Manifest = envelope.unverified()?;
         let vault_age = read_or_empty(&folder.join("vault.age"))?;
         let mut shares = Vec::with_capacity(manifest.shares.len());
         for share in &manifest.shares {

@@ -134,9 +134,11 @@ impl Home {
             Some(n) => {
                 let name = format!("generations/{n}/manifest.dsse.json");
                 let changed = |why| of_own_file(&name, why);
-                let files = store.read(n).map_err(changed)?;
-                let manifest = Manifest::verify(&files.manifest, &roster)
-                    .map_err(|why| changed(why.into()))?;
+                // The signature first: in a manifest that was changed the digests are not worth comparing.
+                let envelope = store.manifest(n).map_err(changed)?;
+                let manifest =
+                    Manifest::verify(&envelope, &roster).map_err(|why| changed(why.into()))?;
+                let files = store.files(n, envelope).map_err(changed)?;
                 seen.accept_manifest(&manifest)?;
                 Some(Current { manifest, files })
             }
