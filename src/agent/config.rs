@@ -175,6 +175,16 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_file_says_what_the_defaults_are() {
+        let shipped = parse(include_str!("../../packaging/agent.toml")).expect("good");
+        let least = parse("host_name = 'host-1'\nvaults = ['prod']").expect("good");
+        assert_eq!(
+            (shipped.socket, shipped.state, shipped.audit),
+            (least.socket, least.state, least.audit)
+        );
+    }
+
+    #[test]
     fn the_shortest_file_has_the_defaults() {
         let config = parse("host_name = 'berlin-1'\nvaults = ['prod']").expect("good");
         assert_eq!(config.socket, Path::new("/run/twotap/agent.sock"));

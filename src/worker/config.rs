@@ -151,6 +151,14 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_file_is_read() {
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/worker.toml");
+        let config = Config::read(Path::new(shipped)).expect("good");
+        assert_eq!(config.state, default_state());
+        assert_eq!(config.runtime, default_runtime());
+    }
+
+    #[test]
     fn a_limit_can_be_lowered_and_never_raised() {
         let patience = |limits| read(limits).map(|c| (c.minting_patience(), c.rotation_patience()));
         let seconds = Duration::from_secs;
