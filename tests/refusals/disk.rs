@@ -28,8 +28,12 @@ fn in_own_namespace(name: &str) -> bool {
         mount(Path::new("/dev/shm"), "64m");
         return true;
     }
+    // Private first, so that nothing mounted here is seen outside; in a chroot `/` is no mount point, and `/dev` is the one to cut off.
+    let private =
+        "mount --make-rprivate / 2>/dev/null || mount --make-rprivate /dev && exec \"$@\"";
     let again = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "--"])
+        .args(["--mount", "--propagation", "unchanged"])
+        .args(["sh", "-c", private, "sh"])
         .arg(std::env::current_exe().expect("this program"))
         .args(["--exact", name, "--nocapture"])
         .env(INSIDE, "1")
