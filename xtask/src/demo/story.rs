@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use twotap_rig::site::{Options, PIN, Requested, Site, VAULT};
+use twotap_rig::site::{Options, PIN, Requested, Site, VAULT, words_of};
 use twotap_rig::{Credentials, RigError, world};
 
 use super::Manner;
@@ -45,13 +45,13 @@ fn set_up(site: &mut Site, teller: &Teller) -> Result<(), RigError> {
         teller.say(&format!(
             "{name} has enrolled token {}: new PIN, two keys made on the token; words {}",
             enrolled["serial"],
-            words(&enrolled)
+            words_of(&enrolled)?
         ));
     }
     let roster = site.create_vault()?;
     teller.say(&format!(
         "sofia has drawn up the roster: threshold 2; words {}",
-        words(&roster)
+        words_of(&roster)?
     ));
     for name in ["alice", "bob"] {
         site.sign_roster(name)?;
@@ -438,14 +438,4 @@ fn text(value: &Value, field: &str) -> Result<String, RigError> {
         .as_str()
         .map(str::to_owned)
         .ok_or_else(|| RigError::new(format!("no {field} in {value}")))
-}
-
-fn words(printed: &Value) -> String {
-    let words: Vec<&str> = printed["words"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    words.join(" ")
 }

@@ -23,7 +23,7 @@ use twotap_token::{
 use crate::{Aws, RigError, Stage, WorkerDoor, World, people, world};
 
 pub use run::{Done, Invocation, Running};
-pub use steps::{Requested, session};
+pub use steps::{Requested, session, words_of};
 
 /// The vault of every site.
 pub const VAULT: &str = "prod";

@@ -299,7 +299,7 @@ impl Requested {
 }
 
 /// The six words that a verb printed.
-fn words_of(printed: &Value) -> Result<String, RigError> {
+pub fn words_of(printed: &Value) -> Result<String, RigError> {
     let words: Vec<&str> = printed["words"]
         .as_array()
         .into_iter()
