@@ -161,6 +161,13 @@ impl FolderWriter {
     }
 }
 
+/// A child that is being started holds every open file for an instant: closing ours alone would leave the lock with it.
+impl Drop for FolderWriter {
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.events, FlockOperation::Unlock);
+    }
+}
+
 /// A folder to read.
 pub struct Folder {
     dir: PathBuf,

@@ -1,6 +1,9 @@
 //! A terminal for programs that insist on one: waits for prompts and types answers.
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, tcgetattr},
+};
 use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
@@ -72,6 +75,15 @@ pub(crate) fn converse(command: &Command, answers: &[(&str, &str)]) -> String {
             }
         }
         seen += find(&shown[seen..], prompt.as_bytes()).expect("just found") + prompt.len();
+        // Some programs print the prompt first, switch the echo off then, and throw away what was typed in between.
+        while tcgetattr(&keyboard)
+            .expect("its modes")
+            .local_modes
+            .contains(LocalModes::ECHO)
+        {
+            assert!(Instant::now() < deadline, "'{prompt}' leaves the echo on");
+            thread::sleep(Duration::from_millis(1));
+        }
         keyboard.write_all(answer.as_bytes()).expect("typed");
         keyboard.write_all(b"\r").expect("typed");
     }
