@@ -75,11 +75,13 @@ pub(crate) fn converse(command: &Command, answers: &[(&str, &str)]) -> String {
             }
         }
         seen += find(&shown[seen..], prompt.as_bytes()).expect("just found") + prompt.len();
-        // Some programs print the prompt first, switch the echo off then, and throw away what was typed in between.
-        while tcgetattr(&keyboard)
-            .expect("its modes")
-            .local_modes
-            .contains(LocalModes::ECHO)
+        // A PIN is not echoed. Some programs print the prompt first, switch the echo off then, and throw away what was typed in between.
+        let hidden = prompt.contains("PIN");
+        while hidden
+            && tcgetattr(&keyboard)
+                .expect("its modes")
+                .local_modes
+                .contains(LocalModes::ECHO)
         {
             assert!(Instant::now() < deadline, "'{prompt}' leaves the echo on");
             thread::sleep(Duration::from_millis(1));
