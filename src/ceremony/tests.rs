@@ -7,7 +7,7 @@ use rand_core::OsRng;
 use super::*;
 use crate::trust::{
     Bytes, Digest, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
-    request::{Approval, Clock, Denial, Offer, Request},
+    request::{Approval, Clock, Denial, Offer, Purpose, Request},
     roster::{self, Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token},
     strict::Json,
 };
@@ -125,8 +125,14 @@ fn world(custodians: usize, threshold: u8) -> World {
             probe: "ec2:DescribeRegions".into(),
             default_seconds: 14400,
             max_seconds: 39600,
+            also: Vec::new(),
+            secrets: Vec::new(),
         }],
         recovery: None,
+        places: Vec::new(),
+        attestation_roots: Vec::new(),
+        accept_risk: Vec::new(),
+        accept_unattested: Vec::new(),
     };
     let mut envelope = Envelope::new(&roster).expect("a good roster");
     for (_, token) in &tokens {
@@ -154,6 +160,9 @@ fn offer(world: &World, operator: &str) -> Envelope {
         account: access.account.clone(),
         role: access.role_arn.clone(),
         access: "admin".into(),
+        also: Vec::new(),
+        secrets: Vec::new(),
+        purpose: Purpose::Open,
         policy_sha256: Digest::of(b"policy"),
         regions: access.regions.clone(),
         not_before: NOW,

@@ -282,6 +282,8 @@ fn profile(path: &Path, entry: AccessEntry) -> Result<Access, Problem> {
         probe: entry.probe,
         default_seconds,
         max_seconds,
+        also: Vec::new(),
+        secrets: Vec::new(),
     })
 }
 

@@ -7,7 +7,7 @@ use crate::{
     },
     trust::{
         Bytes, Digest, Envelope, Head, Timestamp,
-        request::{Clock, Request},
+        request::{Clock, Purpose, Request},
     },
 };
 
@@ -24,6 +24,9 @@ pub(super) fn sample_request() -> Request {
         account: "111122223333".to_owned(),
         role: "arn:aws:iam::111122223333:role/twotap/op-admin".to_owned(),
         access: "admin".to_owned(),
+        also: Vec::new(),
+        secrets: Vec::new(),
+        purpose: Purpose::Open,
         policy_sha256: Digest([1; 32]),
         regions: vec!["eu-central-1".to_owned(), "eu-west-1".to_owned()],
         not_before: asked,

@@ -197,5 +197,9 @@ fn draw_up(
         aws,
         access,
         recovery: None,
+        places: Vec::new(),
+        attestation_roots: Vec::new(),
+        accept_risk: Vec::new(),
+        accept_unattested: Vec::new(),
     })
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bytes, Digest, Document, Envelope, Head, KeyId, PublicKey, Timestamp, TrustError, Verified,
-    roster::Roster,
+    roster::{Roster, Target},
     text::{check_name, check_text},
 };
 
@@ -38,6 +38,15 @@ pub struct Request {
     pub account: String,
     /// ARN of the role.
     pub role: String,
+    /// Further roles that are opened with the same policy, one session each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Target>,
+    /// ARNs of the secrets that closing rotates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// What the ceremony is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_open")]
+    pub purpose: Purpose,
     /// Name of the access profile.
     pub access: String,
     /// SHA-256 of the session policy exactly as it will be sent.
@@ -70,6 +79,27 @@ pub struct Request {
     pub nonce: Bytes,
     /// The operator's nonce: proof that the offer answers this operator.
     pub operator_nonce: Bytes,
+}
+
+/// What a ceremony is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Purpose {
+    /// A session for the operator.
+    #[default]
+    Open,
+    /// No session for anybody: earlier ones are closed and an owed rotation is paid, after a reboot took what could do so.
+    CloseOnly {
+        /// The requests whose sessions are revoked; none where only a rotation is owed.
+        requests: Vec<String>,
+    },
+}
+
+impl Purpose {
+    /// Whether an operator's session is asked for.
+    pub fn is_open(&self) -> bool {
+        *self == Self::Open
+    }
 }
 
 /// Whose clock a time was read from.
@@ -176,6 +206,11 @@ impl Document for Request {
         if self.regions.is_empty() || self.regions.len() > 32 {
             return bad("it names no Region, or more than 32");
         }
+        if let Purpose::CloseOnly { requests } = &self.purpose
+            && (requests.len() > 40 || !requests.iter().all(|id| is_request_id(id)))
+        {
+            return bad("what it closes is no list of at most 40 request ids");
+        }
         Ok(())
     }
 }
@@ -256,9 +291,17 @@ impl Offer {
         };
         if request.account != access.account
             || request.role != access.role_arn
+            || request.also != access.also
             || request.regions != access.regions
         {
-            return differs("account, role or Regions are not those of the access profile");
+            return differs("accounts, roles or Regions are not those of the access profile");
+        }
+        if !request
+            .secrets
+            .iter()
+            .eq(access.secrets.iter().map(|s| &s.arn))
+        {
+            return differs("its secrets are not those of the access profile");
         }
         if request.not_before.until(request.not_after) > i64::from(access.max_seconds) {
             return differs("it asks for longer than the access profile allows");

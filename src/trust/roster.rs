@@ -4,18 +4,17 @@
 //! is signed by every token in it; version n + 1 by a threshold of the people of version n and by every token that is new;
 //! versions count up by exactly one and each names the digest of the one before.
 
-use std::collections::BTreeSet;
+mod chain;
+mod check;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Bytes, Digest, Document, Envelope, KeyId, PublicKey, Timestamp, TrustError, Verified,
-    strict::Json,
-    text::{check_name, check_text},
-};
+use super::{Bytes, Digest, KeyId, PublicKey, Timestamp, strict::Json};
 
 /// The longest chain of roster versions that is read.
 pub const MAX_VERSIONS: usize = 1000;
+
+pub use chain::{signatures, verify_chain};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +44,58 @@ pub struct Roster {
     pub access: Vec<Access>,
     /// The age recipient of the recovery identity (`age1...`), once there is one.
     pub recovery: Option<String>,
+    /// Where sealed bundles are copied to with each generation, besides the host itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
+    /// Roots besides the maker's own under which a token's attestation counts; shown wherever it is relied on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestation_roots: Vec<AttestationRoot>,
+    /// Advisories that are accepted, e.g. `YSA-2024-03`; each stands in every approval's event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept_risk: Vec<String>,
+    /// Serial numbers of tokens that are accepted without an attestation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept_unattested: Vec<u32>,
+}
+
+/// A place that keeps a copy of each sealed bundle. What it is reached by (a path) stands in the host's `worker.toml` under its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Short name, e.g. `vault-bucket`.
+    pub name: String,
+    /// Whether the old key may be deactivated only once this place has acknowledged the new generation.
+    pub required: bool,
+    /// What it is.
+    pub kind: PlaceKind,
+}
+
+/// What a place is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PlaceKind {
+    /// A folder that the worker can write, e.g. on another machine's disk.
+    Folder,
+    /// A versioned secret of AWS Secrets Manager. At most one such place holds the claim: a label that moves by compare-and-swap before
+    /// anything is done to keys, so that of two hosts one goes on.
+    Secret {
+        /// ARN of the secret.
+        secret_arn: String,
+        /// ARN of the role that may read, write and label it and nothing else.
+        role_arn: String,
+        /// Whether it holds the claim.
+        claim: bool,
+    },
+}
+
+/// A root certificate under which attestations count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestationRoot {
+    /// Short name, shown in every listing.
+    pub name: String,
+    /// The certificate, DER.
+    pub certificate: Bytes,
 }
 
 /// A named person.
@@ -167,33 +218,66 @@ pub struct Access {
     pub default_seconds: u32,
     /// Longest session, in seconds.
     pub max_seconds: u32,
+    /// Further operator roles that a request for it opens, one session each, with the same policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Target>,
+    /// Secrets of AWS Secrets Manager that are rotated when such a session is closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<NamedSecret>,
 }
 
-impl Document for Roster {
-    const PAYLOAD_TYPE: &'static str = "application/vnd.twotap.roster.v1+json";
-    const WHAT: &'static str = "roster";
+/// A further operator role, in the same or another account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// AWS account number, 12 digits.
+    pub account: String,
+    /// The operator role that is assumed.
+    pub role_arn: String,
+    /// The steward role of that account, which closes.
+    pub steward_role_arn: String,
+}
 
-    fn check(&self) -> Result<(), TrustError> {
-        ensure(self.v == 1, "its format version is not 1")?;
-        ensure(self.version >= 1, "versions count from 1")?;
-        ensure(
-            self.previous.is_some() == (self.version > 1),
-            "every version but the first names the one before",
-        )?;
-        check_name("vault name", &self.vault)?;
-        self.check_people()?;
-        self.check_tokens()?;
-        self.check_hosts()?;
-        self.check_access()?;
-        let recovery = self
-            .recovery
-            .as_deref()
-            .map(str::parse::<age::x25519::Recipient>);
-        ensure(
-            recovery.is_none_or(|r| r.is_ok()),
-            "the recovery recipient is not an age X25519 recipient (age1...)",
-        )
-    }
+/// A secret that closing rotates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedSecret {
+    /// ARN of the secret.
+    pub arn: String,
+    /// How it is set where it has no rotation function of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setter: Option<Setter>,
+}
+
+/// How a secret without a rotation function gets a new value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setter {
+    /// Name of the executable in the host's `worker.toml`.
+    pub name: String,
+    /// ARN of the role that is assumed for this secret alone.
+    pub role_arn: String,
+    /// The field of the secret's JSON that is replaced; the whole value where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Length of the new value in characters, 16 to 128.
+    pub length: u16,
+    /// What its characters are drawn from; at least one of each class is in it.
+    pub classes: Vec<CharacterClass>,
+}
+
+/// A class of characters of a generated value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CharacterClass {
+    /// `a` to `z`.
+    Lower,
+    /// `A` to `Z`.
+    Upper,
+    /// `0` to `9`.
+    Digits,
+    /// Punctuation that no shell, URL or quoting rule makes trouble with: `-_.~+=@%`.
+    Symbols,
 }
 
 impl Roster {
@@ -244,241 +328,5 @@ impl Roster {
     /// The host with this key id.
     pub fn host(&self, id: KeyId) -> Option<&Host> {
         self.hosts.iter().find(|h| h.key.id() == id)
-    }
-
-    fn check_people(&self) -> Result<(), TrustError> {
-        let mut names = BTreeSet::new();
-        let mut accounts = BTreeSet::new();
-        for person in &self.people {
-            check_name("person's name", &person.name)?;
-            ensure(names.insert(&person.name), "a person stands in it twice")?;
-            for account in &person.accounts {
-                ensure(
-                    account.uid != 0 && account.uid != u32::MAX && account.uid != 65534,
-                    "root and nobody are not people",
-                )?;
-                ensure(
-                    accounts.insert((account.host, account.uid)),
-                    "an account belongs to two people",
-                )?;
-                ensure(
-                    self.host(account.host).is_some(),
-                    "an account is on a host that is not listed",
-                )?;
-            }
-        }
-        let custodians = self.custodians().count();
-        ensure(self.threshold >= 2, "the threshold is below 2")?;
-        ensure(
-            usize::from(self.threshold) <= custodians && custodians <= 16,
-            "there must be as many custodians as the threshold, and at most 16",
-        )
-    }
-
-    fn check_tokens(&self) -> Result<(), TrustError> {
-        let mut serials = BTreeSet::new();
-        let mut keys = BTreeSet::new();
-        for token in &self.tokens {
-            let owner = self.person(&token.person);
-            ensure(
-                owner.is_some_and(|p| p.roles.contains(&Role::Custodian)),
-                "a token belongs to somebody who is not a custodian",
-            )?;
-            ensure(serials.insert(token.serial), "a token stands in it twice")?;
-            for slot in [&token.approve, &token.unseal] {
-                ensure(slot.key.p256().is_some(), "a token's key is not P-256")?;
-                ensure(keys.insert(slot.key.id()), "a key stands in it twice")?;
-            }
-        }
-        ensure(
-            self.custodians()
-                .all(|p| self.tokens_of(&p.name).next().is_some()),
-            "a custodian has no token",
-        )
-    }
-
-    fn check_hosts(&self) -> Result<(), TrustError> {
-        let mut names = BTreeSet::new();
-        let mut keys = BTreeSet::new();
-        ensure(!self.hosts.is_empty(), "it lists no host")?;
-        for host in &self.hosts {
-            check_name("host name", &host.name)?;
-            ensure(names.insert(&host.name), "a host stands in it twice")?;
-            for key in [&host.key, &host.checkpoint_key] {
-                ensure(
-                    matches!(key, PublicKey::Ed25519(_)),
-                    "a host's key is not Ed25519",
-                )?;
-                ensure(keys.insert(key.id()), "a host's key stands in it twice")?;
-            }
-        }
-        Ok(())
-    }
-
-    fn check_access(&self) -> Result<(), TrustError> {
-        let mut names = BTreeSet::new();
-        ensure(!self.access.is_empty(), "it lists no access profile")?;
-        for arn in [&self.aws.user_arn, &self.aws.steward_role_arn] {
-            check_arn(arn)?;
-        }
-        check_text("external id", &self.aws.external_id, 1224)?;
-        for access in &self.access {
-            check_name("access profile's name", &access.name)?;
-            ensure(
-                names.insert(&access.name),
-                "an access profile stands in it twice",
-            )?;
-            ensure(
-                access.account.len() == 12 && access.account.bytes().all(|b| b.is_ascii_digit()),
-                "an account number has 12 digits",
-            )?;
-            check_arn(&access.role_arn)?;
-            ensure(
-                !access.regions.is_empty(),
-                "an access profile names no Region",
-            )?;
-            for region in &access.regions {
-                check_name("Region", region)?;
-            }
-            check_text("probe", &access.probe, 128)?;
-            ensure(
-                (60..=11 * 3600).contains(&access.max_seconds)
-                    && (60..=access.max_seconds).contains(&access.default_seconds),
-                "a session lasts 1 minute to 11 hours",
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// Checks a chain of versions from the first on and returns them all, newest last.
-pub fn verify_chain(chain: &[Envelope]) -> Result<Vec<Verified<Roster>>, TrustError> {
-    if chain.is_empty() || chain.len() > MAX_VERSIONS {
-        return Err(TrustError::malformed(
-            "roster",
-            "the chain is empty or too long",
-        ));
-    }
-    let mut versions: Vec<Verified<Roster>> = Vec::with_capacity(chain.len());
-    for envelope in chain {
-        let next = match versions.last() {
-            None => verify_first(envelope)?,
-            Some(before) => verify_next(before, envelope)?,
-        };
-        versions.push(next);
-    }
-    Ok(versions)
-}
-
-/// Which tokens have signed `envelope` and which still must, by person and serial: what `roster sign` shows.
-pub fn signatures(envelope: &Envelope) -> Result<(Vec<Token>, Vec<Token>), TrustError> {
-    let roster: Roster = envelope.unverified()?;
-    let keys = roster.approve_keys();
-    let signers = envelope.signers(&keys);
-    Ok(roster
-        .tokens
-        .into_iter()
-        .partition(|t| signers.contains(&&t.approve.key)))
-}
-
-fn verify_first(envelope: &Envelope) -> Result<Verified<Roster>, TrustError> {
-    let roster: Roster = envelope.unverified()?;
-    if roster.version != 1 {
-        return Err(TrustError::mismatch(
-            "roster",
-            "the chain does not begin with version 1",
-        ));
-    }
-    require_tokens(envelope, roster.tokens.iter())?;
-    Ok(Verified::new(roster, envelope.clone()))
-}
-
-fn verify_next(
-    before: &Verified<Roster>,
-    envelope: &Envelope,
-) -> Result<Verified<Roster>, TrustError> {
-    let roster: Roster = envelope.unverified()?;
-    if roster.vault != before.vault {
-        return Err(TrustError::mismatch("roster", "it is for another vault"));
-    }
-    if roster.version != before.version + 1 {
-        return Err(TrustError::mismatch(
-            "roster",
-            "a version was skipped or repeated",
-        ));
-    }
-    if roster.previous != Some(before.digest()) {
-        return Err(TrustError::mismatch(
-            "roster",
-            "it does not follow the version before it",
-        ));
-    }
-    // A threshold of people of the version before: people are counted, not keys.
-    let old_keys = before.approve_keys();
-    let people: BTreeSet<&str> = envelope
-        .signers(&old_keys)
-        .into_iter()
-        .filter_map(|key| before.token_by_approve_key(key))
-        .map(|token| token.person.as_str())
-        .collect();
-    if people.len() < usize::from(before.threshold) {
-        return Err(TrustError::Unsigned {
-            what: "roster",
-            by: format!(
-                "{} custodians of version {}",
-                before.threshold, before.version
-            ),
-        });
-    }
-    // A token that changes hands or gets another unseal key is as new as one that was never there.
-    let new = roster.tokens.iter().filter(|t| {
-        !before.tokens.iter().any(|b| {
-            b.approve.key == t.approve.key && b.unseal.key == t.unseal.key && b.person == t.person
-        })
-    });
-    require_tokens(envelope, new)?;
-    Ok(Verified::new(roster, envelope.clone()))
-}
-
-fn require_tokens<'t>(
-    envelope: &Envelope,
-    tokens: impl Iterator<Item = &'t Token>,
-) -> Result<(), TrustError> {
-    for token in tokens {
-        if envelope
-            .signers(std::slice::from_ref(&token.approve.key))
-            .is_empty()
-        {
-            return Err(TrustError::Unsigned {
-                what: "roster",
-                by: format!("{} (token {})", token.person, token.serial),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn check_arn(arn: &str) -> Result<(), TrustError> {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let good = arn.is_ascii()
-        && arn.len() <= 2048
-        && parts.len() == 6
-        && parts[0] == "arn"
-        && parts[2] == "iam"
-        && !parts[5].is_empty()
-        && !arn
-            .bytes()
-            .any(|b| b.is_ascii_whitespace() || b.is_ascii_control());
-    ensure(
-        good,
-        "an IAM ARN is arn:PARTITION:iam::ACCOUNT:user/... or role/...",
-    )
-}
-
-fn ensure(holds: bool, why: &str) -> Result<(), TrustError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(TrustError::malformed("roster", why))
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     protocol::{Code, Problem, job::Ask},
     trust::{
         Bytes, Digest, Head, Timestamp,
-        request::{Clock, Request, request_id},
+        request::{Clock, Purpose, Request, request_id},
         roster::{Access, Role},
     },
 };
@@ -70,6 +70,9 @@ pub(super) async fn plan(
         host: worker.home.key_id(),
         account: access.account.clone(),
         role: access.role_arn.clone(),
+        also: access.also.clone(),
+        secrets: access.secrets.iter().map(|s| s.arn.clone()).collect(),
+        purpose: Purpose::Open,
         access: access.name.clone(),
         policy_sha256: Digest::of(policy.as_bytes()),
         regions: access.regions.clone(),

@@ -124,8 +124,14 @@ impl Paper {
                 probe: "ec2:DescribeRegions".into(),
                 default_seconds: 14400,
                 max_seconds: 39600,
+                also: Vec::new(),
+                secrets: Vec::new(),
             }],
             recovery: None,
+            places: Vec::new(),
+            attestation_roots: Vec::new(),
+            accept_risk: Vec::new(),
+            accept_unattested: Vec::new(),
         };
         let mut envelope = Envelope::new(&roster).expect("a good roster");
         for (_, token) in &tokens {
@@ -183,6 +189,9 @@ impl Paper {
             operator: operator.to_owned(),
             host: self.host.public().id(),
             account: access.account.clone(),
+            also: Vec::new(),
+            secrets: Vec::new(),
+            purpose: twotap::trust::request::Purpose::Open,
             role: access.role_arn.clone(),
             access: ask.access.clone(),
             policy_sha256: Digest::of(b"{}"),

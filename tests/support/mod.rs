@@ -359,8 +359,14 @@ impl Bench {
                 probe: "ec2:DescribeRegions".to_owned(),
                 default_seconds: 4 * 3600,
                 max_seconds: 11 * 3600,
+                also: Vec::new(),
+                secrets: Vec::new(),
             }],
             recovery: None,
+            places: Vec::new(),
+            attestation_roots: Vec::new(),
+            accept_risk: Vec::new(),
+            accept_unattested: Vec::new(),
         }
     }
 }

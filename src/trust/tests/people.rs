@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::trust::{
     Bytes, Digest, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
     manifest::{Manifest, ShareDigest},
-    request::{Clock, Request},
+    request::{Clock, Purpose, Request},
     roster::{
         Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token, verify_chain,
     },
@@ -149,8 +149,14 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
             probe: "ec2:DescribeRegions".into(),
             default_seconds: 4 * 3600,
             max_seconds: 8 * 3600,
+            also: Vec::new(),
+            secrets: Vec::new(),
         }],
         recovery: None,
+        places: Vec::new(),
+        attestation_roots: Vec::new(),
+        accept_risk: Vec::new(),
+        accept_unattested: Vec::new(),
     }
 }
 
@@ -223,6 +229,9 @@ pub(crate) fn request(roster: &Verified<Roster>) -> Request {
         account: "111122223333".into(),
         role: "arn:aws:iam::111122223333:role/op-admin".into(),
         access: "admin".into(),
+        also: Vec::new(),
+        secrets: Vec::new(),
+        purpose: Purpose::Open,
         policy_sha256: Digest::of(b"policy"),
         regions: vec!["eu-central-1".into()],
         not_before: now,

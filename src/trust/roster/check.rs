@@ -1,0 +1,271 @@
+//! What makes sense in a roster, one version by itself.
+
+use std::collections::BTreeSet;
+
+use super::{Access, PlaceKind, Role, Roster};
+use crate::trust::{
+    Document, PublicKey, TrustError,
+    text::{check_name, check_text},
+};
+
+impl Document for Roster {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.twotap.roster.v1+json";
+    const WHAT: &'static str = "roster";
+
+    fn check(&self) -> Result<(), TrustError> {
+        ensure(self.v == 1, "its format version is not 1")?;
+        ensure(self.version >= 1, "versions count from 1")?;
+        ensure(
+            self.previous.is_some() == (self.version > 1),
+            "every version but the first names the one before",
+        )?;
+        check_name("vault name", &self.vault)?;
+        self.check_people()?;
+        self.check_tokens()?;
+        self.check_hosts()?;
+        self.check_access()?;
+        self.check_places()?;
+        self.check_acceptances()?;
+        let recovery = self
+            .recovery
+            .as_deref()
+            .map(str::parse::<age::x25519::Recipient>);
+        ensure(
+            recovery.is_none_or(|r| r.is_ok()),
+            "the recovery recipient is not an age X25519 recipient (age1...)",
+        )
+    }
+}
+
+impl Roster {
+    fn check_people(&self) -> Result<(), TrustError> {
+        let mut names = BTreeSet::new();
+        let mut accounts = BTreeSet::new();
+        for person in &self.people {
+            check_name("person's name", &person.name)?;
+            ensure(names.insert(&person.name), "a person stands in it twice")?;
+            for account in &person.accounts {
+                ensure(
+                    account.uid != 0 && account.uid != u32::MAX && account.uid != 65534,
+                    "root and nobody are not people",
+                )?;
+                ensure(
+                    accounts.insert((account.host, account.uid)),
+                    "an account belongs to two people",
+                )?;
+                ensure(
+                    self.host(account.host).is_some(),
+                    "an account is on a host that is not listed",
+                )?;
+            }
+        }
+        let custodians = self.custodians().count();
+        ensure(self.threshold >= 2, "the threshold is below 2")?;
+        ensure(
+            usize::from(self.threshold) <= custodians && custodians <= 16,
+            "there must be as many custodians as the threshold, and at most 16",
+        )
+    }
+
+    fn check_tokens(&self) -> Result<(), TrustError> {
+        let mut serials = BTreeSet::new();
+        let mut keys = BTreeSet::new();
+        for token in &self.tokens {
+            let owner = self.person(&token.person);
+            ensure(
+                owner.is_some_and(|p| p.roles.contains(&Role::Custodian)),
+                "a token belongs to somebody who is not a custodian",
+            )?;
+            ensure(serials.insert(token.serial), "a token stands in it twice")?;
+            for slot in [&token.approve, &token.unseal] {
+                ensure(slot.key.p256().is_some(), "a token's key is not P-256")?;
+                ensure(keys.insert(slot.key.id()), "a key stands in it twice")?;
+            }
+        }
+        ensure(
+            self.custodians()
+                .all(|p| self.tokens_of(&p.name).next().is_some()),
+            "a custodian has no token",
+        )
+    }
+
+    fn check_hosts(&self) -> Result<(), TrustError> {
+        let mut names = BTreeSet::new();
+        let mut keys = BTreeSet::new();
+        ensure(!self.hosts.is_empty(), "it lists no host")?;
+        for host in &self.hosts {
+            check_name("host name", &host.name)?;
+            ensure(names.insert(&host.name), "a host stands in it twice")?;
+            for key in [&host.key, &host.checkpoint_key] {
+                ensure(
+                    matches!(key, PublicKey::Ed25519(_)),
+                    "a host's key is not Ed25519",
+                )?;
+                ensure(keys.insert(key.id()), "a host's key stands in it twice")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_access(&self) -> Result<(), TrustError> {
+        let mut names = BTreeSet::new();
+        ensure(!self.access.is_empty(), "it lists no access profile")?;
+        for arn in [&self.aws.user_arn, &self.aws.steward_role_arn] {
+            check_arn(arn)?;
+        }
+        check_text("external id", &self.aws.external_id, 1224)?;
+        for access in &self.access {
+            check_name("access profile's name", &access.name)?;
+            ensure(
+                names.insert(&access.name),
+                "an access profile stands in it twice",
+            )?;
+            ensure(
+                access.account.len() == 12 && access.account.bytes().all(|b| b.is_ascii_digit()),
+                "an account number has 12 digits",
+            )?;
+            check_arn(&access.role_arn)?;
+            ensure(
+                !access.regions.is_empty(),
+                "an access profile names no Region",
+            )?;
+            for region in &access.regions {
+                check_name("Region", region)?;
+            }
+            check_text("probe", &access.probe, 128)?;
+            ensure(
+                (60..=11 * 3600).contains(&access.max_seconds)
+                    && (60..=access.max_seconds).contains(&access.default_seconds),
+                "a session lasts 1 minute to 11 hours",
+            )?;
+            access.check_also()?;
+            access.check_secrets()?;
+        }
+        Ok(())
+    }
+
+    fn check_places(&self) -> Result<(), TrustError> {
+        let mut names = BTreeSet::new();
+        let mut claims = 0;
+        for place in &self.places {
+            check_name("place's name", &place.name)?;
+            ensure(names.insert(&place.name), "a place stands in it twice")?;
+            if let PlaceKind::Secret {
+                secret_arn,
+                role_arn,
+                claim,
+            } = &place.kind
+            {
+                check_secret_arn(secret_arn)?;
+                check_arn(role_arn)?;
+                claims += usize::from(*claim);
+            }
+        }
+        ensure(claims <= 1, "more than one place holds the claim")
+    }
+
+    fn check_acceptances(&self) -> Result<(), TrustError> {
+        let mut names = BTreeSet::new();
+        for root in &self.attestation_roots {
+            check_name("attestation root's name", &root.name)?;
+            ensure(
+                names.insert(&root.name),
+                "an attestation root stands in it twice",
+            )?;
+        }
+        for advisory in &self.accept_risk {
+            check_text("advisory", advisory, 64)?;
+        }
+        Ok(())
+    }
+}
+
+impl Access {
+    fn check_also(&self) -> Result<(), TrustError> {
+        let mut roles = BTreeSet::from([&self.role_arn]);
+        for target in &self.also {
+            for arn in [&target.role_arn, &target.steward_role_arn] {
+                check_arn(arn)?;
+                ensure(
+                    arn.split(':').nth(4) == Some(target.account.as_str()),
+                    "a role is in another account than its target says",
+                )?;
+            }
+            ensure(
+                roles.insert(&target.role_arn),
+                "an access profile opens a role twice",
+            )?;
+        }
+        ensure(
+            self.also.len() < 16,
+            "an access profile opens over 16 roles",
+        )
+    }
+
+    fn check_secrets(&self) -> Result<(), TrustError> {
+        let mut arns = BTreeSet::new();
+        for secret in &self.secrets {
+            check_secret_arn(&secret.arn)?;
+            ensure(
+                arns.insert(&secret.arn),
+                "an access profile names a secret twice",
+            )?;
+            if let Some(setter) = &secret.setter {
+                check_name("setter's name", &setter.name)?;
+                check_arn(&setter.role_arn)?;
+                ensure(
+                    (16..=128).contains(&setter.length) && !setter.classes.is_empty(),
+                    "a secret's new value has 16 to 128 characters of at least one class",
+                )?;
+                if let Some(field) = &setter.field {
+                    check_text("secret's field", field, 128)?;
+                }
+            }
+        }
+        ensure(
+            self.secrets.len() <= 16,
+            "an access profile names over 16 secrets",
+        )
+    }
+}
+
+fn check_arn(arn: &str) -> Result<(), TrustError> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let good = arn.is_ascii()
+        && arn.len() <= 2048
+        && parts.len() == 6
+        && parts[0] == "arn"
+        && parts[2] == "iam"
+        && !parts[5].is_empty()
+        && !arn
+            .bytes()
+            .any(|b| b.is_ascii_whitespace() || b.is_ascii_control());
+    ensure(
+        good,
+        "an IAM ARN is arn:PARTITION:iam::ACCOUNT:user/... or role/...",
+    )
+}
+
+fn check_secret_arn(arn: &str) -> Result<(), TrustError> {
+    let parts: Vec<&str> = arn.splitn(7, ':').collect();
+    let good = arn.len() <= 2048
+        && arn.bytes().all(|b| b.is_ascii_graphic())
+        && parts.len() == 7
+        && parts[0] == "arn"
+        && parts[2] == "secretsmanager"
+        && !parts[3].is_empty()
+        && parts[5] == "secret"
+        && !parts[6].is_empty();
+    ensure(
+        good,
+        "a secret's ARN is arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME",
+    )
+}
+
+fn ensure(holds: bool, why: &str) -> Result<(), TrustError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(TrustError::malformed("roster", why))
+    }
+}
