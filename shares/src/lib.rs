@@ -36,6 +36,7 @@ mod mnemonic;
 mod rs1024;
 mod secret;
 mod shamir;
+pub mod sheet;
 mod split;
 #[cfg(test)]
 mod testing;

@@ -38,4 +38,4 @@ pub use store::Generations;
 
 /// Seven lines of Python, without a library, that turn the 64 hex digits that any SLIP-39 tool recovers (read from standard
 /// input) into the age identity that opens `vault.age`. Printed on recovery sheets.
-pub const AGE_KEY_PY: &str = include_str!("age_key.py");
+pub use twotap_shares::sheet::AGE_KEY_PY;
