@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     aws::{Aws, Credentials, Observation, ProbeAction},
+    fail,
     trust::Timestamp,
 };
 
@@ -29,7 +30,7 @@ pub(super) async fn observe(
     action: ProbeAction,
     until: Timestamp,
 ) -> Option<Refused> {
-    let pause = SPREAD / (REFUSALS - 1);
+    let pause = fail::quicker(SPREAD) / (REFUSALS - 1);
     let mut run: Option<Refused> = None;
     while Timestamp::now() < until {
         match aws.probe_session(session, region, action).await {
