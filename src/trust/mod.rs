@@ -9,6 +9,7 @@
 //! * [`request`]: what an operator asks for; offered by the host, approved or denied by custodians;
 //! * [`enrollment`]: a custodian's token, signed by that token;
 //! * [`receipt`]: what was rotated or revoked, signed by the host;
+//! * [`recovery`]: the public record of a recovery set;
 //! * [`words`]: six words to compare on a call;
 //! * [`seen`]: the newest roster, generation and audit head that this machine has met, so that nothing can be rolled back.
 
@@ -19,6 +20,7 @@ pub mod file;
 pub mod keys;
 pub mod manifest;
 pub mod receipt;
+pub mod recovery;
 pub mod request;
 pub mod roster;
 pub mod scalar;

@@ -44,6 +44,19 @@ pub(super) fn second(config: &Config) -> Result<(), Problem> {
     super::seccomp::install()
 }
 
+/// For a process that needs no file and no network: everything of the file system goes.
+pub(super) fn alone() -> Result<(), Problem> {
+    let failed =
+        |why: &dyn std::fmt::Display| Problem::new(Code::Internal, format!("landlock: {why}"));
+    Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(ABI::V3))
+        .and_then(|rules| rules.create())
+        .and_then(|rules| rules.restrict_self())
+        .map_err(|why| failed(&why))?;
+    super::seccomp::install()
+}
+
 fn restrict_files(config: &Config) -> Result<(), Problem> {
     let failed =
         |why: &dyn std::fmt::Display| Problem::new(Code::Internal, format!("landlock: {why}"));

@@ -23,6 +23,7 @@ mod mint;
 mod observe;
 mod plan;
 mod problems;
+mod recovery;
 mod rotate;
 mod runtime;
 mod seal;
@@ -72,6 +73,9 @@ enum Verb {
     },
     /// Print this host's public key.
     Key,
+    /// Serve one recovery set to `twotap recovery` on standard input.
+    #[command(hide = true)]
+    Recovery,
 }
 
 /// Entry point of `twotap-worker`.
@@ -80,6 +84,7 @@ pub fn main() -> ExitCode {
     // Before anything is read: no core, no trace, no new privileges.
     let result = hardening::first().and_then(|()| match args.verb {
         Some(Verb::Install { roster }) => install::install(&args.config, &roster),
+        Some(Verb::Recovery) => recovery::serve(),
         Some(Verb::Key) => install::print_key(&args.config),
         None => serve(&args.config),
     });

@@ -1,0 +1,96 @@
+//! The worker that makes a set: the program beside this one, on a socketpair of its own.
+
+use std::{
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use tokio::{net::UnixStream, runtime::Runtime};
+
+use crate::protocol::{
+    Code, Problem, frame,
+    recovery::{Answer, Ask},
+};
+
+/// A running worker.
+pub(super) struct Worker {
+    runtime: Runtime,
+    stream: UnixStream,
+    child: Child,
+}
+
+impl Worker {
+    /// Starts it.
+    pub(super) fn start() -> Result<Self, Problem> {
+        let (ours, theirs) = StdStream::pair().map_err(|why| failed(&why))?;
+        let program = program()?;
+        let child = Command::new(&program)
+            .arg("recovery")
+            .env_clear()
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(|why| {
+                Problem::new(Code::Internal, format!("{}: {why}", program.display()))
+                    .hint("twotap-worker has to lie beside twotap")
+            })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(|why| failed(&why))?;
+        ours.set_nonblocking(true).map_err(|why| failed(&why))?;
+        let stream = {
+            let _inside = runtime.enter();
+            UnixStream::from_std(ours).map_err(|why| failed(&why))?
+        };
+        Ok(Self {
+            runtime,
+            stream,
+            child,
+        })
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) fn ask(&mut self, ask: &Ask) -> Result<Answer, Problem> {
+        let stream = &mut self.stream;
+        let answer = self.runtime.block_on(async {
+            frame::write(stream, ask).await?;
+            frame::read(stream).await
+        });
+        read(answer)
+    }
+
+    /// Waits for what comes unasked.
+    pub(super) fn wait(&mut self) -> Result<Answer, Problem> {
+        let answer = self.runtime.block_on(frame::read(&mut self.stream));
+        read(answer)
+    }
+}
+
+fn read(answer: std::io::Result<Option<Answer>>) -> Result<Answer, Problem> {
+    match answer {
+        Ok(Some(Answer::Failed(problem))) => Err(problem),
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err(Problem::new(Code::Internal, "the worker that makes the set has gone")),
+        Err(why) => Err(failed(&why)),
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Broken off in mid-way: the shares in it must not wait for anybody.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> Result<PathBuf, Problem> {
+    let own = std::env::current_exe().map_err(|why| failed(&why))?;
+    Ok(own.with_file_name("twotap-worker"))
+}
+
+fn failed(why: &std::io::Error) -> Problem {
+    Problem::new(Code::Internal, format!("the worker that makes the set: {why}"))
+}

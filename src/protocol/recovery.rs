@@ -1,0 +1,76 @@
+//! A person's program and a worker that makes a recovery set: no agent, no state, no network.
+//!
+//! The program starts the worker over a socketpair and sends [`Ask::Make`]; the worker answers with [`Answer::Made`]. Each
+//! [`Ask::Next`] brings one [`Answer::Sheet`], then [`Answer::Done`].
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::Problem;
+use crate::trust::{Bytes, recovery::RecoverySet};
+
+/// What the worker is asked.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Make a set.
+    Make(Wanted),
+    /// Hand out the next sheet.
+    Next,
+}
+
+/// The set that is wanted.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// The vault.
+    pub vault: String,
+    /// The day: year, month, day.
+    pub made: (u16, u8, u8),
+    /// How many groups are needed.
+    pub group_threshold: u8,
+    /// The groups.
+    pub groups: Vec<WantedGroup>,
+    /// The passphrase; empty for none.
+    pub passphrase: Zeroizing<String>,
+    /// Whether the sheets are for US letter paper instead of A4.
+    pub letter: bool,
+}
+
+/// A group of sheets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedGroup {
+    /// Its name, where there are several.
+    pub name: Option<String>,
+    /// How many sheets complete it.
+    pub threshold: u8,
+    /// How many sheets it has.
+    pub count: u8,
+}
+
+/// What the worker says.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// The set is made and was tried; sheets can be asked for.
+    Made {
+        /// Its public record.
+        set: RecoverySet,
+        /// The fingerprint on every sheet.
+        fingerprint: String,
+    },
+    /// One sheet.
+    Sheet {
+        /// The group's name.
+        group: Option<String>,
+        /// Its place in the group, from 1.
+        place: u8,
+        /// A PDF of one page.
+        pdf: Bytes,
+    },
+    /// All sheets are handed out, and the worker has forgotten them.
+    Done,
+    /// It failed; nothing follows.
+    Failed(Problem),
+}
