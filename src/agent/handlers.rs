@@ -7,6 +7,7 @@ use super::{
     ceremonies::{Ballot, head},
     people::Listed,
     routes::{Answer, Call, Refusal},
+    sessions::Wanted,
     vaults::Known,
 };
 use crate::{
@@ -187,7 +188,11 @@ async fn vote(call: Call, ballot: Ballot) -> Answered {
 
 pub(super) async fn credentials(call: Call) -> Answered {
     let id = call.record()?.id();
-    let credentials = call.agent.deliver(id, &call.caller.who).await?;
+    let wanted = Wanted {
+        account: call.word("account").map(str::to_owned),
+        role: call.word("role").map(str::to_owned),
+    };
+    let credentials = call.agent.deliver(id, &wanted, &call.caller.who).await?;
     Ok(Answer::json(&credentials)?.last())
 }
 

@@ -23,11 +23,13 @@ mod mint;
 mod observe;
 mod plan;
 mod problems;
+mod room;
 mod rotate;
 mod runtime;
 mod seal;
 mod seccomp;
 mod setback;
+mod target;
 
 use std::process::ExitCode;
 

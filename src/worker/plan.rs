@@ -10,7 +10,7 @@ use crate::{
     trust::{
         Bytes, Digest, Head, Timestamp,
         request::{Clock, Purpose, Request, request_id},
-        roster::{Access, Role},
+        roster::{Access, Role, Target},
     },
 };
 
@@ -91,15 +91,17 @@ pub(super) async fn plan(
         operator_nonce: ask.nonce,
     };
     // STS's own limits on names, tags and policy, now and not after two taps.
-    operator_session(vault, &request, &policy, now)?
-        .check()
-        .map_err(|why| {
-            let problem = Problem::new(Code::Usage, &why);
-            match why.hint() {
-                Some(hint) => problem.hint(hint),
-                None => problem,
-            }
-        })?;
+    for target in request.targets(&vault.roster) {
+        operator_session(vault, &request, &target, &policy, now)?
+            .check()
+            .map_err(|why| {
+                let problem = Problem::new(Code::Usage, &why);
+                match why.hint() {
+                    Some(hint) => problem.hint(hint),
+                    None => problem,
+                }
+            })?;
+    }
     Ok(Plan {
         request,
         policy,
@@ -133,15 +135,16 @@ pub(super) fn render(
     )
 }
 
-/// What STS is asked for the operator.
+/// What STS is asked for the operator in one role.
 pub(super) fn operator_session(
     vault: &Vault,
     request: &Request,
+    target: &Target,
     policy: &str,
     now: Timestamp,
 ) -> Result<AssumeRole, Problem> {
     Ok(AssumeRole {
-        role: arn(&request.role)?,
+        role: arn(&target.role_arn)?,
         session_name: request.operator.clone(),
         source_identity: request.operator.clone(),
         external_id: Some(vault.roster.aws.external_id.clone()),
