@@ -66,7 +66,7 @@ pub(super) async fn status(call: Call) -> Answered {
         .iter()
         .filter(|r| call.sees(&r.request.vault))
         .filter(|r| !r.stage.is_final() || recent(r.ended_at))
-        .map(|r| r.view())
+        .map(|r| call.agent.view(r))
         .collect();
     Answer::json(&Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -111,7 +111,7 @@ pub(super) async fn ask(call: Call) -> Answered {
     // What the worker does for a client that has gone must not be left half-done.
     let agent = Arc::clone(&call.agent);
     let record = finish(async move { agent.ask(ask, &caller).await }).await?;
-    Answer::json(&record.view())
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn requests(call: Call) -> Answered {
@@ -121,13 +121,13 @@ pub(super) async fn requests(call: Call) -> Answered {
         .requests()
         .iter()
         .filter(|r| call.sees(&r.request.vault))
-        .map(|r| r.view())
+        .map(|r| call.agent.view(r))
         .collect();
     Answer::json(&views)
 }
 
 pub(super) async fn request(call: Call) -> Answered {
-    Answer::json(&call.record()?.view())
+    Answer::json(&call.agent.view(call.record()?))
 }
 
 pub(super) async fn bundle(call: Call) -> Answered {
@@ -183,7 +183,7 @@ async fn vote(call: Call, ballot: Ballot) -> Answered {
         .book
         .request(&id)
         .ok_or_else(|| super::book::unknown_request(&id))?;
-    Answer::json(&record.view())
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn credentials(call: Call) -> Answered {
@@ -200,7 +200,7 @@ pub(super) async fn close(call: Call) -> Answered {
     let Close { force } = call.body()?;
     let id = call.record()?.id();
     let record = call.agent.close(id, &call.caller, force).await?;
-    Answer::json(&record.view())
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn events(call: Call) -> Answered {

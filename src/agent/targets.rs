@@ -87,6 +87,42 @@ impl Record {
         }
     }
 
+    /// Whether every session is denied by its tag, or was never there.
+    pub(super) fn is_denied_by_tag(&self) -> bool {
+        let denied = |t: &TargetView| {
+            matches!(
+                t.state,
+                TargetState::Applied
+                    | TargetState::Refused
+                    | TargetState::NotObserved
+                    | TargetState::NotOpened { .. }
+            )
+        };
+        !self.targets.is_empty() && self.targets.iter().all(denied)
+    }
+
+    /// Notes that nothing is kept that could close or observe it; `false` where that is known.
+    pub(super) fn note_not_kept(&mut self) -> bool {
+        let before = (self.targets.clone(), self.setback.clone());
+        for target in &mut self.targets {
+            if target.state == TargetState::Applied {
+                (target.state, target.setback) = (TargetState::NotObserved, None);
+            }
+        }
+        self.setback = match self.is_denied_by_tag() {
+            true => None,
+            false => Some(Setback {
+                why: format!(
+                    "the host keeps nothing that could close it; two taps can: {}",
+                    super::closing::close_only_hint(self)
+                ),
+                tries: 0,
+                next_attempt: None,
+            }),
+        };
+        before != (self.targets.clone(), self.setback.clone())
+    }
+
     fn all_opening(&self, since: Timestamp) -> Vec<TargetView> {
         let request = &self.request;
         let further = request.also.iter().map(|t| (&t.account, &t.role_arn));

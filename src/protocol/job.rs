@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Problem;
 pub use crate::ceremony::Standing;
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp, roster::Target};
+use crate::trust::{
+    Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp, request::Purpose, roster::Target,
+};
 
 /// The error of [`FromWorker::Failed`] when nothing is kept of a request: it never came to a session, was closed, or the host was
 /// rebooted. The agent tells these apart by what the journal says.
@@ -88,6 +90,21 @@ pub struct Ask {
     /// own journal has as open. `access` is then [`CLOSE_ONLY`](crate::trust::request::CLOSE_ONLY).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub close_only: Option<Vec<String>>,
+}
+
+impl Ask {
+    /// Whether a request with this purpose is what was asked: all that is owed, where nothing was named, is the worker's to say.
+    pub fn is_answered_by(&self, purpose: &Purpose) -> bool {
+        match (&self.close_only, purpose) {
+            (None, Purpose::Open) => true,
+            (Some(asked), Purpose::CloseOnly { requests }) => {
+                asked.is_empty()
+                    || (requests.iter().all(|id| asked.contains(id))
+                        && asked.iter().all(|id| requests.contains(id)))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What the agent sends while a job runs.

@@ -12,12 +12,14 @@
 
 mod ceremony;
 mod close;
+mod close_only;
 mod config;
 mod hardening;
 mod home;
 mod host_key;
 mod install;
 mod journal;
+mod ledger;
 mod link;
 mod mint;
 mod observe;
