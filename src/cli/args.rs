@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, credentials, custodian, deny, doctor, exec, request, roster,
-    status, ui, vault,
+    approval, approve, audit, close, credentials, custodian, deny, doctor, exec, recovery, request,
+    roster, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -51,6 +51,8 @@ pub(super) enum Verb {
     Close(close::Args),
     /// Show vaults, requests and what is degraded
     Status(status::Args),
+    /// Printed shares: make them, check them
+    Recovery(recovery::Args),
     /// Read, export and verify the record
     Audit(audit::Args),
     /// Check this machine: tokens, agent, clock, own state

@@ -26,11 +26,13 @@ mod inputs;
 mod memory;
 mod open;
 mod pin;
+mod recovery;
 mod request;
 mod roster;
 mod screen;
 mod seal;
 mod span;
+mod standing;
 mod status;
 mod token;
 mod ui;
@@ -100,6 +102,7 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         },
         Verb::Close(args) => close::run(args, &door),
         Verb::Status(args) => status::run(args, &door),
+        Verb::Recovery(args) => recovery::run(args, &door),
         Verb::Audit(args) => audit::run(args, &door),
         Verb::Doctor(args) => doctor::run(args, &door),
     };

@@ -45,8 +45,15 @@ fn may_try(tries: u8, last_try: bool) -> Result<(), Problem> {
     }
 }
 
-/// Reads one line (or up to the end) from an open descriptor, byte by byte: what follows the line is left for others.
+/// A PIN from an open descriptor.
 pub(super) fn read(fd: u16) -> Result<Typed, Problem> {
+    read_line(fd)
+}
+
+/// Reads one line (or up to the end) of at most `MOST` bytes from an open descriptor, byte by byte: what follows the line is left for others.
+pub(super) fn read_line<const MOST: usize>(
+    fd: u16,
+) -> Result<(Zeroizing<[u8; MOST]>, usize), Problem> {
     let wrong = |why: &str| {
         Problem::new(
             Code::Usage,
@@ -55,10 +62,10 @@ pub(super) fn read(fd: u16) -> Result<Typed, Problem> {
         .hint("open it for reading in the shell, e.g. --pin-fd 3 3< <(cat)")
     };
     if fd == 0 {
-        return read_line(std::io::stdin().as_fd()).map_err(|why| wrong(&why));
+        return line(std::io::stdin().as_fd()).map_err(|why| wrong(&why));
     }
     let own = borrow(fd).map_err(|why| wrong(&why.to_string()))?;
-    read_line(own.as_fd()).map_err(|why| wrong(&why))
+    line(own.as_fd()).map_err(|why| wrong(&why))
 }
 
 /// A descriptor by its number, as one of our own; there is no safe way to name it but through a pidfd of ourselves.
@@ -68,15 +75,15 @@ fn borrow(fd: u16) -> rustix::io::Result<OwnedFd> {
     pidfd_getfd(&me, i32::from(fd), PidfdGetfdFlags::empty())
 }
 
-fn read_line(fd: impl AsFd) -> Result<Typed, String> {
-    let mut line = Zeroizing::new([0; MAX_ANSWER]);
+fn line<const MOST: usize>(fd: impl AsFd) -> Result<(Zeroizing<[u8; MOST]>, usize), String> {
+    let mut line = Zeroizing::new([0; MOST]);
     let mut length = 0;
     let mut byte = Zeroizing::new([0; 1]);
     loop {
         match rustix::io::read(&fd, &mut byte[..]) {
             Ok(0) => break,
             Ok(_) if byte[0] == b'\n' => break,
-            Ok(_) if length == MAX_ANSWER => return Err("the line is too long".to_owned()),
+            Ok(_) if length == MOST => return Err("the line is too long".to_owned()),
             Ok(_) => {
                 line[length] = byte[0];
                 length += 1;

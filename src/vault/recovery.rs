@@ -39,7 +39,12 @@ pub struct Made {
 /// [`VaultError::Shares`] for a scheme or passphrase that SLIP-39 refuses; [`VaultError::SelfCheck`].
 pub fn make(wanted: &Wanted<'_>, rng: &mut impl CryptoRngCore) -> Result<Made, VaultError> {
     let identity = VaultIdentity::generate(rng)?;
-    let shares = split(&identity.to_secret()?, wanted.passphrase, wanted.scheme, rng)?;
+    let shares = split(
+        &identity.to_secret()?,
+        wanted.passphrase,
+        wanted.scheme,
+        rng,
+    )?;
     for quorum in quorums(wanted.scheme, &shares) {
         let secret = combine(&reread(&quorum)?, wanted.passphrase)?;
         if !bool::from(secret.expose().ct_eq(identity.expose())) {

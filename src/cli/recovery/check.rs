@@ -4,7 +4,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
 use twotap_shares::{Error, Mnemonic, sheet};
-use zeroize::Zeroizing;
 
 use super::{
     super::{Door, Ended, files, pin},
@@ -63,7 +62,10 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     let text = match &checked.set {
         Some(set) => format!(
             "good: {}share {} of {} of vault {}, set {}",
-            set.group.as_ref().map(|g| format!("{g}, ")).unwrap_or_default(),
+            set.group
+                .as_ref()
+                .map(|g| format!("{g}, "))
+                .unwrap_or_default(),
             set.share,
             set.of,
             set.vault,
@@ -82,7 +84,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     };
     door.ui.result(&checked, &text)?;
     if checked.set.is_none() {
-        door.ui.note("with --set FILE it is also told which vault it belongs to");
+        door.ui
+            .note("with --set FILE it is also told which vault it belongs to");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -100,7 +103,10 @@ fn check(args: &Args, set: Option<&RecoverySet>) -> Result<Checked, Problem> {
             let (group, place) = set.find(&digest).ok_or_else(|| {
                 Problem::new(
                     Code::Refused,
-                    format!("the share is sound, but it is none of this set of vault {}", set.vault),
+                    format!(
+                        "the share is sound, but it is none of this set of vault {}",
+                        set.vault
+                    ),
                 )
                 .hint("compare the set's fingerprint on the sheet: an older set is void")
             })?;
@@ -127,8 +133,10 @@ fn check(args: &Args, set: Option<&RecoverySet>) -> Result<Checked, Problem> {
 
 /// One line of words.
 fn read(fd: u16) -> Result<Mnemonic, Problem> {
-    let line = pin::read_words(fd)?;
-    let text = std::str::from_utf8(&line).map_err(|_| Problem::new(Code::Usage, "the words are not text"))?;
+    // The longest share has 59 words of at most eight letters.
+    let (line, length) = pin::read_line::<600>(fd)?;
+    let text = std::str::from_utf8(&line[..length])
+        .map_err(|_| Problem::new(Code::Usage, "the words are not text"))?;
     Mnemonic::parse(text).map_err(|why| problem(&why))
 }
 
@@ -136,11 +144,12 @@ fn read(fd: u16) -> Result<Mnemonic, Problem> {
 fn problem(why: &Error) -> Problem {
     let problem = Problem::new(Code::Refused, why);
     match why {
-        Error::Checksum { suspect: Some(word) } => problem.hint(format!("compare word {word} with the sheet")),
-        Error::Checksum { suspect: None } => problem.hint("more than one word differs from the sheet: compare them all"),
+        Error::Checksum {
+            suspect: Some(word),
+        } => problem.hint(format!("compare word {word} with the sheet")),
+        Error::Checksum { suspect: None } => {
+            problem.hint("more than one word differs from the sheet: compare them all")
+        }
         _ => problem.hint("compare the words with the sheet"),
     }
 }
-
-/// Words in memory that is wiped.
-pub(super) type Line = Zeroizing<Vec<u8>>;

@@ -15,13 +15,19 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{super::{Door, Ended, files, ui::{Ui, plain}}, worker::Worker};
+use super::{
+    super::{
+        Door, Ended, files,
+        ui::{Ui, plain},
+    },
+    worker::Worker,
+};
 use crate::{
     protocol::{
         Code, Problem,
         recovery::{Answer, Ask, Wanted, WantedGroup},
     },
-    trust::{Bytes, recovery::RecoverySet, text::check_name},
+    trust::{recovery::RecoverySet, text::check_name},
 };
 
 /// Arguments of `recovery create`.
@@ -30,7 +36,12 @@ pub(super) struct Args {
     /// The vault, e.g. prod
     vault: String,
     /// How many sheets
-    #[arg(long, value_name = "N", requires = "threshold", conflicts_with = "group")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "threshold",
+        conflicts_with = "group"
+    )]
     shares: Option<u8>,
     /// How many of them are needed
     #[arg(long, value_name = "K", requires = "shares")]
@@ -48,7 +59,12 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t = Paper::A4)]
     paper: Paper,
     /// Put the sheets into this folder, which has to lie in memory (tmpfs)
-    #[arg(long, value_name = "FOLDER", required_unless_present = "print", conflicts_with = "print")]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        required_unless_present = "print",
+        conflicts_with = "print"
+    )]
     to: Option<PathBuf>,
     /// The folder may lie on a disk, where deleted sheets can be found again
     #[arg(long, requires = "to")]
@@ -110,7 +126,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
             None => format!("{}-share-{place}.pdf", set.vault),
         };
         sheets.push(way.hand_on(&name, &pdf)?);
-        door.ui.step(format!("sheet {n} of {total}: {}", sheets[n - 1]));
+        door.ui
+            .step(format!("sheet {n} of {total}: {}", sheets[n - 1]));
     }
     if !matches!(worker.wait()?, Answer::Done) {
         return Err(out_of_turn());
@@ -119,7 +136,13 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     shown(&set, &fingerprint, sheets, args, door)
 }
 
-fn shown(set: &RecoverySet, fingerprint: &str, sheets: Vec<String>, args: &Args, door: &Door) -> Ended {
+fn shown(
+    set: &RecoverySet,
+    fingerprint: &str,
+    sheets: Vec<String>,
+    args: &Args,
+    door: &Door,
+) -> Ended {
     let record = files::shown(&args.output);
     let text = format!(
         "recipient  {}\nset        {fingerprint}\nrecord     {record} (public)",
@@ -191,8 +214,9 @@ impl<'a> Way<'a> {
 /// The shell runs it, so that options and pipes work as people write them.
 fn print(command: &str, pdf: &[u8]) -> Result<(), Problem> {
     let failed = |why: &str| {
-        Problem::new(Code::Usage, format!("the printer's command {why}"))
-            .hint("sheets that were printed belong to a set that is void: shred them and begin again")
+        Problem::new(Code::Usage, format!("the printer's command {why}")).hint(
+            "sheets that were printed belong to a set that is void: shred them and begin again",
+        )
     };
     let mut child = Command::new("/bin/sh")
         .args(["-c", command])
@@ -218,7 +242,10 @@ const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 fn in_memory(folder: &Path, on_disk: bool, ui: &Ui) -> Result<(), Problem> {
     let metadata = fs::metadata(folder).map_err(|why| files::unreadable(folder, &why))?;
     if !metadata.is_dir() {
-        return Err(Problem::new(Code::Usage, format!("{} is not a folder", files::shown(folder))));
+        return Err(Problem::new(
+            Code::Usage,
+            format!("{} is not a folder", files::shown(folder)),
+        ));
     }
     let kind = rustix::fs::statfs(folder)
         .map_err(|why| files::unreadable(folder, &why.into()))?
@@ -232,9 +259,14 @@ fn in_memory(folder: &Path, on_disk: bool, ui: &Ui) -> Result<(), Problem> {
     }
     Err(Problem::new(
         Code::Refused,
-        format!("{} lies on a disk, where deleted sheets can be found again", files::shown(folder)),
+        format!(
+            "{} lies on a disk, where deleted sheets can be found again",
+            files::shown(folder)
+        ),
     )
-    .hint("take a folder under /dev/shm or /run/user, print with --print, or insist with --on-disk"))
+    .hint(
+        "take a folder under /dev/shm or /run/user, print with --print, or insist with --on-disk",
+    ))
 }
 
 fn groups(args: &Args) -> Result<Vec<WantedGroup>, Problem> {
@@ -281,7 +313,9 @@ fn passphrase(args: &Args, ui: &Ui) -> Result<Zeroizing<String>, Problem> {
     };
     let one = read("passphrase of the recovery set")?;
     if one.is_empty() {
-        return Err(Problem::new(Code::Usage, "an empty passphrase is none").hint("leave --passphrase out"));
+        return Err(
+            Problem::new(Code::Usage, "an empty passphrase is none").hint("leave --passphrase out")
+        );
     }
     if !one.bytes().all(|b| (32..127).contains(&b)) {
         return Err(not_ascii());
@@ -290,7 +324,10 @@ fn passphrase(args: &Args, ui: &Ui) -> Result<Zeroizing<String>, Problem> {
     if *one == *two {
         Ok(one)
     } else {
-        Err(Problem::new(Code::Usage, "the two passphrases differ; nothing was made"))
+        Err(Problem::new(
+            Code::Usage,
+            "the two passphrases differ; nothing was made",
+        ))
     }
 }
 
@@ -300,5 +337,8 @@ fn not_ascii() -> Problem {
 }
 
 fn out_of_turn() -> Problem {
-    Problem::new(Code::Internal, "the worker that makes the set spoke out of turn")
+    Problem::new(
+        Code::Internal,
+        "the worker that makes the set spoke out of turn",
+    )
 }

@@ -103,6 +103,9 @@ impl Drop for Terminal {
 }
 
 fn no_terminal() -> Problem {
-    Problem::new(Code::NoTerminal, "there is no terminal to type the words at")
-        .hint("run it at a terminal, or give the words with --words-fd")
+    Problem::new(
+        Code::NoTerminal,
+        "there is no terminal to type the words at",
+    )
+    .hint("run it at a terminal, or give the words with --words-fd")
 }

@@ -130,7 +130,10 @@ impl Entry {
     /// Says what the letters so far would be taken for.
     fn preview(&mut self) {
         self.says = match word_index(&self.typed) {
-            Some(index) => format!("{}? Enter confirms", WORDS[usize::from(index)].to_ascii_uppercase()),
+            Some(index) => format!(
+                "{}? Enter confirms",
+                WORDS[usize::from(index)].to_ascii_uppercase()
+            ),
             None if self.typed.len() < 4 => String::new(),
             None => self.unknown(),
         };
@@ -185,7 +188,8 @@ impl Entry {
     }
 
     fn finish(&mut self) -> Outcome {
-        let words: Zeroizing<Vec<u16>> = Zeroizing::new(self.words.iter().copied().flatten().collect());
+        let words: Zeroizing<Vec<u16>> =
+            Zeroizing::new(self.words.iter().copied().flatten().collect());
         match parse(&words) {
             Ok(share) => Outcome::Share(share),
             Err(why) => {
@@ -210,7 +214,8 @@ impl Entry {
                 None => "more than one word is not what the sheet says: go through them with the arrow keys".to_owned(),
             },
             Error::Length { .. } => {
-                self.words.resize(USUAL.max(self.words.len()), None);
+                let grid = USUAL.max(self.words.len());
+                self.words.resize(grid, None);
                 self.at = self.words.iter().position(Option::is_none).unwrap_or(0);
                 format!("no share has {} words", words.len())
             }

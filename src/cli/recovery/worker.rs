@@ -73,7 +73,10 @@ fn read(answer: std::io::Result<Option<Answer>>) -> Result<Answer, Problem> {
     match answer {
         Ok(Some(Answer::Failed(problem))) => Err(problem),
         Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(Problem::new(Code::Internal, "the worker that makes the set has gone")),
+        Ok(None) => Err(Problem::new(
+            Code::Internal,
+            "the worker that makes the set has gone",
+        )),
         Err(why) => Err(failed(&why)),
     }
 }
@@ -92,5 +95,8 @@ fn program() -> Result<PathBuf, Problem> {
 }
 
 fn failed(why: &std::io::Error) -> Problem {
-    Problem::new(Code::Internal, format!("the worker that makes the set: {why}"))
+    Problem::new(
+        Code::Internal,
+        format!("the worker that makes the set: {why}"),
+    )
 }

@@ -72,7 +72,11 @@ fn a_sheet_is_found_by_its_words() {
 
 #[test]
 fn what_the_standard_forbids_is_refused() {
-    for scheme in [scheme(1, &[(1, 3)]), scheme(2, &[(2, 3)]), scheme(1, &[(4, 3)])] {
+    for scheme in [
+        scheme(1, &[(1, 3)]),
+        scheme(2, &[(2, 3)]),
+        scheme(1, &[(4, 3)]),
+    ] {
         let wanted = Wanted {
             vault: "prod",
             made: "2026-11-22",
@@ -80,6 +84,9 @@ fn what_the_standard_forbids_is_refused() {
             names: &[],
             passphrase: b"",
         };
-        assert!(matches!(make(&wanted, &mut OsRng), Err(VaultError::Shares(_))));
+        assert!(matches!(
+            make(&wanted, &mut OsRng),
+            Err(VaultError::Shares(_))
+        ));
     }
 }

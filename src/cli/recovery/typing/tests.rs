@@ -33,7 +33,10 @@ fn type_all(entry: &mut Entry, words: &[String]) -> Outcome {
 #[test]
 fn four_letters_of_each_word_are_enough() {
     let share = share(32);
-    let short: Vec<String> = words(&share).iter().map(|w| w.chars().take(4).collect()).collect();
+    let short: Vec<String> = words(&share)
+        .iter()
+        .map(|w| w.chars().take(4).collect())
+        .collect();
     let mut entry = Entry::new();
     let Outcome::Share(read) = type_all(&mut entry, &short) else {
         panic!("{}", &*entry.screen());
@@ -45,7 +48,10 @@ fn four_letters_of_each_word_are_enough() {
 fn a_shorter_share_ends_with_an_empty_word() {
     let share = share(16);
     let mut entry = Entry::new();
-    assert!(matches!(type_all(&mut entry, &words(&share)), Outcome::Typing));
+    assert!(matches!(
+        type_all(&mut entry, &words(&share)),
+        Outcome::Typing
+    ));
     let Outcome::Share(read) = entry.press(Key::Accept) else {
         panic!("{}", &*entry.screen());
     };
@@ -56,13 +62,21 @@ fn a_shorter_share_ends_with_an_empty_word() {
 fn an_unknown_word_gets_near_matches_and_does_not_count() {
     let mut entry = Entry::new();
     assert!(matches!(type_word(&mut entry, "acadmic"), Outcome::Typing));
-    assert!(entry.screen().contains("near it: academic"), "{}", &*entry.screen());
+    assert!(
+        entry.screen().contains("near it: academic"),
+        "{}",
+        &*entry.screen()
+    );
     assert_eq!(entry.at, 0);
     for _ in 0..7 {
         entry.press(Key::Back);
     }
     type_word(&mut entry, "acad");
-    assert!(entry.screen().contains("  1 ACADEMIC"), "{}", &*entry.screen());
+    assert!(
+        entry.screen().contains("  1 ACADEMIC"),
+        "{}",
+        &*entry.screen()
+    );
     assert_eq!(entry.at, 1);
 }
 
@@ -71,10 +85,21 @@ fn a_word_can_be_corrected_in_place() {
     let share = share(32);
     let right = words(&share);
     let mut typed = right.clone();
-    typed[6] = if right[6] == "zero" { "academic" } else { "zero" }.to_owned();
+    typed[6] = if right[6] == "zero" {
+        "academic"
+    } else {
+        "zero"
+    }
+    .to_owned();
     let mut entry = Entry::new();
     assert!(matches!(type_all(&mut entry, &typed), Outcome::Typing));
-    assert!(entry.screen().contains("word 7 is not the one on the sheet"), "{}", &*entry.screen());
+    assert!(
+        entry
+            .screen()
+            .contains("word 7 is not the one on the sheet"),
+        "{}",
+        &*entry.screen()
+    );
     assert_eq!(entry.at, 6);
     let Outcome::Share(read) = type_word(&mut entry, &right[6]) else {
         panic!("{}", &*entry.screen());
@@ -90,7 +115,11 @@ fn two_neighbours_that_changed_places_are_named() {
     typed.swap(first, first + 1);
     let mut entry = Entry::new();
     assert!(matches!(type_all(&mut entry, &typed), Outcome::Typing));
-    let says = format!("words {} and {} seem to have changed places", first + 1, first + 2);
+    let says = format!(
+        "words {} and {} seem to have changed places",
+        first + 1,
+        first + 2
+    );
     assert!(entry.screen().contains(&says), "{}", &*entry.screen());
 }
 
