@@ -9,6 +9,7 @@ use super::{
     Agent,
     book::Change,
     record::{Mint, Record, Rotation, VaultRotation, isolated},
+    secrets,
     workers::{Link, PROMPT, out_of_turn},
 };
 use crate::{
@@ -180,6 +181,7 @@ fn event_of(
         S::RotationPending { .. } => E::CredentialRotationPending,
         S::Revoked { .. } => E::SessionRevoked,
         S::Expired { .. } => E::SessionExpired,
+        S::Secret { did, .. } => secrets::event_type(did),
         S::RevokeIntent { .. }
         | S::RevokeApplied { .. }
         | S::RefusalObserved { .. }
@@ -290,6 +292,7 @@ fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Event {
             .detail("since", since.to_string())
             .detail("refusals", *refusals),
         Step::Expired { at } => event.detail("ended", at.to_string()),
+        Step::Secret { secret, did } => secrets::details(event, secret, did),
     }
 }
 
@@ -326,6 +329,7 @@ fn advance(
             close(request, format!("revoked; refused since {since}"), now)?;
         }
         Step::Expired { at } => close(request, format!("expired at {at}"), now)?,
+        Step::Secret { secret, did } => request.note_secret(secret, did),
         _ => {}
     }
     Ok(())
@@ -345,7 +349,7 @@ fn close(request: &mut Record, outcome: String, now: Timestamp) -> Result<(), Pr
 fn refused_since(receipt: &Envelope) -> Option<Timestamp> {
     match receipt.unverified::<Receipt>().ok()?.outcome {
         Outcome::Revoked { refused_since, .. } => Some(refused_since),
-        Outcome::Rotated { .. } => None,
+        Outcome::Rotated { .. } | Outcome::SecretRotated { .. } => None,
     }
 }
 
@@ -373,6 +377,7 @@ pub(super) fn step_name(step: &Step) -> &'static str {
         Step::Revoked { .. } => "revoked",
         Step::Expired { .. } => "expired",
         Step::ClosePending { .. } => "close_pending",
+        Step::Secret { did, .. } => did.name(),
     }
 }
 
@@ -414,6 +419,7 @@ pub(super) fn in_words(step: &Step) -> String {
         Step::Revoked { .. } => "the session was revoked and seen refused".to_owned(),
         Step::Expired { at } => format!("the session's time ran out at {at}"),
         Step::ClosePending { why } => format!("closing cannot go on now: {why}"),
+        Step::Secret { secret, did } => secrets::in_words(secret, did),
     }
 }
 

@@ -64,5 +64,6 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
+        secrets: Vec::new(),
     }
 }

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
+pub use super::secrets::{SecretState, SecretStep, short_name};
 pub use crate::ceremony::Standing;
 use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp};
 
@@ -382,6 +383,13 @@ pub enum Step {
     ClosePending {
         /// Why, in plain words.
         why: String,
+    },
+    /// Something was done to a secret that the request names.
+    Secret {
+        /// ARN of the secret.
+        secret: String,
+        /// What.
+        did: SecretStep,
     },
 }
 

@@ -30,6 +30,7 @@ pub use crate::ceremony::{Stage, Standing};
 use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
 
 use super::job::Isolation;
+use super::secrets::SecretState;
 
 /// The default socket of the agent.
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
@@ -121,6 +122,19 @@ pub struct RequestView {
     pub progress: Vec<Progress>,
     /// How it ended, or why it failed, in plain words.
     pub outcome: Option<String>,
+    /// The secrets that are rotated when the session is closed, and where each stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretView>,
+}
+
+/// A secret that a request names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretView {
+    /// Its ARN.
+    pub secret: String,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: SecretState,
 }
 
 /// One step of a ceremony or closing.
