@@ -81,6 +81,33 @@ pub struct SecretValue {
     pub text: Option<Zeroizing<String>>,
 }
 
+/// The session policy for one secret alone: to read it, to stage a value and to move its labels. Where a key of the customer's encrypts it
+/// that key may be used, for this secret alone.
+pub fn one_secret_policy(arn: &str) -> String {
+    serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "secretsmanager:DescribeSecret",
+                    "secretsmanager:GetSecretValue",
+                    "secretsmanager:PutSecretValue",
+                    "secretsmanager:UpdateSecretVersionStage",
+                ],
+                "Resource": arn,
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": "*",
+                "Condition": {"StringEquals": {"kms:EncryptionContext:SecretARN": arn}},
+            },
+        ],
+    })
+    .to_string()
+}
+
 impl Aws {
     /// What stands where of a secret: `secretsmanager:DescribeSecret`.
     pub async fn describe_secret(

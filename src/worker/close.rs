@@ -10,6 +10,7 @@ use super::{
     plan::arn,
     problems::{in_one_line, of_aws},
     runtime::Kept,
+    secrets,
 };
 use crate::{
     aws::{AwsError, ProbeAction, revocation},
@@ -31,6 +32,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Closes the session of one request.
 pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Result<(), Problem> {
     let vault = worker.home.vault(vault)?;
+    if secrets::are_left(worker, request)? {
+        return secrets::rotate(worker, &vault, request).await;
+    }
     let _alone = claim(worker, request).await?;
     let kept = worker.home.runtime().read(request)?;
     let closing = Closing::resume(&kept.offer, &vault.roster)?;
@@ -51,7 +55,11 @@ pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Resu
         run.log(Step::Expired { at: *at }, None).await?;
     }
     run.prune(&kept).await;
-    run.worker.home.runtime().forget(request)
+    let worker = run.worker;
+    let steward = [(closed.request().account.clone(), kept.steward())];
+    secrets::take_over(worker, &vault, closed.request(), steward)?;
+    worker.home.runtime().forget(request)?;
+    secrets::rotate(worker, &vault, request).await
 }
 
 /// One worker at a time closes a session: an agent that was restarted asks while the worker that it does not know of is still at it. Whoever

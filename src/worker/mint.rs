@@ -8,6 +8,7 @@ use super::{
     plan::{Plan, arn, operator_session, render, seconds, tag},
     problems::{in_one_line, may_pass, of_aws},
     runtime::Kept,
+    secrets,
 };
 use crate::{
     aws::{Answer, AssumeRole, AwsError, Credentials, Minted, revocation},
@@ -68,6 +69,8 @@ pub(super) async fn mint(
             let entry = journal.append(Some(&id), step, Some(trace(&answer)))?;
             worker.link.report(entry).await;
             worker.link.send(&FromWorker::Session(session)).await;
+            // The operator has not waited for these.
+            secrets::mint(worker, vault, open.request(), key).await;
             Ok(())
         }
         Err(problem) => {
@@ -115,7 +118,7 @@ async fn sessions(
 
 /// Asks again where an answer may still come: two taps are not to be lost over one bad minute of the network. An answer that was lost may
 /// have been a session; nobody holds its secret, and closing revokes it by the same tag.
-async fn assume(
+pub(super) async fn assume(
     worker: &Worker,
     credentials: &Credentials,
     ask: &AssumeRole,

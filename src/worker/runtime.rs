@@ -87,6 +87,11 @@ impl Runtime {
         })
     }
 
+    /// Whether anything is kept of a request.
+    pub(super) fn has(&self, request: &str) -> bool {
+        self.path(request).is_ok_and(|path| path.exists())
+    }
+
     /// What is kept of a request.
     pub(super) fn read(&self, request: &str) -> Result<Kept, Problem> {
         let json = match fs::read(self.path(request)?) {
@@ -125,7 +130,7 @@ impl Runtime {
         }
     }
 
-    fn path(&self, request: &str) -> Result<PathBuf, Problem> {
+    pub(super) fn path(&self, request: &str) -> Result<PathBuf, Problem> {
         if !is_request_id(request) {
             return Err(Problem::new(Code::Usage, "that is not a request's id"));
         }

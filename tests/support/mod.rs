@@ -20,7 +20,7 @@ use twotap::{
     trust::{
         Bytes, Digest, Envelope, Head, KeyId, PublicKey, Signer, Timestamp,
         request::{Approval, Denial, Offer, ShareBinding},
-        roster::{Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token},
+        roster::{Access, Account, AwsBinding, Host, NamedSecret, Person, Role, Roster, SlotKey, Token},
         strict::Json,
     },
     vault::{Ecdh, SealedShare, seal_share, seal_to},
@@ -150,6 +150,10 @@ pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) custodians: Vec<SoftCustodian>,
     operators: Vec<&'static str>,
+    /// What closing rotates.
+    secrets: Vec<NamedSecret>,
+    /// Further lines of `worker.toml`.
+    more_config: String,
     folder: TempDir,
 }
 
@@ -185,11 +189,41 @@ impl Bench {
             world,
             custodians,
             operators: operators.to_vec(),
+            secrets: Vec::new(),
+            more_config: String::new(),
             folder,
         };
         prepare(&bench.path("state"));
         bench.configure();
         bench.install();
+        bench
+    }
+
+    /// A sealed host whose access profile names these secrets, and these further lines of `worker.toml`; both are made with the account and
+    /// the host's folder at hand.
+    pub(crate) fn with_secrets(
+        make: impl FnOnce(&World, &Path) -> (Vec<NamedSecret>, String),
+    ) -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        let world = World::new().expect("an account");
+        let folder = tempfile::Builder::new()
+            .prefix("twotap-bench-")
+            .tempdir_in("/dev/shm")
+            .expect("a folder in memory");
+        let (secrets, more_config) = make(&world, folder.path());
+        let bench = Self {
+            world,
+            custodians: custodians
+                .map(|(n, serial)| SoftCustodian::new(n, serial))
+                .into(),
+            operators: vec!["dana"],
+            secrets,
+            more_config,
+            folder,
+        };
+        bench.configure();
+        bench.install();
+        bench.seal().expect("the first key can be sealed");
         bench
     }
 
@@ -286,7 +320,7 @@ impl Bench {
             self.path("state"),
             self.path("runtime"),
             self.world.endpoint(),
-        );
+        ) + &self.more_config;
         std::fs::write(self.path("worker.toml"), toml).expect("written");
     }
 
@@ -360,7 +394,7 @@ impl Bench {
                 default_seconds: 4 * 3600,
                 max_seconds: 11 * 3600,
                 also: Vec::new(),
-                secrets: Vec::new(),
+                secrets: self.secrets.clone(),
             }],
             recovery: None,
             places: Vec::new(),

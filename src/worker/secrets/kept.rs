@@ -67,17 +67,23 @@ impl Kept {
             .map_err(|why| internal(format!("the secrets' sessions cannot be kept: {why}")))
     }
 
-    /// Removes it.
+    /// Removes it. Who waits for the claim finds nothing kept any more.
     pub(super) fn forget(runtime: &Runtime, request: &str) -> Result<(), Problem> {
-        match fs::remove_file(path(runtime, request)?) {
-            Err(why) if why.kind() != io::ErrorKind::NotFound => Err(internal(format!(
-                "the secrets' sessions cannot be removed: {why}"
-            ))),
-            _ => Ok(()),
+        let path = path(runtime, request)?;
+        for path in [&path, &path.with_extension("lock")] {
+            match fs::remove_file(path) {
+                Err(why) if why.kind() != io::ErrorKind::NotFound => {
+                    return Err(internal(format!(
+                        "the secrets' sessions cannot be removed: {why}"
+                    )));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
-    /// The right to rotate a request's secrets, for as long as the file is held; `None` while another worker has it, or nothing is kept.
+    /// The right to rotate a request's secrets, for as long as the file is held; `None` while another worker has it.
     pub(super) fn claim(runtime: &Runtime, request: &str) -> Result<Option<fs::File>, Problem> {
         // A file of its own: the one with the sessions is replaced when it is written.
         let file = fs::OpenOptions::new()

@@ -12,6 +12,8 @@ mod generate;
 pub(super) mod helper;
 mod history;
 mod kept;
+mod program;
+mod sandbox;
 mod setter;
 
 use std::time::Duration;
@@ -24,18 +26,17 @@ use super::{
     mint::{self, trace},
     plan::{arn, seconds, tag},
     problems::{in_one_line, of_aws},
-    runtime::NotKept,
 };
 use crate::{
     aws::{AssumeRole, AwsError, Credentials, revocation, secrets::one_secret_policy},
     ceremony::times,
     protocol::{
         Code, Problem,
-        job::{AwsTrace, SecretStep, Step, short_name},
+        job::{AwsTrace, Entry, SecretStep, Step, short_name},
     },
     trust::{
         Envelope, Timestamp,
-        receipt::{Outcome, Receipt},
+        receipt::{self, Outcome, Receipt},
         request::Request,
         roster::{NamedSecret, Setter},
     },
@@ -83,12 +84,11 @@ fn named(vault: &Vault, request: &Request) -> Vec<NamedSecret> {
         .collect()
 }
 
-/// The steward's twelve hours, counted from the last moment at which they can have begun.
+/// The steward's twelve hours, counted from about the last moment at which they can have begun; AWS says when they are really over.
 fn end_of_sessions(request: &Request) -> Timestamp {
     request
         .approve_before
         .plus(times::STEWARD_SECONDS)
-        .plus(mint::LONGEST_MINTING_SECONDS)
 }
 
 async fn session(
@@ -142,10 +142,7 @@ pub(super) fn take_over(
 /// Whether nothing but the secrets of a request is left to do.
 pub(super) fn are_left(worker: &Worker, request: &str) -> Result<bool, Problem> {
     let runtime = worker.home.runtime();
-    match runtime.read(request) {
-        Err(why) if why.is_not_kept() => Ok(Kept::read(runtime, request)?.is_some()),
-        _ => Ok(false),
-    }
+    Ok(!runtime.has(request) && Kept::read(runtime, request)?.is_some())
 }
 
 /// Rotates what a closed request names and is not rotated yet. The error names what is left for another try.
@@ -154,6 +151,9 @@ pub(super) async fn rotate(
     vault: &Vault,
     request: &str,
 ) -> Result<(), Problem> {
+    if Kept::read(worker.home.runtime(), request)?.is_none() {
+        return Ok(());
+    }
     let _alone = loop {
         match Kept::claim(worker.home.runtime(), request)? {
             Some(claim) => break claim,
@@ -290,7 +290,7 @@ impl Run<'_> {
                 previous,
                 setter: self.secret.setter.as_ref().map(|s| s.name.clone()),
             },
-            steps: self.history.steps.iter().map(receipt_step).collect(),
+            steps: self.history.steps.iter().map(line).collect(),
         };
         let did = SecretStep::Rotated {
             version: version.to_owned(),
@@ -327,6 +327,15 @@ impl Run<'_> {
         }
         Ok(facts)
     }
+}
+
+/// A step as a line of a receipt.
+fn line(entry: &Entry) -> receipt::Step {
+    let mut line = receipt_step(entry);
+    if let Step::Secret { did, .. } = &entry.step {
+        line.step = did.name().to_owned();
+    }
+    line
 }
 
 /// AWSPENDING stands on a version that is not ours.

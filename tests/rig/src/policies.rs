@@ -17,6 +17,8 @@ pub enum Template {
     RoleTrust,
     /// What the steward may: revoke on operator roles, rotate named secrets.
     Steward,
+    /// What gives secrets without a rotation function a new value.
+    Setter,
     /// The example of an operator role: everything that the ceiling leaves.
     OpAdmin,
     /// The permissions boundary of every operator role.
@@ -24,10 +26,11 @@ pub enum Template {
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 5] = [
+pub const TEMPLATES: [(Template, &str); 6] = [
     (Template::User, "user-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
+    (Template::Setter, "setter-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
 ];
@@ -58,6 +61,8 @@ pub struct Names {
     pub external_id: String,
     /// `${RotatedSecretsArn}`, the secrets (a pattern) that closing may rotate.
     pub rotated_secrets_arn: String,
+    /// `${RotationFunctionsArn}`, the functions (a pattern) by which AWS rotates them.
+    pub rotation_functions_arn: String,
     /// `${AuditKeyArn}`, the KMS key of the audit trail.
     pub audit_key_arn: String,
 }
@@ -69,6 +74,7 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
         .replace("${AWS::AccountId}", &names.account)
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
+        .replace("${RotationFunctionsArn}", &names.rotation_functions_arn)
         .replace("${AuditKeyArn}", &names.audit_key_arn);
     if text.contains("${") {
         return Err(RigError::new(format!(
@@ -99,6 +105,7 @@ fn source(template: Template) -> &'static str {
         Template::User => include_str!("../../../packaging/aws/user-policy.json"),
         Template::RoleTrust => include_str!("../../../packaging/aws/role-trust.json"),
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
+        Template::Setter => include_str!("../../../packaging/aws/setter-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
     }
@@ -168,6 +175,7 @@ mod tests {
             account: "111122223333".into(),
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
+            rotation_functions_arn: "arn:aws:lambda:*:111122223333:function:rotate-*".into(),
             audit_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/audit".into(),
         }
     }
@@ -218,6 +226,7 @@ mod tests {
         for (role, template) in [
             ("OpAdmin", Template::OpAdmin),
             ("Steward", Template::Steward),
+            ("Setter", Template::Setter),
         ] {
             let role = properties(role);
             assert_eq!(role["AssumeRolePolicyDocument"], file(Template::RoleTrust));

@@ -17,6 +17,8 @@ pub const USER: &str = "break-glass";
 pub const OPERATOR_ROLE: &str = "op-admin";
 /// The role of the session that closes.
 pub const STEWARD_ROLE: &str = "steward";
+/// The role of sessions that give one secret a new value.
+pub const SETTER_ROLE: &str = "setter";
 /// What every AssumeRole says as ExternalId, unless a case chooses another.
 pub const EXTERNAL_ID: &str = "vault-prod";
 
@@ -194,11 +196,13 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
         account: account.into(),
         external_id: EXTERNAL_ID.into(),
         rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
+        rotation_functions_arn: format!("arn:aws:lambda:*:{account}:function:rotate-*"),
         audit_key_arn: format!("arn:aws:kms:{REGION}:{account}:key/audit"),
     };
     let user = render(Template::User, &names)?;
     let trust = render(Template::RoleTrust, &names)?;
     let steward = render(Template::Steward, &names)?;
+    let setter = render(Template::Setter, &names)?;
     let operator = render(Template::OpAdmin, &names)?;
     let ceiling = render(Template::Ceiling, &names)?;
     let make = |action: &str, params: &[(&str, &str)]| {
@@ -228,6 +232,7 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
     for (role, policy, boundary) in [
         (OPERATOR_ROLE, &operator, Some(&boundary)),
         (STEWARD_ROLE, &steward, None),
+        (SETTER_ROLE, &setter, None),
     ] {
         let mut params = vec![
             ("RoleName", role),
@@ -260,6 +265,14 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
             STEWARD_ROLE,
             Role {
                 identity: vec![steward],
+                boundary: None,
+                trust: trust.clone(),
+            },
+        )
+        .role(
+            SETTER_ROLE,
+            Role {
+                identity: vec![setter],
                 boundary: None,
                 trust,
             },

@@ -11,6 +11,7 @@ mod guard;
 mod limits;
 mod reply;
 mod rules;
+mod secrets;
 mod wire;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 pub use call::Call;
 pub use guard::{Role, Shipped};
 pub use rules::{Fault, Gate, Keep, Rule, When};
+pub use secrets::Function;
 
 use crate::client::{Client, Credentials};
 use crate::{RigError, emulator};
@@ -57,6 +59,8 @@ struct Shared {
     changed: Condvar,
     /// Held for writing while a key is made, so that two requests cannot both find room for one key.
     making_keys: tokio::sync::RwLock<()>,
+    /// Held for writing while a secret's labels are put right, so that nobody sees them in between.
+    rotating: tokio::sync::RwLock<()>,
 }
 
 struct State {
@@ -73,6 +77,8 @@ struct State {
     sessions: HashMap<String, guard::Session>,
     /// AWS's clock minus the host's.
     clock_offset: time::Duration,
+    /// Rotation functions of secrets.
+    functions: secrets::Functions,
     /// Faults of the rig itself, which fail the case that asks for them.
     broken: Vec<String>,
 }
@@ -107,10 +113,12 @@ impl Proxy {
                 new_keys: HashMap::new(),
                 sessions: HashMap::new(),
                 clock_offset: time::Duration::ZERO,
+                functions: secrets::Functions::new(),
                 broken: Vec::new(),
             }),
             changed: Condvar::new(),
             making_keys: tokio::sync::RwLock::new(()),
+            rotating: tokio::sync::RwLock::new(()),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = std::thread::spawn({
@@ -160,6 +168,12 @@ impl Proxy {
     /// AWS's clock, as seen in the `Date` header, from now on runs so many seconds ahead of the host's.
     pub fn set_clock_offset(&self, seconds: i64) {
         self.shared.lock().clock_offset = time::Duration::seconds(seconds);
+    }
+
+    /// What the rotation function of a secret (by its ARN) does from now on, and the value that it puts when it succeeds.
+    pub fn set_function(&self, secret: &str, function: Function, next: serde_json::Value) {
+        let mut state = self.shared.lock();
+        state.functions.insert(secret.to_owned(), (function, next));
     }
 
     /// Every call since the record was last cleared, oldest first.
