@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Agent,
-    book::Change,
-    record::Record,
-};
+use super::{Agent, book::Change, record::Record};
 use crate::{
     audit::event::{Actor, Event, EventType},
     ceremony::Stage,
@@ -93,10 +89,7 @@ impl Agent {
 }
 
 /// Notes every secret that still waits as owed.
-pub(super) fn owe_secrets(
-    change: &mut Change<'_, '_>,
-    record: &mut Record,
-) -> Result<(), Problem> {
+pub(super) fn owe_secrets(change: &mut Change<'_, '_>, record: &mut Record) -> Result<(), Problem> {
     let waiting: Vec<String> = record
         .request
         .secrets
@@ -115,7 +108,11 @@ pub(super) fn owe_secrets(
             again: false,
         };
         let event = record
-            .event(EventType::SecretRotationFailed, Actor::agent(), change.place)
+            .event(
+                EventType::SecretRotationFailed,
+                Actor::agent(),
+                change.place,
+            )
             .detail("vault", record.request.vault.as_str());
         change.event(&details(event, &secret, &did))?;
         record.note_secret(&secret, &did);

@@ -298,7 +298,10 @@ mod tests {
         let facts = SecretFacts {
             versions: [
                 ("one".to_owned(), vec![PREVIOUS.to_owned()]),
-                ("two".to_owned(), vec![CURRENT.to_owned(), PENDING.to_owned()]),
+                (
+                    "two".to_owned(),
+                    vec![CURRENT.to_owned(), PENDING.to_owned()],
+                ),
             ]
             .into(),
             ..SecretFacts::default()

@@ -20,7 +20,9 @@ use twotap::{
     trust::{
         Bytes, Digest, Envelope, Head, KeyId, PublicKey, Signer, Timestamp,
         request::{Approval, Denial, Offer, ShareBinding},
-        roster::{Access, Account, AwsBinding, Host, NamedSecret, Person, Role, Roster, SlotKey, Token},
+        roster::{
+            Access, Account, AwsBinding, Host, NamedSecret, Person, Role, Roster, SlotKey, Token,
+        },
         strict::Json,
     },
     vault::{Ecdh, SealedShare, seal_share, seal_to},
@@ -281,6 +283,26 @@ impl Bench {
         });
         let answer = worker.next();
         (worker, answer)
+    }
+
+    /// The host's key, which signs receipts.
+    pub(crate) fn host_key(&self) -> PublicKey {
+        let mut worker = self.worker();
+        worker.send(&Job::Host);
+        match worker.next() {
+            Some(FromWorker::Host(facts)) => facts.key,
+            other => panic!("no host: {other:?}"),
+        }
+    }
+
+    /// Waits until the vault's journal has this text; a step's name, say.
+    pub(crate) fn wait_for_journal(&self, text: &str) {
+        let journal = self.path("state/vaults/prod/journal");
+        let deadline = std::time::Instant::now() + BOUND;
+        while !std::fs::read_to_string(&journal).is_ok_and(|j| j.contains(text)) {
+            assert!(std::time::Instant::now() < deadline, "{text} does not come");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
     }
 
     /// Starts a worker for one job.

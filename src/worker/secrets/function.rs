@@ -105,20 +105,22 @@ async fn wait(run: &mut Run<'_>, session: &Credentials, version: &str) -> Result
             return Ok(());
         }
         let there = facts.versions.contains_key(version);
-        if seen && !there {
+        let late = Instant::now() + pause > until;
+        // Right after the call it may not be there yet.
+        if !there && (seen || late) {
             return Err(Setback::People(format!(
                 "{} has given up: no label stands on version {version} any more; see its log",
                 function(&facts)
             )));
         }
-        seen |= there;
-        if Instant::now() + pause > until {
+        if late {
             return Err(Setback::People(format!(
                 "{} has not finished within {} s: AWSPENDING still stands on version {version}; see its log",
                 function(&facts),
                 patience.as_secs()
             )));
         }
+        seen |= there;
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

@@ -66,7 +66,14 @@ pub(super) fn version() -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = data_encoding::HEXLOWER.encode(&bytes);
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 #[cfg(test)]
@@ -97,7 +104,11 @@ mod tests {
                 let value = value(&setter(length, classes));
                 assert_eq!(value.len(), usize::from(length));
                 let of = |b: u8| ALL.iter().find(|c| characters(**c).contains(&b));
-                assert!(value.bytes().all(|b| classes.contains(of(b).expect("known"))));
+                assert!(
+                    value
+                        .bytes()
+                        .all(|b| classes.contains(of(b).expect("known")))
+                );
                 for class in classes {
                     assert!(value.bytes().any(|b| of(b) == Some(class)), "{class:?}");
                 }
@@ -117,7 +128,11 @@ mod tests {
             });
             counts[usize::from(drawn)] += 1;
         }
-        assert!(characters(CharacterClass::Digits).iter().all(|c| counts[usize::from(*c)] == 25));
+        assert!(
+            characters(CharacterClass::Digits)
+                .iter()
+                .all(|c| counts[usize::from(*c)] == 25)
+        );
     }
 
     #[test]

@@ -22,9 +22,7 @@ use tokio::net::UnixStream;
 
 use super::super::config::{Config, SetterProgram};
 use super::{program, sandbox};
-use crate::{
-    protocol::{Code, Problem, frame},
-};
+use crate::protocol::{Code, Problem, frame};
 
 /// The helper's verb on the worker's command line.
 pub(in crate::worker) const VERB: &str = "setter-helper";
@@ -60,10 +58,7 @@ pub(in crate::worker) struct Setters {
 }
 
 /// Starts the helper where the configuration names setters. Before hardening: from then on nothing can be started.
-pub(in crate::worker) fn start(
-    config: &Config,
-    path: &Path,
-) -> Result<Option<StdStream>, Problem> {
+pub(in crate::worker) fn start(config: &Config, path: &Path) -> Result<Option<StdStream>, Problem> {
     if config.setters.is_empty() {
         return Ok(None);
     }
@@ -137,6 +132,8 @@ pub(in crate::worker) fn main(config: &Path) -> Result<(), Problem> {
     // A file or a terminal is refused here.
     stream.local_addr().map_err(failed)?;
     stream.set_nonblocking(true).map_err(failed)?;
+    // No terminal for programs that would ask a person there.
+    rustix::process::setsid().map_err(|why| failed(why.into()))?;
     sandbox::enter(config.setters.values().map(|s| s.program.as_path()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

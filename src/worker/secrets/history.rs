@@ -99,10 +99,34 @@ mod tests {
             again: true,
         };
         let mut steps = vec![
-            ("r-1", "db", SecretStep::Intent { version: version("old") }),
-            ("r-2", "db", SecretStep::Intent { version: version("new") }),
-            ("r-2", "other", SecretStep::Intent { version: version("x") }),
-            ("r-2", "db", SecretStep::Staged { version: version("new") }),
+            (
+                "r-1",
+                "db",
+                SecretStep::Intent {
+                    version: version("old"),
+                },
+            ),
+            (
+                "r-2",
+                "db",
+                SecretStep::Intent {
+                    version: version("new"),
+                },
+            ),
+            (
+                "r-2",
+                "other",
+                SecretStep::Intent {
+                    version: version("x"),
+                },
+            ),
+            (
+                "r-2",
+                "db",
+                SecretStep::Staged {
+                    version: version("new"),
+                },
+            ),
             ("r-2", "db", why.clone()),
         ];
         let history = History::of(&entries(&steps), "r-2", "db");
@@ -111,7 +135,13 @@ mod tests {
         assert_eq!(history.last_failure, Some(why));
         assert!(history.is_ours("old") && history.is_ours("new") && !history.is_ours("x"));
 
-        steps.push(("r-2", "db", SecretStep::Withdrawn { version: version("new") }));
+        steps.push((
+            "r-2",
+            "db",
+            SecretStep::Withdrawn {
+                version: version("new"),
+            },
+        ));
         let history = History::of(&entries(&steps), "r-2", "db");
         assert_eq!(history.version, None);
         assert!(!history.staged && history.last_failure.is_none());

@@ -124,12 +124,11 @@ impl Kept {
                 .stewards
                 .get(secret.arn.split(':').nth(4).unwrap_or_default()),
         };
-        kept.map(Session::credentials).ok_or_else(|| {
-            match self.missing.get(&secret.arn) {
+        kept.map(Session::credentials)
+            .ok_or_else(|| match self.missing.get(&secret.arn) {
                 Some(why) => format!("its session could not be had in the ceremony: {why}"),
                 None => "no session for it was minted in the ceremony".to_owned(),
-            }
-        })
+            })
     }
 }
 

@@ -86,9 +86,7 @@ fn named(vault: &Vault, request: &Request) -> Vec<NamedSecret> {
 
 /// The steward's twelve hours, counted from about the last moment at which they can have begun; AWS says when they are really over.
 fn end_of_sessions(request: &Request) -> Timestamp {
-    request
-        .approve_before
-        .plus(times::STEWARD_SECONDS)
+    request.approve_before.plus(times::STEWARD_SECONDS)
 }
 
 async fn session(

@@ -135,7 +135,11 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(leader: Option<u32>) -> Self {
-        Self(leader.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+        Self(
+            leader
+                .and_then(|id| i32::try_from(id).ok())
+                .and_then(Pid::from_raw),
+        )
     }
 }
 
@@ -149,8 +153,8 @@ impl Drop for Group {
 
 /// Whether a program and every folder on the way to it belong to root alone: whoever can change it gets the secret.
 pub(super) fn check(program: &Path) -> Result<(), String> {
-    let real = std::fs::canonicalize(program)
-        .map_err(|why| format!("{}: {why}", program.display()))?;
+    let real =
+        std::fs::canonicalize(program).map_err(|why| format!("{}: {why}", program.display()))?;
     let wrong = |path: &Path, what: &str| Err(format!("{}: {what}", path.display()));
     let mut on_the_way: Vec<PathBuf> = real.ancestors().map(Path::to_owned).collect();
     // The name itself may be a link, in folders of its own.

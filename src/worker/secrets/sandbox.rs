@@ -42,7 +42,14 @@ fn restrict_files<'p>(programs: impl Iterator<Item = &'p Path>) -> Result<(), Pr
         .and_then(|r| r.create())
         .map_err(|why| failed(&why))?;
     let system = [
-        "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/proc", "/run/systemd/resolve",
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/bin",
+        "/sbin",
+        "/etc",
+        "/proc",
+        "/run/systemd/resolve",
     ];
     let readable = system
         .map(Path::new)

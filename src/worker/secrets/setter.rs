@@ -379,7 +379,10 @@ mod tests {
         let new = replaced(&setter(Some("password")), old).ok().expect("good");
         let new: Value = serde_json::from_str(&new).expect("JSON");
         assert_eq!(new["password"].as_str().map(str::len), Some(24));
-        assert_eq!((&new["username"], &new["port"]), (&"app".into(), &5432.into()));
+        assert_eq!(
+            (&new["username"], &new["port"]),
+            (&"app".into(), &5432.into())
+        );
         assert_eq!(new["dbname"], "läuft");
         let whole = replaced(&setter(None), "anything").ok().expect("good");
         assert_eq!(whole.len(), 24);
@@ -387,7 +390,12 @@ mod tests {
 
     #[test]
     fn a_value_of_another_shape_is_refused_and_never_quoted() {
-        for old in ["hunter2", "{\"password\":7}", "{\"secret\":\"hunter2\"}", "[]"] {
+        for old in [
+            "hunter2",
+            "{\"password\":7}",
+            "{\"secret\":\"hunter2\"}",
+            "[]",
+        ] {
             let Err(setback) = replaced(&setter(Some("password")), old) else {
                 panic!("{old}")
             };
