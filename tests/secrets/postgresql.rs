@@ -4,7 +4,6 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
 };
 
 use serde_json::{Value, json};
@@ -15,19 +14,13 @@ use crate::{
     support::Bench,
 };
 
-/// One server for all cases; each has roles of its own.
-fn server() -> &'static Postgres {
-    static SERVER: OnceLock<Postgres> = OnceLock::new();
-    SERVER.get_or_init(|| Postgres::start().expect("a server"))
-}
-
 fn program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/setters/postgresql")
 }
 
-fn secret(host: &str, role: &str, password: &str) -> Value {
+fn secret(server: &Postgres, host: &str, role: &str, password: &str) -> Value {
     json!({
-        "engine": "postgres", "host": host, "port": server().port(), "dbname": "postgres",
+        "engine": "postgres", "host": host, "port": server.port(), "dbname": "postgres",
         "username": role, "password": password,
     })
 }
@@ -57,7 +50,7 @@ fn run(action: &str, old: &Value, new: &Value) -> (i32, String) {
 
 #[test]
 fn a_password_is_changed_and_its_plain_text_reaches_no_log() {
-    let server = server();
+    let server = &Postgres::start().expect("a server");
     for (role, old, new) in [
         ("app", "an old password", "Next-password_1"),
         (
@@ -70,7 +63,10 @@ fn a_password_is_changed_and_its_plain_text_reaches_no_log() {
     ] {
         server.make_role(role, old).expect("a role");
         let (host, socket) = ("127.0.0.1", server.socket().display().to_string());
-        let (before, after) = (secret(host, role, old), secret(host, role, new));
+        let (before, after) = (
+            secret(server, host, role, old),
+            secret(server, host, role, new),
+        );
         assert_eq!(
             run("test", &before, &after).0,
             1,
@@ -88,7 +84,10 @@ fn a_password_is_changed_and_its_plain_text_reaches_no_log() {
         assert_eq!(run("test", &before, &after), (0, String::new()), "{role}");
         // Once more is the same, and so is the socket.
         assert_eq!(run("set", &before, &after), (0, String::new()), "{role}");
-        let (before, after) = (secret(&socket, role, old), secret(&socket, role, new));
+        let (before, after) = (
+            secret(server, &socket, role, old),
+            secret(server, &socket, role, new),
+        );
         assert_eq!(run("test", &before, &after), (0, String::new()), "{role}");
         assert!(server.log().contains("ALTER USER"));
         assert!(!server.log().contains(new), "{role}: plain text in the log");
@@ -98,9 +97,9 @@ fn a_password_is_changed_and_its_plain_text_reaches_no_log() {
 
 #[test]
 fn with_a_wrong_password_nothing_is_changed() {
-    let server = server();
+    let server = &Postgres::start().expect("a server");
     server.make_role("kept", "the right one").expect("a role");
-    let here = |password: &str| secret("127.0.0.1", "kept", password);
+    let here = |password: &str| secret(server, "127.0.0.1", "kept", password);
     let (code, why) = run("set", &here("a wrong one"), &here("the next one"));
     assert_eq!(
         (code, why.as_str()),
@@ -117,7 +116,7 @@ fn with_a_wrong_password_nothing_is_changed() {
         let (code, why) = run("set", &here("the right one"), &here(password));
         assert_eq!(code, 1, "{why}");
     }
-    let elsewhere = secret("127.0.0.1", "app", "the next one");
+    let elsewhere = secret(server, "127.0.0.1", "app", "the next one");
     let (code, why) = run("set", &here("the right one"), &elsewhere);
     assert_eq!(
         (code, why.as_str()),
@@ -132,9 +131,9 @@ fn with_a_wrong_password_nothing_is_changed() {
 
 #[test]
 fn what_cannot_be_told_is_not_told() {
-    let server = server();
+    let server = &Postgres::start().expect("a server");
     // Nobody there.
-    let mut nowhere = secret("127.0.0.1", "app", "x");
+    let mut nowhere = secret(server, "127.0.0.1", "app", "x");
     nowhere["port"] = 1.into();
     for action in ["set", "test"] {
         let (code, why) = run(action, &nowhere, &nowhere);
@@ -142,32 +141,30 @@ fn what_cannot_be_told_is_not_told() {
         assert!(why.starts_with("the server cannot be reached"), "{why}");
     }
     // Elsewhere the server's name is verified: this one has no certificate at all.
-    let mut verified = secret("127.0.0.1", "app", "x");
+    let mut verified = secret(server, "127.0.0.1", "app", "x");
     verified["sslmode"] = "verify-full".into();
     let (code, why) = run("set", &verified, &verified);
     assert_eq!(code, 2);
     assert!(why.contains("SSL"), "{why}");
 
     // A server that lets everybody in proves nothing about a password.
-    let open = Postgres::start().expect("a server");
+    let open = &Postgres::start().expect("a server");
     open.make_role("anybody", "the right one").expect("a role");
     open.trust_everybody().expect("configured");
-    let mut here = secret("127.0.0.1", "anybody", "never set");
-    here["port"] = open.port().into();
+    let here = secret(open, "127.0.0.1", "anybody", "never set");
     let (code, why) = run("test", &here, &here);
     assert_eq!(code, 2);
     assert!(why.contains("lets this role in with any password"), "{why}");
-    assert!(server.port() != open.port());
 }
 
 /// All of it together: a session is closed, and the role's password is another one.
 #[test]
 fn closing_changes_a_roles_password() {
-    let server = server();
+    let server = &Postgres::start().expect("a server");
     server.make_role("payments", "the old one").expect("a role");
     let mut arn = String::new();
     let bench = Bench::with_secrets(|world, folder| {
-        let value = secret("127.0.0.1", "payments", "the old one").to_string();
+        let value = secret(server, "127.0.0.1", "payments", "the old one").to_string();
         arn = world.make_secret("payments", &value).expect("a secret");
         // A checkout need not belong to root; a setter has to.
         let installed = folder.join("postgresql");

@@ -1,4 +1,4 @@
-//! A real PostgreSQL server from Debian, for one case: its own folder in memory, its own port on loopback, its own uid.
+//! A real PostgreSQL server from Debian, for one case: its own folder in memory, its own port on loopback, an account without rights.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -7,17 +7,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{RigError, people};
 
-/// The server's own account; like people's, it need not be in `/etc/passwd`.
-pub const POSTGRES: u32 = 61020;
+/// Debian's account for the server; the server wants its account to have a name.
+const ACCOUNT: &str = "postgres";
 /// The superuser of every server here.
 const ADMIN: (&str, &str) = ("admin", "admin-password-of-the-rig");
 /// How long the server may take to start.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Starts the server and ends it as soon as standard input does, that is with whoever started it, however that one ended.
+const LAUNCHER: &str = "\
+import os, signal, subprocess, sys, threading
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+def end():
+    sys.stdin.buffer.read()
+    server.send_signal(signal.SIGQUIT)
+threading.Thread(target=end, daemon=True).start()
+os._exit(server.wait() != 0)
+";
 
 /// A running server that logs every statement; it ends with this value.
 pub struct Postgres {
@@ -42,6 +52,7 @@ impl Postgres {
 
     fn start_once() -> Result<Self, RigError> {
         let programs = programs()?;
+        let account = account()?;
         let failed = |error: std::io::Error| RigError::new(format!("postgresql: {error}"));
         let folder = tempfile::Builder::new()
             .prefix("twotap-postgres-")
@@ -50,9 +61,9 @@ impl Postgres {
         let path = |name: &str| folder.path().join(name);
         fs::write(path("password"), ADMIN.1).map_err(failed)?;
         for path in [folder.path(), &path("password")] {
-            chown(path, Some(POSTGRES), Some(POSTGRES)).map_err(failed)?;
+            chown(path, Some(account), None).map_err(failed)?;
         }
-        let made = people::as_uid(POSTGRES, programs.join("initdb"))?
+        let made = people::as_uid(account, programs.join("initdb"))?
             .args(["--no-sync", "--auth=scram-sha-256", "--encoding=UTF8"])
             .args(["--locale=C.UTF-8", "--username", ADMIN.0])
             .arg("--pwfile")
@@ -67,7 +78,9 @@ impl Postgres {
             .map_err(failed)?
             .port();
         let log = fs::File::create(path("log")).map_err(failed)?;
-        let child = people::as_uid(POSTGRES, programs.join("postgres"))?
+        let child = people::as_uid(account, "/usr/bin/python3")?
+            .args(["-c", LAUNCHER])
+            .arg(programs.join("postgres"))
             .arg("-D")
             .arg(path("data"))
             .args([
@@ -82,7 +95,7 @@ impl Postgres {
             ])
             .args(["-c", "log_statement=all", "-c", "fsync=off"])
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -186,10 +199,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Its children end with it on this signal; on SIGKILL they would be left behind for a while.
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::QUIT);
-        }
+        // Its own children end with the server on the signal that it gets then.
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
@@ -206,6 +217,22 @@ fn programs() -> Result<PathBuf, RigError> {
         .map(|path| path.join("bin"))
         .ok_or_else(|| {
             RigError::new("there is no postgresql server")
+                .with_hint("install it: cargo xtask setup does, or apt-get install postgresql")
+        })
+}
+
+/// The uid of the server's account, as Debian's package has made it.
+fn account() -> Result<u32, RigError> {
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    accounts
+        .lines()
+        .find_map(|line| {
+            let mut fields = line.split(':');
+            let uid = (fields.next()? == ACCOUNT).then(|| fields.nth(1))??;
+            uid.parse().ok()
+        })
+        .ok_or_else(|| {
+            RigError::new(format!("there is no account {ACCOUNT}"))
                 .with_hint("install it: cargo xtask setup does, or apt-get install postgresql")
         })
 }
