@@ -65,5 +65,8 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         progress: Vec::new(),
         outcome: None,
         secrets: Vec::new(),
+        targets: Vec::new(),
+        identity_until: None,
+        setback: None,
     }
 }

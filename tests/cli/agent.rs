@@ -419,6 +419,10 @@ async fn request(
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
+        targets: Vec::new(),
+        identity_until: None,
+        setback: None,
+        secrets: Vec::new(),
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {

@@ -26,6 +26,7 @@ use super::{
     mint::{self, trace},
     plan::{arn, seconds, tag},
     problems::{in_one_line, of_aws},
+    runtime::{self, Whose},
 };
 use crate::{
     aws::{AssumeRole, AwsError, Credentials, revocation, secrets::one_secret_policy},
@@ -45,7 +46,7 @@ use crate::{
 use history::History;
 use kept::Kept;
 
-/// How long a session in the ceremony is asked for; closing is not worth more of the operator's emergency.
+/// How long these sessions are asked for in a ceremony, all together; closing is not worth more of the operator's emergency.
 const MINT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long another worker's claim is waited for, between two looks.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
@@ -54,16 +55,18 @@ const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// had is noted, and its secret is owed.
 pub(super) async fn mint(worker: &mut Worker, vault: &Vault, request: &Request, key: &AccessKey) {
     let secrets = named(vault, request);
-    if secrets.is_empty() {
+    // Without a steward nothing came to exist that could be closed.
+    if secrets.is_empty() || !worker.home.runtime().has(&request.id) {
         return;
     }
     let mut kept = Kept::new(secrets, end_of_sessions(request));
     let credentials = mint::credentials(key);
+    let until = std::time::Instant::now() + MINT_PATIENCE;
     for secret in kept.secrets.clone() {
         let Some(setter) = &secret.setter else {
             continue;
         };
-        match session(worker, vault, request, &secret.arn, setter, &credentials).await {
+        match session(worker, vault, request, &secret.arn, setter, &credentials, until).await {
             Ok(session) => kept.add_own(&secret.arn, &session),
             Err(problem) => kept.add_missing(&secret.arn, in_one_line(&problem)),
         }
@@ -96,6 +99,7 @@ async fn session(
     secret: &str,
     setter: &Setter,
     credentials: &Credentials,
+    until: std::time::Instant,
 ) -> Result<Credentials, Problem> {
     let ask = AssumeRole {
         role: arn(&setter.role_arn)?,
@@ -107,20 +111,30 @@ async fn session(
         policy: Some(one_secret_policy(secret)),
         duration_seconds: seconds(times::STEWARD_SECONDS),
     };
-    let until = std::time::Instant::now() + MINT_PATIENCE;
-    match mint::assume(worker, credentials, &ask, until).await {
+    match mint::assume(&worker.aws, credentials, &ask, until).await {
         Ok(answer) => Ok(answer.value.credentials),
         Err(why) => Err(of_aws(&why)),
     }
 }
 
-/// Takes over what the closed session leaves for its secrets: the stewards, by account. Before this is kept the session must not be
-/// forgotten.
-pub(super) fn take_over(
+/// After a session: its secrets take over what they need of it, the rest is forgotten, and they are rotated.
+pub(super) async fn after(
+    worker: &mut Worker,
+    vault: &Vault,
+    request: &Request,
+    session: &runtime::Kept,
+) -> Result<(), Problem> {
+    take_over(worker, vault, request, session)?;
+    worker.home.runtime().forget(&request.id)?;
+    rotate(worker, vault, &request.id).await
+}
+
+/// Keeps the stewards, by account, for those secrets that they rotate. Before this is done the session must not be forgotten.
+fn take_over(
     worker: &Worker,
     vault: &Vault,
     request: &Request,
-    stewards: impl IntoIterator<Item = (String, Credentials)>,
+    session: &runtime::Kept,
 ) -> Result<(), Problem> {
     if request.secrets.is_empty() {
         return Ok(());
@@ -131,8 +145,10 @@ pub(super) fn take_over(
         // Killed before the secrets' own sessions were minted: those with a rotation function need none.
         None => Kept::new(named(vault, request), end_of_sessions(request)),
     };
-    for (account, steward) in stewards {
-        kept.add_steward(&account, &steward);
+    for target in &session.targets {
+        if let Some(steward) = session.credentials(Whose::Steward, &target.steward_role_arn) {
+            kept.add_steward(&target.account, &steward);
+        }
     }
     kept.keep(runtime, &request.id)
 }
