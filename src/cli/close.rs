@@ -13,7 +13,7 @@ use crate::protocol::{
 use super::{
     Door, Ended,
     client::{Patience, request_path},
-    open, span, status,
+    open, secrets, span, status,
     ui::plain,
 };
 
@@ -68,6 +68,10 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
                 )
                 .hint("see twotap audit tail"));
             }
+            // Over; its secrets are each waited for once, whatever comes of them.
+            Stage::Closed if secrets::are_due(&view) && Instant::now() < deadline => {
+                std::thread::sleep(EVERY);
+            }
             Stage::Closed | Stage::Requested | Stage::Denied | Stage::Expired => {
                 return ended(&view, door);
             }
@@ -89,8 +93,12 @@ fn ended(view: &RequestView, door: &Door) -> Ended {
         "stage": view.stage,
         "outcome": view.outcome,
         "progress": view.progress,
+        "secrets": view.secrets,
     });
-    let text = format!("{}: {}", plain(&view.id), outcome(view));
+    let mut text = format!("{}: {}", plain(&view.id), outcome(view));
+    for (what, row) in secrets::status_rows(view) {
+        text.push_str(&format!("\n{what} {row}"));
+    }
     door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -28,6 +28,8 @@
 //! policy = '''{ "Version": "2012-10-17", "Statement": [] }'''   # or policy_file = "admin.json", beside this file
 //! ```
 //!
+//! Below an `[[access]]` stand its `[[access.secrets]]` (`secrets.rs` beside this file).
+//!
 //! `host.pub`, what `twotapd keys` prints on the host, as one JSON object:
 //! `{"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}`; keys are Ed25519, DER `SubjectPublicKeyInfo` (RFC 8410).
 //!
@@ -48,7 +50,7 @@ use crate::{
     },
 };
 
-use super::{files, span, ui::plain};
+use super::{files, secrets, span, ui::plain};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +96,8 @@ struct AccessEntry {
     max: String,
     policy: Option<String>,
     policy_file: Option<String>,
+    #[serde(default)]
+    secrets: Vec<secrets::Entry>,
 }
 
 #[derive(Deserialize)]
@@ -273,6 +277,7 @@ fn profile(path: &Path, entry: AccessEntry) -> Result<Access, Problem> {
             ));
         }
     };
+    let named = secrets::named(entry.secrets).map_err(|why| bad("secrets:", &why))?;
     Ok(Access {
         name: entry.name,
         account: entry.account,
@@ -283,7 +288,7 @@ fn profile(path: &Path, entry: AccessEntry) -> Result<Access, Problem> {
         default_seconds,
         max_seconds,
         also: Vec::new(),
-        secrets: Vec::new(),
+        secrets: named,
     })
 }
 
@@ -310,7 +315,7 @@ pub(super) fn enrollment(path: &Path) -> Result<(Enrollment, Envelope), Problem>
     Ok((verified.into_document(), envelope))
 }
 
-fn is_arn(text: &str, kind: &str) -> bool {
+pub(super) fn is_arn(text: &str, kind: &str) -> bool {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     text.bytes().all(|b| b.is_ascii_graphic())
         && matches!(parts[..], ["arn", partition, "iam", "", account, resource]

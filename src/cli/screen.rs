@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    span,
+    secrets, span,
     ui::{Ui, columns},
 };
 
@@ -25,7 +25,7 @@ pub(super) fn request(request: &Request, host: &str, threshold: u8, now: Timesta
         Clock::Host => "the host's own clock, AWS could not be asked",
     };
     let length = request.not_before.until(request.not_after);
-    let rows = [
+    let mut rows = vec![
         ("reason", request.reason.clone()),
         ("incident", request.incident.clone()),
         (
@@ -69,6 +69,9 @@ pub(super) fn request(request: &Request, host: &str, threshold: u8, now: Timesta
             ),
         ),
     ];
+    // Before the five fields that are dangerous.
+    let place = rows.len() - 5;
+    rows.splice(place..place, secrets::approving_row(&request.secrets));
     format!(
         "\nrequest {} for vault {}\n\n{}",
         request.id,

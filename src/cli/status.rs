@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, span,
+    Door, Ended, secrets, span,
     ui::{columns, plain},
 };
 
@@ -153,6 +153,7 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     for (who, why) in &view.denied_by {
         rows.push(("denied", format!("{}: {}", plain(who), plain(why))));
     }
+    rows.extend(secrets::status_rows(view));
     if let Some(last) = view.progress.last() {
         rows.push((
             "last step",

@@ -66,7 +66,17 @@ pub(super) async fn mint(worker: &mut Worker, vault: &Vault, request: &Request, 
         let Some(setter) = &secret.setter else {
             continue;
         };
-        match session(worker, vault, request, &secret.arn, setter, &credentials, until).await {
+        match session(
+            worker,
+            vault,
+            request,
+            &secret.arn,
+            setter,
+            &credentials,
+            until,
+        )
+        .await
+        {
             Ok(session) => kept.add_own(&secret.arn, &session),
             Err(problem) => kept.add_missing(&secret.arn, in_one_line(&problem)),
         }
