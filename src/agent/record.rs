@@ -13,6 +13,8 @@ use crate::{
     trust::{
         Digest, Envelope, KeyId, Timestamp,
         request::{Offer, Request},
+        roster::Roster,
+        standing,
     },
 };
 
@@ -99,6 +101,25 @@ impl Record {
     /// Its id.
     pub(super) fn id(&self) -> &str {
         &self.request.id
+    }
+
+    /// What is known of the token with this approve key, by the roster that the request was offered under: who vouches for it, and the
+    /// numbers of the advisories that are about it.
+    pub(super) fn custody(&self, key: KeyId) -> (String, Vec<&'static str>) {
+        let newest = self.made.roster_chain.last();
+        let roster = newest.and_then(|envelope| envelope.unverified::<Roster>().ok());
+        let token = roster.as_ref().and_then(|roster| {
+            let mut tokens = roster.tokens.iter();
+            Some((roster, tokens.find(|t| t.approve.key.id() == key)?))
+        });
+        let Some((roster, token)) = token else {
+            return (String::new(), Vec::new());
+        };
+        let against = standing::known_against(token, roster).into_iter();
+        (
+            standing::told(token, roster).proof,
+            against.map(|advisory| advisory.id.as_str()).collect(),
+        )
     }
 
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.

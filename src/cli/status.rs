@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, span,
+    Door, Ended, span, standing,
     ui::{columns, plain},
 };
 
@@ -110,9 +110,11 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
             ),
         ),
         ("roster", format!("version {}", vault.roster_version)),
-        ("sealed", sealed),
-        ("rotation", plain(&vault.rotation)),
     ];
+    for token in &vault.tokens {
+        rows.extend(standing::told_rows(token));
+    }
+    rows.extend([("sealed", sealed), ("rotation", plain(&vault.rotation))]);
     if vault.isolation == Isolation::None {
         rows.push((
             "isolation",

@@ -27,7 +27,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::ceremony::{Stage, Standing};
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp, standing::Told};
 
 use super::job::Isolation;
 
@@ -73,6 +73,9 @@ pub struct VaultStatus {
     pub threshold: u8,
     /// The custodians' names.
     pub custodians: Vec<String>,
+    /// Their tokens: who vouches for each, and what is known against it.
+    #[serde(default)]
+    pub tokens: Vec<Told>,
     /// Current generation; absent where nothing is sealed yet.
     pub generation: Option<u64>,
     /// When that generation was sealed.
