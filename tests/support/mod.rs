@@ -394,6 +394,7 @@ pub(crate) fn ask() -> Ask {
         duration_seconds: None,
         commander: None,
         nonce: nonce(),
+        close_only: None,
     }
 }
 
