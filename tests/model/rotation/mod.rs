@@ -1,0 +1,413 @@
+//! Rotation as a state machine: one IAM user with its two slots, one or two hosts, workers that go by the shipped table
+//! (`twotap::ceremony::rotation`), a place, and everything that can go wrong.
+//!
+//! What is shipped and what is modelled: the order of the acts ([`rotation::next`], [`rotation::after_failure`]) and what becomes of each
+//! listed key ([`rotation::fate`]) are the shipped functions; what an act does to IAM, disk and place, and what goes wrong in it, is
+//! written here, and held to the real worker by `paths.rs`.
+
+mod event;
+mod faults;
+mod steps;
+
+pub(crate) use event::{Event, Line};
+
+use twotap::ceremony::rotation::{self, Act, Fate, Terms};
+
+use crate::explore::Model;
+
+/// A key's number; 0 is none.
+pub(crate) type Key = u8;
+
+/// One of the user's two slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Slot {
+    pub(crate) key: Key,
+    pub(crate) active: bool,
+}
+
+/// A generation and the key that it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Sealed {
+    pub(crate) generation: u8,
+    pub(crate) key: Key,
+}
+
+/// A host's disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Host {
+    /// Burnt down.
+    pub(crate) lost: bool,
+    /// What `current` names.
+    pub(crate) current: Sealed,
+    /// Written by the worker that holds the lock, and not committed; left behind it protects nothing, and the next one removes it.
+    pub(crate) written: Sealed,
+    /// The newest generation that was ever believed here; nothing older is read again.
+    pub(crate) seen: u8,
+    /// Whether a worker holds the vault's lock.
+    pub(crate) locked: bool,
+}
+
+/// Where copies go, and where hosts meet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    pub(crate) newest: Sealed,
+    /// The host that claims it, counted from 1; 0 for none.
+    pub(crate) claim: u8,
+}
+
+/// How far a worker's job has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stage {
+    /// An officer's key: it is asked who it is.
+    Check,
+    /// The vault is locked, to store it.
+    Lock,
+    /// It is written, and counts.
+    Store,
+    /// Waits for the vault's lock, to rotate.
+    Wait,
+    /// Rotates.
+    Rotate,
+}
+
+/// A worker that holds a key in plain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Worker {
+    pub(crate) host: u8,
+    pub(crate) stage: Stage,
+    pub(crate) locks: bool,
+    pub(crate) opened: Sealed,
+    pub(crate) terms: Terms,
+    pub(crate) doing: Act,
+    /// How much of the act is done, where it has parts.
+    pub(crate) part: u8,
+    pub(crate) new: Key,
+    pub(crate) listing: Option<[Slot; 2]>,
+    pub(crate) refused: bool,
+}
+
+/// Everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    pub(crate) slots: [Slot; 2],
+    pub(crate) hosts: [Host; 2],
+    pub(crate) place: Place,
+    /// What a host may be set back to.
+    pub(crate) snapshot: Sealed,
+    pub(crate) workers: [Option<Worker>; 2],
+    /// How much may still go wrong; [`ANY`] never runs out.
+    pub(crate) faults: u8,
+    /// Somebody signed a receipt for a key that was not dead.
+    pub(crate) lied: bool,
+}
+
+/// What the hosts have beside their disks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// Nothing.
+    Nowhere,
+    /// A place that takes copies; policy requires it, or does not.
+    Copies { required: bool },
+    /// A place from which every host opens the newest generation.
+    Shared(Claim),
+}
+
+/// Who may rotate, of hosts that share a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// Whoever likes.
+    Nobody,
+    /// Whoever holds the claim; it is taken over only from a host whose worker is at work no more.
+    UntilDone,
+    /// Whoever holds the claim, for ever.
+    ForEver,
+    /// Whoever took it last.
+    Stolen,
+}
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Faults {
+    /// A worker is killed (and with it, if it was the host that crashed, whoever else worked there).
+    pub(crate) crash: bool,
+    /// The act happened, its answer is lost.
+    pub(crate) lost_answer: bool,
+    /// AWS or a place cannot be reached for as long as the worker tries.
+    pub(crate) outage: bool,
+    /// The list of keys lacks one.
+    pub(crate) lag: bool,
+    /// Somebody else makes a key.
+    pub(crate) stranger: bool,
+    /// The disk is full.
+    pub(crate) full: bool,
+    /// Another request is approved although nothing is wrong, or while a worker is at it.
+    pub(crate) rival: bool,
+    /// An officer seals a key that was made by hand.
+    pub(crate) officer: bool,
+    /// A host is lost with its disk.
+    pub(crate) host_lost: bool,
+    /// A host is set back to a snapshot from the beginning.
+    pub(crate) snapshot: bool,
+}
+
+/// Any number of faults.
+pub(crate) const ANY: u8 = u8::MAX;
+
+/// The bound, and the protocol: everything that a mutant changes stands here.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) hosts: u8,
+    pub(crate) place: Where,
+    /// How many things go wrong, at most; [`ANY`] for any number.
+    pub(crate) most: u8,
+    pub(crate) faults: Faults,
+
+    pub(crate) next: fn(Terms, Act) -> Option<Act>,
+    pub(crate) after_failure: fn(Act) -> Option<Act>,
+    pub(crate) fate: fn(&Key, bool, &Key, Option<&Key>) -> Fate,
+    /// One worker at a time changes a vault.
+    pub(crate) locks: bool,
+    /// An officer's key is checked and numbered under the lock.
+    pub(crate) seals_under_lock: bool,
+    /// A generation counts before it is remembered as seen.
+    pub(crate) counts_then_remembers: bool,
+}
+
+impl Rules {
+    /// The shipped protocol.
+    pub(crate) fn shipped(hosts: u8, place: Where, most: u8, faults: Faults) -> Self {
+        Self {
+            hosts,
+            place,
+            most,
+            faults,
+            next: rotation::next,
+            after_failure: rotation::after_failure,
+            fate: rotation::fate,
+            locks: true,
+            seals_under_lock: true,
+            counts_then_remembers: true,
+        }
+    }
+
+    fn shared(&self) -> bool {
+        matches!(self.place, Where::Shared(_))
+    }
+}
+
+impl World {
+    /// One key, sealed, active, and wherever it should be.
+    pub(crate) fn whole(rules: &Rules) -> Self {
+        let sealed = Sealed {
+            generation: 1,
+            key: 1,
+        };
+        let host = Host {
+            current: sealed,
+            seen: 1,
+            ..Host::default()
+        };
+        let mut hosts = [host; 2];
+        if rules.hosts == 1 {
+            hosts[1] = Host {
+                lost: true,
+                ..Host::default()
+            };
+        }
+        let place = match rules.place {
+            Where::Nowhere => Place::default(),
+            _ => Place {
+                newest: sealed,
+                claim: 0,
+            },
+        };
+        Self {
+            slots: [
+                Slot {
+                    key: 1,
+                    active: true,
+                },
+                Slot::default(),
+            ],
+            hosts,
+            place,
+            snapshot: match rules.faults.snapshot {
+                true => sealed,
+                false => Sealed::default(),
+            },
+            workers: [None; 2],
+            faults: rules.most,
+            lied: false,
+        }
+    }
+
+    /// One thing more goes wrong, if it may.
+    fn spend(&mut self) -> bool {
+        match self.faults {
+            0 => return false,
+            ANY => {}
+            _ => self.faults -= 1,
+        }
+        true
+    }
+
+    pub(crate) fn active(&self, key: Key) -> bool {
+        self.slots.iter().any(|s| s.key == key && s.active)
+    }
+
+    /// What two taps open, if anything: the newest generation that can be reached and is believed.
+    fn reachable(&self, rules: &Rules) -> Option<Sealed> {
+        let read = |h: &Host| (!h.lost && h.current.generation >= h.seen).then_some(h.current);
+        match rules.place {
+            Where::Nowhere => read(&self.hosts[0]),
+            // After the host is lost, the copy is what there is.
+            Where::Copies { .. } if self.hosts[0].lost => Some(self.place.newest),
+            Where::Copies { .. } => read(&self.hosts[0]),
+            Where::Shared(_) => {
+                let alive = self.hosts.iter().any(|h| !h.lost);
+                alive.then_some(self.place.newest)
+            }
+        }
+    }
+
+    fn nobody_at_work(&self) -> bool {
+        self.workers.iter().all(Option::is_none)
+    }
+
+    /// Nobody is left who could do anything.
+    fn over(&self) -> bool {
+        self.hosts.iter().all(|h| h.lost)
+    }
+
+    fn whole_again(&self, rules: &Rules) -> bool {
+        let Some(sealed) = self.reachable(rules) else {
+            return false;
+        };
+        let copied =
+            rules.place != (Where::Copies { required: true }) || self.place.newest == sealed;
+        let keys = || self.slots.iter().filter(|s| s.key != 0);
+        self.nobody_at_work()
+            && copied
+            && keys().count() == 1
+            && keys().all(|s| s.active && s.key == sealed.key)
+    }
+
+    /// Every key that is mentioned anywhere.
+    fn keys(&mut self, of: &mut impl FnMut(&mut Key)) {
+        for slot in &mut self.slots {
+            of(&mut slot.key);
+        }
+        for host in &mut self.hosts {
+            of(&mut host.current.key);
+            of(&mut host.written.key);
+        }
+        of(&mut self.place.newest.key);
+        of(&mut self.snapshot.key);
+        for worker in self.workers.iter_mut().flatten() {
+            of(&mut worker.opened.key);
+            of(&mut worker.new);
+            for slot in worker.listing.iter_mut().flatten() {
+                of(&mut slot.key);
+            }
+        }
+    }
+
+    /// Every generation's number on which something depends; 0 is none.
+    fn generations(&mut self, of: &mut impl FnMut(&mut u8)) {
+        for host in &mut self.hosts {
+            of(&mut host.current.generation);
+            of(&mut host.written.generation);
+            of(&mut host.seen);
+        }
+        of(&mut self.place.newest.generation);
+        of(&mut self.snapshot.generation);
+        for worker in self.workers.iter_mut().flatten() {
+            of(&mut worker.opened.generation);
+        }
+    }
+
+    /// The smallest number that no key bears.
+    fn fresh_key(mut self) -> Key {
+        let mut taken = 0_u64;
+        self.keys(&mut |key| taken |= 1 << *key);
+        (1..64).find(|n| taken & (1 << n) == 0).expect("few keys")
+    }
+}
+
+/// The protocol under its rules.
+pub(crate) struct Rotation(pub(crate) Rules);
+
+impl Model for Rotation {
+    type State = World;
+    type Event = Event;
+
+    fn start(&self) -> Vec<World> {
+        vec![World::whole(&self.0)]
+    }
+
+    /// Keys are numbered in the order in which they are mentioned, generations from the oldest that is mentioned.
+    ///
+    /// Where anything may go wrong any number of times the gaps between generations are closed as well, or a worker that waits for ever
+    /// would make every later generation another world. A new generation is made only on top of the newest (whoever holds an older one
+    /// is fenced, or waits), so nothing depends on a gap.
+    fn canonical(&self, world: &World) -> World {
+        let mut world = *world;
+        world.slots.sort_by_key(|s| s.key == 0);
+        let (mut names, mut count) = ([0_u8; 64], 0_u8);
+        world.keys(&mut |key| {
+            if *key == 0 {
+                return;
+            }
+            let name = &mut names[usize::from(*key)];
+            if *name == 0 {
+                count += 1;
+                *name = count;
+            }
+            *key = *name;
+        });
+        let mut there = 0_u128;
+        world.generations(&mut |n| there |= 1 << *n);
+        there &= !1;
+        let oldest = there.trailing_zeros();
+        world.generations(&mut |n| {
+            if *n != 0 {
+                let before = there & ((1 << *n) - 1);
+                let rank = match self.0.most {
+                    ANY => before.count_ones(),
+                    _ => u32::from(*n) - oldest,
+                };
+                *n = u8::try_from(rank + 1).expect("few generations");
+            }
+        });
+        world
+    }
+
+    fn next(&self, world: &World, then: &mut Vec<(Event, World)>) {
+        for w in 0..2 {
+            if let Some(worker) = world.workers[w] {
+                self.0.step(world, w, worker, then);
+            }
+        }
+        self.0.outside(world, then);
+    }
+
+    fn is_fault(&self, event: Event) -> bool {
+        event.is_fault()
+    }
+
+    fn broken(&self, world: &World) -> Option<&'static str> {
+        if world.lied {
+            return Some("a receipt says 'rotated' only of a key that was seen refused");
+        }
+        if world.over() && !matches!(self.0.place, Where::Copies { .. }) {
+            return None;
+        }
+        let sealed = world.reachable(&self.0);
+        (!sealed.is_some_and(|s| world.active(s.key)))
+            .then_some("at every moment a working credential is sealed and within reach")
+    }
+
+    fn good(&self, world: &World) -> bool {
+        world.over() || world.whole_again(&self.0)
+    }
+}

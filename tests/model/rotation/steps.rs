@@ -1,0 +1,517 @@
+//! What a worker does next.
+
+use twotap::ceremony::rotation::{Act, Fate, Terms};
+
+use super::{Claim, Event, Key, Rules, Slot, Stage, Where, Worker, World};
+
+/// The mark of a worker that has only its setback left to write down.
+const PENDING: u8 = 9;
+
+type Then = Vec<(Event, World)>;
+
+/// One worker's turn.
+struct Turn<'t> {
+    rules: &'t Rules,
+    world: &'t World,
+    w: usize,
+    worker: Worker,
+    then: &'t mut Then,
+}
+
+impl Rules {
+    /// Everything that this worker can do next, with what can go wrong in it.
+    pub(super) fn step(&self, world: &World, w: usize, worker: Worker, then: &mut Then) {
+        let mut turn = Turn {
+            rules: self,
+            world,
+            w,
+            worker,
+            then,
+        };
+        match worker.stage {
+            Stage::Check | Stage::Lock | Stage::Store => turn.seal_as_brought(),
+            Stage::Wait => turn.begin(),
+            Stage::Rotate if worker.part == PENDING => turn.ends(Event::Pending(turn.n()), |_| {}),
+            Stage::Rotate => turn.act(),
+        }
+    }
+}
+
+impl World {
+    /// Takes a worker away; its lock goes with it.
+    pub(super) fn end(&mut self, w: usize) {
+        if let Some(worker) = self.workers[w].take()
+            && worker.locks
+        {
+            let disk = &mut self.hosts[usize::from(worker.host)];
+            disk.locked = false;
+            disk.written = super::Sealed::default();
+        }
+    }
+
+    fn slot(&mut self, key: Key) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|s| s.key == key)
+    }
+
+    fn delete(&mut self, key: Key) {
+        if let Some(slot) = self.slot(key) {
+            *slot = Slot::default();
+        }
+    }
+
+    /// Puts a new key into a free slot.
+    pub(super) fn create(&mut self) -> Option<Key> {
+        let key = self.fresh_key();
+        let slot = self.slot(0)?;
+        *slot = Slot { key, active: true };
+        Some(key)
+    }
+}
+
+impl Turn<'_> {
+    fn n(&self) -> u8 {
+        u8::try_from(self.w).expect("two workers")
+    }
+
+    fn host(&self) -> usize {
+        usize::from(self.worker.host)
+    }
+
+    /// One thing that can happen; the worker goes on as changed.
+    fn can(&mut self, event: Event, change: impl FnOnce(&mut World, &mut Worker)) {
+        let (mut world, mut worker) = (*self.world, self.worker);
+        change(&mut world, &mut worker);
+        if event.is_fault() && !world.spend() {
+            return;
+        }
+        world.workers[self.w] = Some(worker);
+        self.then.push((event, world));
+    }
+
+    /// The same, after which the worker is gone.
+    fn ends(&mut self, event: Event, change: impl FnOnce(&mut World)) {
+        let (w, before) = (self.w, self.then.len());
+        self.can(event, |world, _| change(world));
+        for (_, world) in &mut self.then[before..] {
+            world.end(w);
+        }
+    }
+
+    /// The act comes through, and the next one follows.
+    fn done(&mut self, change: impl FnOnce(&mut World, &mut Worker)) {
+        let event = Event::Did(self.n(), self.worker.doing);
+        self.on(event, change);
+    }
+
+    fn on(&mut self, event: Event, change: impl FnOnce(&mut World, &mut Worker)) {
+        let next = (self.rules.next)(self.worker.terms, self.worker.doing);
+        match next {
+            Some(act) => self.can(event, |world, worker| {
+                change(world, worker);
+                worker.doing = act;
+                worker.part = 0;
+            }),
+            None => {
+                let mut worker = self.worker;
+                self.ends(event, |world| change(world, &mut worker));
+            }
+        }
+    }
+
+    /// It comes through, and the worker does not learn of it: it tries again.
+    fn unanswered(&mut self, change: impl FnOnce(&mut World, &mut Worker)) {
+        if self.rules.faults.lost_answer {
+            self.can(Event::Unanswered(self.n(), self.worker.doing), change);
+        }
+    }
+
+    /// It does not come through for as long as there is time.
+    fn fails(&mut self, event: Event) {
+        let after = (self.rules.after_failure)(self.worker.doing);
+        self.can(event, |_, worker| match after {
+            Some(act) if worker.new != 0 => {
+                worker.doing = act;
+                worker.part = 0;
+            }
+            _ => worker.part = PENDING,
+        });
+    }
+
+    fn outage(&mut self) {
+        if self.rules.faults.outage {
+            self.fails(Event::Outage(self.n(), self.worker.doing));
+        }
+    }
+
+    fn full(&mut self) {
+        if self.rules.faults.full {
+            self.fails(Event::Full(self.n(), self.worker.doing));
+        }
+    }
+
+    fn cannot(&mut self) {
+        self.fails(Event::GaveUp(self.n(), self.worker.doing));
+    }
+
+    /// An officer's key: who it is, and then it counts as it is.
+    fn seal_as_brought(&mut self) {
+        let (n, host) = (self.n(), self.host());
+        let under_lock = self.rules.seals_under_lock;
+        match self.worker.stage {
+            Stage::Lock if self.world.hosts[host].locked && self.rules.locks => {
+                self.ends(
+                    Event::Step(n, "finds the vault locked, and says so"),
+                    |_| {},
+                );
+            }
+            Stage::Lock => self.can(Event::Step(n, "locks the vault"), |world, worker| {
+                world.hosts[host].locked = true;
+                worker.locks = true;
+                worker.stage = Stage::Store;
+                if under_lock {
+                    worker.opened.generation = world.hosts[host].current.generation + 1;
+                    worker.stage = Stage::Check;
+                }
+            }),
+            Stage::Check if self.world.active(self.worker.opened.key) => {
+                let event = Event::Step(n, "asks the officer's key who it is");
+                self.can(event, |_, worker| {
+                    worker.stage = if under_lock {
+                        Stage::Store
+                    } else {
+                        Stage::Lock
+                    };
+                });
+            }
+            Stage::Check => self.ends(Event::Step(n, "refuses a key that does not work"), |_| {}),
+            _ => self.store(),
+        }
+    }
+
+    fn store(&mut self) {
+        let (n, host, sealed) = (self.n(), self.host(), self.worker.opened);
+        if self.world.hosts[host].current.generation == sealed.generation {
+            return self.ends(Event::Step(n, "finds its number taken"), |_| {});
+        }
+        if self.rules.faults.full {
+            self.ends(Event::Full(n, Act::Seal), |_| {});
+        }
+        if self.world.hosts[host].seen > sealed.generation {
+            // The number is older than what was seen: it counts, and is not believed.
+            return self.ends(Event::Stored(n), |world| world.hosts[host].current = sealed);
+        }
+        self.can(Event::Stored(n), |world, worker| {
+            let disk = &mut world.hosts[host];
+            disk.current = sealed;
+            disk.seen = sealed.generation;
+            disk.locked = false;
+            worker.locks = false;
+            worker.opened.generation = 0;
+            worker.stage = Stage::Wait;
+        });
+    }
+
+    /// The lock, the intent, and what it finds.
+    fn begin(&mut self) {
+        let (n, host, rules) = (self.n(), self.host(), self.rules);
+        let disk = self.world.hosts[host];
+        if disk.locked && rules.locks {
+            if self.rules.faults.outage {
+                self.ends(Event::Outage(n, Act::Intent), |_| {});
+            }
+            return;
+        }
+        if disk.current.generation < disk.seen {
+            return self.ends(Event::Step(n, "does not believe the vault"), |_| {});
+        }
+        self.can(Event::Intent(n), |world, worker| {
+            world.hosts[host].locked = true;
+            worker.locks = true;
+            worker.stage = Stage::Rotate;
+            worker.terms = Terms {
+                still_sealed: disk.current.key == worker.opened.key,
+                claim: matches!(rules.place, Where::Shared(c) if c != Claim::Nobody),
+                copies: matches!(rules.place, Where::Copies { .. }),
+            };
+            match (rules.next)(worker.terms, Act::Intent) {
+                Some(act) => worker.doing = act,
+                None => worker.part = PENDING,
+            }
+        });
+    }
+
+    fn act(&mut self) {
+        match self.worker.doing {
+            Act::Intent | Act::Claim => self.claim(),
+            Act::CatchUp | Act::Copy => self.copy(),
+            Act::Reconcile => self.reconcile(),
+            Act::Create => self.create(),
+            Act::Seal => self.seal(),
+            Act::ProveNew => self.prove_new(),
+            Act::TakeBack => self.take_back(),
+            Act::Commit => self.commit(),
+            Act::Deactivate => self.deactivate(),
+            Act::ProveDead => self.prove_dead(),
+            Act::Delete => self.delete_old(),
+            Act::Receipt => self.receipt(),
+        }
+    }
+
+    /// The place's compare-and-swap, before any call to IAM.
+    fn claim(&mut self) {
+        self.outage();
+        let (place, own) = (self.world.place, self.worker.host + 1);
+        let free = match self.rules.place {
+            _ if place.claim == 0 || place.claim == own => true,
+            Where::Shared(Claim::Stolen) => true,
+            Where::Shared(Claim::UntilDone) => !self.other_host_at_work(),
+            _ => false,
+        };
+        if place.newest.key != self.worker.opened.key || !free {
+            return self.cannot();
+        }
+        self.done(|world, _| world.place.claim = own);
+        self.unanswered(|world, _| world.place.claim = own);
+    }
+
+    fn other_host_at_work(&self) -> bool {
+        self.world.workers.iter().flatten().any(|other| {
+            other.host != self.worker.host
+                && other.stage == Stage::Rotate
+                && other.part != PENDING
+                && other.doing != Act::Claim
+        })
+    }
+
+    fn copy(&mut self) {
+        let host = self.host();
+        self.done(|world, _| world.place.newest = world.hosts[host].current);
+        if self.rules.place == (Where::Copies { required: false }) {
+            if self.rules.faults.outage {
+                // Shown, and caught up some other time.
+                self.on(Event::Outage(self.n(), self.worker.doing), |_, _| {});
+            }
+        } else {
+            self.outage();
+        }
+    }
+
+    /// Lists, judges, makes inactive, deletes; one call at a time.
+    fn reconcile(&mut self) {
+        let (n, opened) = (self.n(), self.worker.opened.key);
+        if !self.world.active(opened) {
+            return self.cannot();
+        }
+        let Some(listing) = self.worker.listing else {
+            let keys = self.world.slots;
+            self.can(Event::Step(n, "lists the keys"), |_, w| {
+                w.listing = Some(keys)
+            });
+            for i in 0..2 {
+                if self.rules.faults.lag && keys[i].key != 0 && keys[i].key != opened {
+                    let mut short = keys;
+                    short[i] = Slot::default();
+                    self.can(Event::Lagged(n, keys[i].key), |_, w| {
+                        w.listing = Some(short)
+                    });
+                }
+            }
+            return self.outage();
+        };
+        let newest = self.world.hosts[self.host()].current.key;
+        let judged = |s: &Slot| (self.rules.fate)(&s.key, s.active, &opened, Some(&newest));
+        let next = (0..2).find(|&i| listing[i].key != 0 && judged(&listing[i]) != Fate::Leave);
+        let Some(i) = next else {
+            return self.on(
+                Event::Step(n, "finds nothing more to clear away"),
+                |_, w| {
+                    w.listing = None;
+                },
+            );
+        };
+        let key = listing[i].key;
+        if listing[i].active {
+            let disable = |world: &mut World| {
+                if let Some(slot) = world.slot(key) {
+                    slot.active = false;
+                }
+            };
+            self.can(Event::Disabled(n, key), |world, worker| {
+                disable(world);
+                worker.listing = Some(listing.map(|s| Slot {
+                    active: s.active && s.key != key,
+                    ..s
+                }));
+            });
+            self.unanswered(|world, worker| {
+                disable(world);
+                worker.listing = None;
+            });
+        } else {
+            self.can(Event::Deleted(n, key), |world, worker| {
+                world.delete(key);
+                worker.listing =
+                    Some(listing.map(|s| if s.key == key { Slot::default() } else { s }));
+            });
+            self.unanswered(|world, worker| {
+                world.delete(key);
+                worker.listing = None;
+            });
+        }
+        self.outage();
+    }
+
+    fn create(&mut self) {
+        let n = self.n();
+        if self.worker.new != 0 {
+            // Made, but not written down yet.
+            self.done(|_, _| {});
+            return self.full();
+        }
+        if !self.world.active(self.worker.opened.key) {
+            return self.cannot();
+        }
+        let again = |worker: &mut Worker| worker.doing = Act::Reconcile;
+        if self.world.slots.iter().all(|s| s.key != 0) {
+            self.can(
+                Event::Step(n, "is told that the user has two keys"),
+                |_, w| again(w),
+            );
+        } else {
+            self.can(Event::Step(n, "makes a key"), |world, worker| {
+                worker.new = world.create().unwrap_or_default();
+            });
+            self.unanswered(|world, worker| {
+                world.create();
+                again(worker);
+            });
+        }
+        self.outage();
+    }
+
+    fn seal(&mut self) {
+        let host = self.host();
+        self.done(|world, worker| {
+            let disk = &mut world.hosts[host];
+            disk.written.generation = disk.current.generation + 1;
+            disk.written.key = worker.new;
+        });
+        self.full();
+    }
+
+    fn prove_new(&mut self) {
+        if !self.world.active(self.worker.new) {
+            return self.cannot();
+        }
+        self.done(|_, _| {});
+        self.outage();
+    }
+
+    fn take_back(&mut self) {
+        let new = self.worker.new;
+        self.outage();
+        if !self.world.active(self.worker.opened.key) {
+            return self.cannot();
+        }
+        self.can(Event::Did(self.n(), Act::TakeBack), |world, worker| {
+            world.delete(new);
+            worker.part = PENDING;
+        });
+        self.unanswered(|world, worker| {
+            world.delete(new);
+            worker.part = PENDING;
+        });
+    }
+
+    /// The place's move where it is claimed, then `current`, then what was seen.
+    fn commit(&mut self) {
+        let (n, host) = (self.n(), self.host());
+        let (disk, place) = (self.world.hosts[host], self.world.place);
+        let part = |n: u8| move |worker: &mut Worker| worker.part = n;
+        match self.worker.part {
+            0 if self.rules.shared() => {
+                self.outage();
+                let fenced = self.worker.terms.claim
+                    && (place.claim != self.worker.host + 1
+                        || place.newest.key != self.worker.opened.key)
+                    && place.newest != disk.written;
+                if fenced {
+                    return self.cannot();
+                }
+                self.can(Event::Step(n, "moves the place"), |world, worker| {
+                    world.place.newest = disk.written;
+                    part(1)(worker);
+                });
+                self.unanswered(|world, _| world.place.newest = disk.written);
+            }
+            0 | 1 => {
+                self.full();
+                let remembers = !self.rules.counts_then_remembers;
+                let what = match remembers {
+                    true => "remembers the generation",
+                    false => "moves current",
+                };
+                self.can(Event::Step(n, what), |world, worker| {
+                    let disk = &mut world.hosts[host];
+                    if remembers {
+                        disk.seen = disk.written.generation;
+                    } else {
+                        disk.current = disk.written;
+                    }
+                    part(2)(worker);
+                });
+            }
+            _ => {
+                self.full();
+                self.done(|world, _| {
+                    let disk = &mut world.hosts[host];
+                    disk.current = disk.written;
+                    disk.seen = disk.written.generation;
+                    disk.written = super::Sealed::default();
+                });
+            }
+        }
+    }
+
+    /// A call with the new key.
+    fn with_new(&mut self, change: impl Fn(&mut World) + Copy) {
+        if !self.world.active(self.worker.new) {
+            return self.cannot();
+        }
+        self.done(|world, _| change(world));
+        self.unanswered(|world, _| change(world));
+        self.outage();
+    }
+
+    fn deactivate(&mut self) {
+        let old = self.worker.opened.key;
+        self.with_new(|world| {
+            if let Some(slot) = world.slot(old) {
+                slot.active = false;
+            }
+        });
+    }
+
+    fn prove_dead(&mut self) {
+        if self.world.active(self.worker.opened.key) {
+            return self.cannot();
+        }
+        self.done(|_, worker| worker.refused = true);
+        self.outage();
+    }
+
+    fn delete_old(&mut self) {
+        let old = self.worker.opened.key;
+        self.with_new(|world| world.delete(old));
+    }
+
+    fn receipt(&mut self) {
+        let (host, worker) = (self.worker.host, self.worker);
+        self.done(|world, _| {
+            world.lied |= !worker.refused || world.active(worker.opened.key);
+            if world.place.claim == host + 1 {
+                world.place.claim = 0;
+            }
+        });
+    }
+}
