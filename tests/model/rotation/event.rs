@@ -4,7 +4,7 @@ use std::fmt;
 
 use twotap::ceremony::rotation::Act;
 
-use super::Key;
+use super::{Key, What};
 
 /// One thing that happens. The first number is the worker's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,12 @@ pub(crate) enum Event {
     Killed(u8),
     HostCrashed(u8),
     HostLost(u8),
+    Snapshot(u8),
     SetBack(u8),
     Stranger(Key),
+    /// A call does not arrive in time, and is still on its way.
+    Late(u8, What, Key),
+    Arrived(What, Key),
 }
 
 /// A line of the worker's journal: the step's name, and which key it speaks of from the worker's point of view.
@@ -86,7 +90,9 @@ impl Event {
                 | Self::Killed(_)
                 | Self::HostCrashed(_)
                 | Self::HostLost(_)
+                | Self::Snapshot(_)
                 | Self::SetBack(_)
+                | Self::Late(..)
                 | Self::Stranger(_)
         )
     }
@@ -152,7 +158,10 @@ impl fmt::Display for Event {
             Self::Killed(w) => write!(f, "worker {w} is killed"),
             Self::HostCrashed(h) => write!(f, "host {h} crashes"),
             Self::HostLost(h) => write!(f, "host {h} is lost with its disk"),
-            Self::SetBack(h) => write!(f, "host {h} is set back to its first snapshot"),
+            Self::Snapshot(h) => write!(f, "a snapshot is taken of host {h}"),
+            Self::SetBack(h) => write!(f, "host {h} is set back to its snapshot"),
+            Self::Late(w, what, key) => write!(f, "worker {w}: {what:?} {key} is held up"),
+            Self::Arrived(what, key) => write!(f, "{what:?} {key} arrives after all"),
             Self::Stranger(key) => write!(f, "a stranger makes key {key}"),
         }
     }

@@ -25,6 +25,14 @@ impl Worker {
 impl Rules {
     pub(super) fn outside(&self, world: &World, then: &mut Vec<(Event, World)>) {
         self.people(world, then);
+        if let Some(call) = world.late {
+            let mut world = *world;
+            world.late = None;
+            if world.active(call.by) {
+                world.obey(call);
+            }
+            then.push((Event::Arrived(call.what, call.key), world));
+        }
         let mut goes_wrong = |event, change: &dyn Fn(&mut World)| {
             let mut world = *world;
             if world.spend() {
@@ -51,6 +59,19 @@ impl Rules {
                 world.create();
             });
         }
+        if self.faults.snapshot && !world.hosts[0].lost {
+            let current = world.hosts[0].current;
+            if world.snapshot != current {
+                goes_wrong(Event::Snapshot(0), &|world| world.snapshot = current);
+            }
+            if world.snapshot.key != 0 {
+                goes_wrong(Event::SetBack(0), &|world| {
+                    world.stop(0);
+                    world.hosts[0].current = world.snapshot;
+                    world.hosts[0].seen = world.snapshot.generation;
+                });
+            }
+        }
         for host in self.hosts_of(world) {
             if self.faults.host_lost {
                 goes_wrong(Event::HostLost(number(host)), &|world| {
@@ -61,15 +82,6 @@ impl Rules {
                     };
                 });
             }
-            if world.snapshot.key != 0 {
-                goes_wrong(Event::SetBack(number(host)), &|world| {
-                    world.stop(host);
-                    world.hosts[host].current = world.snapshot;
-                    world.hosts[host].written = Sealed::default();
-                    world.hosts[host].seen = world.snapshot.generation;
-                    world.snapshot = Sealed::default();
-                });
-            }
         }
     }
 
@@ -78,7 +90,8 @@ impl Rules {
         let Some(w) = (0..2).find(|&w| world.workers[w].is_none()) else {
             return;
         };
-        let owed = world.nobody_at_work() && !world.whole_again(self);
+        // What is still on its way arrives, or is too old to be taken, before anybody is asked again for want of it.
+        let owed = world.nobody_at_work() && world.late.is_none() && !world.whole_again(self);
         let rival = self.faults.rival && world.faults > 0;
         for host in self.hosts_of(world) {
             let name = number(host);

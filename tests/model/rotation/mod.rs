@@ -86,14 +86,34 @@ pub(crate) struct Worker {
     pub(crate) refused: bool,
 }
 
+/// A call on its way to AWS, whose sender has given it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Call {
+    /// The key that signed it, which has to be active when it arrives.
+    pub(crate) by: Key,
+    pub(crate) what: What,
+    /// The key that it is about.
+    pub(crate) key: Key,
+}
+
+/// What a call changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum What {
+    Create,
+    Disable,
+    Delete,
+}
+
 /// Everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     pub(crate) slots: [Slot; 2],
     pub(crate) hosts: [Host; 2],
     pub(crate) place: Place,
-    /// What a host may be set back to.
+    /// What the first host may be set back to.
     pub(crate) snapshot: Sealed,
+    /// What may still arrive.
+    pub(crate) late: Option<Call>,
     pub(crate) workers: [Option<Worker>; 2],
     /// How much may still go wrong; [`ANY`] never runs out.
     pub(crate) faults: u8,
@@ -134,6 +154,8 @@ pub(crate) struct Faults {
     pub(crate) lost_answer: bool,
     /// AWS or a place cannot be reached for as long as the worker tries.
     pub(crate) outage: bool,
+    /// A call arrives long after its sender has given it up.
+    pub(crate) late: bool,
     /// The list of keys lacks one.
     pub(crate) lag: bool,
     /// Somebody else makes a key.
@@ -146,7 +168,7 @@ pub(crate) struct Faults {
     pub(crate) officer: bool,
     /// A host is lost with its disk.
     pub(crate) host_lost: bool,
-    /// A host is set back to a snapshot from the beginning.
+    /// The first host is set back to a snapshot of its disk.
     pub(crate) snapshot: bool,
 }
 
@@ -231,10 +253,8 @@ impl World {
             ],
             hosts,
             place,
-            snapshot: match rules.faults.snapshot {
-                true => sealed,
-                false => Sealed::default(),
-            },
+            snapshot: Sealed::default(),
+            late: None,
             workers: [None; 2],
             faults: rules.most,
             lied: false,
@@ -287,6 +307,7 @@ impl World {
             rules.place != (Where::Copies { required: true }) || self.place.newest == sealed;
         let keys = || self.slots.iter().filter(|s| s.key != 0);
         self.nobody_at_work()
+            && self.late.is_none()
             && copied
             && keys().count() == 1
             && keys().all(|s| s.active && s.key == sealed.key)
@@ -303,6 +324,10 @@ impl World {
         }
         of(&mut self.place.newest.key);
         of(&mut self.snapshot.key);
+        if let Some(call) = &mut self.late {
+            of(&mut call.by);
+            of(&mut call.key);
+        }
         for worker in self.workers.iter_mut().flatten() {
             of(&mut worker.opened.key);
             of(&mut worker.new);

@@ -2,7 +2,7 @@
 
 use twotap::ceremony::rotation::{Act, Fate, Terms};
 
-use super::{Claim, Event, Key, Rules, Slot, Stage, Where, Worker, World};
+use super::{Call, Claim, Event, Key, Rules, Slot, Stage, What, Where, Worker, World};
 
 /// The mark of a worker that has only its setback left to write down.
 const PENDING: u8 = 9;
@@ -53,9 +53,15 @@ impl World {
         self.slots.iter_mut().find(|s| s.key == key)
     }
 
-    fn delete(&mut self, key: Key) {
-        if let Some(slot) = self.slot(key) {
-            *slot = Slot::default();
+    /// What AWS does on a call that it accepts.
+    pub(super) fn obey(&mut self, call: Call) {
+        match (call.what, self.slot(call.key)) {
+            (What::Create, _) => {
+                self.create();
+            }
+            (What::Disable, Some(slot)) => slot.active = false,
+            (What::Delete, Some(slot)) => *slot = Slot::default(),
+            (_, None) => {}
         }
     }
 
@@ -122,6 +128,19 @@ impl Turn<'_> {
     fn unanswered(&mut self, change: impl FnOnce(&mut World, &mut Worker)) {
         if self.rules.faults.lost_answer {
             self.can(Event::Unanswered(self.n(), self.worker.doing), change);
+        }
+    }
+
+    /// It is sent and does not arrive; whoever sent it tries again, or does not.
+    fn late(&mut self, call: Call, change: impl FnOnce(&mut World, &mut Worker)) {
+        if self.rules.faults.late && self.world.late.is_none() {
+            self.can(
+                Event::Late(self.n(), call.what, call.key),
+                |world, worker| {
+                    world.late = Some(call);
+                    change(world, worker);
+                },
+            );
         }
     }
 
@@ -250,9 +269,9 @@ impl Turn<'_> {
             Act::ProveNew => self.prove_new(),
             Act::TakeBack => self.take_back(),
             Act::Commit => self.commit(),
-            Act::Deactivate => self.deactivate(),
+            Act::Deactivate => self.with_new(What::Disable),
             Act::ProveDead => self.prove_dead(),
-            Act::Delete => self.delete_old(),
+            Act::Delete => self.with_new(What::Delete),
             Act::Receipt => self.receipt(),
         }
     }
@@ -330,34 +349,31 @@ impl Turn<'_> {
             );
         };
         let key = listing[i].key;
-        if listing[i].active {
-            let disable = |world: &mut World| {
-                if let Some(slot) = world.slot(key) {
-                    slot.active = false;
-                }
-            };
-            self.can(Event::Disabled(n, key), |world, worker| {
-                disable(world);
-                worker.listing = Some(listing.map(|s| Slot {
-                    active: s.active && s.key != key,
-                    ..s
-                }));
+        let (event, what) = match listing[i].active {
+            true => (Event::Disabled(n, key), What::Disable),
+            false => (Event::Deleted(n, key), What::Delete),
+        };
+        let call = Call {
+            by: opened,
+            what,
+            key,
+        };
+        self.can(event, |world, worker| {
+            world.obey(call);
+            let left = listing.iter().copied().filter_map(|slot| match what {
+                _ if slot.key != key => Some(slot),
+                What::Disable => Some(Slot { key, active: false }),
+                _ => None,
             });
-            self.unanswered(|world, worker| {
-                disable(world);
-                worker.listing = None;
-            });
-        } else {
-            self.can(Event::Deleted(n, key), |world, worker| {
-                world.delete(key);
-                worker.listing =
-                    Some(listing.map(|s| if s.key == key { Slot::default() } else { s }));
-            });
-            self.unanswered(|world, worker| {
-                world.delete(key);
-                worker.listing = None;
-            });
-        }
+            let mut rest = [Slot::default(); 2];
+            rest.iter_mut().zip(left).for_each(|(to, slot)| *to = slot);
+            worker.listing = Some(rest);
+        });
+        self.unanswered(|world, worker| {
+            world.obey(call);
+            worker.listing = None;
+        });
+        self.late(call, |_, worker| worker.listing = None);
         self.outage();
     }
 
@@ -385,6 +401,12 @@ impl Turn<'_> {
                 world.create();
                 again(worker);
             });
+            let call = Call {
+                by: self.worker.opened.key,
+                what: What::Create,
+                key: 0,
+            };
+            self.late(call, |_, worker| again(worker));
         }
         self.outage();
     }
@@ -408,19 +430,24 @@ impl Turn<'_> {
     }
 
     fn take_back(&mut self) {
-        let new = self.worker.new;
+        let call = Call {
+            by: self.worker.opened.key,
+            what: What::Delete,
+            key: self.worker.new,
+        };
         self.outage();
-        if !self.world.active(self.worker.opened.key) {
+        if !self.world.active(call.by) {
             return self.cannot();
         }
         self.can(Event::Did(self.n(), Act::TakeBack), |world, worker| {
-            world.delete(new);
+            world.obey(call);
             worker.part = PENDING;
         });
         self.unanswered(|world, worker| {
-            world.delete(new);
+            world.obey(call);
             worker.part = PENDING;
         });
+        self.late(call, |_, worker| worker.part = PENDING);
     }
 
     /// The place's move where it is claimed, then `current`, then what was seen.
@@ -473,23 +500,20 @@ impl Turn<'_> {
         }
     }
 
-    /// A call with the new key.
-    fn with_new(&mut self, change: impl Fn(&mut World) + Copy) {
-        if !self.world.active(self.worker.new) {
+    /// A call with the new key, about the old one.
+    fn with_new(&mut self, what: What) {
+        let call = Call {
+            by: self.worker.new,
+            what,
+            key: self.worker.opened.key,
+        };
+        if !self.world.active(call.by) {
             return self.cannot();
         }
-        self.done(|world, _| change(world));
-        self.unanswered(|world, _| change(world));
+        self.done(|world, _| world.obey(call));
+        self.unanswered(|world, _| world.obey(call));
+        self.late(call, |_, _| {});
         self.outage();
-    }
-
-    fn deactivate(&mut self) {
-        let old = self.worker.opened.key;
-        self.with_new(|world| {
-            if let Some(slot) = world.slot(old) {
-                slot.active = false;
-            }
-        });
     }
 
     fn prove_dead(&mut self) {
@@ -498,11 +522,6 @@ impl Turn<'_> {
         }
         self.done(|_, worker| worker.refused = true);
         self.outage();
-    }
-
-    fn delete_old(&mut self) {
-        let old = self.worker.opened.key;
-        self.with_new(|world| world.delete(old));
     }
 
     fn receipt(&mut self) {
