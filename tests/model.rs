@@ -2,12 +2,16 @@
 //! rivals within a stated bound. What the workers do next is asked of the shipped tables (`twotap::ceremony::{rotation, refusals}`,
 //! `Stage`); the rest of the model is held to the real worker by `model/paths.rs`. Each promise is also seen broken, by a mutant.
 
+#[path = "model/closing.rs"]
+mod closing;
 #[path = "model/explore.rs"]
 mod explore;
 #[path = "model/keys.rs"]
 mod keys;
 #[path = "model/rotation/mod.rs"]
 mod rotation;
+#[path = "model/sessions.rs"]
+mod sessions;
 
 use std::io::Write as _;
 

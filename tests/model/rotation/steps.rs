@@ -245,7 +245,7 @@ impl Turn<'_> {
         }
         self.can(Event::Intent(n), |world, worker| {
             world.hosts[host].locked = true;
-            worker.locks = true;
+            worker.locks = rules.locks;
             worker.stage = Stage::Rotate;
             worker.terms = Terms {
                 still_sealed: disk.current.key == worker.opened.key,
