@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     aws::{Aws, Credentials, Observation, ProbeAction},
     ceremony::refusals::{Answer, REFUSALS, Run},
+    fail,
     trust::Timestamp,
 };
 
@@ -22,7 +23,7 @@ pub(super) async fn observe(
     action: ProbeAction,
     until: Timestamp,
 ) -> Option<Run> {
-    let pause = SPREAD / (REFUSALS - 1);
+    let pause = fail::quicker(SPREAD) / (REFUSALS - 1);
     let mut run: Option<Run> = None;
     while Timestamp::now() < until {
         let answer = match aws.probe_session(session, region, action).await {

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     aws::{AssumeRole, AwsError, KeyState, policy, revocation},
     ceremony::rotation::{Act, Fate, Order, Terms, fate},
+    fail,
     protocol::{
         Code, Problem,
         job::{AwsTrace, Step},
@@ -243,7 +244,7 @@ impl Run<'_, '_> {
                     .map_err(Setback::Never)?;
                 // Whoever uses it is heard from now; then it goes. Not sooner for one that is surely our own, whose answer was lost:
                 // by a list alone it cannot be told from a thief's that was made in the same moment.
-                tokio::time::sleep(SETTLE).await;
+                tokio::time::sleep(fail::quicker(SETTLE)).await;
             }
             let deleted = self.worker.aws.delete_access_key(&with, user, &id).await;
             let answer = match deleted {
