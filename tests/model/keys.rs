@@ -256,6 +256,14 @@ fn every_mutant_of_a_rotation_is_found() {
             },
             NEVER_ZERO,
         ),
+        (
+            "a host that finds its own claim goes on under it",
+            Rules {
+                claims_anew: false,
+                ..shared(Claim::UntilDone)
+            },
+            NEVER_ZERO,
+        ),
         ("no claim", shared(Claim::Nobody), NEVER_ZERO),
         (
             "a claim that anybody takes over at any time",

@@ -59,6 +59,9 @@ pub(crate) enum Event {
     /// A call does not arrive in time, and is still on its way.
     Late(u8, What, Key),
     Arrived(What, Key),
+    /// The same at the place.
+    LateCommit(u8),
+    ArrivedCommit,
 }
 
 /// A line of the worker's journal: the step's name, and which key it speaks of from the worker's point of view.
@@ -93,6 +96,7 @@ impl Event {
                 | Self::Snapshot(_)
                 | Self::SetBack(_)
                 | Self::Late(..)
+                | Self::LateCommit(_)
                 | Self::Stranger(_)
         )
     }
@@ -161,6 +165,8 @@ impl fmt::Display for Event {
             Self::Snapshot(h) => write!(f, "a snapshot is taken of host {h}"),
             Self::SetBack(h) => write!(f, "host {h} is set back to its snapshot"),
             Self::Late(w, what, key) => write!(f, "worker {w}: {what:?} {key} is held up"),
+            Self::LateCommit(w) => write!(f, "worker {w}: its move at the place is held up"),
+            Self::ArrivedCommit => write!(f, "the move at the place arrives after all"),
             Self::Arrived(what, key) => write!(f, "{what:?} {key} arrives after all"),
             Self::Stranger(key) => write!(f, "a stranger makes key {key}"),
         }

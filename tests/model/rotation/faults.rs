@@ -15,6 +15,7 @@ impl Worker {
             terms: Terms::alone(true),
             doing: Act::Intent,
             part: 0,
+            claim: 0,
             new: 0,
             listing: None,
             refused: false,
@@ -32,6 +33,14 @@ impl Rules {
                 world.obey(call);
             }
             then.push((Event::Arrived(call.what, call.key), world));
+        }
+        if let Some(commit) = world.late_commit {
+            let mut world = *world;
+            world.late_commit = None;
+            if world.place.claim == commit.claim {
+                world.commit_at_place(commit.to);
+            }
+            then.push((Event::ArrivedCommit, world));
         }
         let mut goes_wrong = |event, change: &dyn Fn(&mut World)| {
             let mut world = *world;
@@ -91,7 +100,7 @@ impl Rules {
             return;
         };
         // What is still on its way arrives, or is too old to be taken, before anybody is asked again for want of it.
-        let owed = world.nobody_at_work() && world.late.is_none() && !world.whole_again(self);
+        let owed = world.nobody_at_work() && world.nothing_on_its_way() && !world.whole_again(self);
         let rival = self.faults.rival && world.faults > 0;
         for host in self.hosts_of(world) {
             let name = number(host);

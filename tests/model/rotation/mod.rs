@@ -51,8 +51,16 @@ pub(crate) struct Host {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) newest: Sealed,
-    /// The host that claims it, counted from 1; 0 for none.
+    /// The claim that stands there, and the host that made it; 0 for none. Every claim is a version of its own.
     pub(crate) claim: u8,
+    pub(crate) holder: u8,
+}
+
+/// A commit at the place that is still on its way: it counts if the label stands where it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Move {
+    pub(crate) claim: u8,
+    pub(crate) to: Sealed,
 }
 
 /// How far a worker's job has come.
@@ -81,6 +89,8 @@ pub(crate) struct Worker {
     pub(crate) doing: Act,
     /// How much of the act is done, where it has parts.
     pub(crate) part: u8,
+    /// The claim that it made.
+    pub(crate) claim: u8,
     pub(crate) new: Key,
     pub(crate) listing: Option<[Slot; 2]>,
     pub(crate) refused: bool,
@@ -114,6 +124,7 @@ pub(crate) struct World {
     pub(crate) snapshot: Sealed,
     /// What may still arrive.
     pub(crate) late: Option<Call>,
+    pub(crate) late_commit: Option<Move>,
     pub(crate) workers: [Option<Worker>; 2],
     /// How much may still go wrong; [`ANY`] never runs out.
     pub(crate) faults: u8,
@@ -191,6 +202,8 @@ pub(crate) struct Rules {
     pub(crate) locks: bool,
     /// An officer's key is checked and numbered under the lock.
     pub(crate) seals_under_lock: bool,
+    /// A host that finds a claim of its own makes another one all the same.
+    pub(crate) claims_anew: bool,
     /// A generation counts before it is remembered as seen.
     pub(crate) counts_then_remembers: bool,
 }
@@ -208,6 +221,7 @@ impl Rules {
             fate: rotation::fate,
             locks: true,
             seals_under_lock: true,
+            claims_anew: true,
             counts_then_remembers: true,
         }
     }
@@ -240,7 +254,7 @@ impl World {
             Where::Nowhere => Place::default(),
             _ => Place {
                 newest: sealed,
-                claim: 0,
+                ..Place::default()
             },
         };
         Self {
@@ -255,6 +269,7 @@ impl World {
             place,
             snapshot: Sealed::default(),
             late: None,
+            late_commit: None,
             workers: [None; 2],
             faults: rules.most,
             lied: false,
@@ -294,6 +309,10 @@ impl World {
         self.workers.iter().all(Option::is_none)
     }
 
+    fn nothing_on_its_way(&self) -> bool {
+        self.late.is_none() && self.late_commit.is_none()
+    }
+
     /// Nobody is left who could do anything.
     fn over(&self) -> bool {
         self.hosts.iter().all(|h| h.lost)
@@ -307,7 +326,7 @@ impl World {
             rules.place != (Where::Copies { required: true }) || self.place.newest == sealed;
         let keys = || self.slots.iter().filter(|s| s.key != 0);
         self.nobody_at_work()
-            && self.late.is_none()
+            && self.nothing_on_its_way()
             && copied
             && keys().count() == 1
             && keys().all(|s| s.active && s.key == sealed.key)
@@ -328,6 +347,9 @@ impl World {
             of(&mut call.by);
             of(&mut call.key);
         }
+        if let Some(commit) = &mut self.late_commit {
+            of(&mut commit.to.key);
+        }
         for worker in self.workers.iter_mut().flatten() {
             of(&mut worker.opened.key);
             of(&mut worker.new);
@@ -346,8 +368,22 @@ impl World {
         }
         of(&mut self.place.newest.generation);
         of(&mut self.snapshot.generation);
+        if let Some(commit) = &mut self.late_commit {
+            of(&mut commit.to.generation);
+        }
         for worker in self.workers.iter_mut().flatten() {
             of(&mut worker.opened.generation);
+        }
+    }
+
+    /// Every claim that is mentioned anywhere; 0 is none.
+    fn claims(&mut self, of: &mut impl FnMut(&mut u8)) {
+        of(&mut self.place.claim);
+        if let Some(commit) = &mut self.late_commit {
+            of(&mut commit.claim);
+        }
+        for worker in self.workers.iter_mut().flatten() {
+            of(&mut worker.claim);
         }
     }
 
@@ -355,7 +391,34 @@ impl World {
     fn fresh_key(mut self) -> Key {
         let mut taken = 0_u64;
         self.keys(&mut |key| taken |= 1 << *key);
-        (1..64).find(|n| taken & (1 << n) == 0).expect("few keys")
+        unused(taken)
+    }
+
+    /// The smallest number that no claim bears.
+    fn fresh_claim(mut self) -> u8 {
+        let mut taken = 0_u64;
+        self.claims(&mut |claim| taken |= 1 << *claim);
+        unused(taken)
+    }
+}
+
+fn unused(taken: u64) -> u8 {
+    (1..64).find(|n| taken & (1 << n) == 0).expect("few names")
+}
+
+/// Names things in the order in which they are mentioned.
+fn rename() -> impl FnMut(&mut u8) {
+    let (mut names, mut count) = ([0_u8; 64], 0_u8);
+    move |name| {
+        if *name == 0 {
+            return;
+        }
+        let known = &mut names[usize::from(*name)];
+        if *known == 0 {
+            count += 1;
+            *known = count;
+        }
+        *name = *known;
     }
 }
 
@@ -370,7 +433,7 @@ impl Model for Rotation {
         vec![World::whole(&self.0)]
     }
 
-    /// Keys are numbered in the order in which they are mentioned, generations from the oldest that is mentioned.
+    /// Keys and claims are numbered in the order in which they are mentioned, generations from the oldest that is mentioned.
     ///
     /// Where anything may go wrong any number of times the gaps between generations are closed as well, or a worker that waits for ever
     /// would make every later generation another world. A new generation is made only on top of the newest (whoever holds an older one
@@ -378,18 +441,8 @@ impl Model for Rotation {
     fn canonical(&self, world: &World) -> World {
         let mut world = *world;
         world.slots.sort_by_key(|s| s.key == 0);
-        let (mut names, mut count) = ([0_u8; 64], 0_u8);
-        world.keys(&mut |key| {
-            if *key == 0 {
-                return;
-            }
-            let name = &mut names[usize::from(*key)];
-            if *name == 0 {
-                count += 1;
-                *name = count;
-            }
-            *key = *name;
-        });
+        world.keys(&mut rename());
+        world.claims(&mut rename());
         let mut there = 0_u128;
         world.generations(&mut |n| there |= 1 << *n);
         there &= !1;

@@ -2,7 +2,7 @@
 
 use twotap::ceremony::rotation::{Act, Fate, Terms};
 
-use super::{Call, Claim, Event, Key, Rules, Slot, Stage, What, Where, Worker, World};
+use super::{Call, Claim, Event, Key, Move, Place, Rules, Slot, Stage, What, Where, Worker, World};
 
 /// The mark of a worker that has only its setback left to write down.
 const PENDING: u8 = 9;
@@ -31,7 +31,15 @@ impl Rules {
         match worker.stage {
             Stage::Check | Stage::Lock | Stage::Store => turn.seal_as_brought(),
             Stage::Wait => turn.begin(),
-            Stage::Rotate if worker.part == PENDING => turn.ends(Event::Pending(turn.n()), |_| {}),
+            Stage::Rotate if worker.part == PENDING => {
+                turn.ends(Event::Pending(turn.n()), |world| {
+                    // Given back, so that nobody has to wait for it.
+                    if world.place.claim == worker.claim {
+                        world.place.claim = 0;
+                        world.place.holder = 0;
+                    }
+                });
+            }
             Stage::Rotate => turn.act(),
         }
     }
@@ -51,6 +59,14 @@ impl World {
 
     fn slot(&mut self, key: Key) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|s| s.key == key)
+    }
+
+    /// The place's move: the generation counts there, and nobody claims it.
+    pub(super) fn commit_at_place(&mut self, newest: super::Sealed) {
+        self.place = Place {
+            newest,
+            ..Place::default()
+        };
     }
 
     /// What AWS does on a call that it accepts.
@@ -281,7 +297,7 @@ impl Turn<'_> {
         self.outage();
         let (place, own) = (self.world.place, self.worker.host + 1);
         let free = match self.rules.place {
-            _ if place.claim == 0 || place.claim == own => true,
+            _ if place.claim == 0 || place.holder == own => true,
             Where::Shared(Claim::Stolen) => true,
             Where::Shared(Claim::UntilDone) => !self.other_host_at_work(),
             _ => false,
@@ -289,8 +305,17 @@ impl Turn<'_> {
         if place.newest.key != self.worker.opened.key || !free {
             return self.cannot();
         }
-        self.done(|world, _| world.place.claim = own);
-        self.unanswered(|world, _| world.place.claim = own);
+        let claim = match place.holder == own && !self.rules.claims_anew {
+            true => place.claim,
+            false => self.world.fresh_claim(),
+        };
+        let take = |world: &mut World, worker: &mut Worker| {
+            world.place.claim = claim;
+            world.place.holder = own;
+            worker.claim = claim;
+        };
+        self.done(take);
+        self.unanswered(take);
     }
 
     fn other_host_at_work(&self) -> bool {
@@ -458,18 +483,29 @@ impl Turn<'_> {
         match self.worker.part {
             0 if self.rules.shared() => {
                 self.outage();
-                let fenced = self.worker.terms.claim
-                    && (place.claim != self.worker.host + 1
-                        || place.newest.key != self.worker.opened.key)
-                    && place.newest != disk.written;
-                if fenced {
+                // A move whose answer was lost is found done.
+                let there = place.newest == disk.written;
+                let claimed = self.worker.terms.claim;
+                if claimed && !there && place.claim != self.worker.claim {
                     return self.cannot();
                 }
                 self.can(Event::Step(n, "moves the place"), |world, worker| {
-                    world.place.newest = disk.written;
+                    if !there {
+                        world.commit_at_place(disk.written);
+                    }
                     part(1)(worker);
                 });
-                self.unanswered(|world, _| world.place.newest = disk.written);
+                if there {
+                    return;
+                }
+                self.unanswered(|world, _| world.commit_at_place(disk.written));
+                if self.rules.faults.late && claimed && self.world.late_commit.is_none() {
+                    let claim = self.worker.claim;
+                    let to = disk.written;
+                    self.can(Event::LateCommit(n), |world, _| {
+                        world.late_commit = Some(Move { claim, to });
+                    });
+                }
             }
             0 | 1 => {
                 self.full();
@@ -525,12 +561,9 @@ impl Turn<'_> {
     }
 
     fn receipt(&mut self) {
-        let (host, worker) = (self.worker.host, self.worker);
+        let worker = self.worker;
         self.done(|world, _| {
             world.lied |= !worker.refused || world.active(worker.opened.key);
-            if world.place.claim == host + 1 {
-                world.place.claim = 0;
-            }
         });
     }
 }
