@@ -65,14 +65,14 @@ pub(crate) enum Event {
 }
 
 /// A line of the worker's journal: the step's name, and which key it speaks of from the worker's point of view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Line {
     pub(crate) step: &'static str,
     pub(crate) of: Option<Of>,
 }
 
 /// A key from the point of view of the worker that rotates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Of {
     Opened,
     New,

@@ -2,11 +2,11 @@
 
 use twotap::ceremony::rotation::{Act, Terms};
 
-use super::{Event, Rules, Sealed, Stage, Worker, World};
+use super::{Call, Event, Rules, Sealed, Stage, What, Worker, World};
 
 impl Worker {
     /// A worker that has just come to hold a key in plain.
-    fn with(host: usize, stage: Stage, opened: Sealed) -> Self {
+    pub(super) fn with(host: usize, stage: Stage, opened: Sealed) -> Self {
         Self {
             host: u8::try_from(host).expect("two hosts"),
             stage,
@@ -66,6 +66,18 @@ impl Rules {
             let key = world.fresh_key();
             goes_wrong(Event::Stranger(key), &|world| {
                 world.create();
+            });
+        }
+        // One that its maker has put aside.
+        if self.faults.stranger && world.slots.iter().any(|s| s.key == 0) {
+            let key = world.fresh_key();
+            goes_wrong(Event::Stranger(key), &|world| {
+                world.create();
+                world.obey(Call {
+                    by: key,
+                    what: What::Disable,
+                    key,
+                });
             });
         }
         if self.faults.snapshot && !world.hosts[0].lost {

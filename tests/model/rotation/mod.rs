@@ -9,7 +9,7 @@ mod event;
 mod faults;
 mod steps;
 
-pub(crate) use event::{Event, Line};
+pub(crate) use event::{Event, Line, Of};
 
 use twotap::ceremony::rotation::{self, Act, Fate, Terms};
 
@@ -274,6 +274,19 @@ impl World {
             faults: rules.most,
             lied: false,
         }
+    }
+
+    /// Nothing is sealed yet; an officer brings the user's only key to the first host.
+    pub(crate) fn first_key(rules: &Rules) -> Self {
+        let mut world = Self::whole(rules);
+        let key = Sealed {
+            generation: 0,
+            key: 1,
+        };
+        world.hosts[0].current = Sealed::default();
+        world.hosts[0].seen = 0;
+        world.workers[0] = Some(Worker::with(0, Stage::Lock, key));
+        world
     }
 
     /// One thing more goes wrong, if it may.
