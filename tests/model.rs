@@ -5,7 +5,7 @@
 #[allow(dead_code)] // other test programs use the rest of it
 #[path = "aws_faults/ceremony.rs"]
 mod ceremony;
-#[path = "model/closing.rs"]
+#[path = "model/closing/mod.rs"]
 mod closing;
 #[path = "model/explore.rs"]
 mod explore;

@@ -2,7 +2,7 @@
 
 use twotap::ceremony::rotation::{Act, Fate, Terms};
 
-use super::{Call, Claim, Event, Key, Move, Place, Rules, Slot, Stage, What, Where, Worker, World};
+use super::{Call, Claim, Event, Move, Rules, Slot, Stage, What, Where, Worker, World};
 
 /// The mark of a worker that has only its setback left to write down.
 const PENDING: u8 = 9;
@@ -10,11 +10,11 @@ const PENDING: u8 = 9;
 type Then = Vec<(Event, World)>;
 
 /// One worker's turn.
-struct Turn<'t> {
-    rules: &'t Rules,
-    world: &'t World,
+pub(super) struct Turn<'t> {
+    pub(super) rules: &'t Rules,
+    pub(super) world: &'t World,
     w: usize,
-    worker: Worker,
+    pub(super) worker: Worker,
     then: &'t mut Then,
 }
 
@@ -45,62 +45,17 @@ impl Rules {
     }
 }
 
-impl World {
-    /// Takes a worker away; its lock goes with it.
-    pub(super) fn end(&mut self, w: usize) {
-        if let Some(worker) = self.workers[w].take()
-            && worker.locks
-        {
-            let disk = &mut self.hosts[usize::from(worker.host)];
-            disk.locked = false;
-            disk.written = super::Sealed::default();
-        }
-    }
-
-    fn slot(&mut self, key: Key) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|s| s.key == key)
-    }
-
-    /// The place's move: the generation counts there, and nobody claims it.
-    pub(super) fn commit_at_place(&mut self, newest: super::Sealed) {
-        self.place = Place {
-            newest,
-            ..Place::default()
-        };
-    }
-
-    /// What AWS does on a call that it accepts.
-    pub(super) fn obey(&mut self, call: Call) {
-        match (call.what, self.slot(call.key)) {
-            (What::Create, _) => {
-                self.create();
-            }
-            (What::Disable, Some(slot)) => slot.active = false,
-            (What::Delete, Some(slot)) => *slot = Slot::default(),
-            (_, None) => {}
-        }
-    }
-
-    /// Puts a new key into a free slot.
-    pub(super) fn create(&mut self) -> Option<Key> {
-        let key = self.fresh_key();
-        let slot = self.slot(0)?;
-        *slot = Slot { key, active: true };
-        Some(key)
-    }
-}
-
 impl Turn<'_> {
-    fn n(&self) -> u8 {
+    pub(super) fn n(&self) -> u8 {
         u8::try_from(self.w).expect("two workers")
     }
 
-    fn host(&self) -> usize {
+    pub(super) fn host(&self) -> usize {
         usize::from(self.worker.host)
     }
 
     /// One thing that can happen; the worker goes on as changed.
-    fn can(&mut self, event: Event, change: impl FnOnce(&mut World, &mut Worker)) {
+    pub(super) fn can(&mut self, event: Event, change: impl FnOnce(&mut World, &mut Worker)) {
         let (mut world, mut worker) = (*self.world, self.worker);
         change(&mut world, &mut worker);
         if event.is_fault() && !world.spend() {
@@ -111,7 +66,7 @@ impl Turn<'_> {
     }
 
     /// The same, after which the worker is gone.
-    fn ends(&mut self, event: Event, change: impl FnOnce(&mut World)) {
+    pub(super) fn ends(&mut self, event: Event, change: impl FnOnce(&mut World)) {
         let (w, before) = (self.w, self.then.len());
         self.can(event, |world, _| change(world));
         for (_, world) in &mut self.then[before..] {
@@ -186,64 +141,6 @@ impl Turn<'_> {
 
     fn cannot(&mut self) {
         self.fails(Event::GaveUp(self.n(), self.worker.doing));
-    }
-
-    /// An officer's key: who it is, and then it counts as it is.
-    fn seal_as_brought(&mut self) {
-        let (n, host) = (self.n(), self.host());
-        let under_lock = self.rules.seals_under_lock;
-        match self.worker.stage {
-            Stage::Lock if self.world.hosts[host].locked && self.rules.locks => {
-                self.ends(
-                    Event::Step(n, "finds the vault locked, and says so"),
-                    |_| {},
-                );
-            }
-            Stage::Lock => self.can(Event::Step(n, "locks the vault"), |world, worker| {
-                world.hosts[host].locked = true;
-                worker.locks = true;
-                worker.stage = Stage::Store;
-                if under_lock {
-                    worker.opened.generation = world.hosts[host].current.generation + 1;
-                    worker.stage = Stage::Check;
-                }
-            }),
-            Stage::Check if self.world.active(self.worker.opened.key) => {
-                let event = Event::Step(n, "asks the officer's key who it is");
-                self.can(event, |_, worker| {
-                    worker.stage = if under_lock {
-                        Stage::Store
-                    } else {
-                        Stage::Lock
-                    };
-                });
-            }
-            Stage::Check => self.ends(Event::Step(n, "refuses a key that does not work"), |_| {}),
-            _ => self.store(),
-        }
-    }
-
-    fn store(&mut self) {
-        let (n, host, sealed) = (self.n(), self.host(), self.worker.opened);
-        if self.world.hosts[host].current.generation == sealed.generation {
-            return self.ends(Event::Step(n, "finds its number taken"), |_| {});
-        }
-        if self.rules.faults.full {
-            self.ends(Event::Full(n, Act::Seal), |_| {});
-        }
-        if self.world.hosts[host].seen > sealed.generation {
-            // The number is older than what was seen: it counts, and is not believed.
-            return self.ends(Event::Stored(n), |world| world.hosts[host].current = sealed);
-        }
-        self.can(Event::Stored(n), |world, worker| {
-            let disk = &mut world.hosts[host];
-            disk.current = sealed;
-            disk.seen = sealed.generation;
-            disk.locked = false;
-            worker.locks = false;
-            worker.opened.generation = 0;
-            worker.stage = Stage::Wait;
-        });
     }
 
     /// The lock, the intent, and what it finds.
@@ -383,6 +280,17 @@ impl Turn<'_> {
             what,
             key,
         };
+        if what == What::Disable {
+            // Where the journal names it, it is this host's own, and nobody else has it.
+            let at_once = Call {
+                what: What::Delete,
+                ..call
+            };
+            self.can(Event::Deleted(n, key), |world, worker| {
+                world.obey(at_once);
+                worker.listing = None;
+            });
+        }
         self.can(event, |world, worker| {
             world.obey(call);
             let left = listing.iter().copied().filter_map(|slot| match what {
