@@ -114,17 +114,6 @@ pub(super) fn named(entries: Vec<Entry>) -> Result<Vec<NamedSecret>, String> {
     Ok(secrets)
 }
 
-/// The approving screen's line.
-pub(super) fn approving_row(secrets: &[String]) -> Option<(&'static str, String)> {
-    let names: Vec<&str> = secrets.iter().map(|arn| short_name(arn)).collect();
-    (!names.is_empty()).then(|| {
-        (
-            "secrets",
-            format!("rotated at closing: {}", names.join(", ")),
-        )
-    })
-}
-
 /// The status's lines, one a secret.
 pub(super) fn status_rows(view: &RequestView) -> Vec<(&'static str, String)> {
     let row = |secret: &crate::protocol::socket::SecretView| {
@@ -179,9 +168,6 @@ mod tests {
             (setter.length, setter.classes.len(), &setter.field),
             (32, 4, &None)
         );
-        let rows = approving_row(&[set[0].arn.clone()]).expect("a row");
-        assert_eq!(rows.1, "rotated at closing: prod/db-4d5e6f");
-        assert!(approving_row(&[]).is_none());
     }
 
     #[test]

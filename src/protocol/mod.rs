@@ -5,6 +5,7 @@
 //! * [`secrets`]: what is done to a named secret, the same on both;
 //! * [`problem`]: how either says that something went wrong, with the one table of exit codes.
 
+mod facts;
 pub mod frame;
 pub mod job;
 pub mod problem;

@@ -8,7 +8,11 @@ use zeroize::Zeroizing;
 use crate::{
     aws::Credentials,
     protocol::{Code, Problem},
-    trust::{Timestamp, file::write_atomic, roster::NamedSecret},
+    trust::{
+        Timestamp,
+        file::{remove, write_atomic},
+        roster::NamedSecret,
+    },
 };
 
 use super::super::runtime::Runtime;
@@ -71,7 +75,7 @@ impl Kept {
     pub(super) fn forget(runtime: &Runtime, request: &str) -> Result<(), Problem> {
         let path = path(runtime, request)?;
         for path in [&path, &path.with_extension("lock")] {
-            match fs::remove_file(path) {
+            match remove(path) {
                 Err(why) if why.kind() != io::ErrorKind::NotFound => {
                     return Err(internal(format!(
                         "the secrets' sessions cannot be removed: {why}"

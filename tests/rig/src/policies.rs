@@ -13,6 +13,8 @@ use crate::RigError;
 pub enum Template {
     /// What the user `break-glass` may: assume twotap's roles and replace its own key.
     User,
+    /// What it may beside that where a profile has roles in another account: assume those.
+    UserFurther,
     /// Who may assume an operator role or the steward role, and how.
     RoleTrust,
     /// What the steward may: revoke on operator roles, rotate named secrets.
@@ -26,8 +28,9 @@ pub enum Template {
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 6] = [
+pub const TEMPLATES: [(Template, &str); 7] = [
     (Template::User, "user-policy.json"),
+    (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
     (Template::Setter, "setter-policy.json"),
@@ -57,6 +60,8 @@ pub struct Names {
     pub partition: String,
     /// `${AWS::AccountId}`, twelve digits.
     pub account: String,
+    /// `${FurtherAccountId}`, another account with roles of twotap's.
+    pub further_account: String,
     /// `${ExternalId}`, what the vault says in every AssumeRole.
     pub external_id: String,
     /// `${RotatedSecretsArn}`, the secrets (a pattern) that closing may rotate.
@@ -72,6 +77,7 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
     let text = source(template)
         .replace("${AWS::Partition}", &names.partition)
         .replace("${AWS::AccountId}", &names.account)
+        .replace("${FurtherAccountId}", &names.further_account)
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
         .replace("${RotationFunctionsArn}", &names.rotation_functions_arn)
@@ -103,6 +109,7 @@ pub fn for_emulator(policy: &Value) -> Value {
 fn source(template: Template) -> &'static str {
     match template {
         Template::User => include_str!("../../../packaging/aws/user-policy.json"),
+        Template::UserFurther => include_str!("../../../packaging/aws/user-further-policy.json"),
         Template::RoleTrust => include_str!("../../../packaging/aws/role-trust.json"),
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
         Template::Setter => include_str!("../../../packaging/aws/setter-policy.json"),
@@ -173,6 +180,7 @@ mod tests {
         Names {
             partition: "aws".into(),
             account: "111122223333".into(),
+            further_account: "444455556666".into(),
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
             rotation_functions_arn: "arn:aws:lambda:*:111122223333:function:rotate-*".into(),
