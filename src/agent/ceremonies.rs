@@ -350,16 +350,13 @@ impl Ceremony {
                     };
                     let actor =
                         Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
-                    let (proof, advisories) = record.custody(key);
                     let mut event = record
-                        .event(event_type, actor, change.place)
+                        .custody(key, event_type, actor, change.place)
                         .who(key.to_string())
                         .detail("vault", record.request.vault.as_str())
                         .detail("serial", serial)
                         .detail("handed_in_by", by)
                         .detail("standing", serde_json::json!(standing))
-                        .detail("proof", proof)
-                        .detail("advisories", advisories)
                         .envelope(kind, envelope.to_json());
                     if let Some(reason) = &denial {
                         event = event.justification(reason);
