@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::{
     aws::{Aws, Credentials, Observation, ProbeAction},
+    ceremony::refusals::{Answer, Run},
+    fail,
     trust::Timestamp,
 };
 
@@ -14,12 +16,6 @@ pub(super) const SPREAD: Duration = Duration::from_secs(30);
 
 /// At which answer that is no refusal it is told; then at every tenth more.
 const TELL_AT: u32 = 3;
-
-/// A run of refusals in one Region.
-pub(super) struct Refused {
-    pub(super) since: Timestamp,
-    pub(super) count: u32,
-}
 
 /// Probes one Region until it has refused [`REFUSALS`] times in a row over [`SPREAD`]; `None` when it is `over` first.
 ///
@@ -33,25 +29,21 @@ pub(super) async fn observe(
     action: ProbeAction,
     over: impl Fn() -> bool,
     tell: impl Fn(String, u32),
-) -> Option<Refused> {
-    let pause = SPREAD / (REFUSALS - 1);
-    let mut run: Option<Refused> = None;
+) -> Option<Run> {
+    let pause = fail::quicker(SPREAD) / (REFUSALS - 1);
+    let mut run: Option<Run> = None;
     let mut not_refused = 0;
     while !over() {
-        let why = match aws.probe_session(session, region, action).await {
-            Observation::Refused { .. } => {
-                let run = run.get_or_insert(Refused {
-                    since: Timestamp::now(),
-                    count: 0,
-                });
-                run.count += 1;
-                None
+        let (answer, why) = match aws.probe_session(session, region, action).await {
+            Observation::Refused { .. } => (Answer::Refused, None),
+            Observation::Allowed { .. } => {
+                let why = "the session is still let in".to_owned();
+                (Answer::Allowed, Some(why))
             }
-            Observation::Allowed { .. } => Some("the session is still let in".to_owned()),
-            Observation::Inconclusive { why } => Some(why),
+            Observation::Inconclusive { why } => (Answer::Unclear, Some(why)),
         };
+        run = Run::after(run, answer, Timestamp::now());
         if let Some(why) = why {
-            run = None;
             not_refused += 1;
             if not_refused % 10 == TELL_AT {
                 tell(format!("{action} in {region}: {why}"), not_refused);

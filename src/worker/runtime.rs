@@ -19,7 +19,10 @@ use crate::{
         job::{NOT_KEPT, Session, TargetSession},
     },
     trust::{
-        Envelope, Timestamp, file::write_atomic, receipt::TargetNotOpened, request::is_request_id,
+        Envelope, Timestamp,
+        file::{remove, write_atomic},
+        receipt::TargetNotOpened,
+        request::is_request_id,
         roster::Target,
     },
 };
@@ -141,7 +144,7 @@ impl Runtime {
 
     /// Forgets a request's sessions.
     pub(super) fn forget(&self, request: &str) -> Result<(), Problem> {
-        match fs::remove_file(self.path(request)?) {
+        match remove(&self.path(request)?) {
             Err(why) if why.kind() != io::ErrorKind::NotFound => Err(Problem::new(
                 Code::Internal,
                 format!("the session cannot be removed: {why}"),
