@@ -117,6 +117,6 @@ fn wait_for(host: &Host, id: &str, there: impl Fn(&RequestView) -> bool) -> Went
         if there(&view) || left_alone || begun.elapsed() > BOUND {
             return Ok(view);
         }
-        std::thread::park_timeout(Duration::from_millis(50));
+        std::thread::park_timeout(Duration::from_millis(100));
     }
 }

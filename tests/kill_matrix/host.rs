@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// By how much pauses and observing windows are shorter than in earnest.
-const QUICKER: u32 = 20;
+const QUICKER: u32 = 40;
 
 /// Why a call came to nothing.
 #[derive(Debug)]

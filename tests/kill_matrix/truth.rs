@@ -131,8 +131,14 @@ pub(crate) fn ends_by_the_clock(host: &Host, id: &str) -> bool {
     let told = |s: &Step| matches!(s, Step::ClosePending { .. });
     match kept(host, id) {
         None => !steps.iter().any(over),
-        Some(kept) => kept["operator"].is_null() && steps.iter().any(told),
+        Some(kept) => !is_open(&kept) && steps.iter().any(told),
     }
+}
+
+fn is_open(kept: &Value) -> bool {
+    let sessions = kept["sessions"].as_array().into_iter().flatten();
+    let operators = sessions.filter(|s| s["whose"] == "operator").count();
+    operators > 0 || !kept["operator"].is_null()
 }
 
 /// The operator's sessions that AWS ever gave out, with their request, whether or not anybody got them.
@@ -148,7 +154,8 @@ fn sessions(calls: &[Call]) -> Vec<(String, Credentials)> {
         .collect()
 }
 
-/// In the end: one key, the sealed one; all others and all sessions refused; the record verifies; nothing secret in any file.
+/// In the end: one key, the sealed one; all others and all sessions refused; nothing shown that is not so; nothing secret in any file.
+/// (That the record verifies is looked at when the host has served its last case.)
 pub(crate) fn all_is_well(host: &Host, before: &str) -> Result<(), String> {
     if let Some(why) = owed(host, before)? {
         return Err(why);
@@ -203,7 +210,6 @@ pub(crate) fn all_is_well(host: &Host, before: &str) -> Result<(), String> {
         Some("done") => {}
         other => return Err(format!("the rotation is shown as {other:?}")),
     }
-    host.verify_record()?;
     no_secret_in_files(host, true)?;
     let broken = host.world.proxy().broken();
     if broken.is_empty() {
