@@ -82,7 +82,7 @@ impl Case {
         host.world.proxy().clear_calls();
         host.count_strikes(0);
         let stops: Vec<&str> = self.points.iter().map(String::as_str).collect();
-        host.arm(&stops);
+        host.rig.arm(&stops);
 
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -100,7 +100,7 @@ impl Case {
             went.unwrap_or_else(|panic| Err(said(&*panic)))
         })?;
         let strikes = host.strikes() as usize;
-        host.disarm();
+        host.rig.disarm();
         truth::all_is_well(host, &before)?;
         Ok(strikes == self.points.len())
     }
@@ -108,12 +108,12 @@ impl Case {
     /// Waits for whoever comes to a point, kills, looks, and brings the agent back.
     fn watch(&self, host: &Host, over: &AtomicBool) -> Result<(), String> {
         while !over.load(Ordering::SeqCst) {
-            let Some(stopped) = host.stopped() else {
+            let Some(stopped) = host.rig.stopped() else {
                 std::thread::park_timeout(Duration::from_millis(5));
                 continue;
             };
             host.count_strikes(host.strikes() + 1);
-            host.strike(self.victim, &stopped);
+            host.strike(self.victim, stopped);
             truth::something_works(host)?;
             truth::no_secret_in_files(host, false)?;
             if host.agent_pid().is_none() {

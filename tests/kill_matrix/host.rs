@@ -25,12 +25,10 @@ use twotap::{
 use twotap_rig::{World, memory, people};
 
 use crate::{
+    points::{Rig, kill},
     support::{SoftCustodian, account, person, roster},
     wait::{BOUND, until},
 };
-
-/// By how much pauses and observing windows are shorter than in earnest.
-const QUICKER: u32 = 40;
 
 /// Why a call came to nothing.
 #[derive(Debug)]
@@ -47,6 +45,7 @@ pub(crate) struct Host {
     pub(crate) custodians: Vec<SoftCustodian>,
     agent: Mutex<Option<Child>>,
     strikes: AtomicU32,
+    pub(crate) rig: Rig,
     folder: TempDir,
     bin: TempDir,
 }
@@ -68,6 +67,7 @@ impl Host {
                 .into(),
             agent: Mutex::default(),
             strikes: AtomicU32::new(0),
+            rig: Rig::new(),
             folder,
             bin: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder"),
         };
@@ -95,7 +95,6 @@ impl Host {
             ("agent/audit", people::AGENT, 0o700),
             ("worker", people::AGENT, 0o700),
             ("sofia", people::SOFIA, 0o700),
-            ("rig", 0, 0o777),
         ] {
             let path = self.path(name);
             fs::DirBuilder::new()
@@ -108,12 +107,12 @@ impl Host {
         // Links: a host's processes are told by the path of their program.
         fs::set_permissions(self.bin.path(), fs::Permissions::from_mode(0o755)).expect("mode");
         for (name, built) in PROGRAMS {
-            fs::hard_link(built, self.bin.path().join(name)).expect("a link");
+            let path = self.bin.path().join(name);
+            fs::hard_link(built, &path)
+                .or_else(|_| fs::copy(built, &path).map(drop))
+                .expect("a program");
         }
-        let rig = format!(
-            "\n[rig]\nfolder = {:?}\nquicker = {QUICKER}\n",
-            self.path("rig")
-        );
+        let rig = self.rig.table();
         let worker = format!(
             "state = {:?}\nruntime = {:?}\n\n[aws]\nsts_regions = [\"eu-central-1\"]\nendpoint = {:?}\n{rig}",
             self.path("worker/state"),
@@ -310,7 +309,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.kill_agent();
         for pid in self.workers() {
-            crate::points::kill(pid);
+            kill(pid);
         }
     }
 }

@@ -21,6 +21,7 @@ const CASES_A_HOST: usize = 8;
 const LANES: usize = 8;
 
 /// The points of both flows, in order.
+#[derive(Debug)]
 pub(crate) struct Points {
     pub(crate) seal: Vec<String>,
     pub(crate) ceremony: Vec<String>,
@@ -29,10 +30,10 @@ pub(crate) struct Points {
 /// Runs both flows once, undisturbed, and gives what they came by.
 pub(crate) fn learn() -> Points {
     let host = Host::new();
-    host.arm(&[]);
+    host.rig.arm(&[]);
     flow::seal(&host, host.world.first_key_json()).expect("sealed");
     let seal = at_rest(&host);
-    host.arm(&[]);
+    host.rig.arm(&[]);
     let view = flow::ceremony(&host).expect("open");
     flow::close(&host, &view.id).expect("closed");
     let ceremony = at_rest(&host);
@@ -45,7 +46,7 @@ fn at_rest(host: &Host) -> Vec<String> {
     let mut before = Vec::new();
     let mut same = 0;
     until("everybody is at rest", || {
-        let now = host.reached();
+        let now = host.rig.reached();
         let rests = host.workers().is_empty() && now == before;
         same = if rests { same + 1 } else { 0 };
         before = now;

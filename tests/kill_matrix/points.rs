@@ -1,18 +1,19 @@
 //! The rig's end of the failpoints: what was reached, where to stop, and the killing.
 
-use std::fs;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 use twotap_rig::memory;
 
 use crate::{host::Host, wait::until};
 
-/// A process that stands still at a point.
-pub(crate) struct Stopped {
-    pub(crate) pid: u32,
-    /// Whether it is the agent; a worker otherwise.
-    pub(crate) agent: bool,
-}
+/// By how much pauses and observing windows are shorter than in earnest.
+const QUICKER: u32 = 40;
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,56 +23,69 @@ pub(crate) enum Victim {
     Both,
 }
 
-impl Host {
+/// The folder in which programs find what to do.
+pub(crate) struct Rig(TempDir);
+
+impl Rig {
+    /// One that every account can write to.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("twotap-rig-")
+            .tempdir_in("/dev/shm")
+            .expect("a folder in memory");
+        open_to_all(folder.path(), 0o777);
+        Self(folder)
+    }
+
+    /// What stands of it in a program's configuration.
+    pub(crate) fn table(&self) -> String {
+        let folder = self.0.path();
+        format!("\n[rig]\nfolder = {folder:?}\nquicker = {QUICKER}\n")
+    }
+
     /// Begins a new list of points, and stops whoever comes to one of these.
     pub(crate) fn arm(&self, stops: &[&str]) {
-        let rig = self.path("rig");
-        let _ = fs::remove_file(rig.join("at"));
-        fs::write(rig.join("stop"), stops.join("\n")).expect("written");
-        for name in ["stop", "reached"] {
-            let path = rig.join(name);
-            if name == "reached" {
-                fs::write(&path, "").expect("written");
-            }
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-            fs::set_permissions(&path, mode).expect("mode");
+        let _ = fs::remove_file(self.path("at"));
+        for (name, text) in [("stop", stops.join("\n")), ("reached", String::new())] {
+            fs::write(self.path(name), text).expect("written");
+            open_to_all(&self.path(name), 0o666);
         }
     }
 
     /// Stops nobody any more, and keeps no list.
     pub(crate) fn disarm(&self) {
-        let rig = self.path("rig");
         for name in ["stop", "reached", "at"] {
-            let _ = fs::remove_file(rig.join(name));
+            let _ = fs::remove_file(self.path(name));
         }
     }
 
     /// The points that were reached, in order, with their numbers.
     pub(crate) fn reached(&self) -> Vec<String> {
-        let list = fs::read_to_string(self.path("rig/reached")).unwrap_or_default();
+        let list = fs::read_to_string(self.path("reached")).unwrap_or_default();
         list.lines().map(str::to_owned).collect()
     }
 
     /// Whoever stands still at a point now; asked once, it is forgotten.
-    pub(crate) fn stopped(&self) -> Option<Stopped> {
-        let marker = self.path("rig/at");
-        let text = fs::read_to_string(&marker).ok()?;
+    pub(crate) fn stopped(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.path("at")).ok()?;
         let pid = text.lines().nth(1)?.parse().ok()?;
-        fs::remove_file(&marker).expect("ours");
+        fs::remove_file(self.path("at")).expect("ours");
         until("the process stands still", || {
             let states = memory::states(pid).unwrap_or_default();
             states.iter().all(|s| matches!(s, 'T' | 'Z' | 'X'))
         });
-        Some(Stopped {
-            pid,
-            agent: self.agent_pid() == Some(pid),
-        })
+        Some(pid)
     }
 
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+impl Host {
     /// Kills, right where they are, and lets whoever is left go on.
-    pub(crate) fn strike(&self, victim: Victim, stopped: &Stopped) {
+    pub(crate) fn strike(&self, victim: Victim, stopped: u32) {
         if victim != Victim::Agent {
-            // Those alone that were there: the agent may start others at once.
             for pid in self.workers() {
                 kill(pid);
             }
@@ -79,7 +93,7 @@ impl Host {
         if victim != Victim::Worker {
             self.kill_agent();
         }
-        go_on(stopped.pid);
+        go_on(stopped);
     }
 }
 
@@ -98,4 +112,8 @@ fn signal(pid: u32, signal: Signal) {
         // It may have ended meanwhile.
         let _ = kill_process(pid, signal);
     }
+}
+
+fn open_to_all(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
 }

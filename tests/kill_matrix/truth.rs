@@ -15,7 +15,7 @@ use twotap::{
 use twotap_rig::{Credentials, memory, proxy::Call, world};
 use twotap_shares::Mnemonic;
 
-use crate::host::Host;
+use crate::{host::Host, wait::BOUND};
 
 /// How many refusals of a session must have been seen before it may be called revoked.
 const REFUSALS: usize = 10;
@@ -206,16 +206,29 @@ pub(crate) fn all_is_well(host: &Host, before: &str) -> Result<(), String> {
             return Err(format!("something is kept of {}", request.id));
         }
     }
-    match status.vaults.first().map(|v| v.rotation.as_str()) {
-        Some("done") => {}
-        other => return Err(format!("the rotation is shown as {other:?}")),
-    }
+    shown_as_done(host)?;
     no_secret_in_files(host, true)?;
     let broken = host.world.proxy().broken();
     if broken.is_empty() {
         Ok(())
     } else {
         Err(format!("the rig is broken: {broken:?}"))
+    }
+}
+
+/// The agent says so too, at the latest when it has looked into the journal again.
+fn shown_as_done(host: &Host) -> Result<(), String> {
+    let begun = std::time::Instant::now();
+    loop {
+        let status = host.status().map_err(|why| format!("{why:?}"))?;
+        let shown = status.vaults.first().map(|v| v.rotation.clone());
+        if shown.as_deref() == Some("done") {
+            return Ok(());
+        }
+        if begun.elapsed() > BOUND {
+            return Err(format!("the rotation is shown as {shown:?}"));
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
     }
 }
 
