@@ -86,6 +86,13 @@ fn with_tokens_and_taps() {
 }
 
 #[test]
+fn twice_in_a_row_and_during_recovery() {
+    let outcome = matrix::run(matrix::two_in_a_row());
+    assert!(outcome.bad.is_empty(), "{} cases", outcome.bad.len());
+    assert_eq!(outcome.not_reached, [""; 0]);
+}
+
+#[test]
 fn every_point_once() {
     let begun = Instant::now();
     let points = matrix::learn();

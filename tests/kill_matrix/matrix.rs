@@ -85,6 +85,154 @@ pub(crate) fn cases(points: &Points) -> Vec<Case> {
     cases
 }
 
+/// Somebody is killed, and again: at the same place, later, or while what was left is put right. Points are counted on.
+pub(crate) fn two_in_a_row() -> Vec<Case> {
+    use {Flow::*, Victim::*};
+    let cases = [
+        // A key that nobody knows, twice.
+        (
+            Ceremony,
+            Worker,
+            [
+                "aws:iam.CreateAccessKey:after#1",
+                "aws:iam.CreateAccessKey:after#2",
+            ],
+        ),
+        // Right after the new generation counts, twice.
+        (
+            Ceremony,
+            Both,
+            ["file:prod/current:renamed#1", "file:prod/current:renamed#2"],
+        ),
+        // The orphan of the first is being cleared away.
+        (
+            Ceremony,
+            Worker,
+            [
+                "journal:key_created:after#1",
+                "aws:iam.DeleteAccessKey:before#1",
+            ],
+        ),
+        (
+            Ceremony,
+            Both,
+            [
+                "journal:key_created:after#1",
+                "aws:iam.DeleteAccessKey:after#1",
+            ],
+        ),
+        // The old key of the first is being cleared away.
+        (
+            Ceremony,
+            Both,
+            [
+                "journal:generation_committed:after#1",
+                "aws:iam.UpdateAccessKey:after#1",
+            ],
+        ),
+        (
+            Ceremony,
+            Worker,
+            [
+                "aws:iam.UpdateAccessKey:after#1",
+                "journal:rotation_intent:after#2",
+            ],
+        ),
+        // Half-written files are cleared away, and written anew.
+        (
+            Ceremony,
+            Both,
+            [
+                "file:.half-N/vault.age:after#1",
+                "file:.half-N/vault.age:before#2",
+            ],
+        ),
+        (
+            Ceremony,
+            Worker,
+            [
+                "file:generations/N:renamed#1",
+                "file:generations/N:before#2",
+            ],
+        ),
+        // A session that nobody got, and then the rotation of the next ceremony.
+        (
+            Ceremony,
+            Both,
+            [
+                "aws:sts.AssumeRole:after#2",
+                "journal:rotation_intent:before#1",
+            ],
+        ),
+        // The agent while it takes up what it missed.
+        (
+            Ceremony,
+            Agent,
+            ["journal:minted:after#1", "book:AGENT_STARTED:before#1"],
+        ),
+        (
+            Ceremony,
+            Agent,
+            ["book:MINT_INTENT:after#1", "book:AGENT_STARTED:after#1"],
+        ),
+        (
+            Ceremony,
+            Both,
+            ["journal:key_proven:after#1", "book:AGENT_STARTED:after#1"],
+        ),
+        // Closing, and closing again.
+        (
+            Ceremony,
+            Worker,
+            [
+                "journal:revoke_intent:after#1",
+                "aws:iam.PutRolePolicy:after#1",
+            ],
+        ),
+        (
+            Ceremony,
+            Both,
+            ["aws:iam.PutRolePolicy:after#1", "journal:revoked:before#1"],
+        ),
+        (
+            Ceremony,
+            Both,
+            [
+                "journal:refusal_observed:after#1",
+                "file:runtime/R.json:before-remove#1",
+            ],
+        ),
+        // The first sealing.
+        (
+            Seal,
+            Both,
+            ["file:prod/current:renamed#1", "file:prod/current:renamed#2"],
+        ),
+        (
+            Seal,
+            Worker,
+            [
+                "journal:generation_committed:before#1",
+                "aws:iam.CreateAccessKey:after#1",
+            ],
+        ),
+        (
+            Seal,
+            Both,
+            [
+                "file:.half-N/manifest.dsse.json:after#1",
+                "file:state/seen.json:beside#1",
+            ],
+        ),
+    ];
+    let case = |(flow, victim, points): (Flow, Victim, [&str; 2])| Case {
+        flow,
+        victim,
+        points: points.map(str::to_owned).to_vec(),
+    };
+    cases.map(case).to_vec()
+}
+
 /// Of the ten probes of one observation the first two and the last stand for all.
 fn is_one_of_many(point: &str) -> bool {
     let probe = point.starts_with("aws:ec2.DescribeRegions:");
