@@ -24,7 +24,7 @@ use crate::{
     },
     trust::{
         Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer},
+        request::{Denial, Offer, Purpose},
     },
 };
 
@@ -165,7 +165,8 @@ impl Agent {
             && request.reason == ask.reason
             && request.commander_claimed == ask.commander
             && request.operator_nonce == ask.nonce
-            && request.audit == audit;
+            && request.audit == audit
+            && ask.is_answered_by(&request.purpose);
         if !asked {
             return Err(
                 Problem::new(Code::Tampering, "the worker offers what was not asked")
@@ -189,7 +190,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
-                let event = record
+                let mut event = record
                     .event(EventType::BreakGlassRequested, operator, change.place)
                     .justification(&request.reason)
                     .who(who)
@@ -207,6 +208,13 @@ impl Agent {
                     .detail("request_sha256", record.made.offer.digest().to_string())
                     .detail("isolation", serde_json::json!(record.made.isolation))
                     .envelope("offer", record.made.offer.to_json());
+                if !request.also.is_empty() {
+                    let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
+                    event = event.detail("also", also);
+                }
+                if let Purpose::CloseOnly { requests } = &request.purpose {
+                    event = event.detail("closes", requests.clone());
+                }
                 change.event(&event)?;
                 change.put(record)
             })
@@ -442,6 +450,11 @@ impl Agent {
                         // Whether a session exists nobody can say, so it is closed.
                         events.push(event(&record, EventType::SessionClosed));
                         record.advance(Stage::Closing, now)?;
+                    }
+                    // It opens none itself; what it was to close has its own record.
+                    (Stage::Approved, Mint::Over) => {
+                        events.push(event(&record, EventType::RequestFailed));
+                        record.end(Stage::Failed, why.error.as_str(), now)?;
                     }
                     _ => {}
                 }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
+    ops::Deref,
     os::unix::{
         fs::{DirBuilderExt as _, PermissionsExt as _, chown},
         net::UnixStream,
@@ -22,11 +23,11 @@ use twotap::{
     protocol::{Problem, socket::Status},
     trust::{Envelope, PublicKey, roster::Role},
 };
-use twotap_rig::{World, memory, people};
+use twotap_rig::{memory, people};
 
 use crate::{
     points::{Rig, kill},
-    support::{SoftCustodian, account, person, roster},
+    support::{Bench, account, person},
     wait::{BOUND, until},
 };
 
@@ -41,12 +42,10 @@ pub(crate) enum Trouble {
 
 /// The whole host. Dropping it ends its processes.
 pub(crate) struct Host {
-    pub(crate) world: World,
-    pub(crate) custodians: Vec<SoftCustodian>,
+    bench: Bench,
     agent: Mutex<Option<Child>>,
     strikes: AtomicU32,
     pub(crate) rig: Rig,
-    folder: TempDir,
     bin: TempDir,
 }
 
@@ -54,31 +53,17 @@ impl Host {
     /// A host that is pinned to its roster, with its agent running; nothing is sealed.
     pub(crate) fn new() -> Self {
         people::require_root().expect("root");
-        let folder = tempfile::Builder::new()
-            .prefix("twotap-kill-")
-            .tempdir_in("/dev/shm")
-            .expect("a folder in memory");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("mode");
-        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
         let host = Self {
-            world: World::new().expect("an account"),
-            custodians: custodians
-                .map(|(name, serial)| SoftCustodian::new(name, serial))
-                .into(),
+            bench: Bench::bare(),
             agent: Mutex::default(),
             strikes: AtomicU32::new(0),
             rig: Rig::new(),
-            folder,
             bin: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder"),
         };
         host.lay_out();
         host.install();
         host.start_agent();
         host
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 
     /// The folder of the vault, as the worker keeps it.
@@ -88,6 +73,8 @@ impl Host {
 
     /// Folders, programs under paths that are this host's alone, and the two configurations.
     fn lay_out(&self) {
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.path(""), open).expect("mode");
         for (name, uid, mode) in [
             ("run", people::AGENT, 0o755),
             ("agent", people::AGENT, 0o700),
@@ -155,7 +142,7 @@ impl Host {
         let key = |name: &str| -> PublicKey {
             serde_json::from_value(keys[name].clone()).expect("a public key")
         };
-        let mut paper = roster(&self.world, &self.custodians, &["dana"], key("key"));
+        let mut paper = self.roster(key("key"));
         paper.hosts[0].checkpoint_key = key("checkpoint_key");
         let host = key("key").id();
         for (name, uid) in [("alice", people::ALICE), ("bob", people::BOB)] {
@@ -302,6 +289,15 @@ impl Host {
         } else {
             Err(String::from_utf8_lossy(&done.stderr).into_owned())
         }
+    }
+}
+
+/// The account, the custodians and the folder are the bench's.
+impl Deref for Host {
+    type Target = Bench;
+
+    fn deref(&self) -> &Bench {
+        &self.bench
     }
 }
 

@@ -165,6 +165,22 @@ impl Bench {
         )
     }
 
+    /// An account, custodians, an operator and a folder; nothing lies in it yet.
+    pub(crate) fn bare() -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        Self {
+            world: World::new().expect("an account"),
+            custodians: custodians
+                .map(|(n, serial)| SoftCustodian::new(n, serial))
+                .into(),
+            operators: vec!["dana"],
+            folder: tempfile::Builder::new()
+                .prefix("twotap-bench-")
+                .tempdir_in("/dev/shm")
+                .expect("a folder in memory"),
+        }
+    }
+
     /// The same with other people. A name that comes twice is one person with two tokens; an operator may be a custodian too.
     pub(crate) fn of(custodians: Vec<SoftCustodian>, operators: &[&'static str]) -> Self {
         Self::on(&|_| {}, custodians, operators)
@@ -297,8 +313,7 @@ impl Bench {
             Some(FromWorker::Host(facts)) => facts.key,
             other => panic!("no host: {other:?}"),
         };
-        let paper = roster(&self.world, &self.custodians, &self.operators, host);
-        let mut roster = Envelope::new(&paper).expect("a good roster");
+        let mut roster = Envelope::new(&self.roster(host)).expect("a good roster");
         for custodian in &self.custodians {
             roster.sign(custodian);
         }
@@ -313,68 +328,64 @@ impl Bench {
             .expect("the worker starts");
         assert!(installed.success(), "install failed");
     }
-}
 
-/// The roster of an account's vault: these custodians, of whom two must approve, and these operators.
-pub(crate) fn roster(
-    world: &World,
-    custodians: &[SoftCustodian],
-    operators: &[&str],
-    host: PublicKey,
-) -> Roster {
-    let checkpoint = ed25519_dalek::SigningKey::generate(&mut OsRng).verifying_key();
-    let host_id = host.id();
-    let mut people: Vec<Person> = Vec::new();
-    for custodian in custodians {
-        if people.iter().all(|p| p.name != custodian.name) {
-            people.push(person(&custodian.name, Role::Custodian, vec![]));
+    /// The roster of its vault: two of the custodians must approve.
+    pub(crate) fn roster(&self, host: PublicKey) -> Roster {
+        let checkpoint = ed25519_dalek::SigningKey::generate(&mut OsRng).verifying_key();
+        let host_id = host.id();
+        let mut people: Vec<Person> = Vec::new();
+        for custodian in &self.custodians {
+            if people.iter().all(|p| p.name != custodian.name) {
+                people.push(person(&custodian.name, Role::Custodian, vec![]));
+            }
         }
-    }
-    for (operator, uid) in operators.iter().zip(61010..) {
-        match people.iter_mut().find(|p| p.name == *operator) {
-            Some(both) => both.roles.push(Role::Operator),
-            None => people.push(person(operator, Role::Operator, account(host_id, uid))),
+        for (operator, uid) in self.operators.iter().zip(61010..) {
+            match people.iter_mut().find(|p| p.name == *operator) {
+                Some(both) => both.roles.push(Role::Operator),
+                None => people.push(person(operator, Role::Operator, account(host_id, uid))),
+            }
         }
-    }
-    Roster {
-        v: 1,
-        vault: "prod".to_owned(),
-        version: 1,
-        previous: None,
-        created_at: Timestamp::now(),
-        threshold: 2,
-        people,
-        tokens: custodians.iter().map(SoftCustodian::token).collect(),
-        hosts: vec![Host {
-            name: "host-1".to_owned(),
-            key: host,
-            checkpoint_key: PublicKey::Ed25519(checkpoint),
-        }],
-        aws: AwsBinding {
-            user_arn: world.user_arn(),
-            steward_role_arn: world.role_arn(world::STEWARD_ROLE),
-            external_id: world::EXTERNAL_ID.to_owned(),
-        },
-        access: vec![Access {
-            name: "admin".to_owned(),
-            account: world.account().to_owned(),
-            role_arn: world.role_arn(world::OPERATOR_ROLE),
-            policy: Json(serde_json::json!({
-                "Version": "2012-10-17",
-                "Statement": [{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets"], "Resource": "*"}],
-            })),
-            regions: vec![world.region().to_owned()],
-            probe: "ec2:DescribeRegions".to_owned(),
-            default_seconds: 4 * 3600,
-            max_seconds: 11 * 3600,
-            also: Vec::new(),
-            secrets: Vec::new(),
-        }],
-        recovery: None,
-        places: Vec::new(),
-        attestation_roots: Vec::new(),
-        accept_risk: Vec::new(),
-        accept_unattested: Vec::new(),
+        Roster {
+            v: 1,
+            vault: "prod".to_owned(),
+            version: 1,
+            previous: None,
+            created_at: Timestamp::now(),
+            threshold: 2,
+            people,
+            tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
+            hosts: vec![Host {
+                name: "host-1".to_owned(),
+                key: host,
+                checkpoint_key: PublicKey::Ed25519(checkpoint),
+            }],
+            aws: AwsBinding {
+                user_arn: self.world.user_arn(),
+                steward_role_arn: self.world.role_arn(world::STEWARD_ROLE),
+                external_id: world::EXTERNAL_ID.to_owned(),
+            },
+            access: vec![Access {
+                name: "admin".to_owned(),
+                account: self.world.account().to_owned(),
+                role_arn: self.world.role_arn(world::OPERATOR_ROLE),
+                policy: Json(serde_json::json!({
+                    "Version": "2012-10-17",
+                    "Statement": [{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets"], "Resource": "*"}],
+                })),
+                regions: vec![self.world.region().to_owned()],
+                probe: "ec2:DescribeRegions".to_owned(),
+                default_seconds: 4 * 3600,
+                max_seconds: 11 * 3600,
+                also: Vec::new(),
+                secrets: Vec::new(),
+            }],
+            recovery: None,
+            places: Vec::new(),
+            attestation_roots: Vec::new(),
+            accept_risk: Vec::new(),
+            // Keys in software: nobody attests them.
+            accept_unattested: self.custodians.iter().map(|c| c.serial).collect(),
+        }
     }
 }
 
@@ -400,6 +411,7 @@ pub(crate) fn ask() -> Ask {
         duration_seconds: None,
         commander: None,
         nonce: nonce(),
+        close_only: None,
     }
 }
 
