@@ -25,6 +25,8 @@ const TRIES: usize = 4;
 pub(crate) enum Flow {
     /// The first sealing, with its rotation.
     Seal,
+    /// Another, of a fresh key.
+    Reseal,
     /// A ceremony with its rotation, delivery, and closing.
     Ceremony,
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flow = match self.flow {
             Flow::Seal => "seal",
+            Flow::Reseal => "reseal",
             Flow::Ceremony => "ceremony",
         };
         let victim = match self.victim {
@@ -90,6 +93,7 @@ impl Case {
             let went = catch_unwind(AssertUnwindSafe(|| {
                 let first = match self.flow {
                     Flow::Seal => flow::seal(host, host.world.first_key_json()).map(drop),
+                    Flow::Reseal => flow::seal(host, &flow::new_key(host)).map(drop),
                     Flow::Ceremony => ceremony_and_closing(host),
                 };
                 recover(host, &before, first)

@@ -13,7 +13,7 @@ use twotap::{
     trust::Bytes,
     vault::seal_to,
 };
-use twotap_rig::people;
+use twotap_rig::{people, world};
 
 use crate::{
     host::{Host, Trouble},
@@ -117,6 +117,24 @@ fn wait_for(host: &Host, id: &str, there: impl Fn(&RequestView) -> bool) -> Went
         if there(&view) || left_alone || begun.elapsed() > BOUND {
             return Ok(view);
         }
-        std::thread::park_timeout(Duration::from_millis(100));
+        std::thread::park_timeout(Duration::from_millis(150));
     }
+}
+
+/// A fresh key of the break-glass user, made by the account's root as an officer would have it made; as the CLI prints it.
+pub(crate) fn new_key(host: &Host) -> String {
+    let user = [("UserName", world::USER)];
+    let made = host.world.admin().query("iam", "CreateAccessKey", &user);
+    let made = made.and_then(|r| r.expect_ok("a key")).expect("a key");
+    let key = made.credentials().expect("a key");
+    let created = made.text("CreateDate").unwrap_or_default();
+    let json = serde_json::json!({"AccessKey": {
+        "UserName": world::USER,
+        "AccessKeyId": key.access_key_id.clone(),
+        "Status": "Active",
+        "SecretAccessKey": key.secret_access_key.clone(),
+        "CreateDate": created,
+    }});
+    host.knows(key);
+    format!("{json:#}\n")
 }

@@ -23,7 +23,7 @@ use twotap::{
     protocol::{Problem, socket::Status},
     trust::{Envelope, PublicKey, roster::Role},
 };
-use twotap_rig::{memory, people};
+use twotap_rig::{Credentials, memory, people};
 
 use crate::{
     points::{Rig, kill},
@@ -45,6 +45,8 @@ pub(crate) struct Host {
     bench: Bench,
     agent: Mutex<Option<Child>>,
     strikes: AtomicU32,
+    /// Keys that were not made over the wire.
+    brought: Mutex<Vec<Credentials>>,
     pub(crate) rig: Rig,
     bin: TempDir,
 }
@@ -57,6 +59,7 @@ impl Host {
             bench: Bench::bare(),
             agent: Mutex::default(),
             strikes: AtomicU32::new(0),
+            brought: Mutex::default(),
             rig: Rig::new(),
             bin: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder"),
         };
@@ -220,6 +223,23 @@ impl Host {
             .into_iter()
             .filter(|(_, name)| name == "twotap-worker");
         workers.map(|(pid, _)| pid).collect()
+    }
+
+    /// Notes a key that was made past the wire.
+    pub(crate) fn knows(&self, key: Credentials) {
+        self.brought
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(key);
+    }
+
+    /// Every key that the break-glass user ever had.
+    pub(crate) fn keys(&self) -> Vec<Credentials> {
+        let brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.world.proxy().keys_made();
+        keys.extend(brought.iter().cloned());
+        keys.push(self.world.first_key().clone());
+        keys
     }
 
     /// How often somebody was killed in this case.

@@ -24,6 +24,7 @@ const LANES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Points {
     pub(crate) seal: Vec<String>,
+    pub(crate) reseal: Vec<String>,
     pub(crate) ceremony: Vec<String>,
 }
 
@@ -37,8 +38,15 @@ pub(crate) fn learn() -> Points {
     let view = flow::ceremony(&host).expect("open");
     flow::close(&host, &view.id).expect("closed");
     let ceremony = at_rest(&host);
+    host.rig.arm(&[]);
+    flow::seal(&host, &flow::new_key(&host)).expect("sealed again");
+    let reseal = at_rest(&host);
     host.verify_record().expect("the record verifies");
-    Points { seal, ceremony }
+    Points {
+        seal,
+        reseal,
+        ceremony,
+    }
 }
 
 /// The list of points once nobody adds to it.
@@ -61,17 +69,19 @@ pub(crate) fn in_agent(point: &str) -> bool {
 }
 
 /// Every point with the worker killed, every point with both; with the agent alone those in the agent and those where it is told of
-/// something or waits for AWS.
+/// something or waits for AWS. Of the first sealing the worker's deaths: for the others a sealed vault does, which need not be made anew.
 pub(crate) fn cases(points: &Points) -> Vec<Case> {
+    use Victim::{Agent, Both, Worker};
     let mut cases = Vec::new();
-    for (flow, points) in [
-        (Flow::Seal, &points.seal),
-        (Flow::Ceremony, &points.ceremony),
+    for (flow, points, victims) in [
+        (Flow::Seal, &points.seal, &[Worker][..]),
+        (Flow::Reseal, &points.reseal, &[Both, Agent]),
+        (Flow::Ceremony, &points.ceremony, &[Worker, Both, Agent]),
     ] {
         for point in points.iter().filter(|p| !is_one_of_many(p)) {
             let waits = point.starts_with("journal:") || point.starts_with("aws:");
-            for victim in [Victim::Worker, Victim::Both, Victim::Agent] {
-                if victim == Victim::Agent && !in_agent(point) && !waits {
+            for &victim in victims {
+                if victim == Agent && !in_agent(point) && !waits {
                     continue;
                 }
                 cases.push(Case {
@@ -353,8 +363,9 @@ fn bad(outcome: &Mutex<Outcome>, why: String) {
 pub(crate) fn tell(points: &Points, outcome: &Outcome, begun: Instant) {
     let cases: usize = outcome.groups.values().map(|(n, _)| n).sum();
     let mut text = format!(
-        "kill matrix: {} points of sealing, {} of a ceremony and its closing; {cases} cases in {:.0?}, {} badly, {} not reached\n",
+        "kill matrix: {} points of a first sealing, {} of another, {} of a ceremony and its closing; {cases} cases in {:.0?}, {} badly, {} not reached\n",
         points.seal.len(),
+        points.reseal.len(),
         points.ceremony.len(),
         begun.elapsed(),
         outcome.bad.len(),
