@@ -10,12 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     Agent,
+    book::Change,
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
 };
 use crate::{
-    audit::event::{Actor, EventType},
+    audit::event::{Actor, Event, EventType},
     ceremony::{Stage, Standing, times::MAX_WAITING},
     protocol::{
         Code, Problem,
@@ -435,7 +436,13 @@ impl Agent {
                 }
                 // A share lives only as long as its credential: after a quorum the key has to be replaced, whatever came of the request.
                 let quorum = record.standing == Standing::Approved || record.mint != Mint::None;
-                if quorum && matches!(record.rotation, Rotation::None | Rotation::Running) {
+                let owed = quorum && matches!(record.rotation, Rotation::None | Rotation::Running);
+                if owed && change.vault(&vault)?.rotated > record.request.generation {
+                    // Another ceremony has replaced the key since, and it is dead.
+                    record.rotation = Rotation::Done;
+                    return put_with(change, record, &events);
+                }
+                if owed {
                     events.push(event(&record, EventType::CredentialRotationPending));
                     record.rotation = Rotation::Pending;
                     let mut row = change.vault(&vault)?;
@@ -445,13 +452,17 @@ impl Agent {
                 if events.is_empty() {
                     return Ok(());
                 }
-                for event in &events {
-                    change.event(event)?;
-                }
-                change.put(record)
+                put_with(change, record, &events)
             })
             .await
     }
+}
+
+fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Result<(), Problem> {
+    for event in events {
+        change.event(event)?;
+    }
+    change.put(record)
 }
 
 /// The audit module's head in the form in which signed documents carry it.

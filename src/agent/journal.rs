@@ -138,7 +138,10 @@ fn vault_row(
     let mut manifest = None;
     match &entry.step {
         Step::RotationIntent { .. } => row.rotation = VaultRotation::Running,
-        Step::Rotated { .. } => row.rotation = VaultRotation::Done,
+        Step::Rotated { receipt } => {
+            row.rotation = VaultRotation::Done;
+            row.rotated = row.rotated.max(generation_of(receipt));
+        }
         Step::RotationPending { why } => row.rotation = VaultRotation::Pending(why.clone()),
         Step::GenerationWritten {
             generation,
@@ -157,6 +160,10 @@ fn vault_row(
                 .take()
                 .filter(|(n, m)| n == generation && m.digest() == *manifest_sha256)
                 .map(|(_, m)| m);
+            if entry.request.is_none() {
+                // The key that a human saw is sealed: its rotation follows, or is owed.
+                row.rotation = VaultRotation::Running;
+            }
         }
         _ => return Ok(None),
     }
@@ -292,6 +299,13 @@ fn close(request: &mut Record, outcome: String, now: Timestamp) -> Result<(), Pr
         request.end(Stage::Closed, outcome, now)?;
     }
     Ok(())
+}
+
+fn generation_of(receipt: &Envelope) -> u64 {
+    match receipt.unverified::<Receipt>().map(|r| r.outcome) {
+        Ok(Outcome::Rotated { generation, .. }) => generation,
+        _ => 0,
+    }
 }
 
 fn refused_since(receipt: &Envelope) -> Option<Timestamp> {

@@ -19,6 +19,7 @@ mod handlers;
 mod hygiene;
 mod journal;
 mod keys;
+mod left;
 mod people;
 mod record;
 mod routes;

@@ -287,6 +287,9 @@ pub(super) struct VaultRow {
     /// A generation that was written and does not count yet.
     pub(super) written: Option<(u64, Envelope)>,
     pub(super) rotation: VaultRotation,
+    /// The newest generation whose predecessors' keys are dead.
+    #[serde(default)]
+    pub(super) rotated: u64,
 }
 
 /// The rotation after the newest opening.

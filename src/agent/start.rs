@@ -49,7 +49,7 @@ const BEFORE_INTENT: i64 = 10;
 /// How long one may take to mint, in seconds.
 const BEFORE_MINTED: i64 = 120;
 /// How long one may take to rotate: its own patience is ten minutes.
-const BEFORE_ROTATED: i64 = 15 * 60;
+pub(super) const BEFORE_ROTATED: i64 = 15 * 60;
 
 /// Serves until told to end.
 pub(super) async fn run(config: Config) -> Result<(), Problem> {
@@ -167,6 +167,9 @@ impl Agent {
             .await?;
         // Each that is met brings its journal; the others are looked for when they are asked for.
         self.look_for_vaults().await;
+        for vault in self.config.vaults.clone() {
+            tokio::spawn(Arc::clone(self).follow_vault(vault));
+        }
         for record in self.book.requests() {
             self.resume(&record).await;
         }

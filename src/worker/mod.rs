@@ -164,6 +164,8 @@ impl Worker {
                 Ok(())
             }
             Job::Journal { vault, since } => {
+                // The journal is what matters here; what is left over is looked for again with the next one.
+                let _ = self.home.forget_closed(&vault);
                 for entry in self.home.journal(&vault)?.since(since)? {
                     self.link.send(&FromWorker::Entry(entry)).await;
                 }
