@@ -16,7 +16,7 @@ use crate::{
     ceremony::Stage,
     protocol::{
         Code, Problem,
-        job::{Entry, FromWorker, Job, Step, ToWorker},
+        job::{Entry, FromWorker, Job, ProvenBy, Step, ToWorker, Whose},
     },
     trust::{
         Envelope, Timestamp,
@@ -138,6 +138,7 @@ fn vault_row(
         Step::RotationIntent { .. } => row.rotation = VaultRotation::Running,
         Step::Rotated { .. } => row.rotation = VaultRotation::Done,
         Step::RotationPending { why } => row.rotation = VaultRotation::Pending(why.clone()),
+        Step::DeletionOwed { .. } => row.rotation = VaultRotation::Pending(in_words(&entry.step)),
         Step::GenerationWritten {
             generation,
             manifest: written,
@@ -177,7 +178,11 @@ fn event_of(
         S::MintFailed { .. } => E::RequestFailed,
         S::GenerationCommitted { .. } if entry.request.is_none() => E::VaultSealed,
         S::Rotated { .. } => E::CredentialRotated,
-        S::RotationPending { .. } => E::CredentialRotationPending,
+        S::RotationPending { .. } | S::DeletionOwed { .. } => E::CredentialRotationPending,
+        S::StrayFound {
+            whose: Whose::Stranger,
+            ..
+        } => E::StrangerKeyFound,
         S::Revoked { .. } => E::SessionRevoked,
         S::Expired { .. } => E::SessionExpired,
         S::RevokeIntent { .. }
@@ -252,12 +257,38 @@ fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Event {
         Step::RotationIntent { old_access_key_id } => {
             event.detail("access_key_id", old_access_key_id.as_str())
         }
+        Step::StrayFound {
+            access_key_id,
+            whose,
+            active,
+            created,
+        } => event
+            .detail("access_key_id", access_key_id.as_str())
+            .detail("ours", *whose != Whose::Stranger)
+            .detail("sure", *whose != Whose::Likely)
+            .detail("active", *active)
+            .detail("created", created.map(|at| at.to_string())),
+        Step::CreateIntent { .. } => event,
+        Step::CreateFailed { why } => event.detail("why", why.as_str()),
+        Step::KeyRefused { access_key_id, by } => event
+            .detail("access_key_id", access_key_id.as_str())
+            .detail(
+                "proven_by",
+                match by {
+                    ProvenBy::Itself => "itself",
+                    ProvenBy::Id => "id",
+                },
+            ),
+        Step::DeletionOwed { access_key_id, why } => event
+            .detail("access_key_id", access_key_id.as_str())
+            .detail("why", why.as_str()),
         Step::StrangerDisabled { access_key_id }
         | Step::StrangerDeleted { access_key_id }
         | Step::KeyCreated { access_key_id }
         | Step::KeyProven { access_key_id }
+        | Step::DeactivateIntent { access_key_id }
+        | Step::DeleteIntent { access_key_id }
         | Step::KeyDeactivated { access_key_id }
-        | Step::KeyRefused { access_key_id }
         | Step::KeyDeleted { access_key_id } => {
             event.detail("access_key_id", access_key_id.as_str())
         }
@@ -356,6 +387,12 @@ pub(super) fn step_name(step: &Step) -> &'static str {
         Step::Minted { .. } => "minted",
         Step::MintFailed { .. } => "mint_failed",
         Step::RotationIntent { .. } => "rotation_intent",
+        Step::StrayFound { .. } => "stray_found",
+        Step::CreateIntent { .. } => "create_intent",
+        Step::CreateFailed { .. } => "create_failed",
+        Step::DeactivateIntent { .. } => "deactivate_intent",
+        Step::DeleteIntent { .. } => "delete_intent",
+        Step::DeletionOwed { .. } => "deletion_owed",
         Step::StrangerDisabled { .. } => "stranger_disabled",
         Step::StrangerDeleted { .. } => "stranger_deleted",
         Step::KeyCreated { .. } => "key_created",
@@ -385,6 +422,26 @@ pub(super) fn in_words(step: &Step) -> String {
         Step::RotationIntent { old_access_key_id } => {
             format!("replacing the sealed key {old_access_key_id}")
         }
+        Step::StrayFound {
+            access_key_id,
+            whose,
+            ..
+        } => match whose {
+            Whose::Ours => format!("key {access_key_id} was left by a worker that was stopped"),
+            Whose::Likely => {
+                format!("key {access_key_id} is most likely ours: the answer that named it was lost")
+            }
+            Whose::Stranger => format!(
+                "key {access_key_id} was made by somebody else: whoever made it has the break-glass user's power"
+            ),
+        },
+        Step::CreateIntent { .. } => "asking AWS for a new key".to_owned(),
+        Step::CreateFailed { why } => format!("AWS made no new key: {why}"),
+        Step::DeactivateIntent { access_key_id } => format!("making key {access_key_id} inactive"),
+        Step::DeleteIntent { access_key_id } => format!("deleting key {access_key_id}"),
+        Step::DeletionOwed { access_key_id, why } => format!(
+            "the sealed key was replaced; the old key {access_key_id} is dead, and could not be deleted yet: {why}"
+        ),
         Step::StrangerDisabled { access_key_id } => {
             format!("another key of the user was made inactive: {access_key_id}")
         }
@@ -400,7 +457,7 @@ pub(super) fn in_words(step: &Step) -> String {
             format!("generation {generation} counts from here on")
         }
         Step::KeyDeactivated { access_key_id } => format!("old key {access_key_id} made inactive"),
-        Step::KeyRefused { access_key_id } => format!("old key {access_key_id} seen refused"),
+        Step::KeyRefused { access_key_id, .. } => format!("old key {access_key_id} seen refused"),
         Step::KeyDeleted { access_key_id } => format!("old key {access_key_id} deleted"),
         Step::Rotated { .. } => "the sealed key was replaced".to_owned(),
         Step::RotationPending { why } => format!("the sealed key could not be replaced yet: {why}"),

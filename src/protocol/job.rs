@@ -138,6 +138,8 @@ pub enum FromWorker {
     Vote(Vote),
     /// A journal entry was written.
     Entry(Entry),
+    /// Something does not get through and is tried again; nothing of it stands in the journal.
+    Waiting(Waiting),
     /// The operator's session.
     Session(Session),
     /// The job is done.
@@ -288,7 +290,18 @@ pub enum Step {
         /// The key that is sealed.
         old_access_key_id: String,
     },
-    /// Another key of the user was found and made inactive: our own orphan, or a stranger's.
+    /// A key that is not the sealed one was found; it is about to be made inactive and deleted.
+    StrayFound {
+        /// That key.
+        access_key_id: String,
+        /// Whose it is, by this journal.
+        whose: Whose,
+        /// Whether it was active.
+        active: bool,
+        /// When AWS says that it was made.
+        created: Option<Timestamp>,
+    },
+    /// Such a key was made inactive.
     StrangerDisabled {
         /// That key.
         access_key_id: String,
@@ -297,6 +310,16 @@ pub enum Step {
     StrangerDeleted {
         /// That key.
         access_key_id: String,
+    },
+    /// A new key is about to be asked for. Without an entry that says what came of it, one may exist whose secret nobody has.
+    CreateIntent {
+        /// AWS's clock shortly before, where it is known: what was made later and by nobody else is ours.
+        aws_time: Option<Timestamp>,
+    },
+    /// AWS surely made none.
+    CreateFailed {
+        /// Why, in plain words.
+        why: String,
     },
     /// A new key was made.
     KeyCreated {
@@ -324,15 +347,27 @@ pub enum Step {
         /// The key that it holds.
         access_key_id: String,
     },
+    /// A key is about to be made inactive.
+    DeactivateIntent {
+        /// That key.
+        access_key_id: String,
+    },
+    /// A key is about to be deleted.
+    DeleteIntent {
+        /// That key.
+        access_key_id: String,
+    },
     /// The old key was made inactive.
     KeyDeactivated {
         /// That key.
         access_key_id: String,
     },
-    /// The old key was itself seen to be refused.
+    /// The old key was seen to be refused.
     KeyRefused {
         /// That key.
         access_key_id: String,
+        /// How that was seen.
+        by: ProvenBy,
     },
     /// The old key was deleted.
     KeyDeleted {
@@ -343,6 +378,13 @@ pub enum Step {
     Rotated {
         /// A signed [`crate::trust::receipt::Receipt`].
         receipt: Envelope,
+    },
+    /// The old key is dead and replaced, and AWS did not let it be deleted: it still holds one of the user's two places.
+    DeletionOwed {
+        /// That key.
+        access_key_id: String,
+        /// Why, in plain words.
+        why: String,
     },
     /// The rotation could not be completed now; the key that is sealed still works.
     RotationPending {
@@ -383,6 +425,38 @@ pub enum Step {
         /// Why, in plain words.
         why: String,
     },
+}
+
+/// Whose a key is that is not the sealed one. All go; only a stranger's is an alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// The journal names it: a worker made it and was stopped before it counted, or it was sealed and is replaced.
+    Ours,
+    /// It was made when a worker asked for one whose answer never came. A thief's that was made in the same minutes looks the same.
+    Likely,
+    /// No worker asked for it.
+    Stranger,
+}
+
+pub use crate::trust::receipt::ProvenBy;
+
+/// What a worker waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiting {
+    /// The request in whose name; absent for a sealing.
+    pub request: Option<String>,
+    /// Continues 'waiting for ...', e.g. `the new key to work`.
+    pub what: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Tries that failed.
+    pub tries: u32,
+    /// When the next one is made, about.
+    pub next: Timestamp,
+    /// Why the last one failed, in plain words.
+    pub why: String,
 }
 
 /// The operator's temporary credentials: what the agent hands to the operator, and all that it ever holds.
