@@ -257,6 +257,7 @@ impl Ceremony {
                         self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());
                     }
                     FromWorker::Session(session) => self.agent.take_session(session),
+                    FromWorker::Waiting(waiting) => self.agent.waits.set(&self.vault, waiting),
                     FromWorker::Done => return Ok(()),
                     FromWorker::Failed(problem) => return Err(problem),
                     _ => return Err(out_of_turn()),
@@ -390,6 +391,7 @@ impl Agent {
         id: &str,
         why: Option<Problem>,
     ) {
+        self.waits.over(vault);
         let caught_up = self.catch_up(vault).await;
         self.alarms.set(
             &format!("journal of vault {vault}"),

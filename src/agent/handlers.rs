@@ -275,6 +275,10 @@ async fn finish<T: Send + 'static>(
 
 async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, Problem> {
     let row = agent.book.vault(&known.vault).await?;
+    let mut rotation = row.rotation.to_string();
+    if let Some(waiting) = agent.waits.of(&known.vault) {
+        rotation = format!("running: {waiting}");
+    }
     Ok(VaultStatus {
         vault: known.vault.clone(),
         roster_version: known.roster.version,
@@ -282,7 +286,7 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
-        rotation: row.rotation.to_string(),
+        rotation,
         isolation: known.isolation,
     })
 }

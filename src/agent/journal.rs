@@ -42,6 +42,7 @@ impl Agent {
         link: &mut Link,
     ) -> Result<(), Problem> {
         let n = entry.n;
+        self.waits.over(vault);
         if self.take(vault, entry.clone()).await? == Taken::Gap {
             self.catch_up(vault).await?;
             if self.take(vault, entry).await? == Taken::Gap {
@@ -429,7 +430,9 @@ pub(super) fn in_words(step: &Step) -> String {
         } => match whose {
             Whose::Ours => format!("key {access_key_id} was left by a worker that was stopped"),
             Whose::Likely => {
-                format!("key {access_key_id} is most likely ours: the answer that named it was lost")
+                format!(
+                    "key {access_key_id} is most likely ours: the answer that named it was lost"
+                )
             }
             Whose::Stranger => format!(
                 "key {access_key_id} was made by somebody else: whoever made it has the break-glass user's power"

@@ -28,6 +28,7 @@ mod sessions;
 mod start;
 pub mod table;
 mod vaults;
+mod waits;
 mod workers;
 
 use std::{
@@ -53,6 +54,7 @@ use record::{Mint, Record};
 use seals::Seals;
 use sessions::Sessions;
 use vaults::Vaults;
+use waits::Waits;
 use workers::Workers;
 
 /// The agent: all that its tasks share.
@@ -67,6 +69,7 @@ struct Agent {
     closings: Closings,
     seals: Seals,
     alarms: Alarms,
+    waits: Waits,
     /// Rung when a deadline may have changed.
     bell: tokio::sync::Notify,
     /// The worker's key: this host's name in signed documents.

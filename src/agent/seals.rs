@@ -173,6 +173,7 @@ impl Agent {
             return;
         };
         let finished = self.sealed(vault, &mut link, sealed).await;
+        self.waits.over(vault);
         let caught_up = self.catch_up(vault).await;
         self.alarms.set(
             &format!("journal of vault {vault}"),
@@ -197,6 +198,7 @@ impl Agent {
                     seen.add(&entry.step, entry.at);
                     self.take_entry(vault, entry, link).await?;
                 }
+                Ok(FromWorker::Waiting(waiting)) => self.waits.set(vault, waiting),
                 Ok(FromWorker::Done) => return seen.finished(),
                 Ok(FromWorker::Failed(problem)) | Err(problem) => return Err(seen.failed(problem)),
                 Ok(_) => return Err(out_of_turn()),

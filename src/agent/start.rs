@@ -108,6 +108,7 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         closings: Closings::default(),
         seals: Seals::default(),
         alarms: Alarms::default(),
+        waits: super::waits::Waits::default(),
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),

@@ -22,7 +22,7 @@ use twotap::{
     },
     trust::{
         Bytes, Digest, Envelope, Head, Signer as _, Timestamp,
-        receipt::Outcome,
+        receipt::{Outcome, Proof, ProvenBy},
         request::{Offer, Request},
     },
 };
@@ -401,6 +401,7 @@ impl FakeWorker {
             id,
             Step::KeyRefused {
                 access_key_id: old.clone(),
+                by: ProvenBy::Itself,
             },
             wire,
         )?;
@@ -411,6 +412,12 @@ impl FakeWorker {
                 new_access_key_id: new,
                 generation,
                 manifest_sha256: manifest,
+                previous_manifest_sha256: None,
+                new_key_worked: proof(),
+                counts_since: Timestamp::now(),
+                old_key_refused: proof(),
+                proven_by: ProvenBy::Itself,
+                old_key_deleted: None,
             },
         );
         self.log(id, Step::Rotated { receipt }, wire)
@@ -586,4 +593,12 @@ pub fn session(request: &Request) -> Session {
 
 fn key_id(generation: u64) -> String {
     format!("AKIA{generation:016}")
+}
+
+fn proof() -> Proof {
+    Proof {
+        at: Timestamp::now(),
+        aws_request_id: None,
+        aws_date: None,
+    }
 }

@@ -253,8 +253,11 @@ impl Ledger {
     }
 
     fn try_of(&self, created: Timestamp) -> Option<usize> {
-        self.open_tries.iter().position(|asked| {
-            (-CLOCKS_APART..=SIGNATURE_LASTS).contains(&asked.until(created))
-        })
+        self.open_tries
+            .iter()
+            .position(|asked| (-CLOCKS_APART..=SIGNATURE_LASTS).contains(&asked.until(created)))
     }
 }
+
+#[cfg(test)]
+mod tests;
