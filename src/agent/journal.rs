@@ -486,33 +486,4 @@ fn hole(vault: &str, n: u64) -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_has_one_name_on_the_wire_and_in_the_record() {
-        let at = Timestamp(0);
-        let steps = [
-            Step::MintIntent {
-                role: String::new(),
-                not_after: at,
-                revocation: String::new(),
-            },
-            Step::MintFailed { why: String::new() },
-            Step::KeyCreated {
-                access_key_id: String::new(),
-            },
-            Step::RefusalObserved {
-                region: String::new(),
-                since: at,
-                refusals: 1,
-            },
-            Step::Expired { at },
-            Step::ClosePending { why: String::new() },
-        ];
-        for step in steps {
-            let json = serde_json::to_value(&step).expect("json");
-            assert_eq!(json["step"], step_name(&step));
-        }
-    }
-}
+mod tests;

@@ -13,8 +13,10 @@ use super::{
 };
 use crate::{
     aws::AwsError,
+    ceremony::rotation::OutOfTurn,
+    fail,
     protocol::{
-        Problem,
+        Code, Problem,
         job::{FromWorker, Waiting},
     },
     trust::Timestamp,
@@ -51,6 +53,12 @@ impl Setback {
         match self {
             Self::Later(problem) | Self::Refused(problem) | Self::Never(problem) => problem,
         }
+    }
+}
+
+impl From<OutOfTurn> for Setback {
+    fn from(why: OutOfTurn) -> Self {
+        Self::Never(Problem::new(Code::Internal, why))
     }
 }
 
@@ -114,7 +122,7 @@ impl Tries {
             return Err(setback);
         }
         // The last try is made when time is up, not given away.
-        let pause = jittered(self.bound).min(rest);
+        let pause = fail::quicker(jittered(self.bound)).min(rest);
         self.bound = (self.bound * 2).min(LONGEST_PAUSE);
         let waiting = Waiting {
             request: request.map(str::to_owned),

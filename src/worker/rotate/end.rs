@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     aws::{Credentials, KeyState},
+    ceremony::rotation::Act,
     protocol::{
         Code, Problem,
         job::{AwsTrace, Step},
@@ -34,11 +35,14 @@ impl Run<'_, '_> {
         new: &AccessKey,
     ) -> Result<(), Setback> {
         let with = credentials(new);
+        self.order.begin(Act::Deactivate)?;
         self.deactivate(user, old, &with).await?;
         self.prove_dead(old, Some(&with)).await?;
         let request = self.rotation.request.map(str::to_owned);
+        self.order.begin(Act::Delete)?;
         let kept = self.delete(user, old, &with).await.err();
         let by = self.successor(old)?;
+        self.order.begin(Act::Receipt)?;
         self.receipt(request.as_deref(), old, &by).await?;
         self.leave_undeleted(request.as_deref(), old, kept).await
     }

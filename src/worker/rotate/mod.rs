@@ -12,6 +12,7 @@
 mod end;
 mod ledger;
 pub(super) mod prove;
+mod reading;
 mod reconcile;
 
 use std::{
@@ -20,19 +21,18 @@ use std::{
 };
 
 use rand_core::OsRng;
-use zeroize::Zeroizing;
 
 use super::{
     Worker,
     home::Vault,
     journal::Journal,
     mint::{credentials, trace},
-    plan::arn,
     problems::{Explain as _, in_one_line, of_aws},
     setback::{Setback, Tries, setback},
 };
 use crate::{
     aws,
+    ceremony::rotation::{Act, Order, Terms},
     protocol::{
         Code, Problem,
         job::{AwsTrace, Step},
@@ -41,6 +41,7 @@ use crate::{
     vault::{AccessKey, SealInput, VaultError, seal, store::Writer},
 };
 use ledger::Ledger;
+use reading::{access_key, user_name};
 
 /// What is to be rotated.
 pub(super) struct Rotation<'r> {
@@ -66,6 +67,7 @@ pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Resul
         until,
         counts: false,
         told: BTreeSet::new(),
+        order: Order::new(Terms::alone(true)),
     };
     let old = run.rotation.key.id().to_owned();
     run.log(
@@ -118,6 +120,8 @@ struct Run<'w, 'r> {
     counts: bool,
     /// Keys whose discovery stands in the journal.
     told: BTreeSet<String>,
+    /// Every act asks it first.
+    order: Order,
 }
 
 impl Run<'_, '_> {
@@ -130,7 +134,10 @@ impl Run<'_, '_> {
                 self.replace(&vault, old).await
             }
             // Another ceremony of the same generation was faster: the key that this one opened is replaced, and only needs to be dead.
-            _ => self.end_replaced(&vault, old).await,
+            _ => {
+                self.order = Order::new(Terms::alone(false));
+                self.end_replaced(&vault, old).await
+            }
         }
     }
 
@@ -191,6 +198,7 @@ impl Run<'_, '_> {
         let with = credentials(&self.rotation.key);
         let mut tries = self.tries("a new key");
         loop {
+            self.order.begin(Act::Reconcile)?;
             let setback = match self.reconcile(vault, user, old).await {
                 Ok(aws_time) => match self.ask_for_key(&with, user, aws_time).await {
                     Ok(made) => return Ok(made),
@@ -209,6 +217,7 @@ impl Run<'_, '_> {
         user: &str,
         aws_time: Option<Timestamp>,
     ) -> Result<(AccessKey, AwsTrace), Setback> {
+        self.order.begin(Act::Create)?;
         self.log(Step::CreateIntent { aws_time }, None)
             .await
             .map_err(Setback::Never)?;
@@ -253,6 +262,9 @@ impl Run<'_, '_> {
     /// A key that never came to count (a full disk, say) is deleted while the old one still can. Where that fails, the next
     /// reconciliation finds it.
     async fn take_back(&mut self, user: &str, new: &AccessKey) {
+        if self.order.begin(Act::TakeBack).is_err() {
+            return;
+        }
         let access_key_id = new.id().to_owned();
         // The journal may be the very thing that has no room; and nothing can rest on a key that is not sealed.
         let intent = Step::DeleteIntent {
@@ -273,6 +285,7 @@ impl Run<'_, '_> {
         vault: &Vault,
         new: &AccessKey,
     ) -> Result<Verified<Manifest>, Setback> {
+        self.order.begin(Act::Seal)?;
         let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
         let input = SealInput {
             vault: &vault.name,
@@ -307,6 +320,7 @@ impl Run<'_, '_> {
         manifest: &Verified<Manifest>,
         new: &AccessKey,
     ) -> Result<(), Setback> {
+        self.order.begin(Act::Commit)?;
         self.writer
             .commit(manifest.generation)
             .explain()
@@ -396,24 +410,6 @@ impl Run<'_, '_> {
         self.worker.link.report(entry).await;
         Ok(())
     }
-}
-
-fn access_key(new: &aws::NewKey) -> Result<AccessKey, Setback> {
-    let json: Zeroizing<String> = new.to_cli_json();
-    AccessKey::parse(json.as_bytes())
-        .explain()
-        .map_err(Setback::Never)
-}
-
-/// The break-glass user's name without its path.
-fn user_name(vault: &Vault) -> Result<String, Setback> {
-    let user = arn(&vault.roster.aws.user_arn).map_err(Setback::Never)?;
-    user.user().map(|u| u.name.to_owned()).ok_or_else(|| {
-        Setback::Never(Problem::new(
-            Code::Usage,
-            "the roster's user_arn does not name a user",
-        ))
-    })
 }
 
 /// How long a key that nobody knows stays inactive before it is deleted.

@@ -3,6 +3,7 @@
 use super::Run;
 use crate::{
     aws::{Answer, AssumeRole, AwsError, Credentials, KeyState, Minted, policy, revocation},
+    ceremony::rotation::Act,
     protocol::{
         Code, Problem,
         job::{ProvenBy, Step},
@@ -57,6 +58,7 @@ impl Run<'_, '_> {
         vault: &Vault,
         new: &AccessKey,
     ) -> Result<(), Setback> {
+        self.order.begin(Act::ProveNew)?;
         let request = self.rotation.request;
         let mut tries = self.tries("the new key to work");
         loop {
@@ -82,6 +84,7 @@ impl Run<'_, '_> {
         old: &str,
         new: Option<&Credentials>,
     ) -> Result<(), Setback> {
+        self.order.begin(Act::ProveDead)?;
         let with = credentials(&self.rotation.key);
         let mut tries = self.tries("the old key to be refused");
         loop {

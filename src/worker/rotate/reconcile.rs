@@ -1,10 +1,10 @@
 //! What a killed worker or a stranger left: told apart by the journal, finished or cleared away before a new key is made.
 
-use std::collections::BTreeSet;
-
 use super::{Run, SETTLE};
 use crate::{
     aws::{Credentials, KeyInfo},
+    ceremony::rotation::{Fate, fate},
+    fail,
     protocol::job::{Step, Whose},
     trust::Timestamp,
     worker::{
@@ -34,19 +34,18 @@ impl Run<'_, '_> {
             Ok(keys) => keys,
             Err(why) => return Err(self.of_the_sealed_key(setback(&why))),
         };
-        let named: BTreeSet<&str> = vault
+        let newest = vault
             .current
-            .iter()
-            .map(|c| c.manifest.access_key_id.as_str())
-            .chain([old])
-            .collect();
+            .as_ref()
+            .map(|c| c.manifest.access_key_id.as_str());
         for key in &keys.value {
             let id = key.access_key_id.as_str();
+            let fate = fate(id, key.active, old, newest);
             // A list that shows what was deleted lags.
-            if named.contains(id) || self.ledger.is_deleted(id) {
+            if fate == Fate::Leave || self.ledger.is_deleted(id) {
                 continue;
             }
-            self.clear_away(user, &with, key).await?;
+            self.clear_away(user, &with, key, fate).await?;
         }
         Ok(keys.date.map(Timestamp::from))
     }
@@ -57,6 +56,7 @@ impl Run<'_, '_> {
         user: &str,
         with: &Credentials,
         key: &KeyInfo,
+        fate: Fate,
     ) -> Result<(), Setback> {
         let id = key.access_key_id.clone();
         let created = key.created.map(Timestamp::from);
@@ -70,7 +70,7 @@ impl Run<'_, '_> {
             };
             self.log(found, None).await.map_err(Setback::Never)?;
         }
-        if key.active && whose != Whose::Ours {
+        if fate == Fate::Disable && whose != Whose::Ours {
             let disabled = self
                 .worker
                 .aws
@@ -90,7 +90,7 @@ impl Run<'_, '_> {
                 .map_err(Setback::Never)?;
             // Whoever uses it is heard from now; then it goes. Not sooner for one that is most likely our own, whose answer was lost: it
             // cannot be told from a thief's that was made in the same minutes. What the journal names never left a worker.
-            tokio::time::sleep(SETTLE).await;
+            tokio::time::sleep(fail::quicker(SETTLE)).await;
         }
         let intent = Step::DeleteIntent {
             access_key_id: id.clone(),
