@@ -54,6 +54,12 @@ pub(super) async fn status(call: Call) -> Answered {
                 vault.vault, vault.rotation
             ));
         }
+        if let Some(misused) = agent.book.vault(&known.vault).await?.misused {
+            degraded.push(format!(
+                "vault {}: {misused}; replace it: ask for a session, or seal a new key",
+                known.vault
+            ));
+        }
         vaults.push(vault);
     }
     degraded.extend(sinks(agent).await?);
@@ -287,6 +293,7 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
         rotation,
+        watch: agent.watches.of(agent, &known.vault),
         isolation: known.isolation,
     })
 }

@@ -29,6 +29,7 @@ mod start;
 pub mod table;
 mod vaults;
 mod waits;
+mod watch;
 mod workers;
 
 use std::{
@@ -55,6 +56,7 @@ use seals::Seals;
 use sessions::Sessions;
 use vaults::Vaults;
 use waits::Waits;
+use watch::Watches;
 use workers::Workers;
 
 /// The agent: all that its tasks share.
@@ -70,6 +72,7 @@ struct Agent {
     seals: Seals,
     alarms: Alarms,
     waits: Waits,
+    watches: Watches,
     /// Rung when a deadline may have changed.
     bell: tokio::sync::Notify,
     /// The worker's key: this host's name in signed documents.

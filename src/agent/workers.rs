@@ -147,6 +147,7 @@ fn shown(message: &FromWorker) -> &'static str {
         FromWorker::Failed(_) => "failed",
         FromWorker::Vote(_) => "vote",
         FromWorker::Waiting(_) => "waiting",
+        FromWorker::Watched(_) => "watched",
     }
 }
 

@@ -112,6 +112,7 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ("roster", format!("version {}", vault.roster_version)),
         ("sealed", sealed),
         ("rotation", plain(&vault.rotation)),
+        ("watch", plain(&vault.watch)),
     ];
     if vault.isolation == Isolation::None {
         rows.push((

@@ -6,11 +6,15 @@
 //! What the worker does to the world it first writes to its own journal ([`Entry`]); it reports each entry as it is written, and
 //! whoever missed some asks with [`Job::Journal`]. So the agent records an entry the same way whether it was there or not.
 
+mod keys;
+
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
 pub use crate::ceremony::Standing;
+pub use crate::trust::receipt::ProvenBy;
 use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp};
+pub use keys::{KeyUse, Waiting, Watched, Whose};
 
 /// The error of [`FromWorker::Failed`] when nothing is kept of a request: it never came to a session, was closed, or the host was
 /// rebooted. The agent tells these apart by what the journal says.
@@ -56,6 +60,11 @@ pub enum Job {
     Session {
         /// The request's id.
         request: String,
+    },
+    /// Whether AWS tells of a use of the sealed key that is none of ours: answered by [`FromWorker::Watched`].
+    Watch {
+        /// The vault.
+        vault: String,
     },
     /// Journal entries with a number above `since`.
     Journal {
@@ -140,6 +149,8 @@ pub enum FromWorker {
     Entry(Entry),
     /// Something does not get through and is tried again; nothing of it stands in the journal.
     Waiting(Waiting),
+    /// What a look at the sealed key's uses came to.
+    Watched(Watched),
     /// The operator's session.
     Session(Session),
     /// The job is done.
@@ -386,6 +397,13 @@ pub enum Step {
         /// Why, in plain words.
         why: String,
     },
+    /// The sealed key was used outside a ceremony: somebody has it.
+    Misused {
+        /// That key.
+        access_key_id: String,
+        /// The use.
+        used: KeyUse,
+    },
     /// The rotation could not be completed now; the key that is sealed still works.
     RotationPending {
         /// Why, in plain words.
@@ -425,38 +443,6 @@ pub enum Step {
         /// Why, in plain words.
         why: String,
     },
-}
-
-/// Whose a key is that is not the sealed one. All go; only a stranger's is an alarm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Whose {
-    /// The journal names it: a worker made it and was stopped before it counted, or it was sealed and is replaced.
-    Ours,
-    /// It was made when a worker asked for one whose answer never came. A thief's that was made in the same minutes looks the same.
-    Likely,
-    /// No worker asked for it.
-    Stranger,
-}
-
-pub use crate::trust::receipt::ProvenBy;
-
-/// What a worker waits for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Waiting {
-    /// The request in whose name; absent for a sealing.
-    pub request: Option<String>,
-    /// Continues 'waiting for ...', e.g. `the new key to work`.
-    pub what: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// Tries that failed.
-    pub tries: u32,
-    /// When the next one is made, about.
-    pub next: Timestamp,
-    /// Why the last one failed, in plain words.
-    pub why: String,
 }
 
 /// The operator's temporary credentials: what the agent hands to the operator, and all that it ever holds.

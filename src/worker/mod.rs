@@ -28,6 +28,7 @@ mod runtime;
 mod seal;
 mod seccomp;
 mod setback;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -159,6 +160,7 @@ impl Worker {
                 self.link.send(&FromWorker::Session(session)).await;
                 Ok(())
             }
+            Job::Watch { vault } => watch::run(self, &vault).await,
             Job::Journal { vault, since } => {
                 for entry in self.home.journal(&vault)?.since(since)? {
                     self.link.send(&FromWorker::Entry(entry)).await;

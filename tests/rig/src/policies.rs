@@ -21,15 +21,18 @@ pub enum Template {
     OpAdmin,
     /// The permissions boundary of every operator role.
     Ceiling,
+    /// What the standing user that watches the sealed key may: ask when it was used last.
+    Watch,
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 5] = [
+pub const TEMPLATES: [(Template, &str); 6] = [
     (Template::User, "user-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
+    (Template::Watch, "watch-policy.json"),
 ];
 
 /// Condition keys that the emulator refuses or ignores although the request satisfies them.
@@ -101,6 +104,7 @@ fn source(template: Template) -> &'static str {
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
+        Template::Watch => include_str!("../../../packaging/aws/watch-policy.json"),
     }
 }
 
@@ -215,6 +219,11 @@ mod tests {
             properties("BreakGlass")["Policies"][0]["PolicyDocument"],
             file(Template::User)
         );
+        assert_eq!(
+            properties("Watch")["Policies"][0]["PolicyDocument"],
+            file(Template::Watch)
+        );
+        assert_eq!(stack["Resources"]["Watch"]["Condition"], "Watched");
         for (role, template) in [
             ("OpAdmin", Template::OpAdmin),
             ("Steward", Template::Steward),

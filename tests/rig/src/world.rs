@@ -11,6 +11,8 @@ use crate::policies::{Names, Template, for_emulator, render};
 use crate::proxy::{Proxy, Role, Shipped};
 use crate::{RigError, xml};
 
+/// The user that may ask when the break-glass user's keys were used.
+pub const WATCH_USER: &str = "watch";
 /// The user whose key is sealed.
 pub const USER: &str = "break-glass";
 /// The operator role that a world has.
@@ -65,9 +67,32 @@ impl World {
             account: account.to_owned(),
             admin,
             proxy: Proxy::start(aws.address(), account, shipped)?,
-            first_key_json: as_the_cli_prints(&first_key, &created),
+            first_key_json: as_the_cli_prints(USER, &first_key, &created),
             first_key,
         })
+    }
+
+    /// Makes the standing user that watches, with a key; gives what `aws iam create-access-key` prints of it.
+    pub fn watcher(&self) -> Result<String, RigError> {
+        let make = |action: &str, params: &[(&str, &str)]| {
+            self.admin.query("iam", action, params)?.expect_ok(action)
+        };
+        let policy = for_emulator(&render(Template::Watch, &names(&self.account))?);
+        make("CreateUser", &[("UserName", WATCH_USER), ("Path", PATH)])?;
+        make(
+            "PutUserPolicy",
+            &[
+                ("UserName", WATCH_USER),
+                ("PolicyName", "twotap"),
+                ("PolicyDocument", &policy.to_string()),
+            ],
+        )?;
+        let made = make("CreateAccessKey", &[("UserName", WATCH_USER)])?;
+        let key = made
+            .credentials()
+            .ok_or_else(|| RigError::new("a new key without an id"))?;
+        let created = made.text("CreateDate").unwrap_or_default();
+        Ok(as_the_cli_prints(WATCH_USER, &key, &created))
     }
 
     /// The account's number, twelve digits.
@@ -189,13 +214,7 @@ impl World {
 
 /// Makes the account's principals with the translated policies; gives the shipped ones for the proxy's guard.
 fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
-    let names = Names {
-        partition: "aws".into(),
-        account: account.into(),
-        external_id: EXTERNAL_ID.into(),
-        rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
-        audit_key_arn: format!("arn:aws:kms:{REGION}:{account}:key/audit"),
-    };
+    let names = names(account);
     let user = render(Template::User, &names)?;
     let trust = render(Template::RoleTrust, &names)?;
     let steward = render(Template::Steward, &names)?;
@@ -248,6 +267,7 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
     }
     Ok(Shipped::new()
         .user(USER, vec![user])
+        .user(WATCH_USER, vec![render(Template::Watch, &names)?])
         .role(
             OPERATOR_ROLE,
             Role {
@@ -266,14 +286,24 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
         ))
 }
 
+fn names(account: &str) -> Names {
+    Names {
+        partition: "aws".into(),
+        account: account.into(),
+        external_id: EXTERNAL_ID.into(),
+        rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
+        audit_key_arn: format!("arn:aws:kms:{REGION}:{account}:key/audit"),
+    }
+}
+
 fn role_arn(account: &str, name: &str) -> String {
     format!("arn:aws:iam::{account}:role{PATH}{name}")
 }
 
-fn as_the_cli_prints(key: &Credentials, created: &str) -> String {
+fn as_the_cli_prints(user: &str, key: &Credentials, created: &str) -> String {
     let printed = json!({
         "AccessKey": {
-            "UserName": USER,
+            "UserName": user,
             "AccessKeyId": key.access_key_id,
             "Status": "Active",
             "SecretAccessKey": key.secret_access_key,

@@ -17,7 +17,7 @@ use super::call::Call;
 use super::guard::{self, Session};
 use super::reply::{self, Dropped, Refusal, ReplyBody, cut, dated};
 use super::rules::{Fault, Keep};
-use super::{Shared, State};
+use super::{Shared, State, Used};
 use crate::client::Reply;
 use crate::{RigError, http};
 
@@ -241,6 +241,17 @@ fn learn(state: &mut State, call: &Call, response: &mut Response<Bytes>) {
                 state.remember_key(id);
             }
         }
+        // The emulator counts no uses.
+        "iam:GetAccessKeyLastUsed" => {
+            let used = call
+                .param("AccessKeyId")
+                .and_then(|key| state.last_use(key));
+            if let Some(used) = used {
+                let told = used_as_told(&used);
+                let untold = "<Region>N/A</Region><ServiceName>N/A</ServiceName>";
+                *response.body_mut() = Bytes::from(body.replacen(untold, &told, 1));
+            }
+        }
         "sts:AssumeRole" => {
             state.sessions.extend(Session::of(call, &body));
             if let Some(identity) = call.param("SourceIdentity") {
@@ -251,6 +262,20 @@ fn learn(state: &mut State, call: &Call, response: &mut Response<Bytes>) {
         }
         _ => {}
     }
+}
+
+/// As IAM writes it: whole seconds, UTC.
+fn used_as_told(used: &Used) -> String {
+    let at = used
+        .at
+        .replace_nanosecond(0)
+        .unwrap_or(used.at)
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default();
+    let (region, service) = (&used.region, &used.service);
+    format!(
+        "<LastUsedDate>{at}</LastUsedDate><Region>{region}</Region><ServiceName>{service}</ServiceName>"
+    )
 }
 
 fn note(call: &mut Call, response: &Response<Bytes>) {
