@@ -42,6 +42,9 @@ const WITHHELD_KEYS: [&str; 3] = [
     "iam:PermissionsBoundary",
 ];
 
+/// The action that the emulator judges without its resource; the guard judges it with the user whose key it is.
+const WITHOUT_RESOURCE: &str = "iam:GetAccessKeyLastUsed";
+
 /// What stands in for twotap's IAM path, which the emulator drops when it evaluates IAM actions.
 const WITHOUT_PATH: [(&str, &[&str]); 5] = [
     (":role/twotap/op-*", &[":role/op-*"]),
@@ -93,6 +96,9 @@ pub fn for_emulator(policy: &Value) -> Value {
     {
         withhold_conditions(statement);
         add_resources_without_path(statement);
+        if statement.get("Action").and_then(Value::as_str) == Some(WITHOUT_RESOURCE) {
+            statement.insert("Resource".to_owned(), "*".into());
+        }
     }
     policy
 }
