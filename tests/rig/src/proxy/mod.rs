@@ -55,6 +55,8 @@ struct Shared {
     shipped: Shipped,
     state: Mutex<State>,
     changed: Condvar,
+    /// Told how long the door is to be shut.
+    shut: tokio::sync::Notify,
     /// Held for writing while a key is made, so that two requests cannot both find room for one key.
     making_keys: tokio::sync::RwLock<()>,
 }
@@ -71,6 +73,8 @@ struct State {
     new_keys: HashMap<String, NewKey>,
     /// Sessions made through this proxy.
     sessions: HashMap<String, guard::Session>,
+    /// For how long nobody is to listen.
+    shut_for: Option<Duration>,
     /// AWS's clock minus the host's.
     clock_offset: time::Duration,
     /// Uses of keys that are told as the newest, whatever came over this wire.
@@ -116,11 +120,13 @@ impl Proxy {
                 lag: KeyLag::None,
                 new_keys: HashMap::new(),
                 sessions: HashMap::new(),
+                shut_for: None,
                 clock_offset: time::Duration::ZERO,
                 told_uses: HashMap::new(),
                 broken: Vec::new(),
             }),
             changed: Condvar::new(),
+            shut: tokio::sync::Notify::new(),
             making_keys: tokio::sync::RwLock::new(()),
         });
         let (stop, stopped) = oneshot::channel();

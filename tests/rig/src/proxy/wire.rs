@@ -27,7 +27,8 @@ pub(super) async fn serve(
     listener: std::net::TcpListener,
     stopped: oneshot::Receiver<()>,
 ) {
-    let listener = match TcpListener::from_std(listener) {
+    let address = listener.local_addr();
+    let mut listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
             return shared
@@ -40,12 +41,39 @@ pub(super) async fn serve(
     loop {
         tokio::select! {
             _ = &mut stopped => return,
+            () = shared.shut.notified() => {
+                drop(listener);
+                let rest = shared.lock().shut_for.take().unwrap_or_default();
+                tokio::time::sleep(rest).await;
+                listener = match again(&address).await {
+                    Ok(listener) => listener,
+                    Err(error) => {
+                        return shared.lock().broken.push(format!("the proxy's port is gone: {error}"));
+                    }
+                };
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     tokio::spawn(connection(Arc::clone(&shared), stream));
                 }
                 Err(error) => shared.lock().broken.push(format!("the proxy cannot accept: {error}")),
             },
+        }
+    }
+}
+
+/// Listens at the same address again. A connection that goes out may have been given the port meanwhile; it will not keep it long.
+async fn again(address: &std::io::Result<std::net::SocketAddr>) -> std::io::Result<TcpListener> {
+    let address = address
+        .as_ref()
+        .map_err(|why| std::io::Error::new(why.kind(), why.to_string()))?;
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Err(_) if begun.elapsed().as_secs() < 5 => {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            bound => return bound,
         }
     }
 }
@@ -136,6 +164,11 @@ async fn answer(
 ) -> Result<Response<Bytes>, Dropped> {
     match &fault {
         Some(Fault::Unreachable) => return Err(Dropped),
+        Some(Fault::Refused(rest)) => {
+            shared.lock().shut_for = Some(*rest);
+            shared.shut.notify_one();
+            return Err(Dropped);
+        }
         Some(Fault::Refuse(status, code, message)) => {
             let response = Refusal::new(*status, code, message).response(call);
             note(call, &response);
