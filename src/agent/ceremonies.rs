@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     Agent,
+    book::head,
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
@@ -23,7 +24,7 @@ use crate::{
     },
     trust::{
         Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer},
+        request::{Denial, Offer, Purpose},
     },
 };
 
@@ -164,7 +165,8 @@ impl Agent {
             && request.reason == ask.reason
             && request.commander_claimed == ask.commander
             && request.operator_nonce == ask.nonce
-            && request.audit == audit;
+            && request.audit == audit
+            && ask.is_answered_by(&request.purpose);
         if !asked {
             return Err(
                 Problem::new(Code::Tampering, "the worker offers what was not asked")
@@ -188,7 +190,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
-                let event = record
+                let mut event = record
                     .event(EventType::BreakGlassRequested, operator, change.place)
                     .justification(&request.reason)
                     .who(who)
@@ -206,6 +208,13 @@ impl Agent {
                     .detail("request_sha256", record.made.offer.digest().to_string())
                     .detail("isolation", serde_json::json!(record.made.isolation))
                     .envelope("offer", record.made.offer.to_json());
+                if !request.also.is_empty() {
+                    let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
+                    event = event.detail("also", also);
+                }
+                if let Purpose::CloseOnly { requests } = &request.purpose {
+                    event = event.detail("closes", requests.clone());
+                }
                 change.event(&event)?;
                 change.put(record)
             })
@@ -444,6 +453,11 @@ impl Agent {
                         events.push(event(&record, EventType::SessionClosed));
                         record.advance(Stage::Closing, now)?;
                     }
+                    // It opens none itself; what it was to close has its own record.
+                    (Stage::Approved, Mint::Over) => {
+                        events.push(event(&record, EventType::RequestFailed));
+                        record.end(Stage::Failed, why.error.as_str(), now)?;
+                    }
                     _ => {}
                 }
                 // A share lives only as long as its credential: after a quorum the key has to be replaced, whatever came of the request.
@@ -464,14 +478,6 @@ impl Agent {
                 change.put(record)
             })
             .await
-    }
-}
-
-/// The audit module's head in the form in which signed documents carry it.
-pub(super) fn head(head: crate::audit::chain::Head) -> Head {
-    Head {
-        seq: head.seq,
-        hash: crate::trust::Digest(*head.hash.as_bytes()),
     }
 }
 

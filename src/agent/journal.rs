@@ -3,14 +3,13 @@
 //! The journal is the only source of what the record says about a worker's acts, so an entry is taken up in the same way whether the
 //! agent was there when it was written or not.
 
-mod words;
-
 use std::sync::Arc;
 
 use super::{
     Agent,
     book::Change,
     record::{Mint, Record, Rotation, VaultRotation, isolated},
+    steps::{details, in_words, step_name},
     workers::{Link, PROMPT, out_of_turn},
 };
 use crate::{
@@ -18,15 +17,13 @@ use crate::{
     ceremony::Stage,
     protocol::{
         Code, Problem,
-        job::{Entry, FromWorker, Job, ProvenBy, Step, ToWorker, Whose},
+        job::{Entry, FromWorker, Job, Step, ToWorker, Whose},
     },
     trust::{
         Envelope, Timestamp,
         receipt::{Outcome, Receipt},
     },
 };
-
-pub(super) use words::{in_words, step_name};
 
 /// What became of an entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,6 +120,7 @@ fn record(change: &mut Change<'_, '_>, vault: &str, entry: &Entry) -> Result<(),
 
     if let Some(request) = &mut request {
         advance(request, &entry.step, entry.at, change.now())?;
+        request.note_target(&entry.step, entry.at);
         request.step(entry.at, step_name(&entry.step), in_words(&entry.step));
     }
     match request {
@@ -184,6 +182,7 @@ fn event_of(
         S::MintIntent { .. } => E::MintIntent,
         S::Minted { .. } => E::BreakGlassAccess,
         S::MintFailed { .. } => E::RequestFailed,
+        S::TargetFailed { .. } => E::TargetFailed,
         S::GenerationCommitted { .. } if entry.request.is_none() => E::VaultSealed,
         S::Rotated { .. } => E::CredentialRotated,
         S::RotationPending { .. } | S::DeletionOwed { .. } => E::CredentialRotationPending,
@@ -197,6 +196,9 @@ fn event_of(
         S::RevokeIntent { .. }
         | S::RevokeApplied { .. }
         | S::RefusalObserved { .. }
+        | S::NotObserved { .. }
+        | S::CloseOnlyIntent { .. }
+        | S::CloseOnlyDone { .. }
         | S::ClosePending { .. } => E::RevocationStep,
         _ => E::RotationStep,
     };
@@ -239,108 +241,6 @@ fn event_of(
     Ok(event)
 }
 
-fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Event {
-    match step {
-        Step::MintIntent {
-            role,
-            not_after,
-            revocation,
-        } => event
-            .detail("role", role.as_str())
-            .detail("not_after", not_after.to_string())
-            .detail("revocation", revocation.as_str()),
-        Step::Minted {
-            assumed_role,
-            access_key_id,
-            not_after,
-        } => event
-            .who(assumed_role)
-            .detail("not_after", not_after.to_string())
-            .detail(
-                "access_key",
-                change.fingerprint("access-key", access_key_id),
-            ),
-        Step::MintFailed { why } | Step::RotationPending { why } | Step::ClosePending { why } => {
-            event.detail("why", why.as_str())
-        }
-        Step::RotationIntent { old_access_key_id } => {
-            event.detail("access_key_id", old_access_key_id.as_str())
-        }
-        Step::StrayFound {
-            access_key_id,
-            whose,
-            active,
-            created,
-        } => event
-            .detail("access_key_id", access_key_id.as_str())
-            .detail("ours", *whose != Whose::Stranger)
-            .detail("sure", *whose != Whose::Likely)
-            .detail("active", *active)
-            .detail("created", created.map(|at| at.to_string())),
-        Step::CreateIntent { .. } => event,
-        Step::CreateFailed { why } => event.detail("why", why.as_str()),
-        Step::KeyRefused { access_key_id, by } => event
-            .detail("access_key_id", access_key_id.as_str())
-            .detail(
-                "proven_by",
-                match by {
-                    ProvenBy::Itself => "itself",
-                    ProvenBy::Id => "id",
-                },
-            ),
-        Step::Misused {
-            access_key_id,
-            used,
-        } => event
-            .detail("access_key_id", access_key_id.as_str())
-            .detail("used_at", used.at.to_string())
-            .detail("region", used.region.as_str())
-            .detail("service", used.service.as_str()),
-        Step::DeletionOwed { access_key_id, why } => event
-            .detail("access_key_id", access_key_id.as_str())
-            .detail("why", why.as_str()),
-        Step::StrangerDisabled { access_key_id }
-        | Step::StrangerDeleted { access_key_id }
-        | Step::KeyCreated { access_key_id }
-        | Step::KeyProven { access_key_id }
-        | Step::DeactivateIntent { access_key_id }
-        | Step::DeleteIntent { access_key_id }
-        | Step::KeyDeactivated { access_key_id }
-        | Step::KeyDeleted { access_key_id } => {
-            event.detail("access_key_id", access_key_id.as_str())
-        }
-        Step::GenerationWritten {
-            generation,
-            manifest,
-        } => event
-            .detail("generation", *generation)
-            .detail("manifest_sha256", manifest.digest().to_string()),
-        Step::GenerationCommitted {
-            generation,
-            manifest_sha256,
-            access_key_id,
-        } => event
-            .detail("generation", *generation)
-            .detail("manifest_sha256", manifest_sha256.to_string())
-            .detail("access_key_id", access_key_id.as_str()),
-        Step::Rotated { receipt } | Step::Revoked { receipt } => {
-            event.envelope("receipt", receipt.to_json())
-        }
-        Step::RevokeIntent { policy } | Step::RevokeApplied { policy } => {
-            event.detail("policy", policy.as_str())
-        }
-        Step::RefusalObserved {
-            region,
-            since,
-            refusals,
-        } => event
-            .detail("region", region.as_str())
-            .detail("since", since.to_string())
-            .detail("refusals", *refusals),
-        Step::Expired { at } => event.detail("ended", at.to_string()),
-    }
-}
-
 /// What an entry changes about its request. The journal tells what happened: an arrow that is missing here stops nothing.
 fn advance(
     request: &mut Record,
@@ -362,9 +262,23 @@ fn advance(
                 request.advance(Stage::Open, now)?;
             }
         }
-        Step::MintFailed { why } => {
+        Step::MintFailed { why, .. } => {
             request.mint = Mint::Failed;
             request.outcome = Some(why.clone());
+        }
+        Step::CloseOnlyIntent { .. } => {
+            // No session of its own can come to exist.
+            request.mint = Mint::Over;
+            if request.stage == Stage::Requested {
+                request.advance(Stage::Approved, now)?;
+            }
+        }
+        Step::CloseOnlyDone { .. } => {
+            close(request, in_words(step), now)?;
+        }
+        // By a ceremony that only closes: nobody has closed it here.
+        Step::RevokeIntent { .. } if request.stage == Stage::Open => {
+            request.advance(Stage::Closing, now)?;
         }
         Step::RotationIntent { .. } => request.rotation = Rotation::Running,
         Step::Rotated { .. } => request.rotation = Rotation::Done,
@@ -404,6 +318,3 @@ fn hole(vault: &str, n: u64) -> Problem {
     )
     .hint("keep the worker's state folder as evidence and tell the security officer")
 }
-
-#[cfg(test)]
-mod tests;

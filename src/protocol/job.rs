@@ -6,6 +6,7 @@
 //! What the worker does to the world it first writes to its own journal ([`Entry`]); it reports each entry as it is written, and
 //! whoever missed some asks with [`Job::Journal`]. So the agent records an entry the same way whether it was there or not.
 
+mod entry;
 mod keys;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::Problem;
 pub use crate::ceremony::Standing;
 pub use crate::trust::receipt::ProvenBy;
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp};
+use crate::trust::{Bytes, Envelope, Head, KeyId, PublicKey, Timestamp, request::Purpose};
+pub use entry::{AwsTrace, Entry, Step};
 pub use keys::{KeyUse, Waiting, Watched, Whose};
 
 /// The error of [`FromWorker::Failed`] when nothing is kept of a request: it never came to a session, was closed, or the host was
@@ -93,6 +95,25 @@ pub struct Ask {
     pub commander: Option<String>,
     /// 16 random bytes of the operator's CLI.
     pub nonce: Bytes,
+    /// No session, but the closing of these requests' sessions and whatever rotation is owed; an empty list means all that the worker's
+    /// own journal has as open. `access` is then [`CLOSE_ONLY`](crate::trust::request::CLOSE_ONLY).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close_only: Option<Vec<String>>,
+}
+
+impl Ask {
+    /// Whether a request with this purpose is what was asked: all that is owed, where nothing was named, is the worker's to say.
+    pub fn is_answered_by(&self, purpose: &Purpose) -> bool {
+        match (&self.close_only, purpose) {
+            (None, Purpose::Open) => true,
+            (Some(asked), Purpose::CloseOnly { requests }) => {
+                asked.is_empty()
+                    || (requests.iter().all(|id| asked.contains(id))
+                        && asked.iter().all(|id| requests.contains(id)))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What the agent sends while a job runs.
@@ -242,223 +263,32 @@ pub enum Vote {
     Refused(Problem),
 }
 
-/// One entry of a vault's journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// 1 for the first, then one more each time.
-    pub n: u64,
-    /// The host's clock.
-    pub at: Timestamp,
-    /// The request that it belongs to; absent for a sealing.
-    pub request: Option<String>,
-    /// What is about to be done, or was.
-    pub step: Step,
-    /// AWS's id and clock, where a call stands behind it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aws: Option<AwsTrace>,
-}
-
-/// AWS's own account of a call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AwsTrace {
-    /// AWS's request id.
-    pub request_id: Option<String>,
-    /// AWS's Date.
-    pub date: Option<Timestamp>,
-}
-
-/// What a journal entry says. An `...Intent` stands before the act, everything else after it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Step {
-    /// Sessions are about to be minted; from here on closing revokes by tag whatever is known.
-    MintIntent {
-        /// The operator role.
-        role: String,
-        /// When access ends.
-        not_after: Timestamp,
-        /// Name of the revocation policy that would end it.
-        revocation: String,
-    },
-    /// The operator's session exists.
-    Minted {
-        /// ARN of the assumed role.
-        assumed_role: String,
-        /// Access key id of the session (public; the record keeps a fingerprint).
-        access_key_id: String,
-        /// When access ends.
-        not_after: Timestamp,
-    },
-    /// Minting failed; nothing was opened.
-    MintFailed {
-        /// Why.
-        why: String,
-    },
-    /// The sealed key is about to be replaced.
-    RotationIntent {
-        /// The key that is sealed.
-        old_access_key_id: String,
-    },
-    /// A key that is not the sealed one was found; it is about to be made inactive and deleted.
-    StrayFound {
-        /// That key.
-        access_key_id: String,
-        /// Whose it is, by this journal.
-        whose: Whose,
-        /// Whether it was active.
-        active: bool,
-        /// When AWS says that it was made.
-        created: Option<Timestamp>,
-    },
-    /// Such a key was made inactive.
-    StrangerDisabled {
-        /// That key.
-        access_key_id: String,
-    },
-    /// Such a key was deleted.
-    StrangerDeleted {
-        /// That key.
-        access_key_id: String,
-    },
-    /// A new key is about to be asked for. Without an entry that says what came of it, one may exist whose secret nobody has.
-    CreateIntent {
-        /// AWS's clock shortly before, where it is known: what was made later and by nobody else is ours.
-        aws_time: Option<Timestamp>,
-    },
-    /// AWS surely made none.
-    CreateFailed {
-        /// Why, in plain words.
-        why: String,
-    },
-    /// A new key was made.
-    KeyCreated {
-        /// That key.
-        access_key_id: String,
-    },
-    /// A generation was written, recombined and fsynced; it does not count yet.
-    GenerationWritten {
-        /// Its number.
-        generation: u64,
-        /// Its signed manifest.
-        manifest: Envelope,
-    },
-    /// The new key was seen to work.
-    KeyProven {
-        /// That key.
-        access_key_id: String,
-    },
-    /// The generation counts from here on.
-    GenerationCommitted {
-        /// Its number.
-        generation: u64,
-        /// Digest of its manifest.
-        manifest_sha256: Digest,
-        /// The key that it holds.
-        access_key_id: String,
-    },
-    /// A key is about to be made inactive.
-    DeactivateIntent {
-        /// That key.
-        access_key_id: String,
-    },
-    /// A key is about to be deleted.
-    DeleteIntent {
-        /// That key.
-        access_key_id: String,
-    },
-    /// The old key was made inactive.
-    KeyDeactivated {
-        /// That key.
-        access_key_id: String,
-    },
-    /// The old key was seen to be refused.
-    KeyRefused {
-        /// That key.
-        access_key_id: String,
-        /// How that was seen.
-        by: ProvenBy,
-    },
-    /// The old key was deleted.
-    KeyDeleted {
-        /// That key.
-        access_key_id: String,
-    },
-    /// The rotation is complete.
-    Rotated {
-        /// A signed [`crate::trust::receipt::Receipt`].
-        receipt: Envelope,
-    },
-    /// The old key is dead and replaced, and AWS did not let it be deleted: it still holds one of the user's two places.
-    DeletionOwed {
-        /// That key.
-        access_key_id: String,
-        /// Why, in plain words.
-        why: String,
-    },
-    /// The sealed key was used outside a ceremony: somebody has it.
-    Misused {
-        /// That key.
-        access_key_id: String,
-        /// The use.
-        used: KeyUse,
-    },
-    /// The rotation could not be completed now; the key that is sealed still works.
-    RotationPending {
-        /// Why, in plain words.
-        why: String,
-    },
-    /// The revocation policy is about to be put.
-    RevokeIntent {
-        /// Its name.
-        policy: String,
-    },
-    /// The revocation policy stands.
-    RevokeApplied {
-        /// Its name.
-        policy: String,
-    },
-    /// A run of refusals was observed in one Region.
-    RefusalObserved {
-        /// The Region.
-        region: String,
-        /// First refusal of the run.
-        since: Timestamp,
-        /// How many in a row.
-        refusals: u32,
-    },
-    /// The session is over: revoked, and seen refused everywhere.
-    Revoked {
-        /// A signed [`crate::trust::receipt::Receipt`].
-        receipt: Envelope,
-    },
-    /// The session's time ran out before it was revoked.
-    Expired {
-        /// When it ended.
-        at: Timestamp,
-    },
-    /// Closing could not go on now.
-    ClosePending {
-        /// Why, in plain words.
-        why: String,
-    },
-}
-
 /// The operator's temporary credentials: what the agent hands to the operator, and all that it ever holds.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
     /// The request's id.
     pub request: String,
+    /// When access ends (not later than the credentials themselves).
+    pub not_after: Timestamp,
+    /// One for each role that was opened, in the request's order.
+    pub targets: Vec<TargetSession>,
+}
+
+/// The temporary credentials of one role.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSession {
+    /// AWS account number.
+    pub account: String,
+    /// ARN of the role.
+    pub role: String,
     /// Access key id.
     pub access_key_id: String,
     /// Secret access key.
     pub secret_access_key: zeroize::Zeroizing<String>,
     /// Session token.
     pub session_token: zeroize::Zeroizing<String>,
-    /// When access ends (not later than the credentials themselves).
-    pub not_after: Timestamp,
 }
 
 impl std::fmt::Debug for Session {

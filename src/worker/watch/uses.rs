@@ -51,6 +51,9 @@ impl Ours<'_> {
                 Step::MintIntent { .. }
                 | Step::Minted { .. }
                 | Step::MintFailed { .. }
+                | Step::TargetFailed { .. }
+                | Step::CloseOnlyIntent { .. }
+                | Step::CloseOnlyDone { .. }
                 | Step::StrayFound { .. }
                 | Step::StrangerDisabled { .. }
                 | Step::StrangerDeleted { .. }
@@ -99,7 +102,14 @@ mod tests {
                     access_key_id: id("OLD"),
                 },
             ),
-            entry(2, NOON.plus(3600), Step::MintFailed { why: String::new() }),
+            entry(
+                2,
+                NOON.plus(3600),
+                Step::MintFailed {
+                    why: String::new(),
+                    unsure: false,
+                },
+            ),
             entry(
                 3,
                 NOON.plus(3610),
