@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     Agent,
-    book::Change,
+    book::{Change, head},
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
@@ -242,6 +242,7 @@ impl Ceremony {
                         self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());
                     }
                     FromWorker::Session(session) => self.agent.take_session(session),
+                    FromWorker::Waiting(waiting) => self.agent.waits.set(&self.vault, waiting),
                     FromWorker::Done => return Ok(()),
                     FromWorker::Failed(problem) => return Err(problem),
                     _ => return Err(out_of_turn()),
@@ -375,6 +376,7 @@ impl Agent {
         id: &str,
         why: Option<Problem>,
     ) {
+        self.waits.over(vault);
         let caught_up = self.catch_up(vault).await;
         self.alarms.set(
             &format!("journal of vault {vault}"),
@@ -463,14 +465,6 @@ fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Re
         change.event(event)?;
     }
     change.put(record)
-}
-
-/// The audit module's head in the form in which signed documents carry it.
-pub(super) fn head(head: crate::audit::chain::Head) -> Head {
-    Head {
-        seq: head.seq,
-        hash: crate::trust::Digest(*head.hash.as_bytes()),
-    }
 }
 
 fn envelope_digest(envelope: &Envelope) -> String {

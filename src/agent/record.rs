@@ -290,6 +290,9 @@ pub(super) struct VaultRow {
     /// The newest generation whose predecessors' keys are dead.
     #[serde(default)]
     pub(super) rotated: u64,
+    /// A use of the sealed key that was none of ours, in words; until that key is replaced.
+    #[serde(default)]
+    pub(super) misused: Option<String>,
 }
 
 /// The rotation after the newest opening.

@@ -176,6 +176,7 @@ impl Bench {
                 .map(|(n, serial)| SoftCustodian::new(n, serial))
                 .into(),
             operators: vec!["dana"],
+            shape: |_, _| {},
             folder: tempfile::Builder::new()
                 .prefix("twotap-bench-")
                 .tempdir_in("/dev/shm")
