@@ -14,8 +14,7 @@ use crate::{
 };
 
 /// Why nothing can be done by this host alone.
-const NOT_KEPT: &str =
-    "the host keeps no session that could rotate it; finish with: twotap request --close-only";
+const NOT_KEPT: &str = "the host keeps no session that could rotate it; rotate it by hand, or by closing another session of this access profile";
 
 impl Record {
     /// The named secrets, each with where it stands.

@@ -35,6 +35,8 @@ pub(super) struct Config {
     /// Programs that set new values of secrets, by the name that the roster calls them by.
     #[serde(default)]
     pub(super) setters: BTreeMap<String, SetterProgram>,
+    /// Watching the sealed key between ceremonies.
+    watch: Option<WatchConfig>,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -72,6 +74,14 @@ impl SetterProgram {
 
 fn setter_seconds() -> u64 {
     30
+}
+
+/// A standing identity that may ask when the break-glass user's keys were used last, and nothing else.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WatchConfig {
+    /// A file that holds what `aws iam create-access-key` prints; mode 0600, owned by the worker's account.
+    credential: PathBuf,
 }
 
 impl Default for Limits {
@@ -180,6 +190,11 @@ impl Config {
     /// How long to wait for a secret's rotation function.
     pub(super) fn function_patience(&self) -> Duration {
         Duration::from_secs(self.limits.function_seconds)
+    }
+
+    /// The standing identity's credential, where there is one.
+    pub(super) fn watch_credential(&self) -> Option<&Path> {
+        self.watch.as_ref().map(|w| w.credential.as_path())
     }
 
     /// Where AWS is, as the `aws` module wants it.

@@ -49,6 +49,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// The secrets that closing rotates.
     pub secrets: Vec<Named>,
+    /// What stands at the end of both configurations.
+    pub configured: String,
 }
 
 /// A secret that the site's access profile names.
@@ -81,6 +83,7 @@ impl Default for Options {
             puk: PUK.to_owned(),
             environment: Vec::new(),
             secrets: Vec::new(),
+            configured: String::new(),
         }
     }
 }
