@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     Agent,
-    book::Change,
+    book::{Change, head},
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
@@ -24,7 +24,7 @@ use crate::{
     },
     trust::{
         Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer, Purpose},
+        request::{Denial, Offer},
     },
 };
 
@@ -190,31 +190,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
-                let mut event = record
-                    .event(EventType::BreakGlassRequested, operator, change.place)
-                    .justification(&request.reason)
-                    .who(who)
-                    .detail("vault", request.vault.as_str())
-                    .detail("generation", request.generation)
-                    .detail("access", request.access.as_str())
-                    .detail("account", request.account.as_str())
-                    .detail("role", request.role.as_str())
-                    .detail("not_after", request.not_after.to_string())
-                    .detail("approve_before", request.approve_before.to_string())
-                    .detail("commander_claimed", request.commander_claimed.clone())
-                    .detail("policy_sha256", request.policy_sha256.to_string())
-                    .detail("manifest_sha256", request.manifest_sha256.to_string())
-                    .detail("roster_sha256", request.roster_sha256.to_string())
-                    .detail("request_sha256", record.made.offer.digest().to_string())
-                    .detail("isolation", serde_json::json!(record.made.isolation))
-                    .envelope("offer", record.made.offer.to_json());
-                if !request.also.is_empty() {
-                    let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
-                    event = event.detail("also", also);
-                }
-                if let Purpose::CloseOnly { requests } = &request.purpose {
-                    event = event.detail("closes", requests.clone());
-                }
+                let event = record.requested(operator, who, change.place);
                 change.event(&event)?;
                 change.put(record)
             })
@@ -266,6 +242,7 @@ impl Ceremony {
                         self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());
                     }
                     FromWorker::Session(session) => self.agent.take_session(session),
+                    FromWorker::Waiting(waiting) => self.agent.waits.set(&self.vault, waiting),
                     FromWorker::Done => return Ok(()),
                     FromWorker::Failed(problem) => return Err(problem),
                     _ => return Err(out_of_turn()),
@@ -352,7 +329,7 @@ impl Ceremony {
                     let actor =
                         Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
                     let mut event = record
-                        .event(event_type, actor, change.place)
+                        .custody(key, event_type, actor, change.place)
                         .who(key.to_string())
                         .detail("vault", record.request.vault.as_str())
                         .detail("serial", serial)
@@ -399,6 +376,7 @@ impl Agent {
         id: &str,
         why: Option<Problem>,
     ) {
+        self.waits.over(vault);
         let caught_up = self.catch_up(vault).await;
         self.alarms.set(
             &format!("journal of vault {vault}"),
@@ -487,14 +465,6 @@ fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Re
         change.event(event)?;
     }
     change.put(record)
-}
-
-/// The audit module's head in the form in which signed documents carry it.
-pub(super) fn head(head: crate::audit::chain::Head) -> Head {
-    Head {
-        seq: head.seq,
-        hash: crate::trust::Digest(*head.hash.as_bytes()),
-    }
 }
 
 fn envelope_digest(envelope: &Envelope) -> String {

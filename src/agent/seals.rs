@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Agent,
-    ceremonies::head,
+    book::head,
     people::Listed,
     steps::{in_words, step_name},
     workers::{Link, PROMPT, SILENCE, out_of_turn},
@@ -178,6 +178,7 @@ impl Agent {
             return;
         };
         let finished = self.sealed(vault, &mut link, sealed).await;
+        self.waits.over(vault);
         let caught_up = self.catch_up(vault).await;
         self.alarms.set(
             &format!("journal of vault {vault}"),
@@ -205,6 +206,7 @@ impl Agent {
                     seen.add(&entry.step, entry.at);
                     self.take_entry(vault, entry, link).await?;
                 }
+                Ok(FromWorker::Waiting(waiting)) => self.waits.set(vault, waiting),
                 Ok(FromWorker::Done) => return seen.finished(),
                 Ok(FromWorker::Failed(problem)) | Err(problem) => return Err(seen.failed(problem)),
                 Ok(_) => return Err(out_of_turn()),

@@ -63,6 +63,7 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
 
     agent.take_up().await?;
     tokio::spawn(Arc::clone(&agent).keep_time());
+    tokio::spawn(Arc::clone(&agent).keep_watch());
     super::log(&format!("serving on {}", agent.config.socket.display()));
     tokio::select! {
         () = server.serve(&agent) => {}
@@ -109,6 +110,8 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         closings: Closings::default(),
         seals: Seals::default(),
         alarms: Alarms::default(),
+        waits: super::waits::Waits::default(),
+        watches: super::watch::Watches::default(),
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
