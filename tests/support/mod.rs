@@ -178,7 +178,7 @@ impl Bench {
             operators: vec!["dana"],
             shape: |_, _| {},
             folder: tempfile::Builder::new()
-                .prefix("twotap-bench-")
+                .prefix("twotap-kill-")
                 .tempdir_in("/dev/shm")
                 .expect("a folder in memory"),
         }
