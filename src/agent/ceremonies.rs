@@ -23,7 +23,7 @@ use crate::{
     },
     trust::{
         Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer, Purpose},
+        request::{Denial, Offer},
     },
 };
 
@@ -189,31 +189,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
-                let mut event = record
-                    .event(EventType::BreakGlassRequested, operator, change.place)
-                    .justification(&request.reason)
-                    .who(who)
-                    .detail("vault", request.vault.as_str())
-                    .detail("generation", request.generation)
-                    .detail("access", request.access.as_str())
-                    .detail("account", request.account.as_str())
-                    .detail("role", request.role.as_str())
-                    .detail("not_after", request.not_after.to_string())
-                    .detail("approve_before", request.approve_before.to_string())
-                    .detail("commander_claimed", request.commander_claimed.clone())
-                    .detail("policy_sha256", request.policy_sha256.to_string())
-                    .detail("manifest_sha256", request.manifest_sha256.to_string())
-                    .detail("roster_sha256", request.roster_sha256.to_string())
-                    .detail("request_sha256", record.made.offer.digest().to_string())
-                    .detail("isolation", serde_json::json!(record.made.isolation))
-                    .envelope("offer", record.made.offer.to_json());
-                if !request.also.is_empty() {
-                    let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
-                    event = event.detail("also", also);
-                }
-                if let Purpose::CloseOnly { requests } = &request.purpose {
-                    event = event.detail("closes", requests.clone());
-                }
+                let event = record.requested(operator, who, change.place);
                 change.event(&event)?;
                 change.put(record)
             })
@@ -350,6 +326,7 @@ impl Ceremony {
                     };
                     let actor =
                         Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
+                    let (proof, advisories) = record.custody(key);
                     let mut event = record
                         .event(event_type, actor, change.place)
                         .who(key.to_string())
@@ -357,6 +334,8 @@ impl Ceremony {
                         .detail("serial", serial)
                         .detail("handed_in_by", by)
                         .detail("standing", serde_json::json!(standing))
+                        .detail("proof", proof)
+                        .detail("advisories", advisories)
                         .envelope(kind, envelope.to_json());
                     if let Some(reason) = &denial {
                         event = event.justification(reason);

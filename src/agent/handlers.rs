@@ -25,7 +25,7 @@ use crate::{
             Status, VaultStatus, VaultView,
         },
     },
-    trust::{Bytes, Digest, Timestamp},
+    trust::{Bytes, Digest, Timestamp, standing::told},
 };
 
 /// How long a request that has ended stays in the status, in seconds.
@@ -287,6 +287,10 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
+        tokens: {
+            let tokens = known.roster.tokens.iter();
+            tokens.map(|t| told(t, &known.roster)).collect()
+        },
         rotation: row.rotation.to_string(),
         isolation: known.isolation,
     })

@@ -12,7 +12,9 @@ use crate::{
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
-        request::{Offer, Request},
+        request::{Offer, Purpose, Request},
+        roster::Roster,
+        standing,
     },
 };
 
@@ -128,6 +130,25 @@ impl Record {
         &self.request.id
     }
 
+    /// What is known of the token with this approve key, by the roster that the request was offered under: who vouches for it, and the
+    /// numbers of the advisories that are about it.
+    pub(super) fn custody(&self, key: KeyId) -> (String, Vec<&'static str>) {
+        let newest = self.made.roster_chain.last();
+        let roster = newest.and_then(|envelope| envelope.unverified::<Roster>().ok());
+        let token = roster.as_ref().and_then(|roster| {
+            let mut tokens = roster.tokens.iter();
+            Some((roster, tokens.find(|t| t.approve.key.id() == key)?))
+        });
+        let Some((roster, token)) = token else {
+            return (String::new(), Vec::new());
+        };
+        let against = standing::known_against(token, roster).into_iter();
+        (
+            standing::told(token, roster).proof,
+            against.map(|advisory| advisory.id.as_str()).collect(),
+        )
+    }
+
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.
     pub(super) fn advance(&mut self, next: Stage, now: Timestamp) -> Result<(), Problem> {
         if self.stage == next {
@@ -174,6 +195,37 @@ impl Record {
             .incident(&self.request.incident)
             .place(place.clone());
         isolated(event, self.made.isolation)
+    }
+
+    /// The event that puts it on record, with the signed offer.
+    pub(super) fn requested(&self, operator: Actor, who: String, place: &Place) -> Event {
+        let request = &self.request;
+        let mut event = self
+            .event(EventType::BreakGlassRequested, operator, place)
+            .justification(&request.reason)
+            .who(who)
+            .detail("vault", request.vault.as_str())
+            .detail("generation", request.generation)
+            .detail("access", request.access.as_str())
+            .detail("account", request.account.as_str())
+            .detail("role", request.role.as_str())
+            .detail("not_after", request.not_after.to_string())
+            .detail("approve_before", request.approve_before.to_string())
+            .detail("commander_claimed", request.commander_claimed.clone())
+            .detail("policy_sha256", request.policy_sha256.to_string())
+            .detail("manifest_sha256", request.manifest_sha256.to_string())
+            .detail("roster_sha256", request.roster_sha256.to_string())
+            .detail("request_sha256", self.made.offer.digest().to_string())
+            .detail("isolation", serde_json::json!(self.made.isolation))
+            .envelope("offer", self.made.offer.to_json());
+        if !request.also.is_empty() {
+            let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
+            event = event.detail("also", also);
+        }
+        if let Purpose::CloseOnly { requests } = &request.purpose {
+            event = event.detail("closes", requests.clone());
+        }
+        event
     }
 
     /// As everybody listed may see it.

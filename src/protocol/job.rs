@@ -9,9 +9,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
+pub use super::facts::{HostFacts, Isolation, VaultFacts};
 pub use crate::ceremony::Standing;
 use crate::trust::{
-    Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp, request::Purpose, roster::Target,
+    Bytes, Digest, Envelope, Head, KeyId, Timestamp, request::Purpose, roster::Target,
 };
 
 /// The error of [`FromWorker::Failed`] when nothing is kept of a request: it never came to a session, was closed, or the host was
@@ -165,40 +166,6 @@ pub enum FromWorker {
     Done,
     /// The job has failed; nothing follows.
     Failed(Problem),
-}
-
-/// Public facts of this host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostFacts {
-    /// The worker's public key.
-    pub key: PublicKey,
-    /// How this worker is kept apart from the agent.
-    pub isolation: Isolation,
-}
-
-/// Public facts of a vault.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VaultFacts {
-    /// Key id of this host.
-    pub host: KeyId,
-    /// How this worker is kept apart from the agent.
-    pub isolation: Isolation,
-    /// All roster versions, oldest first.
-    pub roster_chain: Vec<Envelope>,
-    /// The current generation's manifest, if anything is sealed.
-    pub manifest: Option<Envelope>,
-}
-
-/// How a worker is kept apart from the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Isolation {
-    /// It runs under an account of its own.
-    Account,
-    /// It runs under the agent's account: the agent could read its files.
-    None,
 }
 
 /// An offer with everything that a custodian needs to check it.

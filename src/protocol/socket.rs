@@ -26,7 +26,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp, standing::Told};
 pub use crate::{
     ceremony::{Stage, Standing},
     trust::receipt::RegionRefused,
@@ -76,6 +76,9 @@ pub struct VaultStatus {
     pub threshold: u8,
     /// The custodians' names.
     pub custodians: Vec<String>,
+    /// Their tokens: who vouches for each, and what is known against it.
+    #[serde(default)]
+    pub tokens: Vec<Told>,
     /// Current generation; absent where nothing is sealed yet.
     pub generation: Option<u64>,
     /// When that generation was sealed.

@@ -150,6 +150,8 @@ pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) custodians: Vec<SoftCustodian>,
     operators: Vec<&'static str>,
+    /// What a case changes about its roster.
+    shape: fn(&World, &mut Roster),
     folder: TempDir,
 }
 
@@ -177,6 +179,25 @@ impl Bench {
         operators: &[&'static str],
     ) -> Self {
         let world = World::new().expect("an account");
+        Self::built(world, prepare, custodians, operators, |_, _| {})
+    }
+
+    /// The usual people in a world of the caller's own, under a roster that the case changes; the first key is sealed.
+    pub(crate) fn shaped(world: World, shape: fn(&World, &mut Roster)) -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        let custodians = custodians.map(|(n, serial)| SoftCustodian::new(n, serial));
+        let bench = Self::built(world, &|_| {}, custodians.into(), &["dana"], shape);
+        bench.seal().expect("the first key can be sealed");
+        bench
+    }
+
+    fn built(
+        world: World,
+        prepare: &dyn Fn(&Path),
+        custodians: Vec<SoftCustodian>,
+        operators: &[&'static str],
+        shape: fn(&World, &mut Roster),
+    ) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("twotap-bench-")
             .tempdir_in("/dev/shm")
@@ -185,6 +206,7 @@ impl Bench {
             world,
             custodians,
             operators: operators.to_vec(),
+            shape,
             folder,
         };
         prepare(&bench.path("state"));
@@ -297,7 +319,9 @@ impl Bench {
             Some(FromWorker::Host(facts)) => facts.key,
             other => panic!("no host: {other:?}"),
         };
-        let mut roster = Envelope::new(&self.roster(host)).expect("a good roster");
+        let mut roster = self.roster(host);
+        (self.shape)(&self.world, &mut roster);
+        let mut roster = Envelope::new(&roster).expect("a good roster");
         for custodian in &self.custodians {
             roster.sign(custodian);
         }
