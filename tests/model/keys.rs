@@ -249,6 +249,17 @@ fn every_mutant_of_a_rotation_is_found() {
             NEVER_ZERO,
         ),
         (
+            "a replaced key ends itself before the copies are caught up",
+            Rules {
+                next: |terms, done| match done {
+                    Act::Intent if !terms.still_sealed => Some(Act::ProveDead),
+                    _ => rotation::next(terms, done),
+                },
+                ..copies
+            },
+            NEVER_ZERO,
+        ),
+        (
             "copies that policy does not require",
             Rules {
                 place: Where::Copies { required: false },
