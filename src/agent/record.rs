@@ -287,6 +287,12 @@ pub(super) struct VaultRow {
     /// A generation that was written and does not count yet.
     pub(super) written: Option<(u64, Envelope)>,
     pub(super) rotation: VaultRotation,
+    /// The newest generation whose predecessors' keys are dead.
+    #[serde(default)]
+    pub(super) rotated: u64,
+    /// A use of the sealed key that was none of ours, in words; until that key is replaced.
+    #[serde(default)]
+    pub(super) misused: Option<String>,
 }
 
 /// The rotation after the newest opening.
