@@ -54,6 +54,8 @@ pub(super) async fn status(call: Call) -> Answered {
                 vault.vault, vault.rotation
             ));
         }
+        let lags = |copy| super::copies::degraded(&vault.vault, copy);
+        degraded.extend(vault.copies.iter().filter_map(lags));
         vaults.push(vault);
     }
     degraded.extend(sinks(agent).await?);
@@ -284,6 +286,7 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
         rotation: row.rotation.to_string(),
         isolation: known.isolation,
+        copies: super::copies::status(&known.roster, &row.copies),
     })
 }
 

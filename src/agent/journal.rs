@@ -156,7 +156,11 @@ fn vault_row(
                 .filter(|(n, m)| n == generation && m.digest() == *manifest_sha256)
                 .map(|(_, m)| m);
         }
-        _ => return Ok(None),
+        step => {
+            if !super::copies::take(&mut row.copies, step, entry.at) {
+                return Ok(None);
+            }
+        }
     }
     change.put_vault(vault, &row)?;
     Ok(manifest)
@@ -278,6 +282,11 @@ fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Event {
         Step::Rotated { receipt } | Step::Revoked { receipt } => {
             event.envelope("receipt", receipt.to_json())
         }
+        Step::ClaimTaken { .. }
+        | Step::CopyWritten { .. }
+        | Step::CopyLags { .. }
+        | Step::PlaceUnread { .. }
+        | Step::GenerationAdopted { .. } => super::copies::details(event, step),
         Step::RevokeIntent { policy } | Step::RevokeApplied { policy } => {
             event.detail("policy", policy.as_str())
         }
@@ -367,6 +376,11 @@ pub(super) fn step_name(step: &Step) -> &'static str {
         Step::KeyDeleted { .. } => "key_deleted",
         Step::Rotated { .. } => "rotated",
         Step::RotationPending { .. } => "rotation_pending",
+        Step::ClaimTaken { .. } => "claim_taken",
+        Step::CopyWritten { .. } => "copy_written",
+        Step::CopyLags { .. } => "copy_lags",
+        Step::PlaceUnread { .. } => "place_unread",
+        Step::GenerationAdopted { .. } => "generation_adopted",
         Step::RevokeIntent { .. } => "revoke_intent",
         Step::RevokeApplied { .. } => "revoke_applied",
         Step::RefusalObserved { .. } => "refusal_observed",
@@ -404,6 +418,11 @@ pub(super) fn in_words(step: &Step) -> String {
         Step::KeyDeleted { access_key_id } => format!("old key {access_key_id} deleted"),
         Step::Rotated { .. } => "the sealed key was replaced".to_owned(),
         Step::RotationPending { why } => format!("the sealed key could not be replaced yet: {why}"),
+        Step::ClaimTaken { .. }
+        | Step::CopyWritten { .. }
+        | Step::CopyLags { .. }
+        | Step::PlaceUnread { .. }
+        | Step::GenerationAdopted { .. } => super::copies::in_words(step),
         Step::RevokeIntent { policy } => format!("revoking with policy {policy}"),
         Step::RevokeApplied { .. } => "the revocation stands".to_owned(),
         Step::RefusalObserved {

@@ -1,7 +1,10 @@
 //! State rows: a request, and a vault as the agent knows it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::copies::Copy;
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
@@ -199,6 +202,9 @@ pub(super) struct VaultRow {
     /// A generation that was written and does not count yet.
     pub(super) written: Option<(u64, Envelope)>,
     pub(super) rotation: VaultRotation,
+    /// What is known of the places' copies, by place.
+    #[serde(default)]
+    pub(super) copies: BTreeMap<String, Copy>,
 }
 
 /// The rotation after the newest opening.

@@ -6,7 +6,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::Isolation,
-        socket::{RequestView, Stage, Status, VaultStatus},
+        socket::{CopyStatus, RequestView, Stage, Status, VaultStatus},
     },
     trust::{Timestamp, request::Offer},
 };
@@ -113,6 +113,7 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ("sealed", sealed),
         ("rotation", plain(&vault.rotation)),
     ];
+    rows.extend(vault.copies.iter().map(|copy| ("copy", copy_row(copy))));
     if vault.isolation == Isolation::None {
         rows.push((
             "isolation",
@@ -120,6 +121,19 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ));
     }
     rows
+}
+
+fn copy_row(copy: &CopyStatus) -> String {
+    let holds = match copy.generation {
+        Some(generation) => format!("generation {generation}"),
+        None => "none yet".to_owned(),
+    };
+    let required = if copy.required { ", required" } else { "" };
+    let lags = match (copy.lags_since, &copy.why) {
+        (Some(since), Some(why)) => format!("; lags since {}: {}", span::at(since), plain(why)),
+        _ => String::new(),
+    };
+    format!("{}: {holds}{required}{lags}", plain(&copy.place))
 }
 
 fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String)> {

@@ -7,6 +7,7 @@ use super::{
     journal::Journal,
     mint::trace,
     observe::observe,
+    places,
     plan::arn,
     problems::{in_one_line, of_aws},
     runtime::Kept,
@@ -51,7 +52,10 @@ pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Resu
         run.log(Step::Expired { at: *at }, None).await?;
     }
     run.prune(&kept).await;
-    run.worker.home.runtime().forget(request)
+    run.worker.home.runtime().forget(request)?;
+    // A folder that was away while the key was replaced may be back.
+    places::to_every_folder(worker, &vault).await;
+    Ok(())
 }
 
 /// One worker at a time closes a session: an agent that was restarted asks while the worker that it does not know of is still at it. Whoever

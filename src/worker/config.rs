@@ -1,6 +1,7 @@
 //! `worker.toml`: the only source of folders, endpoint and Regions; never the agent, never the environment.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -8,6 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::places::PlaceConfig;
 use crate::{
     aws::{Endpoints, Timeouts},
     protocol::{Code, Problem},
@@ -30,6 +32,9 @@ pub(super) struct Config {
     /// Limits that this host lowers.
     #[serde(default)]
     limits: Limits,
+    /// How this host reaches the roster's places, by their names.
+    #[serde(default)]
+    pub(super) places: BTreeMap<String, PlaceConfig>,
 }
 
 /// Lowered limits; none can be raised here.

@@ -21,6 +21,7 @@ mod journal;
 mod link;
 mod mint;
 mod observe;
+mod places;
 mod plan;
 mod problems;
 mod rotate;
@@ -108,7 +109,7 @@ fn serve(config: &std::path::Path) -> Result<(), Problem> {
         .enable_all()
         .build()
         .map_err(|why| Problem::new(Code::Internal, format!("cannot start: {why}")))?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut worker = Worker {
             home,
             aws,
@@ -127,7 +128,10 @@ fn serve(config: &std::path::Path) -> Result<(), Problem> {
             })
             .await;
         Ok(())
-    })
+    });
+    // A folder on a disk that does not answer must not keep the process.
+    runtime.shutdown_background();
+    served
 }
 
 impl Worker {

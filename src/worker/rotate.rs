@@ -18,6 +18,7 @@ use super::{
     home::Vault,
     journal::Journal,
     mint::{credentials, trace},
+    places::{self, Turn},
     plan::{arn, tag},
     problems::{Explain as _, in_one_line, of_aws},
     setback::{FIRST_PAUSE, Setback, setback, setback_of_new_key},
@@ -46,6 +47,8 @@ pub(super) struct Rotation<'r> {
     pub(super) audit: Head,
     /// The key that is sealed now; consumed, so that it is gone when this returns.
     pub(super) key: AccessKey,
+    /// This host's turn, with the claim where a place holds one.
+    pub(super) turn: Turn,
 }
 
 /// Replaces the sealed key. On failure the key that is sealed still works, and the record says `pending`.
@@ -74,6 +77,7 @@ pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Resul
         Ok(false) => run.prove_dead(&old, None).await,
         Err(setback) => Err(setback),
     };
+    run.give_back().await;
     match outcome {
         Ok(()) => Ok(()),
         Err(Setback::Later(problem) | Setback::Never(problem)) => {
@@ -116,6 +120,9 @@ impl Run<'_, '_> {
 
     async fn replace(&mut self, old: &str) -> Result<(), Setback> {
         let vault = self.vault()?;
+        self.claimed(&vault).await?;
+        // The old key that a place still holds must not die before the place holds what replaced it.
+        self.copied(&vault).await?;
         let user = user_name(&vault)?;
 
         let (new, trace) = self.create(&user, old).await?;
@@ -127,12 +134,15 @@ impl Run<'_, '_> {
             }
         };
         self.commit(&manifest, &new).await?;
+        self.copied(&self.vault()?).await?;
 
         self.deactivate(&user, old, &new).await?;
         self.prove_dead(old, Some(&new)).await?;
         self.delete(&user, old, &new).await?;
         self.receipt(old, &new, &manifest).await?;
         self.forget_superseded();
+        let vault = self.vault()?;
+        places::to_the_others(&mut self.rotation.turn, self.worker, &vault, &new).await;
         Ok(())
     }
 
@@ -206,6 +216,7 @@ impl Run<'_, '_> {
         for key in keys.value.iter().filter(|k| k.access_key_id != old) {
             let id = key.access_key_id.clone();
             if key.active {
+                self.still_ours().await?;
                 let disabled = self
                     .worker
                     .aws
@@ -227,6 +238,7 @@ impl Run<'_, '_> {
                 // by a list alone it cannot be told from a thief's that was made in the same moment.
                 tokio::time::sleep(SETTLE).await;
             }
+            self.still_ours().await?;
             let deleted = self.worker.aws.delete_access_key(&with, user, &id).await;
             let answer = match deleted {
                 Ok(answer) => answer,
@@ -318,15 +330,18 @@ impl Run<'_, '_> {
         manifest: &Verified<Manifest>,
         new: &AccessKey,
     ) -> Result<(), Setback> {
-        let counted = self
-            .writer
-            .commit(manifest.generation)
-            .explain()
-            .and_then(|()| {
-                self.worker.home.seen()?.accept_manifest(manifest)?;
-                Ok(())
-            });
-        counted.map_err(Setback::Never)?;
+        let vault = self.vault()?;
+        self.rotation
+            .turn
+            .commit(
+                self.worker,
+                &self.writer,
+                &vault,
+                manifest,
+                &self.rotation.key,
+                self.until,
+            )
+            .await?;
         let step = Step::GenerationCommitted {
             generation: manifest.generation,
             manifest_sha256: manifest.digest(),
@@ -457,6 +472,30 @@ impl Run<'_, '_> {
         }
     }
 
+    async fn claimed(&mut self, vault: &Vault) -> Result<(), Setback> {
+        let Rotation { turn, key, .. } = &mut self.rotation;
+        turn.claimed(self.worker, &self.writer, vault, key, self.until)
+            .await
+    }
+
+    async fn still_ours(&mut self) -> Result<(), Setback> {
+        let vault = self.vault()?;
+        let Rotation { turn, key, .. } = &mut self.rotation;
+        turn.still_ours(self.worker, &vault, key).await
+    }
+
+    async fn copied(&mut self, vault: &Vault) -> Result<(), Setback> {
+        let Rotation { turn, key, .. } = &mut self.rotation;
+        places::to_required(turn, self.worker, vault, key, self.until).await
+    }
+
+    async fn give_back(&mut self) {
+        if let Ok(vault) = self.vault() {
+            let Rotation { turn, key, .. } = &mut self.rotation;
+            turn.give_back(self.worker, &vault, key).await;
+        }
+    }
+
     fn vault(&self) -> Result<Vault, Setback> {
         self.worker
             .home
@@ -466,6 +505,9 @@ impl Run<'_, '_> {
 
     /// Journal first, report second; kept for the receipt as well.
     async fn log(&mut self, step: Step, aws: Option<AwsTrace>) -> Result<(), Problem> {
+        let told = self.rotation.turn.told();
+        self.steps
+            .extend(told.iter().map(super::close::receipt_step));
         let entry = self.journal.append(self.rotation.request, step, aws)?;
         self.steps.push(super::close::receipt_step(&entry));
         self.worker.link.report(entry).await;

@@ -3,7 +3,7 @@
 //! The key that a human saw dies before anybody relies on it. Killed in between, it is sealed and works, and the next ceremony
 //! rotates it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand_core::OsRng;
 
@@ -11,8 +11,10 @@ use super::{
     Worker,
     home::Vault,
     mint::{credentials, trace},
+    places::{self, Turn},
     problems::Explain as _,
     rotate::{self, Rotation},
+    setback::Setback,
 };
 use crate::{
     protocol::{
@@ -23,6 +25,8 @@ use crate::{
     vault::{AccessKey, OneTime, SealInput, seal},
 };
 
+/// How long a place that holds the claim is waited for: an officer is watching.
+const CLAIM: Duration = Duration::from_secs(60);
 /// How long the credential may take to come.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
@@ -33,6 +37,7 @@ pub(super) async fn run(
     audit: Head,
     nonce: Bytes,
 ) -> Result<(), Problem> {
+    let found = places::look(worker, vault).await?;
     let vault = worker.home.vault(vault)?;
     let one_time = OneTime::generate();
     let offer = SealOffer {
@@ -45,9 +50,12 @@ pub(super) async fn run(
     };
     let offer = Envelope::signed(&offer, worker.home.key())?;
     worker.link.send(&FromWorker::SealOffer { offer }).await;
+    for entry in found {
+        worker.link.report(entry).await;
+    }
 
     let key = credential(worker, &one_time).await?;
-    store(worker, &vault, &key, audit).await?;
+    let turn = store(worker, &vault.name, &key, audit).await?;
     rotate::rotate(
         worker,
         Rotation {
@@ -55,6 +63,7 @@ pub(super) async fn run(
             request: None,
             audit,
             key,
+            turn,
         },
     )
     .await
@@ -75,10 +84,11 @@ async fn credential(worker: &mut Worker, one_time: &OneTime) -> Result<AccessKey
 /// Checks whose key it is and makes it the current generation.
 async fn store(
     worker: &mut Worker,
-    vault: &Vault,
+    vault: &str,
     key: &AccessKey,
     audit: Head,
-) -> Result<(), Problem> {
+) -> Result<Turn, Problem> {
+    let vault = worker.home.vault(vault)?;
     let identity = worker
         .aws
         .caller_identity(&credentials(key))
@@ -95,7 +105,12 @@ async fn store(
         .hint("make a key for the break-glass user and seal that"));
     }
 
+    let (mut turn, vault) = turn(worker, vault, key).await?;
     let writer = worker.home.generations(&vault.name)?.lock().explain()?;
+    let until = Instant::now() + worker.config.rotation_patience().min(CLAIM);
+    turn.claimed(worker, &writer, &vault, key, until)
+        .await
+        .map_err(Setback::problem)?;
     let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
     let input = SealInput {
         vault: &vault.name,
@@ -108,6 +123,8 @@ async fn store(
         host_key_id: worker.home.key_id(),
     };
     let generation = stack::wiped(|| seal(&input, worker.home.key(), &mut OsRng)).explain()?;
+    // Too large for a place is found out before anything rests on it.
+    places::fits(&vault, &generation).explain()?;
     let manifest = Manifest::verify(&generation.manifest, &vault.roster)?;
     writer.remove(number).explain()?;
     writer.write(&generation).explain()?;
@@ -120,8 +137,13 @@ async fn store(
         .link
         .report(journal.append(None, written, Some(trace(&identity)))?)
         .await;
-    writer.commit(number).explain()?;
-    worker.home.seen()?.accept_manifest(&manifest)?;
+    let counted = turn
+        .commit(worker, &writer, &vault, &manifest, key, until)
+        .await;
+    if let Err(why) = counted {
+        turn.give_back(worker, &vault, key).await;
+        return Err(why.problem());
+    }
     let committed = Step::GenerationCommitted {
         generation: number,
         manifest_sha256: manifest.digest(),
@@ -131,5 +153,27 @@ async fn store(
         .link
         .report(journal.append(None, committed, None)?)
         .await;
-    Ok(())
+    Ok(turn)
+}
+
+/// This host's turn at sealing, on top of whatever another host has sealed meanwhile.
+async fn turn(
+    worker: &mut Worker,
+    vault: Vault,
+    key: &AccessKey,
+) -> Result<(Turn, Vault), Problem> {
+    let again = format!("twotap vault seal {} --from FILE", vault.name);
+    let before = vault.manifest_digest();
+    match Turn::begin(worker, &vault, None, again.clone(), key).await {
+        Ok(turn) => Ok((turn, vault)),
+        Err(problem) => {
+            let vault = worker.home.vault(&vault.name)?;
+            if vault.manifest_digest() == before {
+                return Err(problem);
+            }
+            // It was behind, and followed.
+            let turn = Turn::begin(worker, &vault, None, again, key).await?;
+            Ok((turn, vault))
+        }
+    }
 }

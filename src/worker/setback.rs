@@ -18,6 +18,13 @@ pub(super) enum Setback {
 }
 
 impl Setback {
+    /// What is wrong, whether or not it may pass.
+    pub(super) fn problem(self) -> Problem {
+        match self {
+            Self::Later(problem) | Self::Never(problem) => problem,
+        }
+    }
+
     /// Pauses before the next try, or gives up: where it will not get through, or where the pause would end after `until`.
     pub(super) async fn pause(self, until: Instant, pause: &mut Duration) -> Result<(), Self> {
         match self {
