@@ -11,6 +11,8 @@
 //!
 //! [`Stage`] is the same as a label, for records and screens; [`Stage::may_become`] is the table of its arrows.
 
+pub mod refusals;
+pub mod rotation;
 pub mod stages;
 pub mod times;
 mod votes;

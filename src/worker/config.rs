@@ -35,6 +35,9 @@ pub(super) struct Config {
     /// How this host reaches the roster's places, by their names.
     #[serde(default)]
     pub(super) places: BTreeMap<String, PlaceConfig>,
+    /// Failpoints.
+    #[cfg(feature = "failpoints")]
+    rig: Option<crate::fail::Rig>,
 }
 
 /// Lowered limits; none can be raised here.
@@ -102,6 +105,8 @@ impl Config {
             return Err(Problem::new(Code::Usage, said)
                 .hint("limits can be lowered in worker.toml, not raised"));
         }
+        #[cfg(feature = "failpoints")]
+        crate::fail::arm(config.rig.as_ref());
         Ok(config)
     }
 

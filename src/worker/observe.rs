@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::{
     aws::{Aws, Credentials, Observation, ProbeAction},
+    ceremony::refusals::{Answer, Run},
+    fail,
     trust::Timestamp,
 };
 
@@ -11,12 +13,6 @@ use crate::{
 pub(super) const REFUSALS: u32 = 10;
 /// Over how long those must be spread: IAM's data plane is cached, and answers flap.
 pub(super) const SPREAD: Duration = Duration::from_secs(30);
-
-/// A run of refusals in one Region.
-pub(super) struct Refused {
-    pub(super) since: Timestamp,
-    pub(super) count: u32,
-}
 
 /// Probes one Region until it has refused [`REFUSALS`] times in a row over [`SPREAD`]; `None` when `until` comes first.
 ///
@@ -28,20 +24,16 @@ pub(super) async fn observe(
     region: &str,
     action: ProbeAction,
     until: Timestamp,
-) -> Option<Refused> {
-    let pause = SPREAD / (REFUSALS - 1);
-    let mut run: Option<Refused> = None;
+) -> Option<Run> {
+    let pause = fail::quicker(SPREAD) / (REFUSALS - 1);
+    let mut run: Option<Run> = None;
     while Timestamp::now() < until {
-        match aws.probe_session(session, region, action).await {
-            Observation::Refused { .. } => {
-                let run = run.get_or_insert(Refused {
-                    since: Timestamp::now(),
-                    count: 0,
-                });
-                run.count += 1;
-            }
-            Observation::Allowed { .. } | Observation::Inconclusive { .. } => run = None,
-        }
+        let answer = match aws.probe_session(session, region, action).await {
+            Observation::Refused { .. } => Answer::Refused,
+            Observation::Allowed { .. } => Answer::Allowed,
+            Observation::Inconclusive { .. } => Answer::Unclear,
+        };
+        run = Run::after(run, answer, Timestamp::now());
         if run.as_ref().is_some_and(|r| r.count >= REFUSALS) {
             return run;
         }

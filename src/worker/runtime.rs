@@ -18,7 +18,11 @@ use crate::{
         Code, Problem,
         job::{NOT_KEPT, Session},
     },
-    trust::{Envelope, Timestamp, file::write_atomic, request::is_request_id},
+    trust::{
+        Envelope, Timestamp,
+        file::{remove, write_atomic},
+        request::is_request_id,
+    },
 };
 
 /// The folder of open sessions.
@@ -112,7 +116,7 @@ impl Runtime {
 
     /// Forgets a request's sessions.
     pub(super) fn forget(&self, request: &str) -> Result<(), Problem> {
-        match fs::remove_file(self.path(request)?) {
+        match remove(&self.path(request)?) {
             Err(why) if why.kind() != io::ErrorKind::NotFound => Err(Problem::new(
                 Code::Internal,
                 format!("the session cannot be removed: {why}"),

@@ -23,6 +23,7 @@ pub(super) use copies::{to_every_folder, to_required, to_the_others};
 use super::{Worker, home::Vault};
 use crate::{
     aws::Credentials,
+    ceremony::rotation::Terms,
     protocol::{
         Problem,
         job::{Ask, AwsTrace, Entry, Step},
@@ -121,6 +122,16 @@ fn claim_place(vault: &Vault) -> Option<(&str, &str, &str)> {
         } => Some((p.name.as_str(), secret_arn.as_str(), role_arn.as_str())),
         _ => None,
     })
+}
+
+/// What the roster's places ask of a rotation.
+pub(super) fn terms(vault: &Vault) -> Terms {
+    let required = |p: &Place| p.required && !holds_the_claim(p);
+    Terms {
+        still_sealed: true,
+        claim: claim_place(vault).is_some(),
+        copies: vault.roster.places.iter().any(required),
+    }
 }
 
 /// Whether a generation will fit the secrets that the roster names.
