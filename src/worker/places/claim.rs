@@ -96,6 +96,7 @@ impl Turn {
             claim: State::None,
             sessions: Vec::new(),
             told: Vec::new(),
+            unknown_key: false,
             _alone: None,
         };
         if claim_place(vault).is_none() {
@@ -106,13 +107,16 @@ impl Turn {
             return Err(turn.moved_on("this vault is being opened for another request"));
         }
         turn.claim = State::NotYet;
-        let taken = turn.take(worker, vault, None, key);
+        let taken = turn.take_while_unknown(worker, vault, key);
         match tokio::time::timeout(BEFORE_MINTING, taken).await {
             Ok(Err(Not::Ours(problem))) => Err(problem),
             Ok(Err(Not::Known(Setback::Later(why) | Setback::Never(why)))) => {
                 turn.unread(worker, vault, in_one_line(&why)).await?;
                 Ok(turn)
             }
+            Err(_) if turn.unknown_key => Err(turn.moved_on(
+                "aws does not know the key that was opened here; another host has replaced it",
+            )),
             // A claim that was taken without a word is found as our own by the next try.
             Err(_) => {
                 let why = format!("no answer within {} seconds", BEFORE_MINTING.as_secs());
@@ -306,6 +310,25 @@ impl Turn {
         ))
     }
 
+    /// The same, again and again while AWS does not know the opened key: a new one takes a while to be known, a replaced one is never
+    /// known again.
+    async fn take_while_unknown(
+        &mut self,
+        worker: &mut Worker,
+        vault: &Vault,
+        key: &AccessKey,
+    ) -> Result<(), Not> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let taken = self.take(worker, vault, None, key).await;
+            if taken.is_ok() || !self.unknown_key {
+                return taken;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
     /// Whether what was found may be replaced by this host.
     async fn may_take(
         &mut self,
@@ -436,7 +459,7 @@ impl Turn {
     }
 
     async fn session(
-        &self,
+        &mut self,
         worker: &Worker,
         vault: &Vault,
         role: &str,
@@ -455,6 +478,9 @@ impl Turn {
             duration_seconds: 900,
         };
         let answer = worker.aws.assume_role(&credentials(key), &ask).await;
+        self.unknown_key = answer
+            .as_ref()
+            .is_err_and(|why| why.code() == Some("InvalidClientTokenId"));
         Ok(answer.map_err(|why| setback(&why))?.value.credentials)
     }
 }

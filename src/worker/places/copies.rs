@@ -87,6 +87,7 @@ impl Turn {
             claim: super::claim::State::None,
             sessions: Vec::new(),
             told: Vec::new(),
+            unknown_key: false,
             _alone: None,
         }
     }

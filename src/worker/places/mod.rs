@@ -53,6 +53,8 @@ pub(super) struct Turn {
     sessions: Vec<(String, Credentials)>,
     /// What was journalled, for the receipt.
     told: Vec<Entry>,
+    /// AWS did not know the opened key when it was last asked.
+    unknown_key: bool,
     /// Held where a place holds the claim: one worker of a host at a time has a turn, so a claim of this host's that is found is a dead one's.
     _alone: Option<File>,
 }

@@ -21,15 +21,21 @@ pub enum Template {
     OpAdmin,
     /// The permissions boundary of every operator role.
     Ceiling,
+    /// What the role of a place that is a secret may: keep the sealed bundle there.
+    Bundle,
+    /// What a standby host's own user may: read it.
+    BundleReader,
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 5] = [
+pub const TEMPLATES: [(Template, &str); 7] = [
     (Template::User, "user-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
+    (Template::Bundle, "bundle-policy.json"),
+    (Template::BundleReader, "bundle-reader-policy.json"),
 ];
 
 /// Condition keys that the emulator refuses or ignores although the request satisfies them.
@@ -42,7 +48,10 @@ const WITHHELD_KEYS: [&str; 3] = [
 /// What stands in for twotap's IAM path, which the emulator drops when it evaluates IAM actions.
 const WITHOUT_PATH: [(&str, &[&str]); 5] = [
     (":role/twotap/op-*", &[":role/op-*"]),
-    (":role/twotap/*", &[":role/op-*", ":role/steward"]),
+    (
+        ":role/twotap/*",
+        &[":role/op-*", ":role/steward", ":role/bundle"],
+    ),
     (":user/twotap/break-glass", &[":user/break-glass"]),
     (":user/twotap/*", &[":user/break-glass"]),
     (":policy/twotap/*", &[":policy/ceiling"]),
@@ -58,6 +67,8 @@ pub struct Names {
     pub external_id: String,
     /// `${RotatedSecretsArn}`, the secrets (a pattern) that closing may rotate.
     pub rotated_secrets_arn: String,
+    /// `${BundleSecretArn}`, the secret that keeps the sealed bundle.
+    pub bundle_secret_arn: String,
     /// `${AuditKeyArn}`, the KMS key of the audit trail.
     pub audit_key_arn: String,
 }
@@ -69,6 +80,7 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
         .replace("${AWS::AccountId}", &names.account)
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
+        .replace("${BundleSecretArn}", &names.bundle_secret_arn)
         .replace("${AuditKeyArn}", &names.audit_key_arn);
     if text.contains("${") {
         return Err(RigError::new(format!(
@@ -101,6 +113,8 @@ fn source(template: Template) -> &'static str {
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
+        Template::Bundle => include_str!("../../../packaging/aws/bundle-policy.json"),
+        Template::BundleReader => include_str!("../../../packaging/aws/bundle-reader-policy.json"),
     }
 }
 
@@ -168,6 +182,9 @@ mod tests {
             account: "111122223333".into(),
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
+            bundle_secret_arn:
+                "arn:aws:secretsmanager:eu-central-1:111122223333:secret:twotap/prod-bundle-AbCdEf"
+                    .into(),
             audit_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/audit".into(),
         }
     }
@@ -225,6 +242,19 @@ mod tests {
             assert_eq!(role["Policies"][0]["PolicyDocument"], file(template));
             assert_eq!(role["MaxSessionDuration"], 43_200);
         }
+        let bundle = properties("Bundle");
+        assert_eq!(
+            bundle["AssumeRolePolicyDocument"],
+            file(Template::RoleTrust)
+        );
+        assert_eq!(
+            bundle["Policies"][0]["PolicyDocument"],
+            file(Template::Bundle)
+        );
+        assert_eq!(
+            properties("BundleReader")["Policies"][0]["PolicyDocument"],
+            file(Template::BundleReader)
+        );
         assert_eq!(
             properties("OpAdmin")["PermissionsBoundary"]["Ref"],
             "Ceiling"

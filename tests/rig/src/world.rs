@@ -17,6 +17,12 @@ pub const USER: &str = "break-glass";
 pub const OPERATOR_ROLE: &str = "op-admin";
 /// The role of the session that closes.
 pub const STEWARD_ROLE: &str = "steward";
+/// The role of the place that is a secret.
+pub const BUNDLE_ROLE: &str = "bundle";
+/// The user that may read that place and nothing else.
+pub const BUNDLE_READER: &str = "bundle-reader";
+/// The secret that keeps the sealed bundle; it has no version yet.
+pub const BUNDLE_SECRET: &str = "twotap/prod-bundle";
 /// What every AssumeRole says as ExternalId, unless a case chooses another.
 pub const EXTERNAL_ID: &str = "vault-prod";
 
@@ -32,6 +38,7 @@ pub struct World {
     proxy: Proxy,
     first_key: Credentials,
     first_key_json: String,
+    bundle_secret_arn: String,
 }
 
 /// A user's access key as IAM lists it.
@@ -53,7 +60,8 @@ impl World {
     /// A world in `account` of an emulator of the caller's own.
     pub fn on(aws: &Aws, account: &str) -> Result<Self, RigError> {
         let admin = aws.admin(account);
-        let shipped = build(&admin, account)?;
+        let bundle_secret_arn = make_bundle_secret(&admin)?;
+        let shipped = build(&admin, account, &bundle_secret_arn)?;
         let made = admin
             .query("iam", "CreateAccessKey", &[("UserName", USER)])?
             .expect_ok("the first key of break-glass")?;
@@ -65,8 +73,9 @@ impl World {
             account: account.to_owned(),
             admin,
             proxy: Proxy::start(aws.address(), account, shipped)?,
-            first_key_json: as_the_cli_prints(&first_key, &created),
+            first_key_json: as_the_cli_prints(USER, &first_key, &created),
             first_key,
+            bundle_secret_arn,
         })
     }
 
@@ -98,6 +107,24 @@ impl World {
     /// The first key as `aws iam create-access-key` prints it; what `twotap vault seal` reads.
     pub fn first_key_json(&self) -> &str {
         &self.first_key_json
+    }
+
+    /// ARN of the secret that keeps the sealed bundle.
+    pub fn bundle_secret_arn(&self) -> &str {
+        &self.bundle_secret_arn
+    }
+
+    /// A new key of the user that may only read that secret, as `aws iam create-access-key` prints it.
+    pub fn bundle_reader_json(&self) -> Result<String, RigError> {
+        let made = self
+            .admin
+            .query("iam", "CreateAccessKey", &[("UserName", BUNDLE_READER)])?
+            .expect_ok("a key of bundle-reader")?;
+        let key = made
+            .credentials()
+            .ok_or_else(|| RigError::new("a new key without an id"))?;
+        let created = made.text("CreateDate").unwrap_or_default();
+        Ok(as_the_cli_prints(BUNDLE_READER, &key, &created))
     }
 
     /// ARN of the user `break-glass`.
@@ -188,12 +215,13 @@ impl World {
 }
 
 /// Makes the account's principals with the translated policies; gives the shipped ones for the proxy's guard.
-fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
+fn build(admin: &Client, account: &str, bundle_secret_arn: &str) -> Result<Shipped, RigError> {
     let names = Names {
         partition: "aws".into(),
         account: account.into(),
         external_id: EXTERNAL_ID.into(),
         rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
+        bundle_secret_arn: bundle_secret_arn.to_owned(),
         audit_key_arn: format!("arn:aws:kms:{REGION}:{account}:key/audit"),
     };
     let user = render(Template::User, &names)?;
@@ -201,20 +229,24 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
     let steward = render(Template::Steward, &names)?;
     let operator = render(Template::OpAdmin, &names)?;
     let ceiling = render(Template::Ceiling, &names)?;
+    let bundle = render(Template::Bundle, &names)?;
+    let reader = render(Template::BundleReader, &names)?;
     let make = |action: &str, params: &[(&str, &str)]| {
         admin.query("iam", action, params)?.expect_ok(action)
     };
     let emulated = |policy: &Value| for_emulator(policy).to_string();
 
-    make("CreateUser", &[("UserName", USER), ("Path", PATH)])?;
-    make(
-        "PutUserPolicy",
-        &[
-            ("UserName", USER),
-            ("PolicyName", "twotap"),
-            ("PolicyDocument", &emulated(&user)),
-        ],
-    )?;
+    for (name, policy) in [(USER, &user), (BUNDLE_READER, &reader)] {
+        make("CreateUser", &[("UserName", name), ("Path", PATH)])?;
+        make(
+            "PutUserPolicy",
+            &[
+                ("UserName", name),
+                ("PolicyName", "twotap"),
+                ("PolicyDocument", &emulated(policy)),
+            ],
+        )?;
+    }
     make(
         "CreatePolicy",
         &[
@@ -228,6 +260,7 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
     for (role, policy, boundary) in [
         (OPERATOR_ROLE, &operator, Some(&boundary)),
         (STEWARD_ROLE, &steward, None),
+        (BUNDLE_ROLE, &bundle, None),
     ] {
         let mut params = vec![
             ("RoleName", role),
@@ -248,6 +281,15 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
     }
     Ok(Shipped::new()
         .user(USER, vec![user])
+        .user(BUNDLE_READER, vec![reader])
+        .role(
+            BUNDLE_ROLE,
+            Role {
+                identity: vec![bundle],
+                boundary: None,
+                trust: trust.clone(),
+            },
+        )
         .role(
             OPERATOR_ROLE,
             Role {
@@ -266,14 +308,29 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
         ))
 }
 
+/// A secret without a value: its first version is the first sealed bundle.
+fn make_bundle_secret(admin: &Client) -> Result<String, RigError> {
+    let reply = admin
+        .json(
+            "secretsmanager",
+            "secretsmanager.CreateSecret",
+            &json!({"Name": BUNDLE_SECRET, "ClientRequestToken": "0".repeat(32)}),
+        )?
+        .expect_ok("the bundle's secret")?;
+    serde_json::from_str::<Value>(&reply.body)
+        .ok()
+        .and_then(|body| body["ARN"].as_str().map(str::to_owned))
+        .ok_or_else(|| RigError::new("a secret without an ARN"))
+}
+
 fn role_arn(account: &str, name: &str) -> String {
     format!("arn:aws:iam::{account}:role{PATH}{name}")
 }
 
-fn as_the_cli_prints(key: &Credentials, created: &str) -> String {
+fn as_the_cli_prints(user: &str, key: &Credentials, created: &str) -> String {
     let printed = json!({
         "AccessKey": {
-            "UserName": USER,
+            "UserName": user,
             "AccessKeyId": key.access_key_id,
             "Status": "Active",
             "SecretAccessKey": key.secret_access_key,
