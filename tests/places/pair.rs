@@ -82,15 +82,6 @@ impl Pair {
         })
     }
 
-    /// The same, where the hosts may not.
-    pub(crate) fn blind() -> Self {
-        Self::of(&Plan {
-            places: &|world| vec![secret(world, true)],
-            tables: &|_, _| "[limits]\nrotation_seconds = 2\n".to_owned(),
-            padding: 0,
-        })
-    }
-
     pub(crate) fn of(plan: &Plan<'_>) -> Self {
         let world = World::new().expect("an account");
         let folder = tempfile::Builder::new()
