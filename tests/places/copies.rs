@@ -51,12 +51,14 @@ fn the_old_key_lives_until_a_required_place_has_acknowledged() {
     ));
     let (mut worker, made) = pair.ask(0);
     pair.approve(&mut worker, &made);
-    let worker = std::thread::spawn(move || worker.finish());
-    gate.wait_arrived(1, Duration::from_secs(60)).expect("held");
-    take_away(&pair);
-    proxy.clear_calls();
-    gate.open();
-    let (session, end) = worker.join().expect("it ends");
+    let (session, end) = std::thread::scope(|scope| {
+        let worker = scope.spawn(move || worker.finish());
+        gate.wait_arrived(1, Duration::from_secs(60)).expect("held");
+        take_away(&pair);
+        proxy.clear_calls();
+        gate.open();
+        worker.join().expect("it ends")
+    });
     assert!(session.is_some());
     let problem = end.expect_err("pending");
     assert!(problem.error.starts_with("place nas:"), "{problem}");
