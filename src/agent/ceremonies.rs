@@ -23,7 +23,7 @@ use crate::{
     },
     trust::{
         Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer},
+        request::{Denial, Offer, Purpose},
     },
 };
 
@@ -164,7 +164,8 @@ impl Agent {
             && request.reason == ask.reason
             && request.commander_claimed == ask.commander
             && request.operator_nonce == ask.nonce
-            && request.audit == audit;
+            && request.audit == audit
+            && ask.is_answered_by(&request.purpose);
         if !asked {
             return Err(
                 Problem::new(Code::Tampering, "the worker offers what was not asked")
@@ -188,7 +189,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
-                let event = record
+                let mut event = record
                     .event(EventType::BreakGlassRequested, operator, change.place)
                     .justification(&request.reason)
                     .who(who)
@@ -206,6 +207,13 @@ impl Agent {
                     .detail("request_sha256", record.made.offer.digest().to_string())
                     .detail("isolation", serde_json::json!(record.made.isolation))
                     .envelope("offer", record.made.offer.to_json());
+                if !request.also.is_empty() {
+                    let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
+                    event = event.detail("also", also);
+                }
+                if let Purpose::CloseOnly { requests } = &request.purpose {
+                    event = event.detail("closes", requests.clone());
+                }
                 change.event(&event)?;
                 change.put(record)
             })
@@ -251,7 +259,10 @@ impl Ceremony {
                         let _ = waiting.reply.send(answer);
                     }
                     FromWorker::Entry(entry) => {
-                        self.place = None;
+                        // What was found at the places before anybody voted is no work on the request.
+                        if entry.request.is_some() {
+                            self.place = None;
+                        }
                         // What cannot be recorded now is taken up from the journal; the operator's session must not be lost over it.
                         let taken = self.agent.take_entry(&self.vault, entry, &mut self.link).await;
                         self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());
@@ -441,6 +452,11 @@ impl Agent {
                         // Whether a session exists nobody can say, so it is closed.
                         events.push(event(&record, EventType::SessionClosed));
                         record.advance(Stage::Closing, now)?;
+                    }
+                    // It opens none itself; what it was to close has its own record.
+                    (Stage::Approved, Mint::Over) => {
+                        events.push(event(&record, EventType::RequestFailed));
+                        record.end(Stage::Failed, why.error.as_str(), now)?;
                     }
                     _ => {}
                 }

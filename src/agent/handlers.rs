@@ -7,6 +7,7 @@ use super::{
     ceremonies::{Ballot, head},
     people::Listed,
     routes::{Answer, Call, Refusal},
+    sessions::Wanted,
     vaults::Known,
 };
 use crate::{
@@ -67,7 +68,7 @@ pub(super) async fn status(call: Call) -> Answered {
         .iter()
         .filter(|r| call.sees(&r.request.vault))
         .filter(|r| !r.stage.is_final() || recent(r.ended_at))
-        .map(|r| r.view())
+        .map(|r| call.agent.view(r))
         .collect();
     Answer::json(&Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -112,7 +113,7 @@ pub(super) async fn ask(call: Call) -> Answered {
     // What the worker does for a client that has gone must not be left half-done.
     let agent = Arc::clone(&call.agent);
     let record = finish(async move { agent.ask(ask, &caller).await }).await?;
-    Answer::json(&record.view())
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn requests(call: Call) -> Answered {
@@ -122,13 +123,13 @@ pub(super) async fn requests(call: Call) -> Answered {
         .requests()
         .iter()
         .filter(|r| call.sees(&r.request.vault))
-        .map(|r| r.view())
+        .map(|r| call.agent.view(r))
         .collect();
     Answer::json(&views)
 }
 
 pub(super) async fn request(call: Call) -> Answered {
-    Answer::json(&call.record()?.view())
+    Answer::json(&call.agent.view(call.record()?))
 }
 
 pub(super) async fn bundle(call: Call) -> Answered {
@@ -184,12 +185,16 @@ async fn vote(call: Call, ballot: Ballot) -> Answered {
         .book
         .request(&id)
         .ok_or_else(|| super::book::unknown_request(&id))?;
-    Answer::json(&record.view())
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn credentials(call: Call) -> Answered {
     let id = call.record()?.id();
-    let credentials = call.agent.deliver(id, &call.caller.who).await?;
+    let wanted = Wanted {
+        account: call.word("account").map(str::to_owned),
+        role: call.word("role").map(str::to_owned),
+    };
+    let credentials = call.agent.deliver(id, &wanted, &call.caller.who).await?;
     Ok(Answer::json(&credentials)?.last())
 }
 
@@ -197,7 +202,7 @@ pub(super) async fn close(call: Call) -> Answered {
     let Close { force } = call.body()?;
     let id = call.record()?.id();
     let record = call.agent.close(id, &call.caller, force).await?;
-    Answer::json(&record.view())
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn events(call: Call) -> Answered {

@@ -11,7 +11,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Isolation, OfferMade},
-        socket::{Progress, RequestView},
+        socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
@@ -37,7 +37,22 @@ pub(super) struct Record {
     pub(super) progress: Vec<Progress>,
     pub(super) outcome: Option<String>,
     pub(super) ended_at: Option<Timestamp>,
+    /// Each role with how far it is, from the intent on.
+    #[serde(default)]
+    pub(super) targets: Vec<TargetView>,
+    /// When the last of the credentials ends by itself.
+    #[serde(default)]
+    pub(super) identity_until: Option<Timestamp>,
+    /// What holds up the closing as a whole.
+    #[serde(default)]
+    pub(super) setback: Option<Setback>,
+    /// AWS's clock minus this host's when the request was made, in seconds: its times are on AWS's.
+    #[serde(default)]
+    pub(super) skew: i64,
 }
+
+/// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
+const SAME_CLOCK: i64 = 60;
 
 /// A vote that counted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,6 +99,9 @@ pub(super) enum Rotation {
 impl Record {
     /// A request as it was offered.
     pub(super) fn new(made: OfferMade, request: Request, threshold: u8) -> Self {
+        // An offer was just made: what its beginning is off by is the clocks' difference, if it is more than the offer took.
+        let skew = Timestamp::now().until(request.not_before);
+        let skew = if skew.abs() > SAME_CLOCK { skew } else { 0 };
         Self {
             made,
             request,
@@ -96,7 +114,16 @@ impl Record {
             progress: Vec::new(),
             outcome: None,
             ended_at: None,
+            targets: Vec::new(),
+            identity_until: None,
+            setback: None,
+            skew,
         }
+    }
+
+    /// Now, by the clock that the request's times are on.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::now().plus(self.skew)
     }
 
     /// Its id.
@@ -174,6 +201,9 @@ impl Record {
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
+            targets: self.targets.clone(),
+            identity_until: self.identity_until,
+            setback: self.setback.clone(),
         }
     }
 }

@@ -131,7 +131,7 @@ impl Agent {
         );
         for record in self.book.requests() {
             let open = record.stage == Stage::Open && record.request.vault == vault;
-            if open && !self.sessions.holds(record.id()) {
+            if open && !self.sessions.any(record.id()) {
                 // Where this fails the first one to ask for credentials tries again.
                 let _ = self.fetch_session(record.id()).await;
             }

@@ -139,7 +139,7 @@ impl Link {
 /// A message's name, for a failpoint's.
 fn shown(message: &FromWorker) -> &'static str {
     match message {
-        FromWorker::Entry(entry) => super::journal::step_name(&entry.step),
+        FromWorker::Entry(entry) => super::steps::step_name(&entry.step),
         FromWorker::Host(_) | FromWorker::Vault(_) => "facts",
         FromWorker::SealOffer { .. } | FromWorker::Offer(_) => "offer",
         FromWorker::Session(_) => "session",

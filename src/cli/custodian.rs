@@ -5,12 +5,12 @@ use std::{path::PathBuf, process::ExitCode, time::SystemTime};
 use crate::{
     protocol::{Code, Problem},
     token::{
-        Attestation, Manage, ManagementAlgorithm, ManagementKey, Pin, PinPolicy, Puk, Purpose,
-        Slot, Token, TouchPolicy,
+        Manage, ManagementAlgorithm, ManagementKey, Pin, PinPolicy, Puk, Purpose, Slot, Token,
+        TouchPolicy,
     },
     trust::{
-        self, Bytes, Envelope, PublicKey, Timestamp, enrollment::Enrollment, roster::SlotKey,
-        stack, text::check_name,
+        self, Bytes, Envelope, PublicKey, Timestamp, attestation::Statement,
+        enrollment::Enrollment, roster::SlotKey, stack, text::check_name, words::token_words,
     },
 };
 
@@ -77,7 +77,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
 
     let (enrollment, envelope) = stack::wiped(|| enroll(&args, &mut token, slots, &door.ui))?;
     files::write_public_new(&args.output, &envelope)?;
-    shown(&args, &enrollment, &envelope, door)
+    shown(&args, &enrollment, door)
 }
 
 /// All that needs the PIN: keys, certificates, and the enrollment under the new key's own signature.
@@ -310,9 +310,7 @@ fn attest(
     for key in [&keys.approve, &keys.unseal] {
         let slot = token::slot(key)?;
         let der = token.attest(slot).map_err(token::problem)?;
-        let says = Attestation::parse(&der).map_err(token::problem)?;
-        let point = p256::PublicKey::from_sec1_bytes(&says.public_key).map(PublicKey::from);
-        if point.ok().as_ref() != Some(&key.key) {
+        if Statement::parse(&der)?.key != key.key {
             return Err(Problem::new(
                 Code::Tampering,
                 format!("the attestation of slot {slot} is for another key"),
@@ -348,8 +346,8 @@ fn sign(
     Ok(envelope)
 }
 
-fn shown(args: &EnrollArgs, enrollment: &Enrollment, envelope: &Envelope, door: &Door) -> Ended {
-    let words = screen::words(&envelope.digest())?;
+fn shown(args: &EnrollArgs, enrollment: &Enrollment, door: &Door) -> Ended {
+    let words = token_words(enrollment.serial, &enrollment.approve, &enrollment.unseal)?;
     let recipient = enrollment
         .unseal
         .key

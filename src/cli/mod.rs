@@ -31,6 +31,7 @@ mod roster;
 mod screen;
 mod seal;
 mod span;
+mod standing;
 mod status;
 mod token;
 mod ui;

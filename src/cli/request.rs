@@ -193,6 +193,7 @@ fn ask(
         duration_seconds,
         commander,
         nonce: Bytes(nonce),
+        close_only: None,
     })
 }
 

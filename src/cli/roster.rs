@@ -18,7 +18,7 @@ use super::{
     client::vault_path,
     files,
     memory::{FirstMeeting, Memory},
-    screen, span,
+    screen, span, standing,
     token::{self, TokenArgs},
     ui::columns,
 };
@@ -78,6 +78,7 @@ fn show(of: &str, door: &Door) -> Ended {
     let words = screen::words(&newest.digest())?;
     let object = serde_json::json!({
         "roster": roster,
+        "tokens": standing::tokens_json(&roster),
         "sha256": newest.digest(),
         "words": words,
         "signed_by": signers(&signed),
@@ -101,6 +102,7 @@ fn sign(args: &SignArgs, door: &Door) -> Ended {
     let mut token = token::open(&args.token)?;
     let listed = token::listed(&token, &roster)?;
     token::must_hold(&mut token, listed)?;
+    standing::must_stand(&roster)?;
     let words = screen::words(&envelope.digest())?;
 
     let scripted = args.confirm.is_some() || args.token.pin_fd.is_some();
@@ -260,18 +262,7 @@ pub(super) fn describe(roster: &Roster) -> String {
             format!("{}: {}; {accounts}", person.name, roles.join(", ")),
         ));
     }
-    for token in &roster.tokens {
-        rows.push((
-            "token",
-            format!(
-                "{} of {}, firmware {}, approve key {}",
-                token.serial,
-                token.person,
-                super::ui::plain(&token.firmware),
-                token.approve.key.id()
-            ),
-        ));
-    }
+    rows.extend(standing::rows(roster));
     rows.push(("user", roster.aws.user_arn.clone()));
     rows.push(("steward", roster.aws.steward_role_arn.clone()));
     rows.push((

@@ -7,7 +7,7 @@ use x509_cert::{
 
 use crate::{
     protocol::{Code, Problem},
-    token::{Firmware, Prompt, Slot, Token, TokenError, Why},
+    token::{Capability, Prompt, Slot, Token, TokenError, Why},
     trust::{PublicKey, roster, stack},
 };
 
@@ -70,7 +70,7 @@ pub(super) fn slot(key: &roster::SlotKey) -> Result<Slot, Problem> {
 
 /// The key that a slot really holds, by the token's own word; `None` where there is none.
 pub(super) fn public_key(token: &mut Token, slot: Slot) -> Result<Option<PublicKey>, Problem> {
-    if token.firmware() >= Firmware::new(5, 3, 0) {
+    if token.firmware().has(Capability::Metadata) {
         let metadata = token.metadata(slot).map_err(problem)?;
         let point = metadata.and_then(|m| m.public_key);
         return Ok(point

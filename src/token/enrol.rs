@@ -5,7 +5,8 @@ use super::link::Exclusive;
 use super::management::{self, ManagementAlgorithm, ManagementKey};
 use super::session::{self, Prompt, Token, Why};
 use super::{
-    Firmware, Metadata, Pin, PinPolicy, Purpose, Slot, TokenError, TouchPolicy, certificate, piv,
+    Capability, Firmware, Metadata, Pin, PinPolicy, Purpose, Slot, TokenError, TouchPolicy,
+    certificate, piv,
 };
 use std::time::SystemTime;
 
@@ -95,7 +96,9 @@ impl Manage<'_> {
     /// [`TokenError::Refused`] when the token does not take it (the former key then still counts), and those of the
     /// connection.
     pub fn set_management_key(&mut self, algorithm: ManagementAlgorithm) -> Result<(), TokenError> {
-        if algorithm != ManagementAlgorithm::Tdes && self.firmware < Firmware::AES {
+        if algorithm != ManagementAlgorithm::Tdes
+            && !self.firmware.has(Capability::AesManagementKeys)
+        {
             let firmware = self.firmware;
             return Err(TokenError::Unsupported {
                 what: "aes management keys",

@@ -5,7 +5,7 @@
 //! (<https://docs.yubico.com/yesdk/users-manual/application-piv/piv-objects.html>, "PIN-protected").
 
 use super::apdu::Card;
-use super::{Firmware, TokenError, piv, tlv};
+use super::{Capability, Firmware, TokenError, piv, tlv};
 use aes::cipher::generic_array::GenericArray;
 use aes::cipher::{BlockDecrypt, BlockEncrypt, KeyInit};
 use rand_core::{OsRng, RngCore};
@@ -69,7 +69,7 @@ impl ManagementAlgorithm {
     /// What a new key should be on this firmware: AES-192, as the factory does from 5.7 on, where AES exists.
     #[must_use]
     pub fn preferred(firmware: Firmware) -> Self {
-        if firmware >= Firmware::AES {
+        if firmware.has(Capability::AesManagementKeys) {
             Self::Aes192
         } else {
             Self::Tdes
@@ -126,7 +126,7 @@ pub(super) fn kind(
     card: &mut dyn Card,
     firmware: Firmware,
 ) -> Result<(ManagementAlgorithm, Option<bool>), TokenError> {
-    if firmware < Firmware::METADATA {
+    if !firmware.has(Capability::Metadata) {
         return Ok((ManagementAlgorithm::Tdes, None));
     }
     const MALFORMED: TokenError = TokenError::Malformed {

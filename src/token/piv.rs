@@ -6,7 +6,7 @@
 //! metadata, attestation and policies.
 
 use super::apdu::{self, Card, Command, Reply};
-use super::{Firmware, Pin, PinPolicy, Puk, Slot, TokenError, TouchPolicy, tlv};
+use super::{Capability, Firmware, Pin, PinPolicy, Puk, Slot, TokenError, TouchPolicy, tlv};
 use p256::ecdsa::Signature;
 use zeroize::Zeroizing;
 
@@ -66,7 +66,7 @@ pub(super) fn identify(card: &mut dyn Card) -> Result<(Firmware, u32), TokenErro
             });
         }
     };
-    if firmware < Firmware::SERIAL {
+    if !firmware.has(Capability::SerialNumber) {
         return Err(TokenError::Unsupported {
             what: "serial numbers",
             firmware,
@@ -381,7 +381,7 @@ pub(super) fn metadata(
     reference: u8,
 ) -> Result<Option<Metadata>, TokenError> {
     const WHAT: &str = "get metadata";
-    if firmware < Firmware::METADATA {
+    if !firmware.has(Capability::Metadata) {
         return Err(TokenError::Unsupported {
             what: "metadata",
             firmware,

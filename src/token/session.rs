@@ -2,7 +2,7 @@
 
 use super::apdu::Card;
 use super::link::{Exclusive, Link};
-use super::{Bounds, Firmware, Metadata, Pin, Puk, Slot, TokenError, piv, readers};
+use super::{Bounds, Capability, Firmware, Metadata, Pin, Puk, Slot, TokenError, piv, readers};
 use zeroize::Zeroizing;
 
 /// Key reference of the PIN in GET METADATA.
@@ -123,7 +123,7 @@ impl Token {
     /// Those of the connection.
     pub fn pin_tries(&mut self) -> Result<u8, TokenError> {
         let firmware = self.firmware;
-        if firmware >= Firmware::METADATA {
+        if firmware.has(Capability::Metadata) {
             return self.unselected(|card| run_tries(card, firmware));
         }
         if let Some(tries) = self.with(piv::tries_by_verify)? {
@@ -158,7 +158,7 @@ impl Token {
 
     fn default_in_use(&mut self, reference: u8) -> Result<Option<bool>, TokenError> {
         let firmware = self.firmware;
-        if firmware < Firmware::METADATA {
+        if !firmware.has(Capability::Metadata) {
             return Ok(None);
         }
         let metadata = self.with(|card| piv::metadata(card, firmware, reference))?;
@@ -349,7 +349,8 @@ fn run_tries(card: &mut dyn Card, firmware: Firmware) -> Result<u8, TokenError> 
 }
 
 fn in_use(card: &mut dyn Card, firmware: Firmware, slot: Slot) -> Result<bool, TokenError> {
-    if firmware >= Firmware::METADATA && piv::metadata(card, firmware, slot.reference())?.is_some()
+    if firmware.has(Capability::Metadata)
+        && piv::metadata(card, firmware, slot.reference())?.is_some()
     {
         return Ok(true);
     }

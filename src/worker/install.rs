@@ -5,7 +5,9 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 use super::{config::Config, home::Home, home::make_folder, problems::Explain as _};
 use crate::{
     protocol::{Code, Problem},
-    trust::{Envelope, Signer as _, roster::verify_chain, words::verification_words},
+    trust::{
+        Envelope, Signer as _, roster::verify_chain, standing::judge_all, words::verification_words,
+    },
 };
 
 /// `twotap-worker install ROSTER`: checks every signature, stores the roster, pins the worker to it.
@@ -25,6 +27,8 @@ pub(super) fn install(config: &Path, roster: &Path) -> Result<(), Problem> {
                 .hint("give 'twotap vault create' the key that 'twotapd keys' prints on this host"),
         );
     }
+    // Whoever pins this host to a roster vouches for it, as its custodians did with the same check.
+    judge_all(&roster)?;
     let mut seen = home.seen()?;
     if seen
         .roster(&roster.vault)

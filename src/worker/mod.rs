@@ -12,23 +12,27 @@
 
 mod ceremony;
 mod close;
+mod close_only;
 mod config;
 mod hardening;
 mod home;
 mod host_key;
 mod install;
 mod journal;
+mod ledger;
 mod link;
 mod mint;
 mod observe;
 mod places;
 mod plan;
 mod problems;
+mod room;
 mod rotate;
 mod runtime;
 mod seal;
 mod seccomp;
 mod setback;
+mod target;
 
 use std::process::ExitCode;
 

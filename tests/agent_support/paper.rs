@@ -278,6 +278,7 @@ pub fn ask() -> Ask {
         duration_seconds: None,
         commander: Some("ivan".into()),
         nonce: nonce(),
+        close_only: None,
     }
 }
 

@@ -419,6 +419,9 @@ async fn request(
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
+        targets: Vec::new(),
+        identity_until: None,
+        setback: None,
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {

@@ -7,7 +7,10 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use twotap_token::{Pcscd, TokenOptions, TokenProcess};
+use twotap_token::{
+    Pcscd, TokenOptions, TokenProcess,
+    pki::{Authority, Pki},
+};
 
 use crate::agent::Agent;
 
@@ -67,6 +70,14 @@ impl Bench {
         options.touch_timeout_ms = Some(400);
         let pcscd = self.pcscd.as_ref().expect("a bench with readers");
         pcscd.insert(&options).expect("a virtual token")
+    }
+
+    /// Who vouches for the virtual tokens, as `--attestation-root` takes it; readable by everybody.
+    pub(crate) fn attestation_root(&self) -> String {
+        let pki = Pki::open(&self.path("pki")).expect("the tokens' authority");
+        let to = self.path("rig-root.pem");
+        std::fs::copy(pki.certificate_path(Authority::PivIntermediate), &to).expect("copied");
+        format!("rig={}", to.display())
     }
 
     /// A home that is this account's alone.

@@ -87,6 +87,7 @@ pub(crate) fn create(bench: &Bench) -> Value {
         bench.write("host.pub", &bench.agent.host_pub()),
     ];
     let [alice, bob, access, people, host] = paths.each_ref().map(|p| p.to_str().expect("plain"));
+    let root = bench.attestation_root();
     bench
         .twotap(
             DANA,
@@ -106,6 +107,8 @@ pub(crate) fn create(bench: &Bench) -> Value {
                 people,
                 "--host",
                 host,
+                "--attestation-root",
+                &root,
                 "-o",
                 "roster.json",
             ],

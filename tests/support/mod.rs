@@ -366,7 +366,8 @@ impl Bench {
             places: Vec::new(),
             attestation_roots: Vec::new(),
             accept_risk: Vec::new(),
-            accept_unattested: Vec::new(),
+            // Keys in software: nobody attests them.
+            accept_unattested: self.custodians.iter().map(|c| c.serial).collect(),
         }
     }
 }
@@ -393,6 +394,7 @@ pub(crate) fn ask() -> Ask {
         duration_seconds: None,
         commander: None,
         nonce: nonce(),
+        close_only: None,
     }
 }
 

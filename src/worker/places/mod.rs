@@ -84,10 +84,13 @@ impl Turn {
 
 /// The line by which an operator asks for the same once more, for a shell.
 pub(super) fn again(ask: &Ask) -> String {
+    let what = match &ask.close_only {
+        None => format!("--access {}", quoted(&ask.access)),
+        Some(_) => "--close-only".to_owned(),
+    };
     let mut line = format!(
-        "twotap request {} --access {} --incident {} --reason {}",
+        "twotap request {} {what} --incident {} --reason {}",
         quoted(&ask.vault),
-        quoted(&ask.access),
         quoted(&ask.incident),
         quoted(&ask.reason)
     );
@@ -172,6 +175,7 @@ mod tests {
             duration_seconds: None,
             commander: None,
             nonce: Bytes(Vec::new()),
+            close_only: None,
         };
         assert_eq!(
             again(&ask),
@@ -183,5 +187,12 @@ mod tests {
         assert!(again(&ask).ends_with("--reason down --duration 90m --commander ivan"));
         ask.duration_seconds = Some(4 * 3600);
         assert!(again(&ask).contains("--duration 4h"));
+        ask.duration_seconds = None;
+        ask.commander = None;
+        ask.close_only = Some(Vec::new());
+        assert_eq!(
+            again(&ask),
+            "twotap request prod --close-only --incident INC-42 --reason down"
+        );
     }
 }
