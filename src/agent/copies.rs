@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::event::Event,
-    protocol::{job::Step, socket::CopyStatus},
+    protocol::{job::PlaceStep, socket::CopyStatus},
     trust::{Timestamp, roster::Roster},
 };
 
@@ -28,12 +28,12 @@ struct Lag {
 }
 
 /// Takes up a step; whether it was about a copy.
-pub(super) fn take(copies: &mut BTreeMap<String, Copy>, step: &Step, at: Timestamp) -> bool {
+pub(super) fn take(copies: &mut BTreeMap<String, Copy>, step: &PlaceStep, at: Timestamp) -> bool {
     match step {
-        Step::CopyWritten {
+        PlaceStep::CopyWritten {
             place, generation, ..
         }
-        | Step::GenerationAdopted {
+        | PlaceStep::GenerationAdopted {
             place, generation, ..
         } => {
             copies.insert(
@@ -45,7 +45,7 @@ pub(super) fn take(copies: &mut BTreeMap<String, Copy>, step: &Step, at: Timesta
             );
             true
         }
-        Step::CopyLags { place, why, .. } => {
+        PlaceStep::CopyLags { place, why, .. } => {
             let copy = copies.entry(place.clone()).or_default();
             // It lags since the first time that it was missed.
             let since = copy.lags.as_ref().map_or(at, |lag| lag.since);
@@ -55,7 +55,7 @@ pub(super) fn take(copies: &mut BTreeMap<String, Copy>, step: &Step, at: Timesta
             });
             true
         }
-        _ => false,
+        PlaceStep::ClaimTaken { .. } | PlaceStep::PlaceUnread { .. } => false,
     }
 }
 
@@ -87,9 +87,9 @@ pub(super) fn degraded(vault: &str, copy: &CopyStatus) -> Option<String> {
 }
 
 /// What the record holds of such a step.
-pub(super) fn details(event: Event, step: &Step) -> Event {
+pub(super) fn details(event: Event, step: &PlaceStep) -> Event {
     match step {
-        Step::ClaimTaken {
+        PlaceStep::ClaimTaken {
             place,
             generation,
             from,
@@ -102,7 +102,7 @@ pub(super) fn details(event: Event, step: &Step) -> Event {
                 None => event,
             }
         }
-        Step::CopyWritten {
+        PlaceStep::CopyWritten {
             place,
             generation,
             bundle_sha256,
@@ -110,7 +110,7 @@ pub(super) fn details(event: Event, step: &Step) -> Event {
             .detail("place", place.as_str())
             .detail("generation", *generation)
             .detail("bundle_sha256", bundle_sha256.to_string()),
-        Step::CopyLags {
+        PlaceStep::CopyLags {
             place,
             generation,
             required,
@@ -120,10 +120,10 @@ pub(super) fn details(event: Event, step: &Step) -> Event {
             .detail("generation", *generation)
             .detail("required", *required)
             .detail("why", why.as_str()),
-        Step::PlaceUnread { place, why } => event
+        PlaceStep::PlaceUnread { place, why } => event
             .detail("place", place.as_str())
             .detail("why", why.as_str()),
-        Step::GenerationAdopted {
+        PlaceStep::GenerationAdopted {
             place,
             generation,
             manifest_sha256,
@@ -131,31 +131,29 @@ pub(super) fn details(event: Event, step: &Step) -> Event {
             .detail("place", place.as_str())
             .detail("generation", *generation)
             .detail("manifest_sha256", manifest_sha256.to_string()),
-        _ => event,
     }
 }
 
 /// Such a step as people read it.
-pub(super) fn in_words(step: &Step) -> String {
+pub(super) fn in_words(step: &PlaceStep) -> String {
     match step {
-        Step::ClaimTaken { place, from, .. } => match from {
+        PlaceStep::ClaimTaken { place, from, .. } => match from {
             Some(host) => format!("the claim at place {place} was taken over from host {host}"),
             None => format!("this host has the claim at place {place}"),
         },
-        Step::CopyWritten {
+        PlaceStep::CopyWritten {
             place, generation, ..
         } => format!("place {place} holds generation {generation}"),
-        Step::CopyLags {
+        PlaceStep::CopyLags {
             place,
             generation,
             why,
             ..
         } => format!("place {place} does not hold generation {generation} yet: {why}"),
-        Step::PlaceUnread { place, why } => format!("place {place} could not be read: {why}"),
-        Step::GenerationAdopted {
+        PlaceStep::PlaceUnread { place, why } => format!("place {place} could not be read: {why}"),
+        PlaceStep::GenerationAdopted {
             place, generation, ..
         } => format!("generation {generation} was taken over from place {place}"),
-        _ => String::new(),
     }
 }
 
@@ -166,13 +164,13 @@ mod tests {
     #[test]
     fn a_copy_lags_since_it_was_first_missed_and_until_it_is_written() {
         let mut copies = BTreeMap::new();
-        let lags = |why: &str| Step::CopyLags {
+        let lags = |why: &str| PlaceStep::CopyLags {
             place: "nas".into(),
             generation: 3,
             required: true,
             why: why.into(),
         };
-        let written = Step::CopyWritten {
+        let written = PlaceStep::CopyWritten {
             place: "nas".into(),
             generation: 2,
             bundle_sha256: crate::trust::Digest::of(b""),
@@ -186,7 +184,10 @@ mod tests {
         assert_eq!((lag.since, lag.why.as_str()), (Timestamp(2), "full"));
         assert!(take(&mut copies, &written, Timestamp(4)));
         assert_eq!(copies["nas"].lags, None);
-        let other = Step::Expired { at: Timestamp(5) };
+        let other = PlaceStep::PlaceUnread {
+            place: "nas".into(),
+            why: String::new(),
+        };
         assert!(!take(&mut copies, &other, Timestamp(5)));
     }
 }

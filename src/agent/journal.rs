@@ -158,11 +158,12 @@ fn vault_row(
                 .filter(|(n, m)| n == generation && m.digest() == *manifest_sha256)
                 .map(|(_, m)| m);
         }
-        step => {
+        Step::Place(step) => {
             if !super::copies::take(&mut row.copies, step, entry.at) {
                 return Ok(None);
             }
         }
+        _ => return Ok(None),
     }
     change.put_vault(vault, &row)?;
     Ok(manifest)

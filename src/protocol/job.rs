@@ -6,7 +6,11 @@
 //! What the worker does to the world it first writes to its own journal ([`Entry`]); it reports each entry as it is written, and
 //! whoever missed some asks with [`Job::Journal`]. So the agent records an entry the same way whether it was there or not.
 
+mod places;
+
 use serde::{Deserialize, Serialize};
+
+pub use places::PlaceStep;
 
 use super::Problem;
 pub use crate::ceremony::Standing;
@@ -404,52 +408,6 @@ pub enum Step {
         /// Why, in plain words.
         why: String,
     },
-    /// This host may replace the generation: its claim stands at the place.
-    ClaimTaken {
-        /// The place that holds the claim.
-        place: String,
-        /// The generation that is to be replaced.
-        generation: u64,
-        /// The host whose old claim was taken over.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        from: Option<KeyId>,
-    },
-    /// A place holds the generation: written and read back.
-    CopyWritten {
-        /// The place.
-        place: String,
-        /// The generation.
-        generation: u64,
-        /// Digest of the bundle as it stands there.
-        bundle_sha256: Digest,
-    },
-    /// A place does not hold the generation yet.
-    CopyLags {
-        /// The place.
-        place: String,
-        /// The generation that it lacks.
-        generation: u64,
-        /// Whether the old key waits for it.
-        required: bool,
-        /// Why, in plain words.
-        why: String,
-    },
-    /// A place could not be read.
-    PlaceUnread {
-        /// The place.
-        place: String,
-        /// Why, in plain words.
-        why: String,
-    },
-    /// A newer generation was found at a place, checked and taken over: it counts here from now on.
-    GenerationAdopted {
-        /// The place.
-        place: String,
-        /// Its number.
-        generation: u64,
-        /// Digest of its manifest.
-        manifest_sha256: Digest,
-    },
     /// The revocation policy is about to be put.
     RevokeIntent {
         /// Its name.
@@ -509,6 +467,9 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_attempt: Option<Timestamp>,
     },
+    /// Something about the places that keep copies.
+    #[serde(untagged)]
+    Place(PlaceStep),
 }
 
 /// The operator's temporary credentials: what the agent hands to the operator, and all that it ever holds.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use twotap::protocol::{
     Code, Problem,
-    job::{Entry, FromWorker, Step},
+    job::{Entry, FromWorker, PlaceStep, Step},
 };
 use twotap_rig::{
     Credentials, Fault, Rule, When,
@@ -200,11 +200,11 @@ fn a_claim_that_a_dead_host_left_is_taken_over_after_fifteen_minutes() {
     assert!(
         matches!(
             &entries[0].step,
-            Step::ClaimTaken {
+            Step::Place(PlaceStep::ClaimTaken {
                 from: Some(_),
                 generation: 2,
                 ..
-            }
+            })
         ),
         "{entries:?}"
     );
@@ -266,7 +266,7 @@ fn who_wakes_up_after_the_claim_was_taken_over_cannot_commit() {
         let taken = until(&mut next, "claim_taken");
         assert!(matches!(
             taken.last().map(|e| &e.step),
-            Some(Step::ClaimTaken { from: Some(_), .. })
+            Some(Step::Place(PlaceStep::ClaimTaken { from: Some(_), .. }))
         ));
         drop(next);
         gate.open();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use twotap::protocol::{
     Code,
-    job::{FromWorker, Job, Step},
+    job::{FromWorker, Job, PlaceStep, Step},
 };
 use twotap_rig::{Fault, Rule, When, proxy::Gate};
 
@@ -66,12 +66,12 @@ fn the_old_key_lives_until_a_required_place_has_acknowledged() {
     assert_eq!(proxy.calls_of("iam:UpdateAccessKey").len(), 0);
     assert!(pair.active_keys().contains(&old[0]));
     let lags = pair.journal(0).into_iter().find_map(|e| match e.step {
-        Step::CopyLags {
+        Step::Place(PlaceStep::CopyLags {
             place,
             generation,
             required,
             ..
-        } => Some((place, generation, required)),
+        }) => Some((place, generation, required)),
         _ => None,
     });
     assert_eq!(lags, Some(("nas".to_owned(), 3, true)));
@@ -132,7 +132,7 @@ fn a_place_without_a_path_on_this_host_lags_and_says_what_to_do() {
     });
     let entries = pair.seal(0).expect("sealed");
     let why = entries.into_iter().find_map(|e| match e.step {
-        Step::CopyLags { why, .. } => Some(why),
+        Step::Place(PlaceStep::CopyLags { why, .. }) => Some(why),
         _ => None,
     });
     assert_eq!(

@@ -1,6 +1,6 @@
 //! A second host of the roster opens the newest generation with two approvals.
 
-use twotap::protocol::job::Step;
+use twotap::protocol::job::{PlaceStep, Step};
 use twotap_rig::world;
 
 use crate::{
@@ -45,7 +45,7 @@ fn the_newest_generation_opens_at_either_host() {
         assert_eq!(pair.active_keys().len(), 1);
     }
     let adopted = pair.journal(0).into_iter().any(|e| {
-        matches!(e.step, Step::GenerationAdopted { place, generation: 3, .. } if place == "safe")
+        matches!(e.step, Step::Place(PlaceStep::GenerationAdopted { place, generation: 3, .. }) if place == "safe")
     });
     assert!(adopted);
 }
@@ -159,7 +159,7 @@ fn a_key_that_others_can_read_or_that_could_open_the_vault_is_no_reader() {
         let _ = pair.ask(0);
         let entries = pair.journal(0).split_off(before);
         match entries.into_iter().next().map(|e| e.step) {
-            Some(Step::PlaceUnread { why, .. }) => why,
+            Some(Step::Place(PlaceStep::PlaceUnread { why, .. })) => why,
             other => format!("{other:?}"),
         }
     };

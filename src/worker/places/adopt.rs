@@ -12,7 +12,7 @@ use crate::{
     aws::Credentials,
     protocol::{
         Code, Problem,
-        job::{Entry, Step},
+        job::{Entry, PlaceStep, Step},
     },
     trust::{
         Verified,
@@ -65,11 +65,16 @@ pub(in super::super) async fn look(worker: &Worker, vault: &str) -> Result<Vec<E
             Ok(Err(Setback::Later(problem) | Setback::Never(problem))) => in_one_line(&problem),
             Err(_) => format!("place {} did not answer in time", place.name),
         };
-        let step = Step::PlaceUnread {
+        let step = PlaceStep::PlaceUnread {
             place: place.name.clone(),
             why,
         };
-        entries.push(worker.home.journal(vault)?.append(None, step, None)?);
+        entries.push(
+            worker
+                .home
+                .journal(vault)?
+                .append(None, Step::Place(step), None)?,
+        );
     }
     if let Some((place, bundle, _)) = newest {
         // A worker of this host that is rotating holds the lock; it knows better than any place.
@@ -78,7 +83,12 @@ pub(in super::super) async fn look(worker: &Worker, vault: &str) -> Result<Vec<E
             other => other.explain()?,
         };
         if let Some(step) = adopt(&worker.home, &writer, vault, &bundle, &place)? {
-            entries.push(worker.home.journal(vault)?.append(None, step, None)?);
+            entries.push(
+                worker
+                    .home
+                    .journal(vault)?
+                    .append(None, Step::Place(step), None)?,
+            );
         }
     }
     Ok(entries)
@@ -147,7 +157,7 @@ pub(super) fn adopt(
     vault: &str,
     bundle: &Bundle,
     place: &str,
-) -> Result<Option<Step>, Problem> {
+) -> Result<Option<PlaceStep>, Problem> {
     let manifest = verify(home, vault, bundle)?;
     let n = manifest.generation;
     // Read as it stands: `current` may be what was lost.
@@ -177,7 +187,7 @@ pub(super) fn adopt(
     seen.accept_chain(verify_chain(&longer(known, &bundle.roster_chain))?)?;
     writer.commit(n).explain()?;
     seen.accept_manifest(&manifest)?;
-    Ok(Some(Step::GenerationAdopted {
+    Ok(Some(PlaceStep::GenerationAdopted {
         place: place.to_owned(),
         generation: n,
         manifest_sha256: manifest.digest(),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     aws::{AssumeRole, Credentials, Moved, revocation},
-    protocol::{Code, Problem, job::Step},
+    protocol::{Code, Problem, job::PlaceStep},
     trust::{Timestamp, Verified, manifest::Manifest},
     vault::{AccessKey, Bundle, bundle::Claim, store::Writer},
 };
@@ -205,14 +205,14 @@ impl Turn {
                     Err(why) => why.pause(until, &mut pause).await?,
                 }
             }
-            let step = Step::CopyWritten {
+            let step = PlaceStep::CopyWritten {
                 place: place.name.to_owned(),
                 generation: n,
                 bundle_sha256: bundle.digest(),
             };
             // The next generation needs a claim of its own.
             self.claim = State::NotYet;
-            self.tell(worker, &vault.name, step, None)
+            self.tell(worker, &vault.name, step)
                 .await
                 .map_err(Setback::Never)?;
         }
@@ -292,7 +292,7 @@ impl Turn {
                 continue;
             }
             let old = found.as_ref().and_then(|f| f.bundle.claim.as_ref());
-            let step = Step::ClaimTaken {
+            let step = PlaceStep::ClaimTaken {
                 place: name,
                 generation: current.manifest.generation,
                 from: old.map(|c| c.host),
@@ -302,7 +302,7 @@ impl Turn {
                 before: from.filter(|_| old.is_none()),
                 version: Some(version),
             });
-            self.tell(worker, &vault.name, step, None).await?;
+            self.tell(worker, &vault.name, step).await?;
             return Ok(());
         }
         Err(Not::Ours(
@@ -399,7 +399,7 @@ impl Turn {
             },
         };
         match step {
-            Some(step) => self.tell(worker, &vault.name, step, None).await,
+            Some(step) => self.tell(worker, &vault.name, step).await,
             None => Ok(()),
         }
     }
@@ -411,7 +411,7 @@ impl Turn {
         why: String,
     ) -> Result<(), Problem> {
         let place = claim_place(vault).map_or_else(String::new, |(name, ..)| name.to_owned());
-        self.tell(worker, &vault.name, Step::PlaceUnread { place, why }, None)
+        self.tell(worker, &vault.name, PlaceStep::PlaceUnread { place, why })
             .await
     }
 

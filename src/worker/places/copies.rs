@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Turn, folder::FolderPlace, holds_the_claim, secret::version_id};
 use crate::{
     aws::Moved,
-    protocol::{Code, Problem, job::Step},
+    protocol::{Code, Problem, job::PlaceStep},
     trust::roster::{Place, PlaceKind},
     vault::{AccessKey, Bundle},
 };
@@ -148,12 +148,12 @@ async fn one(
     if !written {
         return Ok(());
     }
-    let step = Step::CopyWritten {
+    let step = PlaceStep::CopyWritten {
         place: place.name.clone(),
         generation: generation(vault),
         bundle_sha256: bundle.digest(),
     };
-    turn.tell(worker, &vault.name, step, None)
+    turn.tell(worker, &vault.name, step)
         .await
         .map_err(Setback::Never)
 }
@@ -198,13 +198,13 @@ async fn lags(
     why: &Setback,
 ) -> Result<(), Problem> {
     let (Setback::Later(problem) | Setback::Never(problem)) = why;
-    let step = Step::CopyLags {
+    let step = PlaceStep::CopyLags {
         place: place.name.clone(),
         generation: generation(vault),
         required: place.required,
         why: in_one_line(problem),
     };
-    turn.tell(worker, &vault.name, step, None).await
+    turn.tell(worker, &vault.name, step).await
 }
 
 fn required(vault: &Vault) -> impl Iterator<Item = &Place> {

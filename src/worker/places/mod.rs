@@ -26,7 +26,7 @@ use crate::{
     ceremony::rotation::Terms,
     protocol::{
         Problem,
-        job::{Ask, AwsTrace, Entry, Step},
+        job::{Ask, Entry, PlaceStep, Step},
     },
     trust::roster::{Place, PlaceKind},
     vault::{Bundle, Generation, VaultError},
@@ -69,13 +69,10 @@ impl Turn {
         &mut self,
         worker: &mut Worker,
         vault: &str,
-        step: Step,
-        aws: Option<AwsTrace>,
+        step: PlaceStep,
     ) -> Result<(), Problem> {
-        let entry = worker
-            .home
-            .journal(vault)?
-            .append(self.request.as_deref(), step, aws)?;
+        let journal = worker.home.journal(vault)?;
+        let entry = journal.append(self.request.as_deref(), Step::Place(step), None)?;
         self.told.push(entry.clone());
         worker.link.report(entry).await;
         Ok(())
