@@ -178,3 +178,31 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_says_what_it_holds_and_why_it_lags() {
+        let mut copy = CopyStatus {
+            place: "nas".to_owned(),
+            required: true,
+            generation: Some(4),
+            lags_since: None,
+            why: None,
+        };
+        assert_eq!(copy_row(&copy), "nas: generation 4, required");
+        copy.lags_since = Some(Timestamp(0));
+        copy.why = Some("it is not mounted".to_owned());
+        copy.generation = None;
+        copy.required = false;
+        assert_eq!(
+            copy_row(&copy),
+            format!(
+                "nas: none yet; lags since {}: it is not mounted",
+                span::at(Timestamp(0))
+            )
+        );
+    }
+}

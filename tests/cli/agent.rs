@@ -266,6 +266,7 @@ async fn status(
             sealed_at: None,
             rotation: "done".into(),
             isolation: Isolation::None,
+            copies: Vec::new(),
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],
