@@ -173,7 +173,7 @@ mod tests {
                 "is a folder, which has no ARN and holds no claim",
             ),
             (
-                example().replace("role_arn", "claim = false\n# "),
+                example().replace("role_arn = ", "# "),
                 "is a secret, which needs both ARNs",
             ),
             (
