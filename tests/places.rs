@@ -6,6 +6,8 @@ mod support;
 mod claim;
 #[path = "places/copies.rs"]
 mod copies;
+#[path = "places/faults.rs"]
+mod faults;
 #[path = "places/pair.rs"]
 mod pair;
 #[path = "places/standby.rs"]

@@ -156,7 +156,7 @@ fn a_snapshot_that_is_resumed_later_does_not_touch_the_good_key() {
     assert_eq!(opened, 2);
     assert!(session.is_none());
     moved_on(&end.expect_err("stale"));
-    assert_eq!(proxy.calls_of("iam:*").len(), 0);
+    assert_eq!(pair.key_calls(), 0);
     assert_eq!(pair.active_keys(), both);
 
     // It has followed, and the next two approvals end it: the stray key goes, after the while in which its user is heard.
@@ -300,7 +300,7 @@ fn without_the_claim_a_session_is_opened_and_no_key_is_touched() {
     assert!(session.is_some(), "an emergency waits for no place");
     let problem = end.expect_err("pending");
     assert!(problem.error.starts_with("place safe:"), "{problem}");
-    assert_eq!(proxy.calls_of("iam:*").len(), 0);
+    assert_eq!(pair.key_calls(), 0);
     let entries = names(&pair.journal(0));
     assert_eq!(entries.last().map(String::as_str), Some("rotation_pending"));
 

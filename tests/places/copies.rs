@@ -82,7 +82,7 @@ fn the_old_key_lives_until_a_required_place_has_acknowledged() {
     assert_eq!(opened, 3);
     assert!(session.is_some());
     end.expect_err("pending");
-    assert_eq!(proxy.calls_of("iam:*").len(), 0);
+    assert_eq!(pair.key_calls(), 0);
 
     // Back again, it is caught up before that key goes.
     bring_back(&pair);
