@@ -127,10 +127,12 @@ pub(super) fn details(event: Event, step: &PlaceStep) -> Event {
             place,
             generation,
             manifest_sha256,
+            access_key_id,
         } => event
             .detail("place", place.as_str())
             .detail("generation", *generation)
-            .detail("manifest_sha256", manifest_sha256.to_string()),
+            .detail("manifest_sha256", manifest_sha256.to_string())
+            .detail("access_key_id", access_key_id.as_str()),
     }
 }
 

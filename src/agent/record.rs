@@ -15,7 +15,9 @@ use crate::{
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
-        request::{Offer, Request},
+        request::{Offer, Purpose, Request},
+        roster::Roster,
+        standing,
     },
 };
 
@@ -131,6 +133,31 @@ impl Record {
         &self.request.id
     }
 
+    /// An event about what the token with this approve key did: with it stands who vouches for the token, and the numbers of the
+    /// advisories that are about it, by the roster that the request was offered under.
+    pub(super) fn custody(
+        &self,
+        key: KeyId,
+        kind: EventType,
+        actor: Actor,
+        place: &Place,
+    ) -> Event {
+        let event = self.event(kind, actor, place);
+        let newest = self.made.roster_chain.last();
+        let Some(roster) = newest.and_then(|e| e.unverified::<Roster>().ok()) else {
+            return event;
+        };
+        let mut tokens = roster.tokens.iter();
+        let Some(token) = tokens.find(|t| t.approve.key.id() == key) else {
+            return event;
+        };
+        let against = standing::known_against(token, &roster).into_iter();
+        let ids: Vec<&str> = against.map(|advisory| advisory.id.as_str()).collect();
+        event
+            .detail("proof", standing::told(token, &roster).proof)
+            .detail("advisories", ids)
+    }
+
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.
     pub(super) fn advance(&mut self, next: Stage, now: Timestamp) -> Result<(), Problem> {
         if self.stage == next {
@@ -177,6 +204,37 @@ impl Record {
             .incident(&self.request.incident)
             .place(place.clone());
         isolated(event, self.made.isolation)
+    }
+
+    /// The event that puts it on record, with the signed offer.
+    pub(super) fn requested(&self, operator: Actor, who: String, place: &Place) -> Event {
+        let request = &self.request;
+        let mut event = self
+            .event(EventType::BreakGlassRequested, operator, place)
+            .justification(&request.reason)
+            .who(who)
+            .detail("vault", request.vault.as_str())
+            .detail("generation", request.generation)
+            .detail("access", request.access.as_str())
+            .detail("account", request.account.as_str())
+            .detail("role", request.role.as_str())
+            .detail("not_after", request.not_after.to_string())
+            .detail("approve_before", request.approve_before.to_string())
+            .detail("commander_claimed", request.commander_claimed.clone())
+            .detail("policy_sha256", request.policy_sha256.to_string())
+            .detail("manifest_sha256", request.manifest_sha256.to_string())
+            .detail("roster_sha256", request.roster_sha256.to_string())
+            .detail("request_sha256", self.made.offer.digest().to_string())
+            .detail("isolation", serde_json::json!(self.made.isolation))
+            .envelope("offer", self.made.offer.to_json());
+        if !request.also.is_empty() {
+            let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
+            event = event.detail("also", also);
+        }
+        if let Purpose::CloseOnly { requests } = &request.purpose {
+            event = event.detail("closes", requests.clone());
+        }
+        event
     }
 
     /// As everybody listed may see it.
@@ -235,6 +293,12 @@ pub(super) struct VaultRow {
     /// What is known of the places' copies, by place.
     #[serde(default)]
     pub(super) copies: BTreeMap<String, Copy>,
+    /// The newest generation whose predecessors' keys are dead.
+    #[serde(default)]
+    pub(super) rotated: u64,
+    /// A use of the sealed key that was none of ours, in words; until that key is replaced.
+    #[serde(default)]
+    pub(super) misused: Option<String>,
 }
 
 /// The rotation after the newest opening.

@@ -49,6 +49,11 @@ access.toml:
   max = "11h"                 # may be left out
   policy_file = "admin.json"  # or policy = '''{ ... }'''
 
+  [[access.also]]             # further roles, opened with the first; may be left out
+  account = "444455556666"
+  role_arn = "arn:aws:iam::444455556666:role/twotap/op-admin"
+  steward_role_arn = "arn:aws:iam::444455556666:role/twotap/steward"
+
 places.toml:
   [[place]]
   name = "safe"

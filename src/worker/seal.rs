@@ -13,13 +13,13 @@ use super::{
     mint::{credentials, trace},
     places::{self, Turn},
     problems::Explain as _,
-    rotate::{self, Rotation},
-    setback::Setback,
+    rotate::{self, Rotation, prove},
+    setback::{Setback, Tries, setback_of_new_key},
 };
 use crate::{
     protocol::{
         Code, Problem,
-        job::{FromWorker, Step, ToWorker},
+        job::{AwsTrace, FromWorker, Step, ToWorker},
     },
     trust::{Bytes, Envelope, Head, Timestamp, manifest::Manifest, request::SealOffer, stack},
     vault::{AccessKey, OneTime, SealInput, seal},
@@ -81,7 +81,7 @@ async fn credential(worker: &mut Worker, one_time: &OneTime) -> Result<AccessKey
     }
 }
 
-/// Checks whose key it is and makes it the current generation.
+/// Checks whose key it is and that it works, and makes it the current generation.
 async fn store(
     worker: &mut Worker,
     vault: &str,
@@ -89,28 +89,22 @@ async fn store(
     audit: Head,
 ) -> Result<Turn, Problem> {
     let vault = worker.home.vault(vault)?;
-    let identity = worker
-        .aws
-        .caller_identity(&credentials(key))
-        .await
-        .explain()?;
-    if identity.value.arn != vault.roster.aws.user_arn {
-        return Err(Problem::new(
-            Code::Refused,
-            format!(
-                "that key belongs to {}, the roster names {}",
-                identity.value.arn, vault.roster.aws.user_arn
-            ),
-        )
-        .hint("make a key for the break-glass user and seal that"));
-    }
+    check_owner(worker, &vault, key).await?;
+    let proven = takes_role(worker, &vault, key).await?;
 
     let (mut turn, vault) = turn(worker, vault, key).await?;
     let writer = worker.home.generations(&vault.name)?.lock().explain()?;
     let until = Instant::now() + worker.config.rotation_patience().min(CLAIM);
     turn.claimed(worker, &writer, &vault, key, until)
         .await
-        .map_err(Setback::problem)?;
+        .map_err(Setback::into_problem)?;
+    // Until now a rotation may have made another generation, and taken this key for a stranger's. From here on nothing moves.
+    let vault = worker.home.vault(&vault.name)?;
+    worker
+        .aws
+        .caller_identity(&credentials(key))
+        .await
+        .explain()?;
     let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
     let input = SealInput {
         vault: &vault.name,
@@ -135,15 +129,23 @@ async fn store(
     };
     worker
         .link
-        .report(journal.append(None, written, Some(trace(&identity)))?)
+        .report(journal.append(None, written, None)?)
+        .await;
+    let works = Step::KeyProven {
+        access_key_id: key.id().to_owned(),
+    };
+    worker
+        .link
+        .report(journal.append(None, works, Some(proven))?)
         .await;
     let counted = turn
         .commit(worker, &writer, &vault, &manifest, key, until)
         .await;
     if let Err(why) = counted {
         turn.give_back(worker, &vault, key).await;
-        return Err(why.problem());
+        return Err(why.into_problem());
     }
+    // What cannot be remembered now is remembered by whoever reads the vault next: the rotation that follows.
     let committed = Step::GenerationCommitted {
         generation: number,
         manifest_sha256: manifest.digest(),
@@ -153,6 +155,7 @@ async fn store(
         .link
         .report(journal.append(None, committed, None)?)
         .await;
+    worker.home.seen()?.accept_manifest(&manifest)?;
     Ok(turn)
 }
 
@@ -176,4 +179,50 @@ async fn turn(
             Ok((turn, vault))
         }
     }
+}
+
+/// The key must be the break-glass user's.
+async fn check_owner(worker: &mut Worker, vault: &Vault, key: &AccessKey) -> Result<(), Problem> {
+    let until = Instant::now() + worker.config.rotation_patience();
+    let mut tries = Tries::new("the new key to be known", until);
+    let identity = loop {
+        match worker.aws.caller_identity(&credentials(key)).await {
+            Ok(identity) => break identity,
+            Err(why) => again(worker, &mut tries, setback_of_new_key(&why)).await?,
+        }
+    };
+    if identity.value.arn == vault.roster.aws.user_arn {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Refused,
+        format!(
+            "that key belongs to {}, the roster names {}",
+            identity.value.arn, vault.roster.aws.user_arn
+        ),
+    )
+    .hint("make a key for the break-glass user and seal that"))
+}
+
+/// The key must take the operator role: the generation that works now stays until this one is proven.
+async fn takes_role(
+    worker: &mut Worker,
+    vault: &Vault,
+    key: &AccessKey,
+) -> Result<AwsTrace, Problem> {
+    let until = Instant::now() + worker.config.rotation_patience();
+    let mut tries = Tries::new("the new key to work", until);
+    loop {
+        match prove::take_role(worker, vault, None, key).await {
+            Ok(answer) => return Ok(trace(&answer)),
+            Err(setback) => again(worker, &mut tries, setback).await?,
+        }
+    }
+}
+
+async fn again(worker: &mut Worker, tries: &mut Tries, setback: Setback) -> Result<(), Problem> {
+    tries
+        .again(setback, &mut worker.link, None)
+        .await
+        .map_err(Setback::into_problem)
 }

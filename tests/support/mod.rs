@@ -150,6 +150,8 @@ pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) custodians: Vec<SoftCustodian>,
     operators: Vec<&'static str>,
+    /// What a case changes about its roster.
+    shape: fn(&World, &mut Roster),
     folder: TempDir,
 }
 
@@ -165,6 +167,23 @@ impl Bench {
         )
     }
 
+    /// An account, custodians, an operator and a folder; nothing lies in it yet.
+    pub(crate) fn bare() -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        Self {
+            world: World::new().expect("an account"),
+            custodians: custodians
+                .map(|(n, serial)| SoftCustodian::new(n, serial))
+                .into(),
+            operators: vec!["dana"],
+            shape: |_, _| {},
+            folder: tempfile::Builder::new()
+                .prefix("twotap-bench-")
+                .tempdir_in("/dev/shm")
+                .expect("a folder in memory"),
+        }
+    }
+
     /// The same with other people. A name that comes twice is one person with two tokens; an operator may be a custodian too.
     pub(crate) fn of(custodians: Vec<SoftCustodian>, operators: &[&'static str]) -> Self {
         Self::on(&|_| {}, custodians, operators)
@@ -177,6 +196,25 @@ impl Bench {
         operators: &[&'static str],
     ) -> Self {
         let world = World::new().expect("an account");
+        Self::built(world, prepare, custodians, operators, |_, _| {})
+    }
+
+    /// The usual people in a world of the caller's own, under a roster that the case changes; the first key is sealed.
+    pub(crate) fn shaped(world: World, shape: fn(&World, &mut Roster)) -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        let custodians = custodians.map(|(n, serial)| SoftCustodian::new(n, serial));
+        let bench = Self::built(world, &|_| {}, custodians.into(), &["dana"], shape);
+        bench.seal().expect("the first key can be sealed");
+        bench
+    }
+
+    fn built(
+        world: World,
+        prepare: &dyn Fn(&Path),
+        custodians: Vec<SoftCustodian>,
+        operators: &[&'static str],
+        shape: fn(&World, &mut Roster),
+    ) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("twotap-bench-")
             .tempdir_in("/dev/shm")
@@ -185,6 +223,7 @@ impl Bench {
             world,
             custodians,
             operators: operators.to_vec(),
+            shape,
             folder,
         };
         prepare(&bench.path("state"));
@@ -297,7 +336,9 @@ impl Bench {
             Some(FromWorker::Host(facts)) => facts.key,
             other => panic!("no host: {other:?}"),
         };
-        let mut roster = Envelope::new(&self.roster(host)).expect("a good roster");
+        let mut roster = self.roster(host);
+        (self.shape)(&self.world, &mut roster);
+        let mut roster = Envelope::new(&roster).expect("a good roster");
         for custodian in &self.custodians {
             roster.sign(custodian);
         }
@@ -313,7 +354,8 @@ impl Bench {
         assert!(installed.success(), "install failed");
     }
 
-    fn roster(&self, host: PublicKey) -> Roster {
+    /// The roster of its vault: two of the custodians must approve.
+    pub(crate) fn roster(&self, host: PublicKey) -> Roster {
         let checkpoint = ed25519_dalek::SigningKey::generate(&mut OsRng).verifying_key();
         let host_id = host.id();
         let mut people: Vec<Person> = Vec::new();
@@ -372,7 +414,7 @@ impl Bench {
     }
 }
 
-fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
+pub(crate) fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
     Person {
         name: name.to_owned(),
         roles: vec![role],
@@ -380,7 +422,7 @@ fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
     }
 }
 
-fn account(host: KeyId, uid: u32) -> Vec<Account> {
+pub(crate) fn account(host: KeyId, uid: u32) -> Vec<Account> {
     vec![Account { host, uid }]
 }
 

@@ -53,6 +53,8 @@ pub enum PlaceStep {
         generation: u64,
         /// Digest of its manifest.
         manifest_sha256: Digest,
+        /// The key that it holds.
+        access_key_id: String,
     },
 }
 
@@ -102,6 +104,7 @@ mod tests {
                 place: place(),
                 generation: 2,
                 manifest_sha256: sha256,
+                access_key_id: "AKIAEXAMPLE".to_owned(),
             }),
         ] {
             let json = serde_json::to_value(&step).expect("json");

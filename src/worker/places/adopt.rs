@@ -62,7 +62,7 @@ pub(in super::super) async fn look(worker: &Worker, vault: &str) -> Result<Vec<E
                 Err(problem) => in_one_line(&problem),
             },
             Ok(Ok(None)) => continue,
-            Ok(Err(Setback::Later(problem) | Setback::Never(problem))) => in_one_line(&problem),
+            Ok(Err(why)) => in_one_line(&why.into_problem()),
             Err(_) => format!("place {} did not answer in time", place.name),
         };
         let step = PlaceStep::PlaceUnread {
@@ -113,8 +113,8 @@ async fn read(
     match (at, &place.kind) {
         (LookAt::Secret(identity), PlaceKind::Secret { secret_arn, .. }) => {
             let secret = SecretPlace {
-                aws: &worker.aws,
-                name: &place.name,
+                aws: worker.aws.clone(),
+                name: place.name.clone(),
                 arn: arn(secret_arn).map_err(Setback::Never)?,
                 credentials: reader(&identity, &roster.aws.user_arn).map_err(Setback::Never)?,
             };
@@ -191,6 +191,7 @@ pub(super) fn adopt(
         place: place.to_owned(),
         generation: n,
         manifest_sha256: manifest.digest(),
+        access_key_id: manifest.access_key_id.clone(),
     }))
 }
 

@@ -28,7 +28,7 @@ use super::super::{
     mint::credentials,
     plan::{arn, tag},
     problems::{Explain as _, in_one_line},
-    setback::{FIRST_PAUSE, Setback, setback},
+    setback::{Setback, Tries, setback},
 };
 
 /// How old a claim must be, by AWS's clock, before another host may take it over: longer than a worker goes on trying (ten minutes
@@ -95,7 +95,6 @@ impl Turn {
             again,
             claim: State::None,
             sessions: Vec::new(),
-            told: Vec::new(),
             unknown_key: false,
             _alone: None,
         };
@@ -110,13 +109,14 @@ impl Turn {
         let taken = turn.take_while_unknown(worker, vault, key);
         match tokio::time::timeout(BEFORE_MINTING, taken).await {
             Ok(Err(Not::Ours(problem))) => Err(problem),
-            Ok(Err(Not::Known(Setback::Later(why) | Setback::Never(why)))) => {
-                turn.unread(worker, vault, in_one_line(&why)).await?;
-                Ok(turn)
-            }
-            Err(_) if turn.unknown_key => Err(turn.moved_on(
+            Ok(Err(_)) | Err(_) if turn.unknown_key => Err(turn.moved_on(
                 "aws does not know the key that was opened here; another host has replaced it",
             )),
+            Ok(Err(Not::Known(why))) => {
+                let why = in_one_line(&why.into_problem());
+                turn.unread(worker, vault, why).await?;
+                Ok(turn)
+            }
             // A claim that was taken without a word is found as our own by the next try.
             Err(_) => {
                 let why = format!("no answer within {} seconds", BEFORE_MINTING.as_secs());
@@ -136,12 +136,12 @@ impl Turn {
         key: &AccessKey,
         until: Instant,
     ) -> Result<(), Setback> {
-        let mut pause = FIRST_PAUSE;
+        let mut tries = Tries::new("the claim", until);
         while matches!(self.claim, State::NotYet) {
             match self.take(worker, vault, Some(writer), key).await {
                 Ok(()) => {}
                 Err(Not::Ours(problem)) => return Err(Setback::Never(problem)),
-                Err(Not::Known(why)) => why.pause(until, &mut pause).await?,
+                Err(Not::Known(why)) => self.again(worker, &mut tries, why).await?,
             }
         }
         Ok(())
@@ -189,12 +189,12 @@ impl Turn {
             let State::Held(held) = &self.claim else {
                 return Err(Setback::Never(self.moved_on("this host has no claim")));
             };
-            let version = version_id();
-            let mut pause = FIRST_PAUSE;
+            let (version, from) = (version_id(), held.version.clone());
+            let mut tries = Tries::new("the place that holds the claim", until);
             loop {
                 let moved = async {
                     place.put(&version, &bundle).await?;
-                    place.move_label(held.version.as_deref(), &version).await
+                    place.move_label(from.as_deref(), &version).await
                 };
                 match moved.await {
                     Ok(Moved::Yes) => break,
@@ -202,11 +202,11 @@ impl Turn {
                         let why = "another host took over while this one was at it";
                         return Err(Setback::Never(self.moved_on(why)));
                     }
-                    Err(why) => why.pause(until, &mut pause).await?,
+                    Err(why) => self.again(worker, &mut tries, why).await?,
                 }
             }
             let step = PlaceStep::CopyWritten {
-                place: place.name.to_owned(),
+                place: place.name.clone(),
                 generation: n,
                 bundle_sha256: bundle.digest(),
             };
@@ -216,11 +216,18 @@ impl Turn {
                 .await
                 .map_err(Setback::Never)?;
         }
-        writer
-            .commit(n)
-            .explain()
-            .and_then(|()| Ok(worker.home.seen()?.accept_manifest(manifest)?))
-            .map_err(Setback::Never)
+        writer.commit(n).explain().map_err(Setback::Never)
+    }
+
+    /// Pauses before the next try, or gives up.
+    pub(super) async fn again(
+        &self,
+        worker: &mut Worker,
+        tries: &mut Tries,
+        why: Setback,
+    ) -> Result<(), Setback> {
+        let request = self.request.as_deref();
+        tries.again(why, &mut worker.link, request).await
     }
 
     /// Gives a claim back that came to nothing, so that no other host has to wait for it. Where that fails it grows old.
@@ -262,7 +269,7 @@ impl Turn {
             let Some(place) = self.place(worker, vault, key).await? else {
                 return Ok(());
             };
-            let (name, found) = (place.name.to_owned(), place.look().await?);
+            let (name, found) = (place.name.clone(), place.look().await?);
             if let Some(found) = &found {
                 self.may_take(worker, vault, writer, &name, found).await?;
             }
@@ -281,9 +288,6 @@ impl Turn {
                 host: worker.home.key_id(),
                 request: self.request.clone(),
                 at: Timestamp::now(),
-            };
-            let Some(place) = self.place(worker, vault, key).await? else {
-                return Ok(());
             };
             place.put(&version, &bundle.claimed(Some(claim))).await?;
             let from = found.as_ref().map(|f| f.version.clone());
@@ -318,14 +322,17 @@ impl Turn {
         vault: &Vault,
         key: &AccessKey,
     ) -> Result<(), Not> {
-        let mut pause = FIRST_PAUSE;
+        let mut tries = Tries::new(
+            "the opened key to be known",
+            Instant::now() + BEFORE_MINTING,
+        );
         loop {
-            let taken = self.take(worker, vault, None, key).await;
-            if taken.is_ok() || !self.unknown_key {
-                return taken;
+            match self.take(worker, vault, None, key).await {
+                Err(Not::Known(why)) if self.unknown_key => {
+                    self.again(worker, &mut tries, why).await?;
+                }
+                taken => return taken,
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
         }
     }
 
@@ -416,12 +423,12 @@ impl Turn {
     }
 
     /// The place that holds the claim, reached by its role.
-    async fn place<'w>(
+    async fn place(
         &mut self,
-        worker: &'w Worker,
-        vault: &'w Vault,
+        worker: &Worker,
+        vault: &Vault,
         key: &AccessKey,
-    ) -> Result<Option<SecretPlace<'w>>, Setback> {
+    ) -> Result<Option<SecretPlace>, Setback> {
         match claim_place(vault) {
             None => Ok(None),
             Some((name, secret, role)) => self
@@ -432,15 +439,15 @@ impl Turn {
     }
 
     /// A secret, reached by the role of its place: the opened key takes it, once for a turn.
-    pub(super) async fn secret<'w>(
+    pub(super) async fn secret(
         &mut self,
-        worker: &'w Worker,
+        worker: &Worker,
         vault: &Vault,
-        name: &'w str,
+        name: &str,
         secret: &str,
         role: &str,
         key: &AccessKey,
-    ) -> Result<SecretPlace<'w>, Setback> {
+    ) -> Result<SecretPlace, Setback> {
         let known = self.sessions.iter().find(|(of, _)| of == name);
         let session = match known {
             Some((_, session)) => session.clone(),
@@ -451,8 +458,8 @@ impl Turn {
             }
         };
         Ok(SecretPlace {
-            aws: &worker.aws,
-            name,
+            aws: worker.aws.clone(),
+            name: name.to_owned(),
             arn: arn(secret).map_err(Setback::Never)?,
             credentials: session,
         })

@@ -14,7 +14,7 @@ use super::super::{
     Worker,
     home::Vault,
     problems::in_one_line,
-    setback::{FIRST_PAUSE, Setback},
+    setback::{Setback, Tries},
 };
 
 /// Sees to it that every place which the roster requires holds what is sealed here, and goes on trying until `until`. The place
@@ -30,7 +30,7 @@ pub(in super::super) async fn to_required(
         return Ok(());
     };
     for place in required(vault) {
-        let mut pause = FIRST_PAUSE;
+        let mut tries = Tries::new("a required copy", until);
         let mut told = false;
         while let Err(why) = one(turn, worker, vault, place, &bundle, Some(key)).await {
             if !told {
@@ -39,7 +39,7 @@ pub(in super::super) async fn to_required(
                     .map_err(Setback::Never)?;
                 told = true;
             }
-            why.pause(until, &mut pause).await?;
+            turn.again(worker, &mut tries, why).await?;
         }
     }
     Ok(())
@@ -86,7 +86,6 @@ impl Turn {
             again: String::new(),
             claim: super::claim::State::None,
             sessions: Vec::new(),
-            told: Vec::new(),
             unknown_key: false,
             _alone: None,
         }
@@ -197,12 +196,11 @@ async fn lags(
     place: &Place,
     why: &Setback,
 ) -> Result<(), Problem> {
-    let (Setback::Later(problem) | Setback::Never(problem)) = why;
     let step = PlaceStep::CopyLags {
         place: place.name.clone(),
         generation: generation(vault),
         required: place.required,
-        why: in_one_line(problem),
+        why: in_one_line(why.problem()),
     };
     turn.tell(worker, &vault.name, step).await
 }

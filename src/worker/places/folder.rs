@@ -21,15 +21,15 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The folder and whose bundle is meant.
-pub(super) struct FolderPlace<'p> {
-    pub(super) name: &'p str,
+pub(super) struct FolderPlace {
+    pub(super) name: String,
     pub(super) path: PathBuf,
 }
 
-impl<'p> FolderPlace<'p> {
+impl FolderPlace {
     /// The place as `worker.toml` has it.
     pub(super) fn new(
-        name: &'p str,
+        name: &str,
         vault: &str,
         config: Option<&super::PlaceConfig>,
     ) -> Result<Self, Setback> {
@@ -45,7 +45,7 @@ impl<'p> FolderPlace<'p> {
             )
         })?;
         Ok(Self {
-            name,
+            name: name.to_owned(),
             path: folder.join(format!("{vault}.bundle.json")),
         })
     }

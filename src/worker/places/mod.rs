@@ -26,7 +26,7 @@ use crate::{
     ceremony::rotation::Terms,
     protocol::{
         Problem,
-        job::{Ask, Entry, PlaceStep, Step},
+        job::{Ask, PlaceStep, Step},
     },
     trust::roster::{Place, PlaceKind},
     vault::{Bundle, Generation, VaultError},
@@ -51,8 +51,6 @@ pub(super) struct Turn {
     claim: claim::State,
     /// Sessions of places' roles, by place.
     sessions: Vec<(String, Credentials)>,
-    /// What was journalled, for the receipt.
-    told: Vec<Entry>,
     /// AWS did not know the opened key when it was last asked.
     unknown_key: bool,
     /// Held where a place holds the claim: one worker of a host at a time has a turn, so a claim of this host's that is found is a dead one's.
@@ -60,11 +58,6 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// What was journalled since this was last asked.
-    pub(super) fn told(&mut self) -> Vec<Entry> {
-        std::mem::take(&mut self.told)
-    }
-
     async fn tell(
         &mut self,
         worker: &mut Worker,
@@ -73,7 +66,6 @@ impl Turn {
     ) -> Result<(), Problem> {
         let journal = worker.home.journal(vault)?;
         let entry = journal.append(self.request.as_deref(), Step::Place(step), None)?;
-        self.told.push(entry.clone());
         worker.link.report(entry).await;
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::super::{
-    problems::{of_aws, of_vault},
+    problems::of_vault,
     setback::{Setback, setback},
 };
 
@@ -23,9 +23,9 @@ pub(super) const LABEL: &str = "twotap-generation";
 const WRITTEN: &str = "twotap-written";
 
 /// The secret and what may use it.
-pub(super) struct SecretPlace<'p> {
-    pub(super) aws: &'p Aws,
-    pub(super) name: &'p str,
+pub(super) struct SecretPlace {
+    pub(super) aws: Aws,
+    pub(super) name: String,
     pub(super) arn: Arn,
     pub(super) credentials: Credentials,
 }
@@ -38,7 +38,7 @@ pub(super) struct Found {
     pub(super) age: i64,
 }
 
-impl SecretPlace<'_> {
+impl SecretPlace {
     /// What counts at this place now; nothing where the label stands nowhere.
     pub(super) async fn look(&self) -> Result<Option<Found>, Setback> {
         let answer = self
@@ -103,8 +103,9 @@ impl SecretPlace<'_> {
             problem
         };
         match setback(why) {
-            Setback::Later(_) => Setback::Later(named(of_aws(why))),
-            Setback::Never(_) => Setback::Never(named(of_aws(why))),
+            Setback::Later(problem) => Setback::Later(named(problem)),
+            Setback::Refused(problem) => Setback::Refused(named(problem)),
+            Setback::Never(problem) => Setback::Never(named(problem)),
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::RigError;
 pub enum Template {
     /// What the user `break-glass` may: assume twotap's roles and replace its own key.
     User,
+    /// What it may beside that where a profile has roles in another account: assume those.
+    UserFurther,
     /// Who may assume an operator role or the steward role, and how.
     RoleTrust,
     /// What the steward may: revoke on operator roles, rotate named secrets.
@@ -25,17 +27,21 @@ pub enum Template {
     Bundle,
     /// What a standby host's own user may: read it.
     BundleReader,
+    /// What the standing user that watches the sealed key may: ask when it was used last.
+    Watch,
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 7] = [
+pub const TEMPLATES: [(Template, &str); 9] = [
     (Template::User, "user-policy.json"),
+    (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
     (Template::Bundle, "bundle-policy.json"),
     (Template::BundleReader, "bundle-reader-policy.json"),
+    (Template::Watch, "watch-policy.json"),
 ];
 
 /// Condition keys that the emulator refuses or ignores although the request satisfies them.
@@ -44,6 +50,9 @@ const WITHHELD_KEYS: [&str; 3] = [
     "sts:TransitiveTagKeys",
     "iam:PermissionsBoundary",
 ];
+
+/// The action that the emulator judges without its resource; the guard judges it with the user whose key it is.
+const WITHOUT_RESOURCE: &str = "iam:GetAccessKeyLastUsed";
 
 /// What stands in for twotap's IAM path, which the emulator drops when it evaluates IAM actions.
 const WITHOUT_PATH: [(&str, &[&str]); 5] = [
@@ -63,6 +72,8 @@ pub struct Names {
     pub partition: String,
     /// `${AWS::AccountId}`, twelve digits.
     pub account: String,
+    /// `${FurtherAccountId}`, another account with roles of twotap's.
+    pub further_account: String,
     /// `${ExternalId}`, what the vault says in every AssumeRole.
     pub external_id: String,
     /// `${RotatedSecretsArn}`, the secrets (a pattern) that closing may rotate.
@@ -78,6 +89,7 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
     let text = source(template)
         .replace("${AWS::Partition}", &names.partition)
         .replace("${AWS::AccountId}", &names.account)
+        .replace("${FurtherAccountId}", &names.further_account)
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
         .replace("${BundleSecretArn}", &names.bundle_secret_arn)
@@ -102,6 +114,9 @@ pub fn for_emulator(policy: &Value) -> Value {
     {
         withhold_conditions(statement);
         add_resources_without_path(statement);
+        if statement.get("Action").and_then(Value::as_str) == Some(WITHOUT_RESOURCE) {
+            statement.insert("Resource".to_owned(), "*".into());
+        }
     }
     policy
 }
@@ -109,12 +124,14 @@ pub fn for_emulator(policy: &Value) -> Value {
 fn source(template: Template) -> &'static str {
     match template {
         Template::User => include_str!("../../../packaging/aws/user-policy.json"),
+        Template::UserFurther => include_str!("../../../packaging/aws/user-further-policy.json"),
         Template::RoleTrust => include_str!("../../../packaging/aws/role-trust.json"),
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
         Template::Bundle => include_str!("../../../packaging/aws/bundle-policy.json"),
         Template::BundleReader => include_str!("../../../packaging/aws/bundle-reader-policy.json"),
+        Template::Watch => include_str!("../../../packaging/aws/watch-policy.json"),
     }
 }
 
@@ -180,6 +197,7 @@ mod tests {
         Names {
             partition: "aws".into(),
             account: "111122223333".into(),
+            further_account: "444455556666".into(),
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
             bundle_secret_arn:
@@ -232,6 +250,11 @@ mod tests {
             properties("BreakGlass")["Policies"][0]["PolicyDocument"],
             file(Template::User)
         );
+        assert_eq!(
+            properties("Watch")["Policies"][0]["PolicyDocument"],
+            file(Template::Watch)
+        );
+        assert_eq!(stack["Resources"]["Watch"]["Condition"], "Watched");
         for (role, template) in [
             ("OpAdmin", Template::OpAdmin),
             ("Steward", Template::Steward),
