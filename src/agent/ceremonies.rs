@@ -236,7 +236,10 @@ impl Ceremony {
                         let _ = waiting.reply.send(answer);
                     }
                     FromWorker::Entry(entry) => {
-                        self.place = None;
+                        // What was found at the places before anybody voted is no work on the request.
+                        if entry.request.is_some() {
+                            self.place = None;
+                        }
                         // What cannot be recorded now is taken up from the journal; the operator's session must not be lost over it.
                         let taken = self.agent.take_entry(&self.vault, entry, &mut self.link).await;
                         self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());

@@ -56,6 +56,8 @@ pub(super) async fn status(call: Call) -> Answered {
                 vault.vault, vault.rotation
             ));
         }
+        let lags = |copy| super::copies::degraded(&vault.vault, copy);
+        degraded.extend(vault.copies.iter().filter_map(lags));
         if let Some(misused) = agent.book.vault(&known.vault).await?.misused {
             degraded.push(format!(
                 "vault {}: {misused}; replace it: ask for a session, or seal a new key",
@@ -306,6 +308,7 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         rotation,
         watch: agent.watches.of(agent, &known.vault),
         isolation: known.isolation,
+        copies: super::copies::status(&known.roster, &row.copies),
     })
 }
 

@@ -171,6 +171,11 @@ fn vault_row(
                 row.rotation = VaultRotation::Running;
             }
         }
+        Step::Place(step) => {
+            if !super::copies::take(&mut row.copies, step, entry.at) {
+                return Ok(None);
+            }
+        }
         _ => return Ok(None),
     }
     change.put_vault(vault, &row)?;

@@ -14,6 +14,7 @@ mod book;
 mod ceremonies;
 mod closing;
 mod config;
+mod copies;
 mod deadlines;
 mod handlers;
 mod hygiene;

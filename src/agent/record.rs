@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::copies::Copy;
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
@@ -294,6 +295,9 @@ pub(super) struct VaultRow {
     /// A generation that was written and does not count yet.
     pub(super) written: Option<(u64, Envelope)>,
     pub(super) rotation: VaultRotation,
+    /// What is known of the places' copies, by place.
+    #[serde(default)]
+    pub(super) copies: BTreeMap<String, Copy>,
     /// The newest generation whose predecessors' keys are dead.
     #[serde(default)]
     pub(super) rotated: u64,

@@ -133,6 +133,7 @@ pub(super) fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Eve
         Step::Rotated { receipt } | Step::Revoked { receipt } => {
             event.envelope("receipt", receipt.to_json())
         }
+        Step::Place(step) => super::copies::details(event, step),
         Step::RevokeIntent { policy, role } | Step::RevokeApplied { policy, role } => event
             .detail("role", role.as_str())
             .detail("policy", policy.as_str()),
@@ -176,6 +177,7 @@ pub(super) fn step_name(step: &Step) -> &'static str {
         Step::KeyDeleted { .. } => "key_deleted",
         Step::Rotated { .. } => "rotated",
         Step::RotationPending { .. } => "rotation_pending",
+        Step::Place(step) => step.name(),
         Step::RevokeIntent { .. } => "revoke_intent",
         Step::RevokeApplied { .. } => "revoke_applied",
         Step::RefusalObserved { .. } => "refusal_observed",
@@ -271,6 +273,7 @@ pub(super) fn in_words(step: &Step) -> String {
         Step::KeyDeleted { access_key_id } => format!("old key {access_key_id} deleted"),
         Step::Rotated { .. } => "the sealed key was replaced".to_owned(),
         Step::RotationPending { why } => format!("the sealed key could not be replaced yet: {why}"),
+        Step::Place(step) => super::copies::in_words(step),
         Step::RevokeIntent { policy, role } => {
             format!("revoking{} with policy {policy}", in_role(role))
         }

@@ -5,6 +5,7 @@
 //! | mint | `sts:AssumeRole` by the long-term key, Regions in order | [`sts`] |
 //! | rotate | `iam:*AccessKey*` on the user itself; the old key proven dead | [`iam`], [`sts`] |
 //! | close | `iam:PutRolePolicy` by the steward | [`iam`], [`policy`] |
+//! | copy | a versioned secret with a label of ours, moved by compare-and-swap | [`bundle_secret`] |
 //! | observe | a real call by the session itself, refused again and again | [`probe`] |
 //! | rotate named secrets | `secretsmanager:*` by the steward, or by a session for one secret | [`secrets`] |
 //!
@@ -15,6 +16,7 @@
 //! was lost' (it may have happened), because rotation has to know.
 
 pub mod arn;
+pub mod bundle_secret;
 pub mod client;
 mod clock;
 pub mod endpoints;
@@ -35,6 +37,7 @@ use time::OffsetDateTime;
 
 pub use arn::Arn;
 pub use aws_credential_types::Credentials;
+pub use bundle_secret::{Labelled, Moved};
 pub use client::Aws;
 pub use endpoints::{ConfigError, Endpoints, Timeouts};
 pub use error::{AwsError, Reply};

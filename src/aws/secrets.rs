@@ -253,14 +253,17 @@ impl Aws {
         Ok(ended.result?.map(|_| ()))
     }
 
-    fn secrets_target(&self, arn: &str) -> Result<super::endpoints::Target, ConfigError> {
+    pub(super) fn secrets_target(
+        &self,
+        arn: &str,
+    ) -> Result<super::endpoints::Target, ConfigError> {
         // arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
         let region = arn.split(':').nth(3).unwrap_or_default();
         self.inner.endpoints.regional("secretsmanager", region)
     }
 
     /// One call of Secrets Manager's, in the Region that the secret's ARN names.
-    async fn run_secrets<T, E, F, Fut>(
+    pub(super) async fn run_secrets<T, E, F, Fut>(
         &self,
         credentials: &Credentials,
         arn: &str,

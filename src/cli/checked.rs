@@ -107,7 +107,7 @@ pub(super) fn vault_problem(why: VaultError) -> Problem {
         V::Tampered { .. } | V::Digest { .. } | V::WrongShare { .. } | V::OtherRequest { .. } => {
             Code::Tampering
         }
-        V::Credential { .. } => Code::Usage,
+        V::Credential { .. } | V::TooLarge { .. } => Code::Usage,
         V::NotForThisKey { .. } | V::Token { .. } => Code::Token,
         _ => Code::Internal,
     };

@@ -388,7 +388,7 @@ fn not_an_arn(kind: &str) -> String {
 }
 
 /// Reads TOML; what is wrong is said with its line.
-fn from_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problem> {
+pub(super) fn from_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problem> {
     toml::from_str(text).map_err(|why| {
         let line = why.span().map(|span| {
             text.as_bytes()[..span.start.min(text.len())]
@@ -408,7 +408,7 @@ fn from_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problem>
 }
 
 /// A field that is not what it must be, named from the outside inwards.
-fn wrong(path: &Path, place: &[&str], why: &str) -> Problem {
+pub(super) fn wrong(path: &Path, place: &[&str], why: &str) -> Problem {
     Problem::new(
         Code::Usage,
         format!("{}: {} {why}", files::shown(path), place.join(", ")),

@@ -26,6 +26,7 @@ mod inputs;
 mod memory;
 mod open;
 mod pin;
+mod places;
 mod request;
 mod roster;
 mod screen;

@@ -103,6 +103,7 @@ fn sign(args: &SignArgs, door: &Door) -> Ended {
     let listed = token::listed(&token, &roster)?;
     token::must_hold(&mut token, listed)?;
     standing::must_stand(&roster)?;
+    super::places::must_fit(std::slice::from_ref(&envelope))?;
     let words = screen::words(&envelope.digest())?;
 
     let scripted = args.confirm.is_some() || args.token.pin_fd.is_some();

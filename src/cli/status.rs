@@ -7,7 +7,8 @@ use crate::{
         Code, Problem,
         job::Isolation,
         socket::{
-            Progress, RequestView, Setback, Stage, Status, TargetState, TargetView, VaultStatus,
+            CopyStatus, Progress, RequestView, Setback, Stage, Status, TargetState, TargetView,
+            VaultStatus,
         },
     },
     trust::{
@@ -124,6 +125,7 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ("rotation", plain(&vault.rotation)),
         ("watch", plain(&vault.watch)),
     ]);
+    rows.extend(vault.copies.iter().map(|copy| ("copy", copy_row(copy))));
     if vault.isolation == Isolation::None {
         rows.push((
             "isolation",
@@ -131,6 +133,19 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ));
     }
     rows
+}
+
+fn copy_row(copy: &CopyStatus) -> String {
+    let holds = match copy.generation {
+        Some(generation) => format!("generation {generation}"),
+        None => "none yet".to_owned(),
+    };
+    let required = if copy.required { ", required" } else { "" };
+    let lags = match (copy.lags_since, &copy.why) {
+        (Some(since), Some(why)) => format!("; lags since {}: {}", span::at(since), plain(why)),
+        _ => String::new(),
+    };
+    format!("{}: {holds}{required}{lags}", plain(&copy.place))
 }
 
 fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -294,4 +309,32 @@ fn closing_steps(view: &RequestView) -> &[Progress] {
         .position(|p| matches!(p.step.as_str(), "closing" | "revoke_intent"));
     // The last one has a line of its own.
     begun.map_or(&[], |at| &view.progress[at..view.progress.len() - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_says_what_it_holds_and_why_it_lags() {
+        let mut copy = CopyStatus {
+            place: "nas".to_owned(),
+            required: true,
+            generation: Some(4),
+            lags_since: None,
+            why: None,
+        };
+        assert_eq!(copy_row(&copy), "nas: generation 4, required");
+        copy.lags_since = Some(Timestamp(0));
+        copy.why = Some("it is not mounted".to_owned());
+        copy.generation = None;
+        copy.required = false;
+        assert_eq!(
+            copy_row(&copy),
+            format!(
+                "nas: none yet; lags since {}: it is not mounted",
+                span::at(Timestamp(0))
+            )
+        );
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{Door, Ended, files, inputs, roster::describe, screen, seal, standing};
+use super::{Door, Ended, files, inputs, places, roster::describe, screen, seal, standing};
 
 /// Arguments of `vault`.
 #[derive(clap::Args)]
@@ -66,6 +66,15 @@ access.toml:
   length = 32                 # may be left out
   classes = ["lower", "upper", "digits", "symbols"]   # may be left out
 
+places.toml:
+  [[place]]
+  name = "safe"
+  kind = "secret"             # or "folder", whose path stands in worker.toml
+  secret_arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:twotap/prod-bundle-AbCdEf"
+  role_arn = "arn:aws:iam::111122223333:role/twotap/bundle"
+  required = true             # the old key dies only once this place holds the new one
+  claim = true                # of several hosts one at a time replaces the key
+
 host.pub: what twotapd keys prints on the host:
   {"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}"#;
 
@@ -89,6 +98,9 @@ struct CreateArgs {
     /// The host's public keys
     #[arg(long, value_name = "FILE")]
     host: PathBuf,
+    /// Where copies of the sealed bundle are kept
+    #[arg(long, value_name = "FILE")]
+    places: Option<PathBuf>,
     #[command(flatten)]
     accept: AcceptArgs,
     /// Where to write the roster; it must not exist yet
@@ -126,6 +138,7 @@ fn create(args: &CreateArgs, door: &Door) -> Ended {
     let roster = draw_up(args, host, people, tokens, (aws, access))?;
     standing::must_stand(&roster)?;
     let envelope = Envelope::new(&roster)?;
+    places::must_fit(std::slice::from_ref(&envelope))?;
     let words = screen::words(&envelope.digest())?;
     files::write_public_new(&args.output, &envelope)?;
 
@@ -233,7 +246,10 @@ fn draw_up(
         aws,
         access,
         recovery: None,
-        places: Vec::new(),
+        places: args
+            .places
+            .as_deref()
+            .map_or_else(|| Ok(Vec::new()), places::read)?,
         attestation_roots: accept
             .attestation_root
             .iter()

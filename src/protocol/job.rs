@@ -8,8 +8,11 @@
 
 mod entry;
 mod keys;
+mod places;
 
 use serde::{Deserialize, Serialize};
+
+pub use places::PlaceStep;
 
 use super::Problem;
 pub use super::facts::{HostFacts, Isolation, VaultFacts};

@@ -90,6 +90,24 @@ pub struct VaultStatus {
     pub watch: String,
     /// How the worker is kept apart from the agent.
     pub isolation: Isolation,
+    /// The places that keep copies, in the roster's order.
+    #[serde(default)]
+    pub copies: Vec<CopyStatus>,
+}
+
+/// The copy at one place, as far as this host knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CopyStatus {
+    /// The place's name in the roster.
+    pub place: String,
+    /// Whether the old key's end waits for it.
+    pub required: bool,
+    /// The generation that it holds; absent where none was ever acknowledged.
+    pub generation: Option<u64>,
+    /// Since when it lacks one; absent where it does not lag.
+    pub lags_since: Option<Timestamp>,
+    /// Why it lags.
+    pub why: Option<String>,
 }
 
 /// A vault's signed documents.

@@ -8,6 +8,7 @@ use super::{
     Worker, close_only,
     home::Vault,
     mint,
+    places::{self, Turn},
     plan::{Plan, plan},
     problems::{Explain as _, of_refusal},
     rotate::{self, Rotation},
@@ -33,15 +34,23 @@ pub(super) async fn run(
     operator: String,
     audit: Head,
 ) -> Result<(), Problem> {
+    let found = places::look(worker, &ask.vault).await?;
+    let again = places::again(&ask);
     let vault = worker.home.vault(&ask.vault)?;
     // Until the quorum is there this process holds one secret: the key that shares are sealed to, made for this request.
     let one_time = OneTime::generate();
     let plan = plan(worker, &vault, ask, &operator, audit, one_time.recipient()).await?;
     let requested = offer(worker, &vault, &plan).await?;
+    for entry in found {
+        worker.link.report(entry).await;
+    }
 
     let quorum = votes(worker, &plan, requested, &vault, &one_time).await?;
     // From here on the key alone is needed: neither shares nor the identity that they make.
-    let opened = stack::wiped(|| unseal(worker, &vault, quorum))?;
+    let opened = stack::wiped(|| unseal(worker, &vault, quorum, &again))?;
+    let id = &plan.request.id;
+    // Of two hosts that opened the same generation one goes on.
+    let turn = Turn::begin(worker, &vault, Some(id), again, &opened.key).await?;
 
     // A share lives only as long as its credential: whatever minting comes to, the key is replaced.
     let minted = match plan.request.purpose {
@@ -57,6 +66,7 @@ pub(super) async fn run(
             request: Some(&plan.request.id),
             audit: plan.request.audit,
             key: opened.key,
+            turn,
         },
     )
     .await;
@@ -216,7 +226,7 @@ fn share_of(
 }
 
 /// Recombines the shares and opens the vault, if the generation is still the one that was approved.
-fn unseal(worker: &Worker, vault: &Vault, quorum: Quorum) -> Result<Opened, Problem> {
+fn unseal(worker: &Worker, vault: &Vault, quorum: Quorum, again: &str) -> Result<Opened, Problem> {
     let now = worker.home.vault(&vault.name)?;
     let current = now.sealed()?;
     if current.manifest.digest() != quorum.approved.request().manifest_sha256 {
@@ -224,7 +234,7 @@ fn unseal(worker: &Worker, vault: &Vault, quorum: Quorum) -> Result<Opened, Prob
             Code::Refused,
             "the vault moved on while this request waited",
         )
-        .hint("ask again: the custodians' new shares belong to the new generation"));
+        .hint(format!("ask again: {again}")));
     }
     let key = open(&current.files.vault_age, &current.manifest, &quorum.shares).explain()?;
     Ok(Opened {

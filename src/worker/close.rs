@@ -9,7 +9,7 @@ use super::{
     Worker,
     home::Vault,
     journal::Journal,
-    room,
+    places, room,
     runtime::{Kept, Whose},
     secrets,
     target::{Closer, End, Said},
@@ -80,7 +80,10 @@ pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Resu
         run.log(Step::Expired { at: *at }, None).await?;
     }
     run.prune(&kept).await;
-    secrets::after(run.worker, &vault, closed.request(), &kept).await
+    let rotated = secrets::after(run.worker, &vault, closed.request(), &kept).await;
+    // A folder that was away while the key was replaced may be back.
+    places::to_every_folder(worker, &vault).await;
+    rotated
 }
 
 /// Denies every session of a request by its tag, with nothing at hand that could show the refusal. Tries until `until`; whether it is done.

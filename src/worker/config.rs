@@ -9,6 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::places::PlaceConfig;
 use crate::{
     aws::{Endpoints, Timeouts},
     protocol::{Code, Problem},
@@ -35,6 +36,9 @@ pub(super) struct Config {
     /// Programs that set new values of secrets, by the name that the roster calls them by.
     #[serde(default)]
     pub(super) setters: BTreeMap<String, SetterProgram>,
+    /// How this host reaches the roster's places, by their names.
+    #[serde(default)]
+    pub(super) places: BTreeMap<String, PlaceConfig>,
     /// Watching the sealed key between ceremonies.
     watch: Option<WatchConfig>,
     /// Failpoints.

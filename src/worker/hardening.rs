@@ -60,6 +60,20 @@ fn restrict_files(config: &Config) -> Result<(), Problem> {
             .add_rule(PathBeneath::new(fd, AccessFs::from_all(abi)))
             .map_err(|why| failed(&why))?;
     }
+    for place in config.places.values() {
+        // One that is not there cannot be opened later either, and shows as a copy that lags.
+        if let Some(fd) = place.path.as_ref().and_then(|p| PathFd::new(p).ok()) {
+            rules = rules
+                .add_rule(PathBeneath::new(fd, AccessFs::from_all(abi)))
+                .map_err(|why| failed(&why))?;
+        }
+        if let Some(fd) = place.identity.as_ref().and_then(|p| PathFd::new(p).ok()) {
+            let read = AccessFs::from_file(abi) & AccessFs::from_read(abi);
+            rules = rules
+                .add_rule(PathBeneath::new(fd, read))
+                .map_err(|why| failed(&why))?;
+        }
+    }
     // Resolver, certificates, shared libraries that the resolver loads, entropy.
     for read in [
         "/etc",

@@ -1,6 +1,10 @@
 //! The worker's own state on disk, checked as it is read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use super::{
     config::Config,
@@ -89,6 +93,32 @@ impl Home {
     /// A vault's generations and rosters on disk.
     pub(super) fn generations(&self, vault: &str) -> Result<Generations, Problem> {
         Generations::open(&self.folder(vault)?).explain()
+    }
+
+    /// Whether this host was ever told of a vault.
+    pub(super) fn has(&self, vault: &str) -> Result<bool, Problem> {
+        Ok(self.folder(vault)?.is_dir())
+    }
+
+    /// The lock of the one worker of this host that has its turn at a vault; `None` where another has it. It is let go when the
+    /// file is dropped, or its process ends.
+    pub(super) fn alone(&self, vault: &str) -> Result<Option<File>, Problem> {
+        let path = self.folder(vault)?.join("turn");
+        let failed = |why: std::io::Error| {
+            Problem::new(Code::Internal, format!("{}: {why}", path.display()))
+        };
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(why)) => Err(failed(why)),
+        }
     }
 
     /// A vault's journal.

@@ -23,6 +23,7 @@ mod ledger;
 mod link;
 mod mint;
 mod observe;
+mod places;
 mod plan;
 mod problems;
 mod room;
@@ -122,7 +123,7 @@ fn serve(file: &std::path::Path) -> Result<(), Problem> {
         .enable_all()
         .build()
         .map_err(|why| Problem::new(Code::Internal, format!("cannot start: {why}")))?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut worker = Worker {
             home,
             aws,
@@ -146,7 +147,10 @@ fn serve(file: &std::path::Path) -> Result<(), Problem> {
             })
             .await;
         Ok(())
-    })
+    });
+    // A folder on a disk that does not answer must not keep the process.
+    runtime.shutdown_background();
+    served
 }
 
 impl Worker {

@@ -35,7 +35,10 @@ pub(super) fn of_vault(why: &VaultError) -> Problem {
         | V::SameShareTwice { .. }
         | V::Tampered { .. }
         | V::Trust(_) => Code::Tampering,
-        V::Credential { .. } | V::Malformed { .. } | V::NotForThisKey { .. } => Code::Usage,
+        V::TooLarge { .. }
+        | V::Credential { .. }
+        | V::Malformed { .. }
+        | V::NotForThisKey { .. } => Code::Usage,
         V::Busy { .. } => Code::Refused,
         _ => Code::Internal,
     };

@@ -11,6 +11,7 @@ use super::{
     Worker,
     home::Vault,
     mint::{credentials, trace},
+    places::{self, Turn},
     problems::Explain as _,
     rotate::{self, Rotation, prove},
     setback::{Setback, Tries, setback_of_new_key},
@@ -24,6 +25,8 @@ use crate::{
     vault::{AccessKey, OneTime, SealInput, seal},
 };
 
+/// How long a place that holds the claim is waited for: an officer is watching.
+const CLAIM: Duration = Duration::from_secs(60);
 /// How long the credential may take to come.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
@@ -34,6 +37,7 @@ pub(super) async fn run(
     audit: Head,
     nonce: Bytes,
 ) -> Result<(), Problem> {
+    let found = places::look(worker, vault).await?;
     let vault = worker.home.vault(vault)?;
     let one_time = OneTime::generate();
     let offer = SealOffer {
@@ -46,9 +50,12 @@ pub(super) async fn run(
     };
     let offer = Envelope::signed(&offer, worker.home.key())?;
     worker.link.send(&FromWorker::SealOffer { offer }).await;
+    for entry in found {
+        worker.link.report(entry).await;
+    }
 
     let key = credential(worker, &one_time).await?;
-    store(worker, &vault, &key, audit).await?;
+    let turn = store(worker, &vault.name, &key, audit).await?;
     rotate::rotate(
         worker,
         Rotation {
@@ -56,6 +63,7 @@ pub(super) async fn run(
             request: None,
             audit,
             key,
+            turn,
         },
     )
     .await
@@ -76,16 +84,22 @@ async fn credential(worker: &mut Worker, one_time: &OneTime) -> Result<AccessKey
 /// Checks whose key it is and that it works, and makes it the current generation.
 async fn store(
     worker: &mut Worker,
-    vault: &Vault,
+    vault: &str,
     key: &AccessKey,
     audit: Head,
-) -> Result<(), Problem> {
-    check_owner(worker, vault, key).await?;
-    let proven = takes_role(worker, vault, key).await?;
+) -> Result<Turn, Problem> {
+    let vault = worker.home.vault(vault)?;
+    check_owner(worker, &vault, key).await?;
+    let proven = takes_role(worker, &vault, key).await?;
 
+    let (mut turn, vault) = turn(worker, vault, key).await?;
     let writer = worker.home.generations(&vault.name)?.lock().explain()?;
+    let until = Instant::now() + worker.config.rotation_patience().min(CLAIM);
+    turn.claimed(worker, &writer, &vault, key, until)
+        .await
+        .map_err(Setback::into_problem)?;
     // Until now a rotation may have made another generation, and taken this key for a stranger's. From here on nothing moves.
-    let vault = &worker.home.vault(&vault.name)?;
+    let vault = worker.home.vault(&vault.name)?;
     worker
         .aws
         .caller_identity(&credentials(key))
@@ -103,6 +117,8 @@ async fn store(
         host_key_id: worker.home.key_id(),
     };
     let generation = stack::wiped(|| seal(&input, worker.home.key(), &mut OsRng)).explain()?;
+    // Too large for a place is found out before anything rests on it.
+    places::fits(&vault, &generation).explain()?;
     let manifest = Manifest::verify(&generation.manifest, &vault.roster)?;
     writer.remove(number).explain()?;
     writer.write(&generation).explain()?;
@@ -122,7 +138,13 @@ async fn store(
         .link
         .report(journal.append(None, works, Some(proven))?)
         .await;
-    writer.commit(number).explain()?;
+    let counted = turn
+        .commit(worker, &writer, &vault, &manifest, key, until)
+        .await;
+    if let Err(why) = counted {
+        turn.give_back(worker, &vault, key).await;
+        return Err(why.into_problem());
+    }
     // What cannot be remembered now is remembered by whoever reads the vault next: the rotation that follows.
     let committed = Step::GenerationCommitted {
         generation: number,
@@ -134,7 +156,29 @@ async fn store(
         .report(journal.append(None, committed, None)?)
         .await;
     worker.home.seen()?.accept_manifest(&manifest)?;
-    Ok(())
+    Ok(turn)
+}
+
+/// This host's turn at sealing, on top of whatever another host has sealed meanwhile.
+async fn turn(
+    worker: &mut Worker,
+    vault: Vault,
+    key: &AccessKey,
+) -> Result<(Turn, Vault), Problem> {
+    let again = format!("twotap vault seal {} --from FILE", vault.name);
+    let before = vault.manifest_digest();
+    match Turn::begin(worker, &vault, None, again.clone(), key).await {
+        Ok(turn) => Ok((turn, vault)),
+        Err(problem) => {
+            let vault = worker.home.vault(&vault.name)?;
+            if vault.manifest_digest() == before {
+                return Err(problem);
+            }
+            // It was behind, and followed.
+            let turn = Turn::begin(worker, &vault, None, again, key).await?;
+            Ok((turn, vault))
+        }
+    }
 }
 
 /// The key must be the break-glass user's.

@@ -49,7 +49,8 @@ impl Setback {
         }
     }
 
-    fn problem(&self) -> &Problem {
+    /// The same, to be read.
+    pub(super) fn problem(&self) -> &Problem {
         match self {
             Self::Later(problem) | Self::Refused(problem) | Self::Never(problem) => problem,
         }

@@ -269,6 +269,7 @@ async fn status(
             rotation: "done".into(),
             watch: "quiet".into(),
             isolation: Isolation::None,
+            copies: Vec::new(),
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],

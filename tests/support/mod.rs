@@ -513,7 +513,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn new(child: Child, stream: UnixStream) -> Self {
+    /// A worker that was started with the other end of `stream`.
+    pub(crate) fn new(child: Child, stream: UnixStream) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeyUse, ProvenBy, Whose};
+use super::{KeyUse, PlaceStep, ProvenBy, Whose};
 use crate::protocol::secrets::SecretStep;
 use crate::trust::{Digest, Envelope, Timestamp, roster::Target};
 
@@ -273,4 +273,7 @@ pub enum Step {
         /// What.
         did: SecretStep,
     },
+    /// Something about the places that keep copies.
+    #[serde(untagged)]
+    Place(PlaceStep),
 }

@@ -311,6 +311,7 @@ fn is_of_a_rotation(step: &Step) -> bool {
             | Step::DeleteIntent { .. }
             | Step::KeyDeleted { .. }
             | Step::RotationPending { .. }
+            | Step::Place(_)
     )
 }
 

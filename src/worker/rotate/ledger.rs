@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    protocol::job::{Entry, ProvenBy, Step, Whose},
+    protocol::job::{Entry, PlaceStep, ProvenBy, Step, Whose},
     trust::{
         Digest, Timestamp,
         receipt::{Outcome, Proof, Receipt},
@@ -122,6 +122,22 @@ impl Ledger {
                 request: entry.request.clone(),
                 at: entry.at,
             }),
+            // Another host replaced what counted here, and owes its end; whatever of it is left is an orphan of ours.
+            Step::Place(PlaceStep::GenerationAdopted {
+                generation,
+                manifest_sha256,
+                access_key_id,
+                ..
+            }) => {
+                self.made.extend(self.sealed.drain(..).map(|s| s.key));
+                self.sealed.push(Sealed {
+                    key: access_key_id.clone(),
+                    generation: *generation,
+                    manifest: *manifest_sha256,
+                    request: entry.request.clone(),
+                    at: entry.at,
+                });
+            }
             Step::StrangerDisabled { access_key_id } | Step::KeyDeactivated { access_key_id } => {
                 self.inactive.insert(access_key_id.clone());
             }

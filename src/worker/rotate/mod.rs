@@ -14,6 +14,7 @@ mod ledger;
 pub(super) mod prove;
 mod reading;
 mod reconcile;
+mod turn;
 
 use std::{
     collections::BTreeSet,
@@ -27,6 +28,7 @@ use super::{
     home::Vault,
     journal::Journal,
     mint::{credentials, trace},
+    places::{self, Turn},
     problems::{Explain as _, in_one_line, of_aws},
     setback::{Setback, Tries, setback},
 };
@@ -50,6 +52,8 @@ pub(super) struct Rotation<'r> {
     pub(super) audit: Head,
     /// The key that is sealed now; consumed, so that it is gone when this returns.
     pub(super) key: AccessKey,
+    /// This host's turn, with the claim where a place holds one.
+    pub(super) turn: Turn,
 }
 
 /// Replaces the sealed key. On failure the key that is sealed still works, and the record says `pending`.
@@ -77,7 +81,9 @@ pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Resul
         None,
     )
     .await?;
-    match run.run(&old).await {
+    let outcome = run.run(&old).await;
+    run.give_back().await;
+    match outcome {
         Ok(()) => Ok(()),
         Err(setback) => {
             let problem = setback.into_problem();
@@ -173,6 +179,9 @@ impl Run<'_, '_> {
 
     async fn replace(&mut self, vault: &Vault, old: &str) -> Result<(), Setback> {
         let user = user_name(vault)?;
+        self.order = Order::new(places::terms(vault));
+        self.claimed(vault).await?;
+        self.copied(vault, Act::CatchUp).await?;
 
         let (new, trace) = self.create(vault, &user, old).await?;
         let manifest = match self.seal_and_prove(vault, &new, trace).await {
@@ -183,9 +192,12 @@ impl Run<'_, '_> {
             }
         };
         self.commit(&manifest, &new).await?;
+        let vault = self.vault()?;
+        self.copied(&vault, Act::Copy).await?;
 
         self.end_old(&user, old, &new).await?;
         self.forget_superseded();
+        places::to_the_others(&mut self.rotation.turn, self.worker, &vault, &new).await;
         Ok(())
     }
 
@@ -322,10 +334,7 @@ impl Run<'_, '_> {
         new: &AccessKey,
     ) -> Result<(), Setback> {
         self.order.begin(Act::Commit)?;
-        self.writer
-            .commit(manifest.generation)
-            .explain()
-            .map_err(Setback::Never)?;
+        self.count(manifest).await?;
         self.counts = true;
         // A memory that cannot be written now must not keep the old key alive. Whoever reads the vault next accepts this manifest again,
         // and says what is wrong with the memory.

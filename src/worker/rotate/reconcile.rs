@@ -26,6 +26,7 @@ impl Run<'_, '_> {
         old: &str,
     ) -> Result<Option<Timestamp>, Setback> {
         let with = credentials(&self.rotation.key);
+        self.still_ours().await?;
         for owed in self.ledger.owed(old) {
             self.end_owed(user, &owed, &self.rotation.key.id().to_owned())
                 .await?;
@@ -71,6 +72,7 @@ impl Run<'_, '_> {
             self.log(found, None).await.map_err(Setback::Never)?;
         }
         if fate == Fate::Disable && whose != Whose::Ours {
+            self.still_ours().await?;
             let disabled = self
                 .worker
                 .aws
@@ -92,6 +94,7 @@ impl Run<'_, '_> {
             // cannot be told from a thief's that was made in the same minutes. What the journal names never left a worker.
             tokio::time::sleep(fail::quicker(SETTLE)).await;
         }
+        self.still_ours().await?;
         let intent = Step::DeleteIntent {
             access_key_id: id.clone(),
         };

@@ -25,12 +25,16 @@ pub enum Template {
     OpAdmin,
     /// The permissions boundary of every operator role.
     Ceiling,
+    /// What the role of a place that is a secret may: keep the sealed bundle there.
+    Bundle,
+    /// What a standby host's own user may: read it.
+    BundleReader,
     /// What the standing user that watches the sealed key may: ask when it was used last.
     Watch,
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 8] = [
+pub const TEMPLATES: [(Template, &str); 10] = [
     (Template::User, "user-policy.json"),
     (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
@@ -38,6 +42,8 @@ pub const TEMPLATES: [(Template, &str); 8] = [
     (Template::Setter, "setter-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
+    (Template::Bundle, "bundle-policy.json"),
+    (Template::BundleReader, "bundle-reader-policy.json"),
     (Template::Watch, "watch-policy.json"),
 ];
 
@@ -54,7 +60,10 @@ const WITHOUT_RESOURCE: &str = "iam:GetAccessKeyLastUsed";
 /// What stands in for twotap's IAM path, which the emulator drops when it evaluates IAM actions.
 const WITHOUT_PATH: [(&str, &[&str]); 5] = [
     (":role/twotap/op-*", &[":role/op-*"]),
-    (":role/twotap/*", &[":role/op-*", ":role/steward"]),
+    (
+        ":role/twotap/*",
+        &[":role/op-*", ":role/steward", ":role/bundle"],
+    ),
     (":user/twotap/break-glass", &[":user/break-glass"]),
     (":user/twotap/*", &[":user/break-glass"]),
     (":policy/twotap/*", &[":policy/ceiling"]),
@@ -74,6 +83,8 @@ pub struct Names {
     pub rotated_secrets_arn: String,
     /// `${RotationFunctionsArn}`, the functions (a pattern) by which AWS rotates them.
     pub rotation_functions_arn: String,
+    /// `${BundleSecretArn}`, the secret that keeps the sealed bundle.
+    pub bundle_secret_arn: String,
     /// `${AuditKeyArn}`, the KMS key of the audit trail.
     pub audit_key_arn: String,
 }
@@ -87,6 +98,7 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
         .replace("${RotationFunctionsArn}", &names.rotation_functions_arn)
+        .replace("${BundleSecretArn}", &names.bundle_secret_arn)
         .replace("${AuditKeyArn}", &names.audit_key_arn);
     if text.contains("${") {
         return Err(RigError::new(format!(
@@ -124,6 +136,8 @@ fn source(template: Template) -> &'static str {
         Template::Setter => include_str!("../../../packaging/aws/setter-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
+        Template::Bundle => include_str!("../../../packaging/aws/bundle-policy.json"),
+        Template::BundleReader => include_str!("../../../packaging/aws/bundle-reader-policy.json"),
         Template::Watch => include_str!("../../../packaging/aws/watch-policy.json"),
     }
 }
@@ -194,6 +208,9 @@ mod tests {
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
             rotation_functions_arn: "arn:aws:lambda:*:111122223333:function:rotate-*".into(),
+            bundle_secret_arn:
+                "arn:aws:secretsmanager:eu-central-1:111122223333:secret:twotap/prod-bundle-AbCdEf"
+                    .into(),
             audit_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/audit".into(),
         }
     }
@@ -257,6 +274,19 @@ mod tests {
             assert_eq!(role["Policies"][0]["PolicyDocument"], file(template));
             assert_eq!(role["MaxSessionDuration"], 43_200);
         }
+        let bundle = properties("Bundle");
+        assert_eq!(
+            bundle["AssumeRolePolicyDocument"],
+            file(Template::RoleTrust)
+        );
+        assert_eq!(
+            bundle["Policies"][0]["PolicyDocument"],
+            file(Template::Bundle)
+        );
+        assert_eq!(
+            properties("BundleReader")["Policies"][0]["PolicyDocument"],
+            file(Template::BundleReader)
+        );
         assert_eq!(
             properties("OpAdmin")["PermissionsBoundary"]["Ref"],
             "Ceiling"

@@ -23,6 +23,12 @@ pub const DATABASE_ROLE: &str = "op-db";
 pub const STEWARD_ROLE: &str = "steward";
 /// The role of sessions that give one secret a new value.
 pub const SETTER_ROLE: &str = "setter";
+/// The role of the place that is a secret.
+pub const BUNDLE_ROLE: &str = "bundle";
+/// The user that may read that place and nothing else.
+pub const BUNDLE_READER: &str = "bundle-reader";
+/// The secret that keeps the sealed bundle; it has no version yet.
+pub const BUNDLE_SECRET: &str = "twotap/prod-bundle";
 /// What every AssumeRole says as ExternalId, unless a case chooses another.
 pub const EXTERNAL_ID: &str = "vault-prod";
 
@@ -40,6 +46,7 @@ pub struct World {
     proxy: Proxy,
     first_key: Credentials,
     first_key_json: String,
+    bundle_secret_arn: String,
 }
 
 /// A user's access key as IAM lists it.
@@ -77,6 +84,8 @@ impl World {
         if let Some(further) = &further {
             shipped = build_roles(&aws.admin(further), further, &names, shipped)?;
         }
+        let bundle_secret_arn = make_bundle_secret(&admin)?;
+        shipped = build_bundle(&admin, names, &bundle_secret_arn, shipped)?;
         let made = admin
             .query("iam", "CreateAccessKey", &[("UserName", USER)])?
             .expect_ok("the first key of break-glass")?;
@@ -91,6 +100,7 @@ impl World {
             proxy: Proxy::start(aws.address(), account, shipped)?,
             first_key_json: as_the_cli_prints(USER, &first_key, &created),
             first_key,
+            bundle_secret_arn,
         })
     }
 
@@ -153,6 +163,24 @@ impl World {
     /// The first key as `aws iam create-access-key` prints it; what `twotap vault seal` reads.
     pub fn first_key_json(&self) -> &str {
         &self.first_key_json
+    }
+
+    /// ARN of the secret that keeps the sealed bundle.
+    pub fn bundle_secret_arn(&self) -> &str {
+        &self.bundle_secret_arn
+    }
+
+    /// A new key of the user that may only read that secret, as `aws iam create-access-key` prints it.
+    pub fn bundle_reader_json(&self) -> Result<String, RigError> {
+        let made = self
+            .admin
+            .query("iam", "CreateAccessKey", &[("UserName", BUNDLE_READER)])?
+            .expect_ok("a key of bundle-reader")?;
+        let key = made
+            .credentials()
+            .ok_or_else(|| RigError::new("a new key without an id"))?;
+        let created = made.text("CreateDate").unwrap_or_default();
+        Ok(as_the_cli_prints(BUNDLE_READER, &key, &created))
     }
 
     /// ARN of the user `break-glass`.
@@ -269,6 +297,7 @@ fn names(account: &str, further: &str) -> Names {
         external_id: EXTERNAL_ID.into(),
         rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
         rotation_functions_arn: format!("arn:aws:lambda:*:{account}:function:rotate-*"),
+        bundle_secret_arn: format!("arn:aws:secretsmanager:*:{account}:secret:{BUNDLE_SECRET}-*"),
         audit_key_arn: format!("arn:aws:kms:{REGION}:{account}:key/audit"),
     }
 }
@@ -353,6 +382,74 @@ fn build_roles(
         shipped = shipped.role(&role_arn(account, role), documents);
     }
     Ok(shipped)
+}
+
+/// Makes the role that keeps the sealed bundle in its secret, and the user that may read it.
+fn build_bundle(
+    admin: &Client,
+    mut names: Names,
+    secret: &str,
+    shipped: Shipped,
+) -> Result<Shipped, RigError> {
+    secret.clone_into(&mut names.bundle_secret_arn);
+    let trust = render(Template::RoleTrust, &names)?;
+    let policy = render(Template::Bundle, &names)?;
+    let reader = render(Template::BundleReader, &names)?;
+    let put = |kind: &str, name: &str, policy: &Value| {
+        let document = for_emulator(policy).to_string();
+        let params = [
+            (
+                if kind == "Role" {
+                    "RoleName"
+                } else {
+                    "UserName"
+                },
+                name,
+            ),
+            ("PolicyName", "twotap"),
+            ("PolicyDocument", document.as_str()),
+        ];
+        make(admin, &format!("Put{kind}Policy"), &params)
+    };
+    let role = [
+        ("RoleName", BUNDLE_ROLE),
+        ("Path", PATH),
+        (
+            "AssumeRolePolicyDocument",
+            &for_emulator(&trust).to_string(),
+        ),
+    ];
+    make(admin, "CreateRole", &role)?;
+    put("Role", BUNDLE_ROLE, &policy)?;
+    make(
+        admin,
+        "CreateUser",
+        &[("UserName", BUNDLE_READER), ("Path", PATH)],
+    )?;
+    put("User", BUNDLE_READER, &reader)?;
+    let documents = Role {
+        identity: vec![policy],
+        boundary: None,
+        trust,
+    };
+    Ok(shipped
+        .role(&role_arn(&names.account, BUNDLE_ROLE), documents)
+        .user(BUNDLE_READER, vec![reader]))
+}
+
+/// A secret without a value: its first version is the first sealed bundle.
+fn make_bundle_secret(admin: &Client) -> Result<String, RigError> {
+    let reply = admin
+        .json(
+            "secretsmanager",
+            "secretsmanager.CreateSecret",
+            &json!({"Name": BUNDLE_SECRET, "ClientRequestToken": "0".repeat(32)}),
+        )?
+        .expect_ok("the bundle's secret")?;
+    serde_json::from_str::<Value>(&reply.body)
+        .ok()
+        .and_then(|body| body["ARN"].as_str().map(str::to_owned))
+        .ok_or_else(|| RigError::new("a secret without an ARN"))
 }
 
 fn role_arn(account: &str, name: &str) -> String {
