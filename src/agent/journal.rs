@@ -21,6 +21,7 @@ use crate::{
     trust::{
         Envelope, Timestamp,
         receipt::{Outcome, Receipt},
+        request::Purpose,
     },
 };
 
@@ -318,8 +319,23 @@ fn advance(
             request.mint = Mint::Failed;
             request.outcome = Some(why.clone());
         }
-        Step::RotationIntent { .. } => request.rotation = Rotation::Running,
-        Step::Rotated { .. } => request.rotation = Rotation::Done,
+        Step::RotationIntent { .. } => {
+            request.rotation = Rotation::Running;
+            if taken_up(request).is_some() && request.stage == Stage::Requested {
+                request.advance(Stage::Approved, now)?;
+            }
+        }
+        Step::GenerationCommitted { .. } => {
+            if let Some(version) = taken_up(request) {
+                request.outcome = Some(format!("roster version {version} counts"));
+            }
+        }
+        Step::Rotated { .. } => {
+            request.rotation = Rotation::Done;
+            if let Some(version) = taken_up(request) {
+                close(request, format!("roster version {version} counts"), now)?;
+            }
+        }
         Step::RotationPending { .. } => request.rotation = Rotation::Pending,
         Step::Revoked { receipt } => {
             let since = refused_since(receipt).unwrap_or(at);
@@ -329,6 +345,14 @@ fn advance(
         _ => {}
     }
     Ok(())
+}
+
+/// The roster version that a request takes up, if that is what it is for.
+fn taken_up(request: &Record) -> Option<u64> {
+    match request.request.purpose {
+        Purpose::Roster { version, .. } => Some(version),
+        _ => None,
+    }
 }
 
 fn close(request: &mut Record, outcome: String, now: Timestamp) -> Result<(), Problem> {

@@ -164,6 +164,7 @@ impl Record {
             manifest: self.made.manifest.clone(),
             roster_chain: self.made.roster_chain.clone(),
             policy: self.made.policy.clone(),
+            next_roster: self.made.next_roster.clone(),
             approved_by: by(false).map(|v| v.person.clone()).collect(),
             denied_by: by(true)
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
@@ -199,6 +200,9 @@ pub(super) struct VaultRow {
     /// A generation that was written and does not count yet.
     pub(super) written: Option<(u64, Envelope)>,
     pub(super) rotation: VaultRotation,
+    /// A roster version that was handed in and is not taken up yet.
+    #[serde(default)]
+    pub(super) owed: Option<(u64, Digest)>,
 }
 
 /// The rotation after the newest opening.

@@ -35,6 +35,9 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     post("/v1/vaults/{vault}/seal", P::Officer, |c| {
         Box::pin(h::begin_seal(c))
     }),
+    post("/v1/vaults/{vault}/roster", P::OperatorOrOfficer, |c| {
+        Box::pin(h::submit_roster(c))
+    }),
     post("/v1/seals/{seal}", P::Officer, |c| {
         Box::pin(h::finish_seal(c))
     }),
@@ -51,6 +54,9 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     }),
     post("/v1/requests/{request}/denials", P::Listed, |c| {
         Box::pin(h::deny(c))
+    }),
+    post("/v1/requests/{request}/withdrawals", P::Listed, |c| {
+        Box::pin(h::withdraw(c))
     }),
     get("/v1/requests/{request}/credentials", P::OwnRequest, |c| {
         Box::pin(h::credentials(c))

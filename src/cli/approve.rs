@@ -27,7 +27,9 @@ use super::{
     client::{Agent, Patience, request_path},
     files,
     memory::{FirstMeeting, Memory},
-    pin, screen, span, status,
+    pin,
+    roster::what_changes,
+    screen, span, status,
     token::{self, TokenArgs},
     ui::plain,
 };
@@ -196,6 +198,7 @@ impl Case {
             offer: &bundle.offer,
             manifest: &bundle.manifest,
             roster_chain: &bundle.roster_chain,
+            next_roster: bundle.next_roster.as_ref(),
         };
         let checked = check_as_custodian(&papers, token, door)?;
         let listed = token::listed(token, &checked.roster)?.clone();
@@ -232,6 +235,9 @@ impl Case {
             self.checked.roster.threshold,
             Timestamp::now(),
         ));
+        if let Some(next) = &self.checked.next {
+            text.push_str(&what_changes(&self.checked.roster, next));
+        }
         text.push_str(&screen::words_line(words));
         text
     }

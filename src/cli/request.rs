@@ -90,6 +90,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         offer: &view.offer,
         manifest: &view.manifest,
         roster_chain: &view.roster_chain,
+        next_roster: view.next_roster.as_ref(),
     };
     let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
     let uid = rustix::process::getuid().as_raw();

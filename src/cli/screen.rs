@@ -7,7 +7,7 @@ use crate::{
     protocol::{Code, Problem},
     trust::{
         Digest, Timestamp,
-        request::{Clock, Request},
+        request::{Clock, Purpose, Request},
         roster::Access,
         words::{COUNT, verification_words},
     },
@@ -57,7 +57,15 @@ pub(super) fn request(request: &Request, host: &str, threshold: u8, now: Timesta
         ("Regions", request.regions.join(", ")),
         ("policy", format!("sha256 {}", request.policy_sha256)),
         ("operator", request.operator.clone()),
-        ("access", request.access.clone()),
+        (
+            "access",
+            match &request.purpose {
+                Purpose::Roster { version, .. } => {
+                    format!("none: no session is opened; roster version {version} is taken up")
+                }
+                _ => request.access.clone(),
+            },
+        ),
         ("account", request.account.clone()),
         ("role", request.role.clone()),
         (

@@ -87,7 +87,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
 fn create(args: &CreateArgs, door: &Door) -> Ended {
     files::must_be_new(&args.output)?;
     let host = inputs::host(&args.host)?;
-    let people = inputs::people(&args.people, &host)?;
+    let people = inputs::people(&args.people, std::slice::from_ref(&host))?;
     let (aws, access) = inputs::access(&args.access)?;
     let tokens = tokens(&args.custodian, &people)?;
     let roster = draw_up(args, host, people, tokens, (aws, access))?;

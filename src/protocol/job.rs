@@ -45,6 +45,24 @@ pub enum Job {
         /// Head of the record now.
         audit: Head,
     },
+    /// The next version of the roster, signed by all who must. Where a key is sealed, a request to take it up is made of it: answered by
+    /// [`FromWorker::Offer`], then votes are awaited. Where nothing is sealed yet it is taken up at once: [`FromWorker::Vault`].
+    Roster {
+        /// The vault.
+        vault: String,
+        /// That version.
+        next: Envelope,
+        /// Incident or change reference.
+        incident: String,
+        /// Why.
+        reason: String,
+        /// Who hands it in, as the agent knows.
+        operator: String,
+        /// Head of the record now.
+        audit: Head,
+        /// 16 random bytes of that person's CLI.
+        nonce: Bytes,
+    },
     /// Close the session of a request: revoke and observe, or note that it has expired.
     Close {
         /// The vault.
@@ -96,6 +114,11 @@ pub enum ToWorker {
     Denial {
         /// A signed denial.
         denial: Envelope,
+    },
+    /// A custodian takes a yes back; answered by [`FromWorker::Vote`].
+    Withdrawal {
+        /// A signed [`crate::trust::request::Withdrawal`].
+        withdrawal: Envelope,
     },
     /// The credential to seal, encrypted to the offer's `worker_key`.
     Credential {
@@ -194,6 +217,9 @@ pub struct OfferMade {
     pub shares: Vec<ShareFile>,
     /// The session policy exactly as it will be sent.
     pub policy: String,
+    /// The roster version that the request would take up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_roster: Option<Envelope>,
     /// How this worker is kept apart from the agent.
     pub isolation: Isolation,
 }
@@ -222,6 +248,17 @@ pub enum Vote {
         key: KeyId,
         /// Whether it was a yes.
         approved: bool,
+        /// Where the request stands now.
+        standing: Standing,
+    },
+    /// A yes was taken back, and the share that came with it dropped.
+    Withdrawn {
+        /// Whose.
+        person: String,
+        /// The token that signed the withdrawal.
+        serial: u32,
+        /// Key id of its approve key.
+        key: KeyId,
         /// Where the request stands now.
         standing: Standing,
     },

@@ -17,6 +17,11 @@ pub const MAX_REQUEST: usize = 16 * 1024;
 pub const MAX_REASON: usize = 1024;
 /// The longest incident reference, in bytes.
 pub const MAX_INCIDENT: usize = 128;
+/// What stands in the place of an access profile's name where a roster is taken up.
+pub const ROSTER_CHANGE: &str = "roster";
+/// The policy that stands in a request that opens no session: there is none that could carry it, and it would allow nothing.
+pub const NOTHING_ALLOWED: &str =
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}"#;
 
 /// Exactly this access, for this incident, for this long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +98,13 @@ pub enum Purpose {
         /// The requests whose sessions are revoked; none where only a rotation is owed.
         requests: Vec<String>,
     },
+    /// No session for anybody: the next version of the roster is taken up, and the key sealed anew under it.
+    Roster {
+        /// Its number: one more than that of the roster which the request was made under.
+        version: u64,
+        /// Digest of that version.
+        roster_sha256: Digest,
+    },
 }
 
 impl Purpose {
@@ -132,6 +144,16 @@ pub struct Denial {
     pub request_sha256: Digest,
     /// Why not.
     pub reason: String,
+}
+
+/// A custodian takes the own yes back, before the quorum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawal {
+    /// Format version, 1.
+    pub v: u8,
+    /// Digest of the request's bytes.
+    pub request_sha256: Digest,
 }
 
 /// What a custodian's CLI seals to the worker's one-time key: the share, bound to what was approved.
@@ -203,7 +225,8 @@ impl Document for Request {
         if self.nonce.0.len() != 16 || self.operator_nonce.0.len() != 16 {
             return bad("a nonce has 16 bytes");
         }
-        if self.regions.is_empty() || self.regions.len() > 32 {
+        // Where no session is opened, none is observed.
+        if self.regions.is_empty() == self.purpose.is_open() || self.regions.len() > 32 {
             return bad("it names no Region, or more than 32");
         }
         if let Purpose::CloseOnly { requests } = &self.purpose
@@ -248,6 +271,21 @@ impl Document for Denial {
     }
 }
 
+impl Document for Withdrawal {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.twotap.withdraw.v1+json";
+    const WHAT: &'static str = "withdrawal";
+
+    fn check(&self) -> Result<(), TrustError> {
+        if self.v == 1 {
+            return Ok(());
+        }
+        Err(TrustError::malformed(
+            "withdrawal",
+            "its format version is not 1",
+        ))
+    }
+}
+
 impl Document for SealOffer {
     const PAYLOAD_TYPE: &'static str = "application/vnd.twotap.seal-offer.v1+json";
     const WHAT: &'static str = "offer to seal";
@@ -286,28 +324,64 @@ impl Offer {
         if request.roster_sha256 != roster.digest() {
             return differs("it was made under another roster");
         }
-        let Some(access) = roster.access(&request.access) else {
-            return differs("the roster has no such access profile");
-        };
-        if request.account != access.account
-            || request.role != access.role_arn
-            || request.also != access.also
-            || request.regions != access.regions
-        {
-            return differs("accounts, roles or Regions are not those of the access profile");
+        match request.purpose {
+            Purpose::Open | Purpose::CloseOnly { .. } => {
+                opens_what_the_roster_says(request, roster)
+            }
+            Purpose::Roster { version, .. } => takes_up_the_next(request, roster, version),
         }
-        if !request
-            .secrets
-            .iter()
-            .eq(access.secrets.iter().map(|s| &s.arn))
-        {
-            return differs("its secrets are not those of the access profile");
-        }
-        if request.not_before.until(request.not_after) > i64::from(access.max_seconds) {
-            return differs("it asks for longer than the access profile allows");
-        }
+        .map_err(|why| TrustError::mismatch("offer", why))?;
         Ok(offer)
     }
+}
+
+/// A session: account, role, Regions, secrets and length are those of the access profile.
+fn opens_what_the_roster_says(request: &Request, roster: &Roster) -> Result<(), &'static str> {
+    let Some(access) = roster.access(&request.access) else {
+        return Err("the roster has no such access profile");
+    };
+    if request.account != access.account
+        || request.role != access.role_arn
+        || request.also != access.also
+        || request.regions != access.regions
+    {
+        return Err("accounts, roles or Regions are not those of the access profile");
+    }
+    if !request
+        .secrets
+        .iter()
+        .eq(access.secrets.iter().map(|s| &s.arn))
+    {
+        return Err("its secrets are not those of the access profile");
+    }
+    if request.not_before.until(request.not_after) > i64::from(access.max_seconds) {
+        return Err("it asks for longer than the access profile allows");
+    }
+    Ok(())
+}
+
+/// No session: the next version of the roster, and nothing that a session could be made of.
+fn takes_up_the_next(request: &Request, roster: &Roster, version: u64) -> Result<(), &'static str> {
+    if version != roster.version + 1 {
+        return Err("the roster that it would take up is not the next version");
+    }
+    let steward = &roster.aws.steward_role_arn;
+    let nothing = request.access == ROSTER_CHANGE
+        && request.role == *steward
+        && account_of(steward) == Some(&request.account)
+        && request.also.is_empty()
+        && request.secrets.is_empty()
+        && request.policy_sha256 == Digest::of(NOTHING_ALLOWED.as_bytes());
+    if nothing {
+        Ok(())
+    } else {
+        Err("it takes up a roster, and names something to open")
+    }
+}
+
+/// The account number in an IAM ARN.
+fn account_of(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4)
 }
 
 /// Checks an approval: the same bytes as `offer`, signed by an approve key of the roster. Returns whose token it was.
@@ -338,6 +412,23 @@ pub fn verify_denial(
         return Err(TrustError::mismatch("denial", "it is for another request"));
     }
     Ok((key, denial))
+}
+
+/// Checks a withdrawal of an approval of `offer`. Returns whose token signed it.
+pub fn verify_withdrawal(
+    envelope: &Envelope,
+    offer: &Verified<Offer>,
+    roster: &Verified<Roster>,
+) -> Result<super::roster::Token, TrustError> {
+    let key = signed_by_custodian::<Withdrawal>(envelope, roster)?;
+    let withdrawal: Withdrawal = envelope.unverified()?;
+    if withdrawal.request_sha256 != offer.digest() {
+        return Err(TrustError::mismatch(
+            "withdrawal",
+            "it is for another request",
+        ));
+    }
+    Ok(key)
 }
 
 fn signed_by_custodian<D: Document>(

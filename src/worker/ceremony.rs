@@ -13,7 +13,7 @@ use super::{
     rotate::{self, Rotation},
 };
 use crate::{
-    ceremony::{Approved, Requested, Settled, Standing, Voter},
+    ceremony::{Approved, Requested, Settled, Voter, Withdrawer},
     protocol::{
         Code, Problem,
         job::{Approval, Ask, FromWorker, OfferMade, ShareFile, ToWorker, Vote},
@@ -37,11 +37,7 @@ pub(super) async fn run(
     // Until the quorum is there this process holds one secret: the key that shares are sealed to, made for this request.
     let one_time = OneTime::generate();
     let plan = plan(worker, &vault, ask, &operator, audit, one_time.recipient()).await?;
-    let requested = offer(worker, &vault, &plan).await?;
-
-    let quorum = votes(worker, &plan, requested, &vault, &one_time).await?;
-    // From here on the key alone is needed: neither shares nor the identity that they make.
-    let opened = stack::wiped(|| unseal(worker, &vault, quorum))?;
+    let opened = opened(worker, &vault, &plan, &one_time).await?;
 
     // A share lives only as long as its credential: whatever minting comes to, the key is replaced.
     let minted = mint::mint(worker, &vault, &plan, opened.approved, &opened.key).await;
@@ -52,22 +48,40 @@ pub(super) async fn run(
             request: Some(&plan.request.id),
             audit: plan.request.audit,
             key: opened.key,
+            next: None,
         },
     )
     .await;
     minted.and(rotated)
 }
 
+/// Offers the request, waits for the quorum, opens the vault.
+pub(super) async fn opened(
+    worker: &mut Worker,
+    vault: &Vault,
+    plan: &Plan,
+    one_time: &OneTime,
+) -> Result<Opened, Problem> {
+    let _slot = worker.home.offer_slot()?;
+    let requested = offer(worker, vault, plan).await?;
+    let quorum = votes(worker, plan, requested, vault, one_time).await?;
+    // From here on the key alone is needed: neither shares nor the identity that they make.
+    stack::wiped(|| unseal(worker, vault, quorum))
+}
+
 /// A quorum's shares, each checked against the manifest.
 struct Quorum {
     approved: Approved,
-    shares: Vec<Mnemonic>,
+    shares: Shares,
 }
 
+/// Shares with whose they are: one that is taken back goes.
+type Shares = Vec<(String, Mnemonic)>;
+
 /// The key that was sealed, and the proof that it may be used.
-struct Opened {
-    approved: Approved,
-    key: AccessKey,
+pub(super) struct Opened {
+    pub(super) approved: Approved,
+    pub(super) key: AccessKey,
 }
 
 /// Signs the request and sends it with all that custodians need to check it.
@@ -88,6 +102,7 @@ async fn offer(worker: &mut Worker, vault: &Vault, plan: &Plan) -> Result<Reques
             })
             .collect(),
         policy: plan.policy.clone(),
+        next_roster: plan.next.as_ref().map(|next| next.envelope().clone()),
         isolation: worker.link.isolation(),
     };
     worker.link.send(&FromWorker::Offer(made)).await;
@@ -102,7 +117,7 @@ async fn votes(
     vault: &Vault,
     one_time: &OneTime,
 ) -> Result<Quorum, Problem> {
-    let mut shares = Vec::new();
+    let mut shares = Shares::new();
     loop {
         let rest = plan.clock.now().until(plan.request.approve_before);
         let rest = Duration::from_secs(u64::try_from(rest).unwrap_or(0));
@@ -112,8 +127,33 @@ async fn votes(
                 Problem::new(Code::Approvals, "nobody approved in time")
                     .hint("ask for a new request")
             })??;
-        let (voter, share) = match check(message, plan, &requested, vault, one_time) {
-            Ok(Some(vote)) => vote,
+        let (settled, vote) = match check(message, plan, &requested, vault, one_time) {
+            Ok(Some(Checked::Vote(voter, share))) => {
+                shares.extend(share.map(|share| (voter.person().to_owned(), share)));
+                let (person, serial, key) =
+                    (voter.person().to_owned(), voter.serial(), voter.key());
+                let approved = voter.denial().is_none();
+                let settled = requested.count(voter);
+                let vote = Vote::Counted {
+                    person,
+                    serial,
+                    key,
+                    approved,
+                    standing: settled.standing(),
+                };
+                (settled, vote)
+            }
+            Ok(Some(Checked::Withdrawal(by))) => {
+                shares.retain(|(person, _)| person != by.person());
+                let settled = requested.withdraw(&by);
+                let vote = Vote::Withdrawn {
+                    person: by.person().to_owned(),
+                    serial: by.serial(),
+                    key: by.key(),
+                    standing: settled.standing(),
+                };
+                (settled, vote)
+            }
             Ok(None) => continue,
             Err(Verdict::NotCounted(problem)) => {
                 worker
@@ -129,19 +169,7 @@ async fn votes(
                 ));
             }
         };
-        shares.extend(share);
-        let mut counted = Vote::Counted {
-            person: voter.person().to_owned(),
-            serial: voter.serial(),
-            key: voter.key(),
-            approved: voter.denial().is_none(),
-            standing: Standing::Waiting,
-        };
-        let settled = requested.count(voter);
-        if let Vote::Counted { standing, .. } = &mut counted {
-            *standing = settled.standing();
-        }
-        worker.link.send(&FromWorker::Vote(counted)).await;
+        worker.link.send(&FromWorker::Vote(vote)).await;
         match settled {
             Settled::Waiting(still) => requested = still,
             Settled::Approved(approved) => return Ok(Quorum { approved, shares }),
@@ -153,6 +181,12 @@ async fn votes(
             }
         }
     }
+}
+
+/// A message that counts.
+enum Checked {
+    Vote(Voter, Option<Mnemonic>),
+    Withdrawal(Withdrawer),
 }
 
 /// Why a message is no vote that counts.
@@ -168,14 +202,20 @@ fn check(
     requested: &Requested,
     vault: &Vault,
     one_time: &OneTime,
-) -> Result<Option<(Voter, Option<Mnemonic>)>, Verdict> {
+) -> Result<Option<Checked>, Verdict> {
     let refused = |why| Verdict::NotCounted(of_refusal(why));
     let now = plan.clock.now();
     match message {
         None => Err(Verdict::AgentGone),
         Some(ToWorker::Denial { denial }) => {
             let voter = requested.check_denial(&denial, now).map_err(refused)?;
-            Ok(Some((voter, None)))
+            Ok(Some(Checked::Vote(voter, None)))
+        }
+        Some(ToWorker::Withdrawal { withdrawal }) => {
+            let by = requested
+                .check_withdrawal(&withdrawal, now)
+                .map_err(refused)?;
+            Ok(Some(Checked::Withdrawal(by)))
         }
         Some(ToWorker::Approval(Approval {
             approval,
@@ -186,7 +226,7 @@ fn check(
             let share =
                 stack::wiped(|| share_of(&voter, sealed, requested.offer(), vault, one_time))
                     .map_err(Verdict::NotCounted)?;
-            Ok(Some((voter, Some(share))))
+            Ok(Some(Checked::Vote(voter, Some(share))))
         }
         Some(ToWorker::Credential { .. } | ToWorker::Recorded { .. }) => Ok(None),
     }
@@ -221,7 +261,8 @@ fn unseal(worker: &Worker, vault: &Vault, quorum: Quorum) -> Result<Opened, Prob
         )
         .hint("ask again: the custodians' new shares belong to the new generation"));
     }
-    let key = open(&current.files.vault_age, &current.manifest, &quorum.shares).explain()?;
+    let shares: Vec<Mnemonic> = quorum.shares.into_iter().map(|(_, share)| share).collect();
+    let key = open(&current.files.vault_age, &current.manifest, &shares).explain()?;
     Ok(Opened {
         approved: quorum.approved,
         key,

@@ -33,10 +33,13 @@ pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Resu
     let vault = worker.home.vault(vault)?;
     let _alone = claim(worker, request).await?;
     let kept = worker.home.runtime().read(request)?;
-    let closing = Closing::resume(&kept.offer, &vault.roster)?;
+    // A session outlives the roster that it was opened under.
+    let offer = kept.offer.unverified::<crate::trust::request::Offer>()?.0;
+    let roster = vault.version(offer.roster_sha256)?;
+    let closing = Closing::resume(&kept.offer, &roster)?;
     let mut run = Run {
         journal: worker.home.journal(&vault.name)?,
-        probe: probe_of(&vault.roster, closing.request().access.as_str())?,
+        probe: probe_of(&roster, closing.request().access.as_str())?,
         worker,
         request: request.to_owned(),
         steps: Vec::new(),

@@ -5,7 +5,7 @@
 //! manifest, approvals, policy and digests are checked here again, against state that the agent cannot write.
 //!
 //! ```text
-//! main ─▶ harden ─▶ serve ─▶ one of   facts · seal · ceremony · close · session · journal
+//! main ─▶ harden ─▶ serve ─▶ one of   facts · seal · ceremony · roster · close · session · journal
 //!                                              │        │
 //!                                              └─ rotate ◀┘ mint
 //! ```
@@ -23,11 +23,13 @@ mod mint;
 mod observe;
 mod plan;
 mod problems;
+mod roster;
 mod rotate;
 mod runtime;
 mod seal;
 mod seccomp;
 mod setback;
+mod slot;
 
 use std::process::ExitCode;
 
@@ -153,6 +155,25 @@ impl Worker {
                 operator,
                 audit,
             } => ceremony::run(self, ask, operator, audit).await,
+            Job::Roster {
+                vault,
+                next,
+                incident,
+                reason,
+                operator,
+                audit,
+                nonce,
+            } => {
+                let wish = roster::Wish {
+                    next,
+                    incident,
+                    reason,
+                    operator,
+                    audit,
+                    nonce,
+                };
+                roster::run(self, &vault, wish).await
+            }
             Job::Close { vault, request } => close::run(self, &vault, &request).await,
             Job::Session { request } => {
                 let session = self.home.runtime().read(&request)?.session()?;

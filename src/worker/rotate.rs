@@ -32,6 +32,7 @@ use crate::{
         Envelope, Head, Timestamp, Verified,
         manifest::Manifest,
         receipt::{self, Outcome, Receipt},
+        roster::Roster,
         stack,
     },
     vault::{AccessKey, SealInput, VaultError, seal, store::Writer},
@@ -46,6 +47,8 @@ pub(super) struct Rotation<'r> {
     pub(super) audit: Head,
     /// The key that is sealed now; consumed, so that it is gone when this returns.
     pub(super) key: AccessKey,
+    /// The roster version that the new generation is sealed under, and taken up with; none where the roster stays as it is.
+    pub(super) next: Option<&'r Verified<Roster>>,
 }
 
 /// Replaces the sealed key. On failure the key that is sealed still works, and the record says `pending`.
@@ -115,7 +118,10 @@ impl Run<'_, '_> {
     }
 
     async fn replace(&mut self, old: &str) -> Result<(), Setback> {
-        let vault = self.vault()?;
+        let mut vault = self.vault()?;
+        if let Some(next) = self.rotation.next {
+            vault.take_up(next, &self.writer).map_err(Setback::Never)?;
+        }
         let user = user_name(&vault)?;
 
         let (new, trace) = self.create(&user, old).await?;

@@ -55,6 +55,7 @@ pub(super) async fn run(
             request: None,
             audit,
             key,
+            next: None,
         },
     )
     .await
