@@ -19,7 +19,7 @@ use twotap::{
     },
     trust::{
         Bytes, Digest, Envelope, Head, KeyId, PublicKey, Signer, Timestamp,
-        request::{Approval, Denial, Offer, ShareBinding},
+        request::{Approval, Denial, Offer, ShareBinding, Withdrawal},
         roster::{Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token},
         strict::Json,
     },
@@ -102,6 +102,15 @@ impl SoftCustodian {
             .expect("the share opens with this custodian's key");
         let words = std::str::from_utf8(&words).expect("words");
         Mnemonic::parse(words).expect("a share")
+    }
+
+    /// Takes the own yes back.
+    pub(crate) fn withdraw(&self, made: &OfferMade) -> Envelope {
+        let withdrawal = Withdrawal {
+            v: 1,
+            request_sha256: made.offer.digest(),
+        };
+        Envelope::signed(&withdrawal, self).expect("a good withdrawal")
     }
 
     /// Says no to an offer.
@@ -244,6 +253,34 @@ impl Bench {
             ask,
             operator: operator.to_owned(),
             audit: Head::EMPTY,
+        });
+        let answer = worker.next();
+        (worker, answer)
+    }
+
+    /// The chain of rosters that counts on this host.
+    pub(crate) fn chain(&self) -> Vec<Envelope> {
+        let mut worker = self.worker();
+        worker.send(&Job::Vault {
+            vault: "prod".to_owned(),
+        });
+        match worker.next() {
+            Some(FromWorker::Vault(facts)) => facts.roster_chain,
+            other => panic!("no vault: {other:?}"),
+        }
+    }
+
+    /// Hands a roster version in; gives the worker and its first answer.
+    pub(crate) fn hand_in(&self, next: &Envelope) -> (Worker, Option<FromWorker>) {
+        let mut worker = self.worker();
+        worker.send(&Job::Roster {
+            vault: "prod".to_owned(),
+            next: next.clone(),
+            incident: "CHG-7".to_owned(),
+            reason: "somebody came and somebody left".to_owned(),
+            operator: "dana".to_owned(),
+            audit: Head::EMPTY,
+            nonce: nonce(),
         });
         let answer = worker.next();
         (worker, answer)

@@ -172,7 +172,8 @@ fn a_bad_person_is_named() {
         ),
     ] {
         let text = format!("[[person]]\n{text}\n");
-        let problem = parse_people(Path::new("people.toml"), &text, &[the_host()]).expect_err(&text);
+        let problem =
+            parse_people(Path::new("people.toml"), &text, &[the_host()]).expect_err(&text);
         assert!(problem.error.contains(named), "{named}: {}", problem.error);
     }
 }
