@@ -15,6 +15,11 @@ pub(super) async fn of(agent: &Arc<Agent>, record: &Record) -> Result<Vec<String
         .map(|r| &r.request)
         .collect();
     let mut said = unusual(request, &before);
+    let yes = record.votes.iter().filter(|v| v.denial.is_none());
+    let yes: Vec<&str> = yes.map(|v| v.person.as_str()).collect();
+    if !yes.is_empty() {
+        said.push(format!("approved so far by {}", yes.join(", ")));
+    }
     said.extend(
         requests
             .iter()

@@ -6,7 +6,7 @@
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Digest, Timestamp,
+        Digest, Envelope, Timestamp,
         request::{Clock, Purpose, Request},
         roster::Access,
         words::{COUNT, verification_words},
@@ -93,6 +93,26 @@ pub(super) fn policy(access: &Access) -> String {
         access.name,
         super::ui::plain(&text).replace("\\u{a}", "\n")
     )
+}
+
+/// The bytes that are signed, and their digest, for `--review`: whoever likes compares them with another tool.
+pub(super) fn bytes(envelope: &Envelope) -> String {
+    format!(
+        "\nwhat is signed, {} bytes of type {}:\n{}\n\n  sha256  {}\n",
+        envelope.payload.len(),
+        super::ui::plain(&envelope.payload_type),
+        super::ui::plain(&String::from_utf8_lossy(&envelope.payload)),
+        envelope.digest()
+    )
+}
+
+/// What is unusual about a request, one line each; nothing where nothing is.
+pub(super) fn unusual(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    format!("\nunusual about it\n{lines}")
 }
 
 /// The verification words on a line of their own.

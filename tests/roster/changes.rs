@@ -182,7 +182,6 @@ fn a_change_that_this_host_cannot_carry_out_is_refused_before_anybody_taps() {
         |r| r.aws.user_arn = r.aws.user_arn.replace("break-glass", "other"),
         &[alice, bob],
     );
-    let spare = SoftCustodian::new("spare", 9);
     let struck_out = next(
         &bench,
         |r| {
@@ -194,7 +193,6 @@ fn a_change_that_this_host_cannot_carry_out_is_refused_before_anybody_taps() {
         },
         &[alice, bob],
     );
-    drop(spare);
     for version in [elsewhere, struck_out] {
         match bench.hand_in(&version).1 {
             Some(FromWorker::Failed(problem)) => assert_eq!(problem.code, Code::Refused),
