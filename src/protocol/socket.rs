@@ -37,6 +37,8 @@ use super::job::Isolation;
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
 /// The largest body that the agent reads, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
+/// The same where a roster is handed in: sixteen custodians with two attested tokens each come to some 150 KiB.
+pub const MAX_ROSTER_BODY: usize = 512 * 1024;
 
 /// How the agent and everything it serves are.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -6,7 +6,8 @@
 //! there is one moment of change, the one rename that every rotation has, and no state in which the roster says one thing and the shares
 //! another. Killed before it, the old version counts and the key is rotated later, as after any quorum; killed after it, the new one does.
 //!
-//! Where nothing is sealed yet there is no share to outlive anything, and the version is taken up at once.
+//! Where nothing is sealed yet there is no share to outlive anything, and the version is taken up at once; not where the roster lists another host,
+//! which may hold what this one does not.
 
 use super::{
     Worker, ceremony,
@@ -42,6 +43,13 @@ pub(super) async fn run(worker: &mut Worker, vault: &str, wish: Wish) -> Result<
     let next = vault.next_version(&wish.next)?;
     may_hand_in(&vault, &wish.operator)?;
     if vault.current.is_none() {
+        if vault.roster.hosts.len() > 1 {
+            return Err(Problem::new(
+                Code::Refused,
+                "nothing is sealed on this host, and another one may hold the key",
+            )
+            .hint("hand it in on the host that holds the newest generation"));
+        }
         return at_once(worker, vault, &next).await;
     }
 

@@ -2,7 +2,7 @@
 
 use super::people::{self, SoftToken, host};
 use crate::trust::{
-    Bytes, Digest, Document, Envelope, Signer as _, Verified,
+    Bytes, Document, Envelope, Signer as _, Verified,
     enrollment::Enrollment,
     manifest::Manifest,
     receipt::Receipt,
