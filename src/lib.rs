@@ -6,6 +6,7 @@ pub mod audit;
 pub mod aws;
 pub mod ceremony;
 pub mod cli;
+mod fail;
 pub mod protocol;
 pub mod token;
 pub mod trust;

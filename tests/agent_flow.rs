@@ -52,7 +52,7 @@ fn two_approvals_open_a_session_and_closing_ends_it() {
     });
 
     let got = host.credentials(DANA, &view.id).credentials();
-    let minted = session(&request);
+    let minted = session(&request).targets.remove(0);
     assert_eq!(got.version, 1);
     assert_eq!(got.access_key_id, minted.access_key_id);
     assert_eq!(*got.secret_access_key, *minted.secret_access_key);
@@ -101,6 +101,26 @@ fn two_approvals_open_a_session_and_closing_ends_it() {
             "CREDENTIALS_DELIVERED",
             "SESSION_CLOSED",
             "SESSION_REVOKED",
+        ]
+    );
+    // What stands behind each key is part of the record.
+    let approved = host.events().into_iter();
+    let custody: Vec<_> = approved
+        .filter(|e| e.event_type == "BREAK_GLASS_APPROVED")
+        .map(|e| {
+            (
+                e.what["serial"].clone(),
+                e.what["proof"].clone(),
+                e.what["advisories"].clone(),
+            )
+        })
+        .collect();
+    let unproven = serde_json::json!("NOT attested: accepted on its own word");
+    assert_eq!(
+        custody,
+        [
+            (1000.into(), unproven.clone(), serde_json::json!([])),
+            (1001.into(), unproven, serde_json::json!(["YSA-2024-03"])),
         ]
     );
     let text = format!("{:?}", host.events());

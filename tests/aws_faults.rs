@@ -124,7 +124,12 @@ fn each_call_of_closing_may_go_wrong_once_in_every_way() {
         let steward = steward_key(&bench, &request);
         let calls = [
             ("putting the revocation", "iam:PutRolePolicy", &steward, 1),
-            ("a probe", "ec2:DescribeRegions", &session.access_key_id, 3),
+            (
+                "a probe",
+                "ec2:DescribeRegions",
+                &session.targets[0].access_key_id,
+                3,
+            ),
             ("listing policies", "iam:ListRolePolicies", &steward, 1),
         ];
         let mut what = String::new();
@@ -166,7 +171,9 @@ const DENIAL: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","A
 fn steward_key(bench: &Bench, request: &str) -> String {
     let kept = std::fs::read(bench.path("runtime").join(format!("{request}.json")));
     let kept: serde_json::Value = serde_json::from_slice(&kept.expect("kept")).expect("JSON");
-    kept["steward"]["access_key_id"]
+    let sessions = kept["sessions"].as_array().expect("a list");
+    let steward = sessions.iter().find(|s| s["whose"] == "steward");
+    steward.expect("a steward")["access_key_id"]
         .as_str()
         .expect("a key")
         .to_owned()
@@ -301,7 +308,7 @@ fn a_session_whose_answer_was_lost_is_revoked_with_the_one_that_was_delivered() 
     assert_eq!(made.len(), 2);
     let lost = made
         .iter()
-        .find(|c| c.access_key_id != delivered.access_key_id);
+        .find(|c| c.access_key_id != delivered.targets[0].access_key_id);
     let lost = lost.expect("another session").clone();
     assert!(bench.world.session_probe(&lost).expect("an answer").is_ok());
     close(&bench, &ended.request).expect("closed");

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeSet,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -30,8 +31,12 @@ const OF_TESTS: [&str; 14] = [
     "keep_reply",
 ];
 
-/// How failpoints and false clocks are called.
-const SEAMS: [&str; 8] = [
+/// How failpoints and false clocks are called; the first four are what is in the programs that `kill_matrix.rs` is built with.
+const SEAMS: [&str; 12] = [
+    "twotap4fail5there",
+    "from-worker:",
+    "before-remove",
+    ":before",
     "failpoint",
     "fail_point",
     "fail::",
@@ -149,7 +154,12 @@ fn no_feature_can_switch_a_failpoint_or_a_clock_on() {
             .iter()
             .find(|p| p["name"] == name)
             .expect("a member");
-        assert_eq!(package["features"], serde_json::json!({}), "{name}");
+        // One, which nothing switches on but whoever names it.
+        let features = match name {
+            "twotap" => serde_json::json!({"failpoints": []}),
+            _ => serde_json::json!({}),
+        };
+        assert_eq!(package["features"], features, "{name}");
         // A script could set what no feature names.
         let targets = package["targets"].as_array().expect("a list");
         let built = targets
@@ -167,11 +177,67 @@ fn no_feature_can_switch_a_failpoint_or_a_clock_on() {
         conditions(&folder, &mut asked);
     }
     let known = [
+        "feature = \"failpoints\"",
+        "not(feature = \"failpoints\")",
         "not(target_arch = \"x86_64\")",
         "target_arch = \"x86_64\"",
         "test",
     ];
     assert_eq!(asked.iter().map(String::as_str).collect::<Vec<_>>(), known);
+}
+
+/// The files where the feature makes a difference, so that nobody has to look for it elsewhere.
+#[test]
+fn the_feature_is_asked_for_in_five_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let listed = Command::new("grep")
+        .args(["-rlF", "\"failpoints\""])
+        .arg(".")
+        .current_dir(&root)
+        .output()
+        .expect("grep");
+    let mut files: Vec<_> = std::str::from_utf8(&listed.stdout)
+        .expect("text")
+        .lines()
+        .collect();
+    files.sort_unstable();
+    let known = [
+        "./agent/config.rs",
+        "./aws/http.rs",
+        "./aws/mod.rs",
+        "./fail.rs",
+        "./worker/config.rs",
+    ];
+    assert_eq!(files, known);
+}
+
+#[test]
+fn the_rigs_table_is_unknown_to_what_ships() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rig = format!("\n[rig]\nfolder = {:?}\n", folder.path());
+    let files = [
+        ("twotap-worker", "[aws]\nsts_regions = [\"eu-central-1\"]\n"),
+        ("twotapd", "host_name = \"host-1\"\nvaults = [\"prod\"]\n"),
+    ];
+    for (program, text) in files {
+        let config = folder.path().join("config.toml");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
+            .expect("open");
+        std::fs::write(&config, format!("{text}{rig}")).expect("written");
+        let program = shipped().into_iter().find(|p| p.ends_with(program));
+        // The agent does not run as root.
+        let nobody = twotap_rig::people::as_uid(twotap_rig::people::AGENT, program.expect("one"));
+        let ended = nobody
+            .expect("root")
+            .arg("--config")
+            .arg(&config)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{said}");
+        assert!(said.contains("unknown field `rig`"), "{said}");
+    }
 }
 
 /// What `cfg` asks for in the files of a folder.

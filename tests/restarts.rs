@@ -251,7 +251,9 @@ fn the_agent_killed_at_each_call_of_closing() {
         let kept = site.stage().home("worker").join("runtime");
         let kept = fs::read(kept.join(format!("{}.json", request.id))).expect("kept");
         let kept: Value = serde_json::from_slice(&kept).expect("JSON");
-        kept["steward"]["access_key_id"]
+        let sessions = kept["sessions"].as_array().expect("a list");
+        let steward = sessions.iter().find(|s| s["whose"] == "steward");
+        steward.expect("a steward")["access_key_id"]
             .as_str()
             .expect("a key")
             .to_owned()

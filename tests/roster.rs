@@ -6,6 +6,10 @@ mod support;
 mod changes;
 #[path = "roster/files.rs"]
 mod files;
+#[path = "roster/hosts.rs"]
+mod hosts;
+#[path = "roster/offers.rs"]
+mod offers;
 #[path = "roster/withdrawals.rs"]
 mod withdrawals;
 
@@ -52,6 +56,7 @@ fn carol_for_erin(erin: &SoftCustodian) -> impl FnOnce(&mut Roster) {
             roles: vec![Role::Custodian],
             accounts: Vec::new(),
         });
+        roster.accept_unattested.push(token.serial);
         roster.tokens.push(token);
     }
 }

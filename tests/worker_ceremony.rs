@@ -63,9 +63,9 @@ fn two_approvals_open_one_session_and_the_key_is_replaced() {
 
     let session = session.expect("a session");
     let credentials = Credentials {
-        access_key_id: session.access_key_id.clone(),
-        secret_access_key: session.secret_access_key.to_string(),
-        session_token: Some(session.session_token.to_string()),
+        access_key_id: session.targets[0].access_key_id.clone(),
+        secret_access_key: session.targets[0].secret_access_key.to_string(),
+        session_token: Some(session.targets[0].session_token.to_string()),
     };
     let probe = bench.world.session_probe(&credentials).expect("an answer");
     assert!(probe.is_ok(), "{probe:?}");

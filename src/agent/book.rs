@@ -16,6 +16,7 @@ use crate::{
         fingerprint::FingerprintKey,
         store::{Store, StoreError, Table, Tx},
     },
+    fail,
     protocol::{Code, Problem},
     trust::Timestamp,
 };
@@ -50,6 +51,8 @@ pub(super) struct Change<'a, 'c> {
     pub(super) place: &'a Place,
     now: OffsetDateTime,
     touched: Vec<Record>,
+    /// Names of its events, for a failpoint's.
+    events: fail::Names,
 }
 
 impl Book {
@@ -108,17 +111,24 @@ impl Book {
         job: impl FnOnce(&mut Change<'_, '_>) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (value, touched) = self.store.commit_as(|tx| {
+        let (value, touched, events) = self.store.commit_as(|tx| {
             let mut change = Change {
                 tx,
                 keys: &self.keys,
                 place: &self.place,
                 now: OffsetDateTime::now_utc(),
                 touched: Vec::new(),
+                events: fail::Names::default(),
             };
             let value = job(&mut change).map_err(Stopped)?;
-            Ok::<_, Stopped>((value, change.touched))
+            let Change {
+                touched, events, ..
+            } = change;
+            // What changes nothing has nothing to lose.
+            fail::book(&events, "before");
+            Ok::<_, Stopped>((value, touched, events))
         })?;
+        fail::book(&events, "after");
         if !touched.is_empty() {
             let mut requests = self
                 .requests
@@ -220,6 +230,7 @@ impl Change<'_, '_> {
 
     /// Appends an event.
     pub(super) fn event(&mut self, event: &Event) -> Result<Head, Problem> {
+        fail::add(&mut self.events, || event.event_type().name());
         self.tx.append(event, self.now).map_err(|why| problem(&why))
     }
 

@@ -181,7 +181,8 @@ impl Agent {
             && request.reason == ask.reason
             && request.commander_claimed == ask.commander
             && request.operator_nonce == ask.nonce
-            && request.audit == audit;
+            && request.audit == audit
+            && ask.is_answered_by(&request.purpose);
         if !asked {
             return Err(
                 Problem::new(Code::Tampering, "the worker offers what was not asked")
@@ -347,6 +348,7 @@ impl Ceremony {
                     };
                     let actor =
                         Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
+                    let (proof, advisories) = record.custody(key);
                     let mut event = record
                         .event(event_type, actor, change.place)
                         .who(key.to_string())
@@ -354,6 +356,8 @@ impl Ceremony {
                         .detail("serial", serial)
                         .detail("handed_in_by", by)
                         .detail("standing", serde_json::json!(standing))
+                        .detail("proof", proof)
+                        .detail("advisories", advisories)
                         .envelope(kind, envelope.to_json());
                     if let Some(reason) = &denial {
                         event = event.justification(reason);
@@ -447,6 +451,11 @@ impl Agent {
                         // Whether a session exists nobody can say, so it is closed.
                         events.push(event(&record, EventType::SessionClosed));
                         record.advance(Stage::Closing, now)?;
+                    }
+                    // It opens none itself; what it was to close has its own record.
+                    (Stage::Approved, Mint::Over) => {
+                        events.push(event(&record, EventType::RequestFailed));
+                        record.end(Stage::Failed, why.error.as_str(), now)?;
                     }
                     _ => {}
                 }

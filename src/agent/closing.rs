@@ -1,7 +1,7 @@
 //! Ending sessions: by word or by time, and again after a failure or a restart, until the journal says that it is over.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,6 +19,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{FromWorker, Job, NOT_KEPT},
+        socket::{RequestView, Setback},
     },
     trust::Timestamp,
 };
@@ -31,22 +32,51 @@ const LAST_WORD: i64 = 5 * 60;
 /// The pause after a try that no repetition helps.
 const FUTILE_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// Requests that are being closed: one task each.
+/// Requests that are being closed: one task each, with what holds it up.
 #[derive(Default)]
 pub(super) struct Closings {
-    running: Mutex<HashSet<String>>,
+    running: Mutex<HashMap<String, Option<Setback>>>,
 }
 
 impl Closings {
     fn begin(&self, id: &str) -> bool {
-        self.lock().insert(id.to_owned())
+        let mut running = self.lock();
+        if running.contains_key(id) {
+            return false;
+        }
+        running.insert(id.to_owned(), None);
+        true
     }
 
     fn end(&self, id: &str) {
         self.lock().remove(id);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+    /// Notes why a try came to nothing and when the next one is.
+    fn note(&self, id: &str, why: String, pause: Duration) {
+        let mut running = self.lock();
+        let before = running.get(id).cloned().flatten();
+        let pause = i64::try_from(pause.as_secs()).unwrap_or(0);
+        let setback = Setback {
+            why,
+            tries: before.map_or(0, |b| b.tries) + 1,
+            next_attempt: Some(Timestamp::now().plus(pause)),
+        };
+        running.insert(id.to_owned(), Some(setback));
+    }
+
+    /// A worker is at it again.
+    fn clear(&self, id: &str) {
+        if let Some(setback) = self.lock().get_mut(id) {
+            *setback = None;
+        }
+    }
+
+    fn setback(&self, id: &str) -> Option<Setback> {
+        self.lock().get(id).cloned().flatten()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<Setback>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -60,6 +90,14 @@ enum Try {
 }
 
 impl Agent {
+    /// A request as everybody listed may see it, with what holds up its closing now.
+    pub(super) fn view(&self, record: &Record) -> RequestView {
+        let mut view = record.view();
+        let here = self.closings.setback(record.id());
+        view.setback = view.setback.or(here);
+        view
+    }
+
     /// Closes a request's session by somebody's word. Returns at once; the rest goes on by itself.
     pub(super) async fn close(
         self: &Arc<Self>,
@@ -107,14 +145,16 @@ impl Agent {
                 Ok(outcome) => outcome,
                 Err(problem) => {
                     self.alarms.set(&format!("closing {id}"), Some(&problem));
-                    Try::Later(match problem.code {
+                    let wait = match problem.code {
                         Code::Refused | Code::Usage | Code::Tampering => FUTILE_PAUSE,
                         _ => pause,
-                    })
+                    };
+                    self.closings.note(id, problem.to_string(), wait);
+                    Try::Later(wait)
                 }
             };
             pause = (pause * 2).min(LONGEST_PAUSE);
-            let rest = Timestamp::now().until(record.request.not_after);
+            let rest = record.now().until(record.request.not_after);
             let until_end = Duration::from_secs(u64::try_from(rest).unwrap_or(0));
             match outcome {
                 Try::Over => return,
@@ -126,14 +166,7 @@ impl Agent {
                     }
                 },
                 Try::NotKept => {
-                    let problem = Problem::new(
-                        Code::Refused,
-                        format!(
-                            "the host keeps no session that could close it; it ends at {}",
-                            record.request.not_after
-                        ),
-                    );
-                    self.alarms.set(&format!("closing {id}"), Some(&problem));
+                    self.not_kept(id).await;
                     tokio::time::sleep(until_end.min(LONGEST_PAUSE)).await;
                 }
                 // Once the time is over closing needs nobody's leave: that is not put off.
@@ -155,8 +188,9 @@ impl Agent {
             request: id.to_owned(),
         };
         let mut link = self.workers.start(&job).await?;
+        self.closings.clear(id);
         // A worker goes on trying until the time box ends; one that is silent beyond that is lost.
-        let rest = Timestamp::now().until(record.request.not_after).max(0) + LAST_WORD;
+        let rest = record.now().until(record.request.not_after).max(0) + LAST_WORD;
         let patience = Duration::from_secs(u64::try_from(rest).unwrap_or(0));
         let last_word = loop {
             match link.receive_within(patience).await {
@@ -184,6 +218,48 @@ impl Agent {
             .is_none_or(|r| r.stage == Stage::Closed)
     }
 
+    /// Nothing is kept that could close it: the record says what that means, once, and whoever looks is told what helps.
+    async fn not_kept(self: &Arc<Self>, id: &str) {
+        let name = id.to_owned();
+        let noted = self
+            .book
+            .commit(move |change| {
+                let mut record = change.known(&name)?;
+                let denied = record.is_denied_by_tag();
+                if record.stage.is_final() || !record.note_not_kept() {
+                    return Ok(());
+                }
+                let event = record
+                    .event(EventType::RevocationStep, Actor::agent(), change.place)
+                    .action("not_kept")
+                    .detail("vault", record.request.vault.as_str())
+                    .detail("denied_by_tag", denied)
+                    .detail("until", record.request.not_after.to_string());
+                change.event(&event)?;
+                change.put(record)
+            })
+            .await;
+        let Some(record) = self.book.request(id) else {
+            return;
+        };
+        let ends = record.request.not_after;
+        let problem = match record.is_denied_by_tag() {
+            true => Problem::new(
+                Code::Refused,
+                format!("denied by its tag, not observed; it ends at {ends}"),
+            ),
+            false => Problem::new(
+                Code::Refused,
+                format!(
+                    "the host keeps no session that could close it; it ends at {ends}, or now by: {}",
+                    close_only_hint(&record)
+                ),
+            ),
+        };
+        let said = noted.as_ref().err().unwrap_or(&problem);
+        self.alarms.set(&format!("closing {id}"), Some(said));
+    }
+
     /// After a reboot nobody but the clock can say that it is over.
     async fn mark_expired(self: &Arc<Self>, id: &str) -> Result<(), Problem> {
         let name = id.to_owned();
@@ -203,6 +279,7 @@ impl Agent {
                 change.event(&event)?;
                 record.end(Stage::Closed, format!("expired at {at}"), now)?;
                 record.mint = Mint::Over;
+                record.all_expired(now);
                 record.step(
                     now,
                     "expired",
@@ -261,6 +338,16 @@ impl Agent {
     }
 }
 
+/// What closes a session that the host kept nothing of.
+pub(super) fn close_only_hint(record: &Record) -> String {
+    format!(
+        "twotap request {} --close-only {} --incident {} --reason TEXT",
+        record.request.vault,
+        record.id(),
+        record.request.incident
+    )
+}
+
 /// The transaction that begins a closing; once it is closing or closed nothing more is asked.
 fn closing(
     change: &mut Change<'_, '_>,
@@ -281,6 +368,12 @@ fn closing(
     match (record.stage, record.mint) {
         (Stage::Closing | Stage::Closed, _) => return Ok(()),
         (Stage::Open, _) | (Stage::Approved, Mint::Intended | Mint::Done | Mint::Failed) => {}
+        _ if !record.request.purpose.is_open() => {
+            return Err(Problem::new(
+                Code::Refused,
+                "this request opens no session: there is none to close",
+            ));
+        }
         (Stage::Approved, Mint::None | Mint::Over) => {
             return Err(Problem::new(Code::Refused, "the session is being opened")
                 .hint("try again in a moment"));

@@ -59,6 +59,9 @@ struct File {
     worker: WorkerTable,
     #[serde(default)]
     audit: AuditTable,
+    /// Failpoints.
+    #[cfg(feature = "failpoints")]
+    rig: Option<crate::fail::Rig>,
 }
 
 #[derive(Default, Deserialize)]
@@ -102,6 +105,8 @@ impl Config {
                 return Err(format!("vaults: {vault} stands in it twice"));
             }
         }
+        #[cfg(feature = "failpoints")]
+        crate::fail::arm(file.rig.as_ref());
         let at = |path: PathBuf| folder.join(path);
         let worker = match file.worker {
             WorkerTable {

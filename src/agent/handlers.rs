@@ -8,6 +8,7 @@ use super::{
     people::Listed,
     routes::{Answer, Call, Refusal},
     said,
+    sessions::Wanted,
     vaults::Known,
 };
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
             RosterSubmitted, SealBegin, SealFinish, Status, VaultStatus, VaultView, Withdrawal,
         },
     },
-    trust::{Bytes, Digest, Timestamp},
+    trust::{Bytes, Digest, Timestamp, standing::told},
 };
 
 /// How long a request that has ended stays in the status, in seconds.
@@ -67,7 +68,7 @@ pub(super) async fn status(call: Call) -> Answered {
         .iter()
         .filter(|r| call.sees(&r.request.vault))
         .filter(|r| !r.stage.is_final() || recent(r.ended_at))
-        .map(|r| r.view())
+        .map(|r| call.agent.view(r))
         .collect();
     Answer::json(&Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -112,7 +113,7 @@ pub(super) async fn ask(call: Call) -> Answered {
     // What the worker does for a client that has gone must not be left half-done.
     let agent = Arc::clone(&call.agent);
     let record = finish(async move { agent.ask(ask, &caller).await }).await?;
-    Answer::json(&record.view())
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn requests(call: Call) -> Answered {
@@ -122,13 +123,13 @@ pub(super) async fn requests(call: Call) -> Answered {
         .requests()
         .iter()
         .filter(|r| call.sees(&r.request.vault))
-        .map(|r| r.view())
+        .map(|r| call.agent.view(r))
         .collect();
     Answer::json(&views)
 }
 
 pub(super) async fn request(call: Call) -> Answered {
-    Answer::json(&call.record()?.view())
+    Answer::json(&call.agent.view(call.record()?))
 }
 
 pub(super) async fn bundle(call: Call) -> Answered {
@@ -201,12 +202,16 @@ async fn vote(call: Call, ballot: Ballot) -> Answered {
         .book
         .request(&id)
         .ok_or_else(|| super::book::unknown_request(&id))?;
-    Answer::json(&record.view())
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn credentials(call: Call) -> Answered {
     let id = call.record()?.id();
-    let credentials = call.agent.deliver(id, &call.caller.who).await?;
+    let wanted = Wanted {
+        account: call.word("account").map(str::to_owned),
+        role: call.word("role").map(str::to_owned),
+    };
+    let credentials = call.agent.deliver(id, &wanted, &call.caller.who).await?;
     Ok(Answer::json(&credentials)?.last())
 }
 
@@ -214,7 +219,7 @@ pub(super) async fn close(call: Call) -> Answered {
     let Close { force } = call.body()?;
     let id = call.record()?.id();
     let record = call.agent.close(id, &call.caller, force).await?;
-    Answer::json(&record.view())
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn events(call: Call) -> Answered {
@@ -301,6 +306,10 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
+        tokens: {
+            let tokens = known.roster.tokens.iter();
+            tokens.map(|t| told(t, &known.roster)).collect()
+        },
         rotation: row.rotation.to_string(),
         isolation: known.isolation,
     })

@@ -9,6 +9,7 @@ use super::{
     Agent,
     book::Change,
     record::{Mint, Record, Rotation, VaultRotation, isolated},
+    steps::{details, in_words, step_name},
     workers::{Link, PROMPT, out_of_turn},
 };
 use crate::{
@@ -119,6 +120,7 @@ fn record(change: &mut Change<'_, '_>, vault: &str, entry: &Entry) -> Result<(),
 
     if let Some(request) = &mut request {
         advance(request, &entry.step, entry.at, change.now())?;
+        request.note_target(&entry.step, entry.at);
         request.step(entry.at, step_name(&entry.step), in_words(&entry.step));
     }
     match request {
@@ -176,6 +178,7 @@ fn event_of(
         S::MintIntent { .. } => E::MintIntent,
         S::Minted { .. } => E::BreakGlassAccess,
         S::MintFailed { .. } => E::RequestFailed,
+        S::TargetFailed { .. } => E::TargetFailed,
         S::GenerationCommitted { .. } if entry.request.is_none() => E::VaultSealed,
         S::Rotated { .. } => E::CredentialRotated,
         S::RotationPending { .. } => E::CredentialRotationPending,
@@ -184,6 +187,9 @@ fn event_of(
         S::RevokeIntent { .. }
         | S::RevokeApplied { .. }
         | S::RefusalObserved { .. }
+        | S::NotObserved { .. }
+        | S::CloseOnlyIntent { .. }
+        | S::CloseOnlyDone { .. }
         | S::ClosePending { .. } => E::RevocationStep,
         _ => E::RotationStep,
     };
@@ -226,74 +232,6 @@ fn event_of(
     Ok(event)
 }
 
-fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Event {
-    match step {
-        Step::MintIntent {
-            role,
-            not_after,
-            revocation,
-        } => event
-            .detail("role", role.as_str())
-            .detail("not_after", not_after.to_string())
-            .detail("revocation", revocation.as_str()),
-        Step::Minted {
-            assumed_role,
-            access_key_id,
-            not_after,
-        } => event
-            .who(assumed_role)
-            .detail("not_after", not_after.to_string())
-            .detail(
-                "access_key",
-                change.fingerprint("access-key", access_key_id),
-            ),
-        Step::MintFailed { why } | Step::RotationPending { why } | Step::ClosePending { why } => {
-            event.detail("why", why.as_str())
-        }
-        Step::RotationIntent { old_access_key_id } => {
-            event.detail("access_key_id", old_access_key_id.as_str())
-        }
-        Step::StrangerDisabled { access_key_id }
-        | Step::StrangerDeleted { access_key_id }
-        | Step::KeyCreated { access_key_id }
-        | Step::KeyProven { access_key_id }
-        | Step::KeyDeactivated { access_key_id }
-        | Step::KeyRefused { access_key_id }
-        | Step::KeyDeleted { access_key_id } => {
-            event.detail("access_key_id", access_key_id.as_str())
-        }
-        Step::GenerationWritten {
-            generation,
-            manifest,
-        } => event
-            .detail("generation", *generation)
-            .detail("manifest_sha256", manifest.digest().to_string()),
-        Step::GenerationCommitted {
-            generation,
-            manifest_sha256,
-            access_key_id,
-        } => event
-            .detail("generation", *generation)
-            .detail("manifest_sha256", manifest_sha256.to_string())
-            .detail("access_key_id", access_key_id.as_str()),
-        Step::Rotated { receipt } | Step::Revoked { receipt } => {
-            event.envelope("receipt", receipt.to_json())
-        }
-        Step::RevokeIntent { policy } | Step::RevokeApplied { policy } => {
-            event.detail("policy", policy.as_str())
-        }
-        Step::RefusalObserved {
-            region,
-            since,
-            refusals,
-        } => event
-            .detail("region", region.as_str())
-            .detail("since", since.to_string())
-            .detail("refusals", *refusals),
-        Step::Expired { at } => event.detail("ended", at.to_string()),
-    }
-}
-
 /// What an entry changes about its request. The journal tells what happened: an arrow that is missing here stops nothing.
 fn advance(
     request: &mut Record,
@@ -315,9 +253,23 @@ fn advance(
                 request.advance(Stage::Open, now)?;
             }
         }
-        Step::MintFailed { why } => {
+        Step::MintFailed { why, .. } => {
             request.mint = Mint::Failed;
             request.outcome = Some(why.clone());
+        }
+        Step::CloseOnlyIntent { .. } => {
+            // No session of its own can come to exist.
+            request.mint = Mint::Over;
+            if request.stage == Stage::Requested {
+                request.advance(Stage::Approved, now)?;
+            }
+        }
+        Step::CloseOnlyDone { .. } => {
+            close(request, in_words(step), now)?;
+        }
+        // By a ceremony that only closes: nobody has closed it here.
+        Step::RevokeIntent { .. } if request.stage == Stage::Open => {
+            request.advance(Stage::Closing, now)?;
         }
         Step::RotationIntent { .. } => {
             request.rotation = Rotation::Running;
@@ -373,110 +325,10 @@ fn refused_since(receipt: &Envelope) -> Option<Timestamp> {
     }
 }
 
-/// The entry's own tag, so that journal, record and receipts use one word.
-pub(super) fn step_name(step: &Step) -> &'static str {
-    match step {
-        Step::MintIntent { .. } => "mint_intent",
-        Step::Minted { .. } => "minted",
-        Step::MintFailed { .. } => "mint_failed",
-        Step::RotationIntent { .. } => "rotation_intent",
-        Step::StrangerDisabled { .. } => "stranger_disabled",
-        Step::StrangerDeleted { .. } => "stranger_deleted",
-        Step::KeyCreated { .. } => "key_created",
-        Step::GenerationWritten { .. } => "generation_written",
-        Step::KeyProven { .. } => "key_proven",
-        Step::GenerationCommitted { .. } => "generation_committed",
-        Step::KeyDeactivated { .. } => "key_deactivated",
-        Step::KeyRefused { .. } => "key_refused",
-        Step::KeyDeleted { .. } => "key_deleted",
-        Step::Rotated { .. } => "rotated",
-        Step::RotationPending { .. } => "rotation_pending",
-        Step::RevokeIntent { .. } => "revoke_intent",
-        Step::RevokeApplied { .. } => "revoke_applied",
-        Step::RefusalObserved { .. } => "refusal_observed",
-        Step::Revoked { .. } => "revoked",
-        Step::Expired { .. } => "expired",
-        Step::ClosePending { .. } => "close_pending",
-    }
-}
-
-/// A step as people read it.
-pub(super) fn in_words(step: &Step) -> String {
-    match step {
-        Step::MintIntent { role, .. } => format!("asking AWS for a session in {role}"),
-        Step::Minted { not_after, .. } => format!("the session is open until {not_after}"),
-        Step::MintFailed { why } => format!("no session: {why}"),
-        Step::RotationIntent { old_access_key_id } => {
-            format!("replacing the sealed key {old_access_key_id}")
-        }
-        Step::StrangerDisabled { access_key_id } => {
-            format!("another key of the user was made inactive: {access_key_id}")
-        }
-        Step::StrangerDeleted { access_key_id } => {
-            format!("another key of the user was deleted: {access_key_id}")
-        }
-        Step::KeyCreated { access_key_id } => format!("new key {access_key_id} made"),
-        Step::GenerationWritten { generation, .. } => {
-            format!("generation {generation} sealed and read back")
-        }
-        Step::KeyProven { access_key_id } => format!("new key {access_key_id} seen to work"),
-        Step::GenerationCommitted { generation, .. } => {
-            format!("generation {generation} counts from here on")
-        }
-        Step::KeyDeactivated { access_key_id } => format!("old key {access_key_id} made inactive"),
-        Step::KeyRefused { access_key_id } => format!("old key {access_key_id} seen refused"),
-        Step::KeyDeleted { access_key_id } => format!("old key {access_key_id} deleted"),
-        Step::Rotated { .. } => "the sealed key was replaced".to_owned(),
-        Step::RotationPending { why } => format!("the sealed key could not be replaced yet: {why}"),
-        Step::RevokeIntent { policy } => format!("revoking with policy {policy}"),
-        Step::RevokeApplied { .. } => "the revocation stands".to_owned(),
-        Step::RefusalObserved {
-            region,
-            since,
-            refusals,
-        } => format!("refused in {region} since {since} ({refusals} times in a row)"),
-        Step::Revoked { .. } => "the session was revoked and seen refused".to_owned(),
-        Step::Expired { at } => format!("the session's time ran out at {at}"),
-        Step::ClosePending { why } => format!("closing cannot go on now: {why}"),
-    }
-}
-
 fn hole(vault: &str, n: u64) -> Problem {
     Problem::new(
         Code::Tampering,
         format!("entries before {n} are missing in the worker's journal of vault {vault}"),
     )
     .hint("keep the worker's state folder as evidence and tell the security officer")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_has_one_name_on_the_wire_and_in_the_record() {
-        let at = Timestamp(0);
-        let steps = [
-            Step::MintIntent {
-                role: String::new(),
-                not_after: at,
-                revocation: String::new(),
-            },
-            Step::MintFailed { why: String::new() },
-            Step::KeyCreated {
-                access_key_id: String::new(),
-            },
-            Step::RefusalObserved {
-                region: String::new(),
-                since: at,
-                refusals: 1,
-            },
-            Step::Expired { at },
-            Step::ClosePending { why: String::new() },
-        ];
-        for step in steps {
-            let json = serde_json::to_value(&step).expect("json");
-            assert_eq!(json["step"], step_name(&step));
-        }
-    }
 }

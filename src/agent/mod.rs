@@ -28,7 +28,9 @@ mod seals;
 mod server;
 mod sessions;
 mod start;
+mod steps;
 pub mod table;
+mod targets;
 mod vaults;
 mod workers;
 

@@ -118,32 +118,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
-                let event = record
-                    .event(EventType::BreakGlassRequested, operator, change.place)
-                    .justification(&request.reason)
-                    .who(who)
-                    .detail("vault", request.vault.as_str())
-                    .detail("generation", request.generation)
-                    .detail("access", request.access.as_str())
-                    .detail("account", request.account.as_str())
-                    .detail("role", request.role.as_str())
-                    .detail("not_after", request.not_after.to_string())
-                    .detail("approve_before", request.approve_before.to_string())
-                    .detail("commander_claimed", request.commander_claimed.clone())
-                    .detail("policy_sha256", request.policy_sha256.to_string())
-                    .detail("manifest_sha256", request.manifest_sha256.to_string())
-                    .detail("roster_sha256", request.roster_sha256.to_string())
-                    .detail("request_sha256", record.made.offer.digest().to_string())
-                    .detail("isolation", serde_json::json!(record.made.isolation))
-                    .envelope("offer", record.made.offer.to_json());
-                let event = match &request.purpose {
-                    Purpose::Open => event,
-                    other => event.detail("purpose", serde_json::json!(other)),
-                };
-                let event = match &record.made.next_roster {
-                    Some(next) => event.envelope("roster", next.to_json()),
-                    None => event,
-                };
+                let event = record.requested(operator, who, change.place);
                 change.event(&event)?;
                 if let Purpose::Roster {
                     version,

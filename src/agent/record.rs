@@ -8,11 +8,13 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Isolation, OfferMade},
-        socket::{Progress, RequestView},
+        socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
-        request::{Offer, Request},
+        request::{Offer, Purpose, Request},
+        roster::Roster,
+        standing,
     },
 };
 
@@ -34,7 +36,22 @@ pub(super) struct Record {
     pub(super) progress: Vec<Progress>,
     pub(super) outcome: Option<String>,
     pub(super) ended_at: Option<Timestamp>,
+    /// Each role with how far it is, from the intent on.
+    #[serde(default)]
+    pub(super) targets: Vec<TargetView>,
+    /// When the last of the credentials ends by itself.
+    #[serde(default)]
+    pub(super) identity_until: Option<Timestamp>,
+    /// What holds up the closing as a whole.
+    #[serde(default)]
+    pub(super) setback: Option<Setback>,
+    /// AWS's clock minus this host's when the request was made, in seconds: its times are on AWS's.
+    #[serde(default)]
+    pub(super) skew: i64,
 }
+
+/// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
+const SAME_CLOCK: i64 = 60;
 
 /// A vote that counted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,6 +98,9 @@ pub(super) enum Rotation {
 impl Record {
     /// A request as it was offered.
     pub(super) fn new(made: OfferMade, request: Request, threshold: u8) -> Self {
+        // An offer was just made: what its beginning is off by is the clocks' difference, if it is more than the offer took.
+        let skew = Timestamp::now().until(request.not_before);
+        let skew = if skew.abs() > SAME_CLOCK { skew } else { 0 };
         Self {
             made,
             request,
@@ -93,12 +113,40 @@ impl Record {
             progress: Vec::new(),
             outcome: None,
             ended_at: None,
+            targets: Vec::new(),
+            identity_until: None,
+            setback: None,
+            skew,
         }
+    }
+
+    /// Now, by the clock that the request's times are on.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::now().plus(self.skew)
     }
 
     /// Its id.
     pub(super) fn id(&self) -> &str {
         &self.request.id
+    }
+
+    /// What is known of the token with this approve key, by the roster that the request was offered under: who vouches for it, and the
+    /// numbers of the advisories that are about it.
+    pub(super) fn custody(&self, key: KeyId) -> (String, Vec<&'static str>) {
+        let newest = self.made.roster_chain.last();
+        let roster = newest.and_then(|envelope| envelope.unverified::<Roster>().ok());
+        let token = roster.as_ref().and_then(|roster| {
+            let mut tokens = roster.tokens.iter();
+            Some((roster, tokens.find(|t| t.approve.key.id() == key)?))
+        });
+        let Some((roster, token)) = token else {
+            return (String::new(), Vec::new());
+        };
+        let against = standing::known_against(token, roster).into_iter();
+        (
+            standing::told(token, roster).proof,
+            against.map(|advisory| advisory.id.as_str()).collect(),
+        )
     }
 
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.
@@ -149,6 +197,43 @@ impl Record {
         isolated(event, self.made.isolation)
     }
 
+    /// The event that puts it on record, with the signed offer.
+    pub(super) fn requested(&self, operator: Actor, who: String, place: &Place) -> Event {
+        let request = &self.request;
+        let mut event = self
+            .event(EventType::BreakGlassRequested, operator, place)
+            .justification(&request.reason)
+            .who(who)
+            .detail("vault", request.vault.as_str())
+            .detail("generation", request.generation)
+            .detail("access", request.access.as_str())
+            .detail("account", request.account.as_str())
+            .detail("role", request.role.as_str())
+            .detail("not_after", request.not_after.to_string())
+            .detail("approve_before", request.approve_before.to_string())
+            .detail("commander_claimed", request.commander_claimed.clone())
+            .detail("policy_sha256", request.policy_sha256.to_string())
+            .detail("manifest_sha256", request.manifest_sha256.to_string())
+            .detail("roster_sha256", request.roster_sha256.to_string())
+            .detail("request_sha256", self.made.offer.digest().to_string())
+            .detail("isolation", serde_json::json!(self.made.isolation))
+            .envelope("offer", self.made.offer.to_json());
+        if !request.also.is_empty() {
+            let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
+            event = event.detail("also", also);
+        }
+        if let Purpose::CloseOnly { requests } = &request.purpose {
+            event = event.detail("closes", requests.clone());
+        }
+        if let Purpose::Roster { version, .. } = &request.purpose {
+            event = event.detail("takes_up_roster", *version);
+        }
+        if let Some(next) = &self.made.next_roster {
+            event = event.envelope("roster", next.to_json());
+        }
+        event
+    }
+
     /// As everybody listed may see it.
     pub(super) fn view(&self) -> RequestView {
         let by = |denied: bool| {
@@ -172,6 +257,9 @@ impl Record {
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
+            targets: self.targets.clone(),
+            identity_until: self.identity_until,
+            setback: self.setback.clone(),
         }
     }
 }

@@ -301,16 +301,20 @@ impl Call {
         })
     }
 
-    /// A number in the query, or what it is where it is absent.
-    pub(super) fn number(&self, name: &str, absent: u64) -> Result<u64, Problem> {
-        let found = self
-            .query
+    /// A word in the query, as it stands there.
+    pub(super) fn word(&self, name: &str) -> Option<&str> {
+        self.query
             .split('&')
             .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name);
-        match found {
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// A number in the query, or what it is where it is absent.
+    pub(super) fn number(&self, name: &str, absent: u64) -> Result<u64, Problem> {
+        match self.word(name) {
             None => Ok(absent),
-            Some((_, value)) => value
+            Some(value) => value
                 .parse()
                 .map_err(|_| Problem::new(Code::Usage, format!("{name} is not a number"))),
         }

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use super::{
     Agent,
     ceremonies::head,
-    journal::{in_words, step_name},
     people::Listed,
+    steps::{in_words, step_name},
     workers::{Link, PROMPT, SILENCE, out_of_turn},
 };
 use crate::{

@@ -5,14 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Agent, workers::out_of_turn};
+use super::{Agent, record::Record, workers::out_of_turn};
 use crate::{
     audit::event::{Actor, EventType},
     ceremony::Stage,
     protocol::{
         Code, Problem,
-        job::{FromWorker, Job, Session},
-        socket::Credentials,
+        job::{FromWorker, Job, Session, TargetSession},
+        socket::{Credentials, TargetState, TargetView},
     },
     trust::Timestamp,
 };
@@ -26,23 +26,48 @@ pub(super) struct Sessions {
 }
 
 struct Held {
-    session: Session,
+    not_after: Timestamp,
+    roles: Vec<HeldRole>,
+}
+
+/// One role's session, and how often it was delivered.
+struct HeldRole {
+    session: TargetSession,
     /// The minute since 1970 in which a delivery last stood in the record.
     recorded: Option<i64>,
     /// Deliveries since then that it does not name yet.
     more: u64,
 }
 
+/// Which role's session is wanted, where a request has several: by account, by the role's name or ARN, or by neither, which is the first.
+#[derive(Clone, Default)]
+pub(super) struct Wanted {
+    pub(super) account: Option<String>,
+    pub(super) role: Option<String>,
+}
+
 impl Sessions {
-    /// Keeps a session.
+    /// Keeps a session; one that brings further roles keeps what was counted for the others.
     pub(super) fn keep(&self, session: Session) {
-        let id = session.request.clone();
-        let held = Held {
-            session,
-            recorded: None,
-            more: 0,
+        let mut all = self.lock();
+        let mut before = all
+            .remove(&session.request)
+            .map_or_else(Vec::new, |held| held.roles);
+        let counted = |role: TargetSession| {
+            let known = before
+                .iter_mut()
+                .find(|b| b.session.access_key_id == role.access_key_id);
+            HeldRole {
+                recorded: known.as_ref().and_then(|b| b.recorded),
+                more: known.map_or(0, |b| std::mem::take(&mut b.more)),
+                session: role,
+            }
         };
-        self.lock().insert(id, held);
+        let held = Held {
+            not_after: session.not_after,
+            roles: session.targets.into_iter().map(counted).collect(),
+        };
+        all.insert(session.request, held);
     }
 
     /// Drops a request's session.
@@ -52,30 +77,52 @@ impl Sessions {
 
     /// Deliveries that the record does not name yet.
     pub(super) fn more(&self, request: &str) -> u64 {
-        self.lock().get(request).map_or(0, |held| held.more)
+        let all = self.lock();
+        all.get(request)
+            .map_or(0, |held| held.roles.iter().map(|r| r.more).sum())
     }
 
-    /// Whether a request's session is held.
-    pub(super) fn holds(&self, request: &str) -> bool {
+    /// Whether any session of a request is held.
+    pub(super) fn any(&self, request: &str) -> bool {
         self.lock().contains_key(request)
     }
 
+    /// Whether a session in this role is held.
+    pub(super) fn holds(&self, request: &str, role: &str) -> bool {
+        let all = self.lock();
+        all.get(request)
+            .is_some_and(|held| held.roles.iter().any(|r| r.session.role == role))
+    }
+
     /// The session, if this minute's delivery stands in the record.
-    fn recorded(&self, request: &str, minute: i64) -> Option<Credentials> {
-        let mut held = self.lock();
-        let held = held.get_mut(request)?;
-        (held.recorded == Some(minute)).then(|| {
-            held.more += 1;
-            credentials(&held.session)
-        })
+    fn recorded(&self, request: &str, role: &str, minute: i64) -> Option<Credentials> {
+        self.with(request, role, |held, not_after| {
+            (held.recorded == Some(minute)).then(|| {
+                held.more += 1;
+                credentials(&held.session, not_after)
+            })
+        })?
     }
 
     /// The session, whose delivery was just put on record.
-    fn first(&self, request: &str, minute: i64) -> Option<Credentials> {
-        let mut held = self.lock();
-        let held = held.get_mut(request)?;
-        (held.recorded, held.more) = (Some(minute), 0);
-        Some(credentials(&held.session))
+    fn first(&self, request: &str, role: &str, minute: i64) -> Option<Credentials> {
+        self.with(request, role, |held, not_after| {
+            (held.recorded, held.more) = (Some(minute), 0);
+            credentials(&held.session, not_after)
+        })
+    }
+
+    fn with<T>(
+        &self,
+        request: &str,
+        role: &str,
+        job: impl FnOnce(&mut HeldRole, Timestamp) -> T,
+    ) -> Option<T> {
+        let mut all = self.lock();
+        let held = all.get_mut(request)?;
+        let not_after = held.not_after;
+        let role = held.roles.iter_mut().find(|r| r.session.role == role)?;
+        Some(job(role, not_after))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Held>> {
@@ -88,25 +135,31 @@ impl Agent {
     pub(super) async fn deliver(
         self: &Arc<Self>,
         request: &str,
+        wanted: &Wanted,
         who: &str,
     ) -> Result<Credentials, Problem> {
-        let now = Timestamp::now();
-        self.is_open(request, now)?;
+        let record = self
+            .book
+            .request(request)
+            .ok_or_else(|| super::book::unknown_request(request))?;
+        let now = record.now();
+        is_open(&record, now)?;
+        let role = wanted.of(&record)?;
         let minute = now.0.div_euclid(60);
-        if let Some(credentials) = self.sessions.recorded(request, minute) {
+        if let Some(credentials) = self.sessions.recorded(request, &role, minute) {
             return Ok(credentials);
         }
 
         let _one_writes = self.sessions.recording.lock().await;
-        if let Some(credentials) = self.sessions.recorded(request, minute) {
+        if let Some(credentials) = self.sessions.recorded(request, &role, minute) {
             return Ok(credentials);
         }
-        if !self.sessions.holds(request) {
+        if !self.sessions.holds(request, &role) {
             self.fetch_session(request).await?;
         }
-        self.record_delivery(request, who).await?;
+        self.record_delivery(request, &role, who).await?;
         self.sessions
-            .first(request, minute)
+            .first(request, &role, minute)
             .ok_or_else(|| Problem::new(Code::Refused, "the session has just ended"))
     }
 
@@ -133,16 +186,20 @@ impl Agent {
         let open = self
             .book
             .request(&session.request)
-            .is_some_and(|r| r.stage == Stage::Open);
-        if open && session.not_after > Timestamp::now() {
+            .is_some_and(|r| r.stage == Stage::Open && session.not_after > r.now());
+        if open {
             self.sessions.keep(session);
         }
     }
 
     /// Puts deliveries on record that were only counted, before the session is dropped by the clock or with the process.
     pub(super) async fn record_counted(self: &Arc<Self>, request: &str) {
-        let more = match self.sessions.lock().get_mut(request) {
-            Some(held) => std::mem::take(&mut held.more),
+        let more: u64 = match self.sessions.lock().get_mut(request) {
+            Some(held) => held
+                .roles
+                .iter_mut()
+                .map(|r| std::mem::take(&mut r.more))
+                .sum(),
             None => 0,
         };
         if more == 0 {
@@ -176,38 +233,15 @@ impl Agent {
         }
     }
 
-    fn is_open(&self, request: &str, now: Timestamp) -> Result<(), Problem> {
-        let record = self
-            .book
-            .request(request)
-            .ok_or_else(|| super::book::unknown_request(request))?;
-        match record.stage {
-            Stage::Open if now < record.request.not_after => Ok(()),
-            Stage::Open => Err(Problem::new(Code::Refused, "the session's time is over")
-                .hint("ask for a new one: twotap request")),
-            Stage::Requested => Err(Problem::new(
-                Code::Approvals,
-                "the request still waits for approvals: there is no session yet",
-            )
-            .hint("see: twotap status --watch")),
-            Stage::Approved => Err(Problem::new(
-                Code::Approvals,
-                "the request is approved and its session is being made",
-            )
-            .hint("try again in a moment")),
-            stage => {
-                let what = match &record.outcome {
-                    Some(outcome) => format!("the request is {stage}: {outcome}"),
-                    None => format!("the request is {stage}"),
-                };
-                Err(Problem::new(Code::Refused, what).hint("ask for a new one: twotap request"))
-            }
-        }
-    }
-
-    async fn record_delivery(self: &Arc<Self>, request: &str, who: &str) -> Result<(), Problem> {
-        let (id, who) = (request.to_owned(), who.to_owned());
-        let more = self.sessions.lock().get(request).map_or(0, |h| h.more);
+    async fn record_delivery(
+        self: &Arc<Self>,
+        request: &str,
+        role: &str,
+        who: &str,
+    ) -> Result<(), Problem> {
+        let (id, role, who) = (request.to_owned(), role.to_owned(), who.to_owned());
+        let more = self.sessions.with(request, &role, |held, _| held.more);
+        let more = more.unwrap_or(0);
         self.book
             .commit(move |change| {
                 let record = change.known(&id)?;
@@ -222,6 +256,7 @@ impl Agent {
                 let event = record
                     .event(EventType::CredentialsDelivered, operator, change.place)
                     .who(who)
+                    .detail("role", role)
                     .detail("not_after", record.request.not_after.to_string())
                     .detail("deliveries_since_last", more);
                 change.event(&event)?;
@@ -231,12 +266,94 @@ impl Agent {
     }
 }
 
-fn credentials(session: &Session) -> Credentials {
+/// Whether there is a session to hand out, and why not.
+fn is_open(record: &Record, now: Timestamp) -> Result<(), Problem> {
+    match record.stage {
+        Stage::Open if now < record.request.not_after => Ok(()),
+        Stage::Open => Err(Problem::new(Code::Refused, "the session's time is over")
+            .hint("ask for a new one: twotap request")),
+        Stage::Requested => Err(Problem::new(
+            Code::Approvals,
+            "the request still waits for approvals: there is no session yet",
+        )
+        .hint("see: twotap status --watch")),
+        Stage::Approved => Err(Problem::new(
+            Code::Approvals,
+            "the request is approved and its session is being made",
+        )
+        .hint("try again in a moment")),
+        stage => {
+            let what = match &record.outcome {
+                Some(outcome) => format!("the request is {stage}: {outcome}"),
+                None => format!("the request is {stage}"),
+            };
+            Err(Problem::new(Code::Refused, what).hint("ask for a new one: twotap request"))
+        }
+    }
+}
+
+impl Wanted {
+    /// The role that is meant: one that the request has and that was opened. No role ever stands in for another.
+    fn of(&self, record: &Record) -> Result<String, Problem> {
+        let name = |role: &str| role.rsplit('/').next().unwrap_or(role).to_owned();
+        let fits = |target: &&TargetView| {
+            let account = self.account.as_ref().is_none_or(|a| *a == target.account);
+            let role = |r: &String| *r == target.role || *r == name(&target.role);
+            account && self.role.as_ref().is_none_or(role)
+        };
+        let targets = &record.targets;
+        let listed = || {
+            let all = targets
+                .iter()
+                .map(|t| format!("{} {}", t.account, name(&t.role)));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        if targets.is_empty() {
+            // Recorded by an agent that knew one role a request.
+            return Ok(record.request.role.clone());
+        }
+        let found: Vec<&TargetView> = targets.iter().filter(fits).collect();
+        let named = self.account.is_some() || self.role.is_some();
+        let target = match found.as_slice() {
+            [] => {
+                return Err(
+                    Problem::new(Code::Usage, "the session has no such account or role")
+                        .hint(format!("it has: {}", listed())),
+                );
+            }
+            [_, _, ..] if named => {
+                return Err(
+                    Problem::new(Code::Usage, "the session has several roles there").hint(format!(
+                        "name one with --account and --role; it has: {}",
+                        listed()
+                    )),
+                );
+            }
+            [first, ..] => *first,
+        };
+        let what = format!("{} in account {}", name(&target.role), target.account);
+        match &target.state {
+            TargetState::NotOpened { why } => Err(Problem::new(
+                Code::AwsRefused,
+                format!("{what} was not opened: {why}"),
+            )
+            .hint("name another with --account or --role; see: twotap status")),
+            TargetState::Opening => Err(Problem::new(
+                Code::Approvals,
+                format!("{what} is being opened"),
+            )
+            .hint("try again in a moment")),
+            _ => Ok(target.role.clone()),
+        }
+    }
+}
+
+fn credentials(session: &TargetSession, not_after: Timestamp) -> Credentials {
     Credentials {
         version: 1,
         access_key_id: session.access_key_id.clone(),
         secret_access_key: session.secret_access_key.clone(),
         session_token: session.session_token.clone(),
-        expiration: session.not_after,
+        expiration: not_after,
     }
 }

@@ -34,6 +34,7 @@ use crate::{
         store::Store,
     },
     ceremony::Stage,
+    fail,
     protocol::{
         Code, Problem,
         job::{FromWorker, Job},
@@ -211,7 +212,7 @@ impl Agent {
     /// Follows a worker that was left alone by its journal, until it is done or must be taken for lost.
     async fn follow(self: Arc<Self>, id: String) {
         let began = Timestamp::now();
-        let mut pause = Duration::from_secs(1);
+        let mut pause = fail::quicker(Duration::from_secs(1));
         loop {
             let Some(record) = self.book.request(&id) else {
                 return;
@@ -222,7 +223,7 @@ impl Agent {
                 self.checkpoint().await;
                 return;
             };
-            if began.until(Timestamp::now()) >= patience {
+            if began.until(Timestamp::now()) >= fail::patience(patience) {
                 let problem = Problem::new(Code::Agent, lost);
                 self.end_ceremony(&vault, &id, Some(problem)).await;
                 return;

@@ -18,6 +18,7 @@ use crate::{
         Envelope, KeyId, Verified,
         manifest::Manifest,
         roster::{Role, Roster, Token, changes, verify_chain},
+        standing::told,
     },
 };
 
@@ -131,7 +132,7 @@ impl Agent {
         );
         for record in self.book.requests() {
             let open = record.stage == Stage::Open && record.request.vault == vault;
-            if open && !self.sessions.holds(record.id()) {
+            if open && !self.sessions.any(record.id()) {
                 // Where this fails the first one to ask for credentials tries again.
                 let _ = self.fetch_session(record.id()).await;
             }
@@ -245,7 +246,8 @@ fn signed(
                 .detail("serial", token.serial)
                 .detail("firmware", token.firmware.as_str())
                 .detail("unseal_key", token.unseal.key.id().to_string())
-                .detail("attested", token.attestation.is_some())
+                .detail("proof", told(token, roster).proof)
+                .detail("advisories", told(token, roster).advisories)
                 .detail("roster_version", roster.version),
         );
     }

@@ -14,9 +14,12 @@ use tokio::{
 };
 
 use super::config::WorkerAt;
-use crate::protocol::{
-    Code, Problem, frame,
-    job::{FromWorker, Job, ToWorker},
+use crate::{
+    fail,
+    protocol::{
+        Code, Problem, frame,
+        job::{FromWorker, Job, ToWorker},
+    },
 };
 
 /// How long a worker may take to answer what it can answer by itself.
@@ -99,7 +102,11 @@ impl Link {
 
     /// The next message; an error once the worker has gone without a last word. May be dropped while it waits.
     pub(super) async fn receive(&mut self) -> Result<FromWorker, Problem> {
-        self.from.recv().await.unwrap_or_else(|| Err(gone()))
+        let message = self.from.recv().await.unwrap_or_else(|| Err(gone()));
+        if let Ok(message) = &message {
+            fail::point(|| format!("from-worker:{}", shown(message)));
+        }
+        message
     }
 
     /// The same, with a bound: a worker that is silent for so long is as good as gone.
@@ -126,6 +133,19 @@ impl Link {
             Ok(Ok(())) => Ok(()),
             _ => Err(gone()),
         }
+    }
+}
+
+/// A message's name, for a failpoint's.
+fn shown(message: &FromWorker) -> &'static str {
+    match message {
+        FromWorker::Entry(entry) => super::steps::step_name(&entry.step),
+        FromWorker::Host(_) | FromWorker::Vault(_) => "facts",
+        FromWorker::SealOffer { .. } | FromWorker::Offer(_) => "offer",
+        FromWorker::Session(_) => "session",
+        FromWorker::Done => "done",
+        FromWorker::Failed(_) => "failed",
+        FromWorker::Vote(_) => "vote",
     }
 }
 

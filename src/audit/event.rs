@@ -93,6 +93,8 @@ catalogue! {
     MintIntent = "MINT_INTENT", "intend";
     /// The session exists; `who` is its ARN.
     BreakGlassAccess = "BREAK_GLASS_ACCESS", "access";
+    /// One of several roles could not be opened; the others were, or may be.
+    TargetFailed = "BREAK_GLASS_TARGET_FAILED", "fail_target";
     /// One step of replacing the key that opened the session.
     RotationStep = "ROTATION_STEP", "rotate_step";
     /// The old key is proven dead and the new one sealed; carries the receipt.

@@ -77,7 +77,10 @@ fn connector(
         .pool_max_idle_per_host(if keep { 4 } else { 0 })
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
         .tls_context(context);
-    Ok(SharedHttpConnector::new(builder.build()))
+    let connector = SharedHttpConnector::new(builder.build());
+    #[cfg(feature = "failpoints")]
+    let connector = super::points::around(connector);
+    Ok(connector)
 }
 
 /// The usable root certificates as PEM. The client gives up on the first odd certificate of a bundle,

@@ -21,6 +21,8 @@ pub mod error;
 mod http;
 pub mod iam;
 pub mod limits;
+#[cfg(feature = "failpoints")]
+mod points;
 pub mod policy;
 pub mod probe;
 pub mod revocation;

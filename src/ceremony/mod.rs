@@ -11,6 +11,8 @@
 //!
 //! [`Stage`] is the same as a label, for records and screens; [`Stage::may_become`] is the table of its arrows.
 
+pub mod refusals;
+pub mod rotation;
 pub mod stages;
 pub mod times;
 mod votes;
@@ -21,7 +23,7 @@ pub use votes::{Refusal, Standing, Voter, Withdrawer};
 use serde::{Deserialize, Serialize};
 
 /// Where a request stands, as a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Waiting for approvals.

@@ -13,7 +13,7 @@
 use super::votes::{self, Refusal, Standing, Voter, Votes, Withdrawer};
 use crate::trust::{
     Envelope, Timestamp, TrustError, Verified,
-    receipt::{Outcome, Receipt},
+    receipt::{Outcome, Receipt, TargetNotOpened, TargetRefused},
     request::{Offer, Request},
     roster::Roster,
 };
@@ -325,10 +325,11 @@ impl Closing {
         match &receipt.outcome {
             Outcome::Revoked {
                 refused_since,
-                regions,
+                targets,
+                not_opened,
                 ..
             } if receipt.request.as_deref() == Some(&request.id)
-                && request.regions.iter().all(|r| regions.contains(r)) =>
+                && shows_all(request, targets, not_opened) =>
             {
                 Ok(Closed {
                     end: End::Revoked {
@@ -339,7 +340,7 @@ impl Closing {
             }
             _ => Err(TrustError::mismatch(
                 "receipt",
-                "it does not show the refusal of this session in every Region",
+                "it does not show the refusal of this session in every role and Region",
             )),
         }
     }
@@ -355,6 +356,29 @@ impl Closing {
             offer: self.offer,
         })
     }
+}
+
+/// Whether each role of the request was seen refused in each Region, or was never opened; and at least one was seen.
+fn shows_all(request: &Request, seen: &[TargetRefused], not_opened: &[TargetNotOpened]) -> bool {
+    let refused = |role: &str| {
+        seen.iter().any(|t| {
+            t.role == role
+                && request
+                    .regions
+                    .iter()
+                    .all(|r| t.regions.iter().any(|seen| seen.region == *r))
+        })
+    };
+    let roles = std::iter::once(&request.role).chain(request.also.iter().map(|t| &t.role_arn));
+    let mut any = false;
+    for role in roles {
+        let was = refused(role);
+        any |= was;
+        if !was && !not_opened.iter().any(|t| t.role == *role) {
+            return false;
+        }
+    }
+    any
 }
 
 impl Closed {

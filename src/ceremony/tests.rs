@@ -298,10 +298,11 @@ fn final_stages_lead_nowhere() {
 
 #[test]
 fn closed_needs_an_observed_refusal_or_the_end_of_time() {
-    use crate::trust::receipt::{Outcome, Receipt};
+    use crate::trust::receipt::{Outcome, Receipt, RegionRefused, TargetRefused};
     let world = world(2, 2);
     let offer = offer(&world, "dana");
     let closing = || Closing::resume(&offer, &world.roster).expect("a good offer");
+    let role = closing().request().role.clone();
     let receipt = |request: &str, regions: &[&str]| Receipt {
         v: 1,
         vault: "prod".into(),
@@ -312,6 +313,20 @@ fn closed_needs_an_observed_refusal_or_the_end_of_time() {
             regions: regions.iter().map(|r| (*r).to_owned()).collect(),
             refused_since: NOW,
             refusals: 10,
+            targets: vec![TargetRefused {
+                account: "111122223333".into(),
+                role: role.clone(),
+                regions: regions
+                    .iter()
+                    .map(|r| RegionRefused {
+                        region: (*r).to_owned(),
+                        since: NOW,
+                        refusals: 10,
+                    })
+                    .collect(),
+            }],
+            not_opened: vec![],
+            identity_until: None,
         },
         steps: vec![],
     };

@@ -30,7 +30,7 @@ use super::{
     memory::{FirstMeeting, Memory},
     pin,
     roster::what_changes,
-    screen, span, status,
+    screen, span, standing, status,
     token::{self, TokenArgs},
     ui::plain,
     waiting,
@@ -230,7 +230,7 @@ impl Case {
 
     /// What is unusual about it: by what this person has approved before, then by the agent's word.
     fn unusual(&self, habits: &Habits, agent_says: &[String]) -> Vec<String> {
-        let own = habits.unusual(self.checked.request(), &self.checked.roster, &self.listed);
+        let own = habits.unusual(self.checked.request(), &self.checked.roster);
         let said = agent_says
             .iter()
             .map(|line| format!("the agent says: {}", plain(line)));
@@ -256,6 +256,8 @@ impl Case {
         if let Some(next) = &self.checked.next {
             text.push_str(&what_changes(&self.checked.roster, next));
         }
+        let own_token = standing::unusual(&self.listed, &self.checked.roster);
+        text.push_str(&super::ui::columns(&own_token));
         text.push_str(&screen::unusual(unusual));
         text.push_str(&screen::words_line(words));
         text

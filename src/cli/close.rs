@@ -5,9 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::protocol::{
-    Code, Problem,
-    socket::{Close, RequestView, Stage},
+use crate::{
+    protocol::{
+        Code, Problem,
+        socket::{Close, RequestView, Stage},
+    },
+    trust::Timestamp,
 };
 
 use super::{
@@ -32,6 +35,9 @@ pub(super) struct Args {
 
 /// How often it asks how far closing is.
 const EVERY: Duration = Duration::from_millis(500);
+/// After so long without news it says what is being waited for; and then now and again.
+const SILENCE: Duration = Duration::from_millis(900);
+const REMINDER: Duration = Duration::from_secs(10);
 /// Closing is due within an hour (design, deadlines); the agent goes on after that, and alarms.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -49,12 +55,22 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     }
 
     let deadline = Instant::now() + LONGEST;
+    let mut heard = Instant::now();
+    let mut patience = SILENCE;
     loop {
         for step in view.progress.iter().skip(shown) {
             door.ui
                 .step(format!("{}  {}", span::at(step.at), plain(&step.text)));
+            (heard, patience) = (Instant::now(), SILENCE);
         }
         shown = view.progress.len();
+        // Nothing is waited for in silence: what it is, and how far.
+        if heard.elapsed() >= patience {
+            door.ui.step(format!("closing {}:", plain(&view.id)));
+            door.ui
+                .step(status::waiting(&view, Timestamp::now()).trim_end());
+            (heard, patience) = (Instant::now(), REMINDER);
+        }
         match view.stage {
             Stage::Approved | Stage::Open | Stage::Closing if Instant::now() > deadline => {
                 return Err(Problem::new(Code::Agent, "the session is still not closed")
@@ -89,8 +105,17 @@ fn ended(view: &RequestView, door: &Door) -> Ended {
         "stage": view.stage,
         "outcome": view.outcome,
         "progress": view.progress,
+        "targets": view.targets,
+        "identity_until": view.identity_until,
+        "setback": view.setback,
     });
-    let text = format!("{}: {}", plain(&view.id), outcome(view));
+    let mut text = format!("{}: {}", plain(&view.id), outcome(view));
+    if let Some(until) = view.identity_until.filter(|at| *at > Timestamp::now()) {
+        text.push_str(&format!(
+            "\nsystems that know identity alone (EKS) let it in until {}",
+            span::at(until)
+        ));
+    }
     door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ use crate::{
         Digest, Timestamp,
         file::write_atomic,
         request::{Clock, Request},
-        roster::{Roster, Token},
+        roster::Roster,
     },
 };
 
@@ -63,7 +63,7 @@ impl Habits {
     }
 
     /// What is unusual about this request, in plain words.
-    pub(super) fn unusual(&self, request: &Request, roster: &Roster, token: &Token) -> Vec<String> {
+    pub(super) fn unusual(&self, request: &Request, roster: &Roster) -> Vec<String> {
         let mut lines = Vec::new();
         let known = self.vaults.get(&request.vault);
         let operator = &request.operator;
@@ -93,7 +93,6 @@ impl Habits {
         if request.clock == Clock::Host {
             lines.push("AWS could not be asked for the time".to_owned());
         }
-        lines.extend(advisories(roster, token));
         lines
     }
 
@@ -141,22 +140,6 @@ fn out_of_hours(asked: Timestamp) -> Option<String> {
     })
 }
 
-/// What the roster accepts of tokens like this one.
-fn advisories(roster: &Roster, token: &Token) -> Vec<String> {
-    let mut lines: Vec<String> = roster
-        .accept_risk
-        .iter()
-        .map(|risk| format!("the roster accepts advisory {}", super::ui::plain(risk)))
-        .collect();
-    if roster.accept_unattested.contains(&token.serial) {
-        lines.push(format!(
-            "the roster accepts token {} without an attestation",
-            token.serial
-        ));
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,12 +149,11 @@ mod tests {
     fn what_was_never_approved_before_is_unusual_and_then_no_more() {
         let [alice, bob] = ["alice", "bob"].map(SoftToken::new);
         let roster = people::verified(2, &[&alice, &bob]);
-        let token = alice.listed();
         let request = people::request(&roster);
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("habits.json");
         let mut habits = Habits::at(path.clone());
-        let first = habits.unusual(&request, &roster, &token);
+        let first = habits.unusual(&request, &roster);
         assert!(
             first.iter().any(|l| l.contains("first request by dana")),
             "{first:?}"
@@ -186,11 +168,11 @@ mod tests {
                 .filter(|l| !l.contains("out of hours"))
                 .collect()
         };
-        assert_eq!(quiet(habits.unusual(&request, &roster, &token)), [""; 0]);
+        assert_eq!(quiet(habits.unusual(&request, &roster)), [""; 0]);
 
         let mut longer = request.clone();
         longer.not_after = longer.not_after.plus(60);
-        let lines = quiet(habits.unusual(&longer, &roster, &token));
+        let lines = quiet(habits.unusual(&longer, &roster));
         assert!(
             matches!(&lines[..], [line] if line.contains("longer than any")),
             "{lines:?}"
@@ -199,22 +181,17 @@ mod tests {
         let mut by_ivan = request.clone();
         by_ivan.operator = "ivan".into();
         by_ivan.clock = Clock::Host;
-        assert_eq!(quiet(habits.unusual(&by_ivan, &roster, &token)).len(), 2);
+        assert_eq!(quiet(habits.unusual(&by_ivan, &roster)).len(), 2);
 
         let mut changed = Roster::clone(&roster);
         changed.access[0].policy.0["Statement"] = serde_json::json!(["more"]);
-        changed.accept_risk.push("YSA-2024-03".into());
-        let lines = quiet(habits.unusual(&request, &changed, &token));
-        assert_eq!(lines.len(), 2, "{lines:?}");
+        let lines = quiet(habits.unusual(&request, &changed));
+        assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].contains("means something else"), "{lines:?}");
 
         // What cannot be read is no memory, and no obstacle.
         std::fs::write(&path, "{").expect("written");
-        assert!(
-            !Habits::at(path)
-                .unusual(&request, &roster, &token)
-                .is_empty()
-        );
+        assert!(!Habits::at(path).unusual(&request, &roster).is_empty());
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod roster;
 mod screen;
 mod seal;
 mod span;
+mod standing;
 mod status;
 mod token;
 mod tunnel;

@@ -23,7 +23,7 @@ use super::{
     client::vault_path,
     files,
     memory::{FirstMeeting, Memory},
-    screen, span,
+    screen, span, standing,
     ui::{columns, plain},
 };
 
@@ -83,6 +83,7 @@ fn show(of: &str, door: &Door) -> Ended {
     let versions = versions(&chain)?;
     let object = serde_json::json!({
         "roster": roster,
+        "tokens": standing::tokens_json(&roster),
         "sha256": newest.digest(),
         "words": words,
         "versions": versions.iter().map(|v| &v.json).collect::<Vec<_>>(),
@@ -282,18 +283,7 @@ pub(super) fn describe(roster: &Roster) -> String {
             format!("{}: {}; {accounts}", person.name, roles.join(", ")),
         ));
     }
-    for token in &roster.tokens {
-        rows.push((
-            "token",
-            format!(
-                "{} of {}, firmware {}, approve key {}",
-                token.serial,
-                token.person,
-                super::ui::plain(&token.firmware),
-                token.approve.key.id()
-            ),
-        ));
-    }
+    rows.extend(standing::rows(roster));
     rows.push(("user", roster.aws.user_arn.clone()));
     rows.push(("steward", roster.aws.steward_role_arn.clone()));
     rows.push((
@@ -317,23 +307,20 @@ pub(super) fn describe(roster: &Roster) -> String {
                 access.regions.join(", ")
             ),
         ));
+        for also in &access.also {
+            rows.push((
+                "  also",
+                format!(
+                    "{} in {}, closed by {}",
+                    also.role_arn, also.account, also.steward_role_arn
+                ),
+            ));
+        }
         rows.push(("  allows", super::ui::plain(&policy)));
     }
     for place in &roster.places {
         let required = if place.required { ", required" } else { "" };
         rows.push(("place", format!("{}{required}", place.name)));
-    }
-    for root in &roster.attestation_roots {
-        rows.push((
-            "root",
-            format!("{} attests tokens, and is not the maker's", root.name),
-        ));
-    }
-    for risk in &roster.accept_risk {
-        rows.push(("accepted", format!("advisory {}", super::ui::plain(risk))));
-    }
-    for serial in &roster.accept_unattested {
-        rows.push(("accepted", format!("token {serial} without an attestation")));
     }
     rows.push((
         "threshold",

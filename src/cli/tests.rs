@@ -65,5 +65,8 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
+        targets: Vec::new(),
+        identity_until: None,
+        setback: None,
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{Door, Ended, files, inputs, roster::describe, screen, seal};
+use super::{Door, Ended, files, inputs, roster::describe, screen, seal, standing};
 
 /// Arguments of `vault`.
 #[derive(clap::Args)]
@@ -49,6 +49,11 @@ access.toml:
   max = "11h"                 # may be left out
   policy_file = "admin.json"  # or policy = '''{ ... }'''
 
+  [[access.also]]             # further roles, opened with the first; may be left out
+  account = "444455556666"
+  role_arn = "arn:aws:iam::444455556666:role/twotap/op-admin"
+  steward_role_arn = "arn:aws:iam::444455556666:role/twotap/steward"
+
 host.pub: what twotapd keys prints on the host:
   {"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}"#;
 
@@ -72,9 +77,25 @@ struct CreateArgs {
     /// The host's public keys
     #[arg(long, value_name = "FILE")]
     host: PathBuf,
+    #[command(flatten)]
+    accept: AcceptArgs,
     /// Where to write the roster; it must not exist yet
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+}
+
+/// What the roster accepts beyond what needs no word; all of it stands in every listing.
+#[derive(clap::Args)]
+pub(super) struct AcceptArgs {
+    /// Let tokens count whose own certificate this one (PEM or DER) has signed, instead of the maker's
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(super) attestation_root: Vec<String>,
+    /// Let tokens count although this advisory is about them, e.g. YSA-2024-03; it stands in the record of each of their approvals
+    #[arg(long, value_name = "ADVISORY")]
+    pub(super) accept_risk: Vec<String>,
+    /// Let this one token count without any attestation
+    #[arg(long, value_name = "SERIAL")]
+    pub(super) accept_unattested: Vec<u32>,
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
@@ -91,6 +112,7 @@ fn create(args: &CreateArgs, door: &Door) -> Ended {
     let (aws, access) = inputs::access(&args.access)?;
     let tokens = tokens(&args.custodian, &people)?;
     let roster = draw_up(args, host, people, tokens, (aws, access))?;
+    standing::must_stand(&roster)?;
     let envelope = Envelope::new(&roster)?;
     let words = screen::words(&envelope.digest())?;
     files::write_public_new(&args.output, &envelope)?;
@@ -101,6 +123,7 @@ fn create(args: &CreateArgs, door: &Door) -> Ended {
         "version": roster.version,
         "threshold": roster.threshold,
         "custodians": roster.custodians().map(|p| &p.name).collect::<Vec<_>>(),
+        "tokens": standing::tokens_json(&roster),
         "sha256": envelope.digest(),
         "words": words,
     });
@@ -184,6 +207,7 @@ fn draw_up(
             "give it with --custodian FILE, or take the role away in people.toml",
         );
     }
+    let accept = &args.accept;
     Ok(Roster {
         v: 1,
         vault: args.vault.clone(),
@@ -198,8 +222,12 @@ fn draw_up(
         access,
         recovery: None,
         places: Vec::new(),
-        attestation_roots: Vec::new(),
-        accept_risk: Vec::new(),
-        accept_unattested: Vec::new(),
+        attestation_roots: accept
+            .attestation_root
+            .iter()
+            .map(|argument| standing::root(argument))
+            .collect::<Result<_, _>>()?,
+        accept_risk: standing::risks(&accept.accept_risk)?,
+        accept_unattested: accept.accept_unattested.clone(),
     })
 }

@@ -9,8 +9,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
+pub use super::facts::{HostFacts, Isolation, VaultFacts};
 pub use crate::ceremony::Standing;
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp};
+use crate::trust::{
+    Bytes, Digest, Envelope, Head, KeyId, Timestamp, request::Purpose, roster::Target,
+};
 
 /// The error of [`FromWorker::Failed`] when nothing is kept of a request: it never came to a session, was closed, or the host was
 /// rebooted. The agent tells these apart by what the journal says.
@@ -102,6 +105,25 @@ pub struct Ask {
     pub commander: Option<String>,
     /// 16 random bytes of the operator's CLI.
     pub nonce: Bytes,
+    /// No session, but the closing of these requests' sessions and whatever rotation is owed; an empty list means all that the worker's
+    /// own journal has as open. `access` is then [`CLOSE_ONLY`](crate::trust::request::CLOSE_ONLY).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close_only: Option<Vec<String>>,
+}
+
+impl Ask {
+    /// Whether a request with this purpose is what was asked: all that is owed, where nothing was named, is the worker's to say.
+    pub fn is_answered_by(&self, purpose: &Purpose) -> bool {
+        match (&self.close_only, purpose) {
+            (None, Purpose::Open) => true,
+            (Some(asked), Purpose::CloseOnly { requests }) => {
+                asked.is_empty()
+                    || (requests.iter().all(|id| asked.contains(id))
+                        && asked.iter().all(|id| requests.contains(id)))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What the agent sends while a job runs.
@@ -167,40 +189,6 @@ pub enum FromWorker {
     Done,
     /// The job has failed; nothing follows.
     Failed(Problem),
-}
-
-/// Public facts of this host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostFacts {
-    /// The worker's public key.
-    pub key: PublicKey,
-    /// How this worker is kept apart from the agent.
-    pub isolation: Isolation,
-}
-
-/// Public facts of a vault.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VaultFacts {
-    /// Key id of this host.
-    pub host: KeyId,
-    /// How this worker is kept apart from the agent.
-    pub isolation: Isolation,
-    /// All roster versions, oldest first.
-    pub roster_chain: Vec<Envelope>,
-    /// The current generation's manifest, if anything is sealed.
-    pub manifest: Option<Envelope>,
-}
-
-/// How a worker is kept apart from the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Isolation {
-    /// It runs under an account of its own.
-    Account,
-    /// It runs under the agent's account: the agent could read its files.
-    None,
 }
 
 /// An offer with everything that a custodian needs to check it.
@@ -299,14 +287,20 @@ pub struct AwsTrace {
 pub enum Step {
     /// Sessions are about to be minted; from here on closing revokes by tag whatever is known.
     MintIntent {
-        /// The operator role.
+        /// The first operator role.
         role: String,
         /// When access ends.
         not_after: Timestamp,
         /// Name of the revocation policy that would end it.
         revocation: String,
+        /// The steward role that would put it there.
+        #[serde(default)]
+        steward_role: String,
+        /// The further operator roles, each with its own steward.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        also: Vec<Target>,
     },
-    /// The operator's session exists.
+    /// The operator's session in one role exists.
     Minted {
         /// ARN of the assumed role.
         assumed_role: String,
@@ -314,11 +308,39 @@ pub enum Step {
         access_key_id: String,
         /// When access ends.
         not_after: Timestamp,
+        /// ARN of the role; empty in journals of hosts that knew one role a request.
+        #[serde(default)]
+        role: String,
+        /// When the credentials themselves end; for systems that know identity alone access ends then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+    },
+    /// One of several roles could not be opened; the others go on.
+    TargetFailed {
+        /// ARN of the role.
+        role: String,
+        /// Why.
+        why: String,
     },
     /// Minting failed; nothing was opened.
     MintFailed {
         /// Why.
         why: String,
+        /// Whether a session may exist all the same, because an answer was lost.
+        #[serde(default)]
+        unsure: bool,
+    },
+    /// Earlier requests' sessions are about to be closed, by a ceremony that opens none.
+    CloseOnlyIntent {
+        /// Those requests.
+        requests: Vec<String>,
+    },
+    /// That ceremony has done what it could; a rotation follows.
+    CloseOnlyDone {
+        /// The requests that are denied by their tag in every role now.
+        denied: Vec<String>,
+        /// The requests for which that could not be done, and why.
+        left: Vec<(String, String)>,
     },
     /// The sealed key is about to be replaced.
     RotationIntent {
@@ -390,14 +412,23 @@ pub enum Step {
     RevokeIntent {
         /// Its name.
         policy: String,
+        /// ARN of the role that it is put on.
+        #[serde(default)]
+        role: String,
     },
     /// The revocation policy stands.
     RevokeApplied {
         /// Its name.
         policy: String,
+        /// ARN of the role that it stands on.
+        #[serde(default)]
+        role: String,
     },
     /// A run of refusals was observed in one Region.
     RefusalObserved {
+        /// ARN of the role whose session was refused.
+        #[serde(default)]
+        role: String,
         /// The Region.
         region: String,
         /// First refusal of the run.
@@ -415,10 +446,26 @@ pub enum Step {
         /// When it ended.
         at: Timestamp,
     },
+    /// Every session is denied by its tag, and nothing is kept that could show the refusal: it is over when its time is.
+    NotObserved {
+        /// When access ends at the latest.
+        until: Timestamp,
+        /// Why nothing can be observed.
+        why: String,
+    },
     /// Closing could not go on now.
     ClosePending {
         /// Why, in plain words.
         why: String,
+        /// ARN of the role that it is about; empty where it is about all.
+        #[serde(default)]
+        role: String,
+        /// How often it was tried.
+        #[serde(default)]
+        tries: u32,
+        /// When it is tried next.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_attempt: Option<Timestamp>,
     },
 }
 
@@ -428,14 +475,26 @@ pub enum Step {
 pub struct Session {
     /// The request's id.
     pub request: String,
+    /// When access ends (not later than the credentials themselves).
+    pub not_after: Timestamp,
+    /// One for each role that was opened, in the request's order.
+    pub targets: Vec<TargetSession>,
+}
+
+/// The temporary credentials of one role.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSession {
+    /// AWS account number.
+    pub account: String,
+    /// ARN of the role.
+    pub role: String,
     /// Access key id.
     pub access_key_id: String,
     /// Secret access key.
     pub secret_access_key: zeroize::Zeroizing<String>,
     /// Session token.
     pub session_token: zeroize::Zeroizing<String>,
-    /// When access ends (not later than the credentials themselves).
-    pub not_after: Timestamp,
 }
 
 impl std::fmt::Debug for Session {

@@ -4,6 +4,7 @@
 //! * [`job`]: the agent and a worker, length-prefixed JSON over a socketpair ([`frame`]);
 //! * [`problem`]: how either says that something went wrong, with the one table of exit codes.
 
+mod facts;
 pub mod frame;
 pub mod job;
 pub mod problem;

@@ -115,6 +115,12 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+impl From<crate::trust::standing::Refusal> for Problem {
+    fn from(why: crate::trust::standing::Refusal) -> Self {
+        Self::new(Code::Refused, &why).hint(why.hint())
+    }
+}
+
 impl From<crate::trust::TrustError> for Problem {
     fn from(why: crate::trust::TrustError) -> Self {
         use crate::trust::TrustError as T;

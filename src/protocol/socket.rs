@@ -14,7 +14,7 @@
 //! | `POST /v1/requests/{id}/approvals` | [`Approval`](super::job::Approval) | [`RequestView`] |
 //! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
-//! | `GET /v1/requests/{id}/credentials` | | [`Credentials`] |
+//! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
@@ -28,8 +28,11 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::ceremony::{Stage, Standing};
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp, standing::Told};
+pub use crate::{
+    ceremony::{Stage, Standing},
+    trust::receipt::RegionRefused,
+};
 
 use super::job::Isolation;
 
@@ -77,6 +80,9 @@ pub struct VaultStatus {
     pub threshold: u8,
     /// The custodians' names.
     pub custodians: Vec<String>,
+    /// Their tokens: who vouches for each, and what is known against it.
+    #[serde(default)]
+    pub tokens: Vec<Told>,
     /// Current generation; absent where nothing is sealed yet.
     pub generation: Option<u64>,
     /// When that generation was sealed.
@@ -128,6 +134,68 @@ pub struct RequestView {
     pub progress: Vec<Progress>,
     /// How it ended, or why it failed, in plain words.
     pub outcome: Option<String>,
+    /// Each account and role with how far it is; empty until something is minted.
+    #[serde(default)]
+    pub targets: Vec<TargetView>,
+    /// Until when systems that know identity alone (EKS) let the session in, whatever was revoked.
+    #[serde(default)]
+    pub identity_until: Option<Timestamp>,
+    /// What holds up the closing as a whole now.
+    #[serde(default)]
+    pub setback: Option<Setback>,
+}
+
+/// One account and role of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetView {
+    /// AWS account number.
+    pub account: String,
+    /// ARN of the role.
+    pub role: String,
+    /// How far it is.
+    pub state: TargetState,
+    /// Since when it is so.
+    pub since: Timestamp,
+    /// The Regions in which its refusal was observed.
+    pub refused: Vec<RegionRefused>,
+    /// What holds it up now.
+    pub setback: Option<Setback>,
+}
+
+/// How far one account and role of a request is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum TargetState {
+    /// A session is asked for.
+    Opening,
+    /// The operator has, or can have, a session in it.
+    Open,
+    /// No session could be had.
+    NotOpened {
+        /// Why.
+        why: String,
+    },
+    /// Its revocation is asked for.
+    Requested,
+    /// Its revocation stands; the refusal is being observed.
+    Applied,
+    /// It was seen refused in every Region.
+    Refused,
+    /// It is denied by its tag, and nothing is kept that could observe it.
+    NotObserved,
+    /// Its time ran out.
+    Expired,
+}
+
+/// What holds something up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setback {
+    /// Why, in plain words.
+    pub why: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it is tried next; where that is past, it is being tried again and again.
+    pub next_attempt: Option<Timestamp>,
 }
 
 /// One step of a ceremony or closing.

@@ -13,7 +13,6 @@
 
 mod age;
 mod apdu;
-mod attestation;
 mod certificate;
 mod enrol;
 mod error;
@@ -28,7 +27,6 @@ mod slot;
 mod tlv;
 
 pub use age::{identity, recipient, tag};
-pub use attestation::{Attestation, FormFactor};
 pub use certificate::Purpose;
 pub use enrol::Manage;
 pub use error::TokenError;
@@ -37,7 +35,12 @@ pub use pin::{Pin, PinError, Puk};
 pub use piv::Metadata;
 pub use readers::{Contents, Reader, readers};
 pub use session::{Approved, Prompt, Token, Why};
-pub use slot::{Firmware, PinPolicy, Slot, TouchPolicy};
+pub use slot::Slot;
+
+pub use crate::trust::{
+    firmware::{Capability, Firmware},
+    policy::{PinPolicy, TouchPolicy},
+};
 
 use std::time::Duration;
 

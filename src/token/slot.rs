@@ -1,4 +1,4 @@
-//! Names of what a token holds: slots, policies, firmware.
+//! Names of what a token holds.
 
 use std::fmt;
 
@@ -42,116 +42,6 @@ impl fmt::Display for Slot {
     }
 }
 
-/// When a key wants the PIN (Yubico PIV extensions, "PIN and touch policies").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PinPolicy {
-    /// Never (01).
-    Never,
-    /// Once while the application stays selected and the card unreset (02).
-    Once,
-    /// Directly before each use (03).
-    Always,
-    /// One that this program does not know, e.g. a fingerprint on a YubiKey Bio (04, 05).
-    Other(u8),
-}
-
-/// When a key wants a touch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TouchPolicy {
-    /// Never (01).
-    Never,
-    /// For each use (02).
-    Always,
-    /// Unless the token was touched in the 15 seconds before (03).
-    Cached,
-    /// One that this program does not know.
-    Other(u8),
-}
-
-impl PinPolicy {
-    /// From its byte on the wire.
-    #[must_use]
-    pub fn from_byte(byte: u8) -> Self {
-        match byte {
-            1 => Self::Never,
-            2 => Self::Once,
-            3 => Self::Always,
-            other => Self::Other(other),
-        }
-    }
-
-    /// Its byte on the wire.
-    #[must_use]
-    pub fn byte(self) -> u8 {
-        match self {
-            Self::Never => 1,
-            Self::Once => 2,
-            Self::Always => 3,
-            Self::Other(other) => other,
-        }
-    }
-}
-
-impl TouchPolicy {
-    /// From its byte on the wire.
-    #[must_use]
-    pub fn from_byte(byte: u8) -> Self {
-        match byte {
-            1 => Self::Never,
-            2 => Self::Always,
-            3 => Self::Cached,
-            other => Self::Other(other),
-        }
-    }
-
-    /// Its byte on the wire.
-    #[must_use]
-    pub fn byte(self) -> u8 {
-        match self {
-            Self::Never => 1,
-            Self::Always => 2,
-            Self::Cached => 3,
-            Self::Other(other) => other,
-        }
-    }
-}
-
-/// Firmware of a token, in order of age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Firmware {
-    /// 5 in 5.7.4.
-    pub major: u8,
-    /// 7 in 5.7.4.
-    pub minor: u8,
-    /// 4 in 5.7.4.
-    pub patch: u8,
-}
-
-impl Firmware {
-    /// The first that tells its serial number through PIV.
-    pub(super) const SERIAL: Self = Self::new(5, 0, 0);
-    /// The first with GET METADATA.
-    pub(super) const METADATA: Self = Self::new(5, 3, 0);
-    /// The first with AES management keys.
-    pub(super) const AES: Self = Self::new(5, 4, 2);
-
-    /// `major.minor.patch`.
-    #[must_use]
-    pub const fn new(major: u8, minor: u8, patch: u8) -> Self {
-        Self {
-            major,
-            minor,
-            patch,
-        }
-    }
-}
-
-impl fmt::Display for Firmware {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,15 +61,5 @@ mod tests {
             assert_eq!(Slot::parse(reference), None);
         }
         assert_eq!(Slot::APPROVE.to_string(), "82");
-    }
-
-    #[test]
-    fn policies_survive_their_byte_and_firmware_is_ordered() {
-        for byte in 0..=255 {
-            assert_eq!(PinPolicy::from_byte(byte).byte(), byte);
-            assert_eq!(TouchPolicy::from_byte(byte).byte(), byte);
-        }
-        assert!(Firmware::new(5, 7, 0) > Firmware::new(5, 4, 3));
-        assert_eq!(Firmware::new(5, 7, 4).to_string(), "5.7.4");
     }
 }

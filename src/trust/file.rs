@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use crate::fail;
+
 /// Replaces `path` with `bytes` (mode `mode`): written beside, fsynced, renamed, folder fsynced.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -18,13 +20,43 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     beside.push(format!(".{}.tmp", std::process::id()));
     let beside = folder.join(beside);
 
-    let written = write_new(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
+    fail::file(path, || "before");
+    let written = write(&beside, bytes, mode).and_then(|()| {
+        fail::file(path, || "beside");
+        fs::rename(&beside, path)
+    });
     if let Err(why) = written {
         // The half-written file is ours alone; the old one still stands.
         let _ = fs::remove_file(&beside);
         return Err(why);
     }
-    sync_folder(folder)
+    sync_folder(folder)?;
+    fail::file(path, || "after");
+    Ok(())
+}
+
+/// [`fs::rename`].
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fail::file(to, || "before");
+    fs::rename(from, to)?;
+    fail::file(to, || "renamed");
+    Ok(())
+}
+
+/// [`fs::remove_file`].
+pub fn remove(path: &Path) -> io::Result<()> {
+    fail::file(path, || "before-remove");
+    fs::remove_file(path)?;
+    fail::file(path, || "removed");
+    Ok(())
+}
+
+/// [`fs::remove_dir_all`].
+pub fn remove_folder(path: &Path) -> io::Result<()> {
+    fail::file(path, || "before-remove");
+    fs::remove_dir_all(path)?;
+    fail::file(path, || "removed");
+    Ok(())
 }
 
 /// Makes entries of `folder` (renames, new files) durable.
@@ -39,6 +71,13 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Writes and fsyncs a file that must not exist yet.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    fail::file(path, || "before");
+    write(path, bytes, mode)?;
+    fail::file(path, || "after");
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -9,21 +9,27 @@
 //! * [`request`]: what an operator asks for; offered by the host, approved or denied by custodians;
 //! * [`enrollment`]: a custodian's token, signed by that token;
 //! * [`receipt`]: what was rotated or revoked, signed by the host;
+//! * [`attestation`]: what a token's maker says about its keys; [`firmware`]: what is known of its firmware; [`standing`]: whether a
+//!   token may therefore stand in a roster;
 //! * [`words`]: six words to compare on a call;
 //! * [`seen`]: the newest roster, generation and audit head that this machine has met, so that nothing can be rolled back.
 
+pub mod attestation;
 pub mod dsse;
 pub mod enrollment;
 pub mod error;
 pub mod file;
+pub mod firmware;
 pub mod keys;
 pub mod manifest;
+pub mod policy;
 pub mod receipt;
 pub mod request;
 pub mod roster;
 pub mod scalar;
 pub mod seen;
 pub mod stack;
+pub mod standing;
 pub mod strict;
 pub mod text;
 pub mod words;

@@ -43,11 +43,56 @@ pub enum Outcome {
         policy: String,
         /// Regions in which the refusal was observed.
         regions: Vec<String>,
-        /// When the first of the final run of refusals was seen.
+        /// When the first of the final run of refusals was seen, in the last Region of the last role.
         refused_since: Timestamp,
-        /// How many refusals in a row were seen in each Region.
+        /// How many refusals in a row were seen in each Region, at least.
         refusals: u32,
+        /// Each role by itself.
+        #[serde(default)]
+        targets: Vec<TargetRefused>,
+        /// Roles in which no session was handed out, with the reason; there was nothing to observe.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_opened: Vec<TargetNotOpened>,
+        /// When the credentials themselves end: until then systems that know identity alone (EKS) still let them in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity_until: Option<Timestamp>,
     },
+}
+
+/// A role whose session was seen refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetRefused {
+    /// AWS account number.
+    pub account: String,
+    /// ARN of the role.
+    pub role: String,
+    /// Each Region in which it was observed.
+    pub regions: Vec<RegionRefused>,
+}
+
+/// A run of refusals in one Region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionRefused {
+    /// The Region.
+    pub region: String,
+    /// First refusal of the run.
+    pub since: Timestamp,
+    /// How many in a row.
+    pub refusals: u32,
+}
+
+/// A role that could not be opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetNotOpened {
+    /// AWS account number.
+    pub account: String,
+    /// ARN of the role.
+    pub role: String,
+    /// Why.
+    pub why: String,
 }
 
 /// One step of a receipt.

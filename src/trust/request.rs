@@ -17,8 +17,12 @@ pub const MAX_REQUEST: usize = 16 * 1024;
 pub const MAX_REASON: usize = 1024;
 /// The longest incident reference, in bytes.
 pub const MAX_INCIDENT: usize = 128;
-/// What stands in the place of an access profile's name where a roster is taken up.
+/// What stands in the place of an access profile's name where no session is opened.
+pub const CLOSE_ONLY: &str = "close-only";
+/// The same where a roster is taken up.
 pub const ROSTER_CHANGE: &str = "roster";
+/// How long a request that only closes may take to be approved and served, in seconds.
+pub const CLOSE_ONLY_SECONDS: i64 = 3600;
 /// The policy that stands in a request that opens no session: there is none that could carry it, and it would allow nothing.
 pub const NOTHING_ALLOWED: &str =
     r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}"#;
@@ -84,6 +88,20 @@ pub struct Request {
     pub nonce: Bytes,
     /// The operator's nonce: proof that the offer answers this operator.
     pub operator_nonce: Bytes,
+}
+
+impl Request {
+    /// Every role that it names, with its account and the steward that closes it: first its own, then the further ones.
+    pub fn targets(&self, roster: &Roster) -> Vec<Target> {
+        let first = Target {
+            account: self.account.clone(),
+            role_arn: self.role.clone(),
+            steward_role_arn: roster.aws.steward_role_arn.clone(),
+        };
+        std::iter::once(first)
+            .chain(self.also.iter().cloned())
+            .collect()
+    }
 }
 
 /// What a ceremony is for.
@@ -302,8 +320,8 @@ impl Document for SealOffer {
 }
 
 impl Offer {
-    /// Checks an offer against a roster: signed by the listed host that it names, for this vault and this roster version, over an
-    /// access profile of the roster with the same account, role and Regions.
+    /// Checks an offer against a roster: signed by the listed host that it names, for this vault and this roster version; and over an
+    /// access profile of the roster with the same accounts, roles, Regions and secrets, or over nothing but closing.
     pub fn verify(
         envelope: &Envelope,
         roster: &Verified<Roster>,
@@ -324,11 +342,10 @@ impl Offer {
         if request.roster_sha256 != roster.digest() {
             return differs("it was made under another roster");
         }
-        match request.purpose {
-            Purpose::Open | Purpose::CloseOnly { .. } => {
-                opens_what_the_roster_says(request, roster)
-            }
-            Purpose::Roster { version, .. } => takes_up_the_next(request, roster, version),
+        match &request.purpose {
+            Purpose::Open => opens_what_the_roster_says(request, roster),
+            Purpose::CloseOnly { .. } => closes_and_no_more(request, roster),
+            Purpose::Roster { version, .. } => takes_up_the_next(request, roster, *version),
         }
         .map_err(|why| TrustError::mismatch("offer", why))?;
         Ok(offer)
@@ -377,6 +394,34 @@ fn takes_up_the_next(request: &Request, roster: &Roster, version: u64) -> Result
     } else {
         Err("it takes up a roster, and names something to open")
     }
+}
+
+/// No session: steward roles of the roster alone, no secret, a policy that allows nothing, an hour at most.
+fn closes_and_no_more(request: &Request, roster: &Roster) -> Result<(), &'static str> {
+    let own = &roster.aws.steward_role_arn;
+    let stewards: Vec<&str> = roster.steward_roles();
+    let steward = |t: &Target| {
+        t.role_arn == t.steward_role_arn
+            && account_of(&t.role_arn) == Some(&t.account)
+            && stewards.contains(&t.role_arn.as_str())
+    };
+    if request.access != CLOSE_ONLY
+        || request.role != *own
+        || account_of(own) != Some(&request.account)
+        || !request.also.iter().all(steward)
+    {
+        return Err("it only closes, and names another role than the roster's stewards");
+    }
+    if !request.secrets.is_empty() {
+        return Err("it only closes, and names a secret");
+    }
+    if request.policy_sha256 != Digest::of(NOTHING_ALLOWED.as_bytes()) {
+        return Err("it only closes, and its policy allows something");
+    }
+    if request.not_before.until(request.not_after) > CLOSE_ONLY_SECONDS {
+        return Err("it only closes, and takes longer than an hour");
+    }
+    Ok(())
 }
 
 /// The account number in an IAM ARN.

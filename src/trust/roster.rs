@@ -331,6 +331,14 @@ impl Roster {
         self.access.iter().find(|a| a.name == name)
     }
 
+    /// Every steward role that it names.
+    pub fn steward_roles(&self) -> Vec<&str> {
+        let further = self.access.iter().flat_map(|a| &a.also);
+        std::iter::once(self.aws.steward_role_arn.as_str())
+            .chain(further.map(|t| t.steward_role_arn.as_str()))
+            .collect()
+    }
+
     /// All approve keys.
     pub fn approve_keys(&self) -> Vec<PublicKey> {
         self.tokens.iter().map(|t| t.approve.key.clone()).collect()

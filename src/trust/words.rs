@@ -5,7 +5,7 @@
 
 use scrypt::Params;
 
-use super::{Digest, TrustError};
+use super::{Digest, TrustError, roster::SlotKey};
 
 /// How many words.
 pub const COUNT: usize = 6;
@@ -36,4 +36,21 @@ pub fn verification_words(digest: &Digest) -> Result<[&'static str; COUNT], Trus
     Ok(std::array::from_fn(|i| {
         twotap_shares::WORDS[((bits >> (54 - 10 * i)) & 1023) as usize]
     }))
+}
+
+/// The verification words of a token: they cover its serial number and both keys with their slots, so that whoever enrolled it and
+/// whoever lists it in a roster read the same six.
+pub fn token_words(
+    serial: u32,
+    approve: &SlotKey,
+    unseal: &SlotKey,
+) -> Result<[&'static str; COUNT], TrustError> {
+    let mut bytes = b"twotap token v1".to_vec();
+    bytes.extend_from_slice(&serial.to_be_bytes());
+    for key in [approve, unseal] {
+        // P-256, always 91 bytes.
+        bytes.push(key.slot);
+        bytes.extend_from_slice(&key.key.to_spki());
+    }
+    verification_words(&Digest::of(&bytes))
 }

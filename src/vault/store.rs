@@ -26,7 +26,7 @@ use super::{Generation, VaultError, age_file::MAX_AGE_FILE, seal::share_path};
 use crate::trust::{
     Envelope, Verified,
     dsse::MAX_ENVELOPE,
-    file::{sync_folder, write_atomic, write_new},
+    file::{self, sync_folder, write_atomic, write_new},
     manifest::Manifest,
     roster::{MAX_VERSIONS, Roster, verify_chain},
 };
@@ -238,8 +238,8 @@ impl Generations {
                 }
                 let path = folder.join(name);
                 let removed = match path.symlink_metadata() {
-                    Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
-                    _ => fs::remove_file(&path),
+                    Ok(found) if found.is_dir() => file::remove_folder(&path),
+                    _ => file::remove(&path),
                 };
                 removed.map_err(|why| VaultError::io(&path, why))?;
             }
@@ -301,11 +301,11 @@ impl Writer {
         }
         let half = self.half_path(n);
         let written = write_files(&half, generation)
-            .and_then(|()| fs::rename(&half, &whole))
+            .and_then(|()| file::rename(&half, &whole))
             .and_then(|()| sync_folder(&self.generations()));
         written.map_err(|why| {
             // What is half-written is ours alone; if it stays, the next writer removes it.
-            let _ = fs::remove_dir_all(&half);
+            let _ = file::remove_folder(&half);
             VaultError::io(&whole, why)
         })?;
         Ok(n)
@@ -319,7 +319,7 @@ impl Writer {
         let beside = self.folder.join(format!("{HALF}current"));
         let moved = remove_if_there(&beside)
             .and_then(|()| symlink(format!("generations/{n}"), &beside))
-            .and_then(|()| fs::rename(&beside, &path))
+            .and_then(|()| file::rename(&beside, &path))
             .and_then(|()| sync_folder(&self.folder));
         moved.map_err(|why| VaultError::io(&path, why))
     }
@@ -335,9 +335,9 @@ impl Writer {
         }
         // Renamed first, so that a crash leaves no generation with half its files.
         let half = self.half_path(n);
-        let removed = fs::rename(&whole, &half)
+        let removed = file::rename(&whole, &half)
             .and_then(|()| sync_folder(&self.generations()))
-            .and_then(|()| fs::remove_dir_all(&half))
+            .and_then(|()| file::remove_folder(&half))
             .and_then(|()| sync_folder(&self.generations()));
         removed.map_err(|why| VaultError::io(&whole, why))
     }
@@ -421,7 +421,7 @@ fn read_or_empty(path: &Path) -> Result<Vec<u8>, VaultError> {
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+    match file::remove(path) {
         Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
         _ => Ok(()),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use twotap_shares::Mnemonic;
 
 use super::{
-    Worker,
+    Worker, close_only,
     home::Vault,
     mint,
     plan::{Plan, plan},
@@ -20,7 +20,7 @@ use crate::{
     },
     trust::{
         Envelope, Head, Verified,
-        request::{Offer, ShareBinding},
+        request::{Offer, Purpose, ShareBinding},
         stack,
     },
     vault::{AccessKey, OneTime, check_share, open, open_share},
@@ -40,7 +40,14 @@ pub(super) async fn run(
     let opened = opened(worker, &vault, &plan, &one_time).await?;
 
     // A share lives only as long as its credential: whatever minting comes to, the key is replaced.
-    let minted = mint::mint(worker, &vault, &plan, opened.approved, &opened.key).await;
+    let minted = match plan.request.purpose {
+        Purpose::Open => mint::mint(worker, &vault, &plan, opened.approved, &opened.key).await,
+        Purpose::CloseOnly { .. } => {
+            close_only::run(worker, &vault, &plan, &opened.approved, &opened.key).await
+        }
+        // Nothing to mint; and it is planned by a job of its own (`roster::run`).
+        Purpose::Roster { .. } => Ok(()),
+    };
     let rotated = rotate::rotate(
         worker,
         Rotation {

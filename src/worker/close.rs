@@ -1,65 +1,113 @@
 //! Closing: revoke by the request's tag, observe the refusal, receipt. After the time box it is `expired`, never `revoked`.
+//!
+//! Each role is closed by itself and beside the others (`target.rs`), so that an account that is down does not keep another's session open. The
+//! request is `revoked` once every session that was handed out was seen refused in every Region.
 
-use std::time::Duration;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     Worker,
+    home::Vault,
     journal::Journal,
-    mint::trace,
-    observe::observe,
-    plan::arn,
-    problems::{in_one_line, of_aws},
-    runtime::Kept,
+    room,
+    runtime::{Kept, Whose},
+    target::{Closer, End, Said},
 };
 use crate::{
-    aws::{AwsError, ProbeAction, revocation},
-    ceremony::{Closing, stages::End},
+    aws::ProbeAction,
+    ceremony::{Closing, stages},
     protocol::{
         Code, Problem,
         job::{AwsTrace, Entry, Step},
     },
     trust::{
-        Envelope, Timestamp,
-        receipt::{self, Outcome, Receipt},
+        Envelope, Timestamp, Verified,
+        receipt::{self, Outcome, Receipt, RegionRefused, TargetRefused},
+        request::Offer,
+        roster::{Roster, verify_chain},
     },
 };
 
-/// The first pause between two tries to put the revocation; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Between two looks whether another worker is still at it.
+const FIRST_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Closes the session of one request.
 pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Result<(), Problem> {
     let vault = worker.home.vault(vault)?;
     let _alone = claim(worker, request).await?;
     let kept = worker.home.runtime().read(request)?;
-    // A session outlives the roster that it was opened under.
-    let offer = kept.offer.unverified::<crate::trust::request::Offer>()?.0;
-    let roster = vault.version(offer.roster_sha256)?;
-    let closing = Closing::resume(&kept.offer, &roster)?;
-    let mut run = Run {
-        journal: worker.home.journal(&vault.name)?,
-        probe: probe_of(&roster, closing.request().access.as_str())?,
-        worker,
-        request: request.to_owned(),
-        steps: Vec::new(),
+    let clock = Clock::of(worker).await;
+    let Some(offer) = kept.offer.clone() else {
+        // A ceremony that only closes left this behind: the session itself is not known here.
+        return match deny(worker, &vault, &kept, clock, kept.not_after).await? {
+            true => Ok(()),
+            false => Err(Problem::new(
+                Code::Refused,
+                "not every role of the session could be denied: there is no steward for it",
+            )
+            .hint("ask once more: twotap request VAULT --close-only")),
+        };
     };
-    let closed = match run.revoke(&closing, &kept).await? {
-        Some(receipt) => closing.revoked(&receipt)?,
-        None => closing
-            .expired(Timestamp::now())
+    let roster = roster_of(&vault, &offer)?;
+    let closing = Closing::resume(&offer, &roster)?;
+    let mut run = Run::new(worker, &vault, &kept, clock)?;
+    let probe = probe_of(&roster, &closing.request().access)?;
+    let regions = closing.request().regions.clone();
+
+    let closed = match run
+        .revoke(&kept, Some((probe, regions)), kept.not_after)
+        .await?
+    {
+        Outcomes::Refused => {
+            let receipt = run.receipt(&kept, &closing.request().regions).await?;
+            closing.revoked(&receipt)?
+        }
+        Outcomes::Denied => {
+            run.not_observed(&kept, "no session was ever handed out")
+                .await?;
+            run.prune(&kept).await;
+            return run.worker.home.runtime().forget(request);
+        }
+        Outcomes::Later => closing
+            .expired(clock.now())
             .map_err(|_| Problem::new(Code::Internal, "closing ended before the session did"))?,
     };
-    if let End::Expired { at } = closed.end() {
+    if let stages::End::Expired { at } = closed.end() {
         run.log(Step::Expired { at: *at }, None).await?;
     }
     run.prune(&kept).await;
+    // Secrets that this request names are rotated here, with the sessions that are kept; then all of them go.
     run.worker.home.runtime().forget(request)
+}
+
+/// Denies every session of a request by its tag, with nothing at hand that could show the refusal. Tries until `until`; whether it is done.
+pub(super) async fn deny(
+    worker: &mut Worker,
+    vault: &Vault,
+    kept: &Kept,
+    clock: Clock,
+    until: Timestamp,
+) -> Result<bool, Problem> {
+    let mut run = Run::new(worker, vault, kept, clock)?;
+    let outcome = run.revoke(kept, None, until.min(kept.not_after)).await?;
+    match outcome {
+        Outcomes::Later if clock.now() >= kept.not_after => {
+            run.log(Step::Expired { at: kept.not_after }, None).await?;
+        }
+        Outcomes::Later => return Ok(false),
+        Outcomes::Denied | Outcomes::Refused => {
+            let why = "the host kept nothing of the session, as after a reboot";
+            run.not_observed(kept, why).await?;
+        }
+    }
+    run.prune(kept).await;
+    run.worker.home.runtime().forget(&kept.request)?;
+    Ok(true)
 }
 
 /// One worker at a time closes a session: an agent that was restarted asks while the worker that it does not know of is still at it. Whoever
 /// comes second finds nothing kept any more.
-async fn claim(worker: &Worker, request: &str) -> Result<std::fs::File, Problem> {
+pub(super) async fn claim(worker: &Worker, request: &str) -> Result<std::fs::File, Problem> {
     loop {
         if let Some(claim) = worker.home.runtime().claim(request)? {
             return Ok(claim);
@@ -68,163 +116,189 @@ async fn claim(worker: &Worker, request: &str) -> Result<std::fs::File, Problem>
     }
 }
 
+/// The clock that the request's times are on: AWS's, where it can be asked; the host's may be a day off.
+#[derive(Clone, Copy)]
+pub(super) struct Clock(i64);
+
+impl Clock {
+    pub(super) async fn of(worker: &Worker) -> Self {
+        let date = worker.aws.aws_time().await;
+        Self(date.map_or(0, |date| Timestamp::now().until(Timestamp::from(date))))
+    }
+
+    pub(super) fn now(self) -> Timestamp {
+        Timestamp::now().plus(self.0)
+    }
+}
+
+/// What closing all roles has come to.
+enum Outcomes {
+    /// All that was handed out was seen refused; the rest is denied by its tag.
+    Refused,
+    /// All is denied by its tag; nothing could be seen.
+    Denied,
+    /// Time was up first.
+    Later,
+}
+
 struct Run<'w> {
     worker: &'w mut Worker,
     journal: Journal,
-    probe: ProbeAction,
+    clock: Clock,
     request: String,
     steps: Vec<receipt::Step>,
+    refused: Vec<TargetRefused>,
 }
 
-impl Run<'_> {
-    /// Puts the revocation and observes the refusal in every Region; `None` where the time box ended first.
-    async fn revoke(&mut self, closing: &Closing, kept: &Kept) -> Result<Option<Receipt>, Problem> {
-        if Timestamp::now() >= kept.not_after {
-            return Ok(None);
-        }
-        if !self.apply(closing, kept).await? {
-            return Ok(None);
-        }
-        let Some(session) = kept.operator() else {
-            // Nothing was handed out that could be observed. The tag is denied; the box ends the rest.
-            let why = "the session was never handed out; it is denied by its tag and ends with its time box";
-            self.log(
-                Step::ClosePending {
-                    why: why.to_owned(),
-                },
-                None,
-            )
-            .await?;
-            return Err(Problem::new(Code::Refused, why));
-        };
+impl<'w> Run<'w> {
+    fn new(
+        worker: &'w mut Worker,
+        vault: &Vault,
+        kept: &Kept,
+        clock: Clock,
+    ) -> Result<Self, Problem> {
+        Ok(Self {
+            journal: worker.home.journal(&vault.name)?,
+            clock,
+            worker,
+            request: kept.request.clone(),
+            steps: Vec::new(),
+            refused: Vec::new(),
+        })
+    }
 
-        let mut since = kept.not_after;
-        let mut refusals = u32::MAX;
-        for region in &closing.request().regions {
-            let seen = observe(
-                &self.worker.aws,
-                &session,
-                region,
-                self.probe,
-                kept.not_after,
-            )
-            .await;
-            let Some(run) = seen else { return Ok(None) };
-            since = if since == kept.not_after {
-                run.since
-            } else {
-                since.max(run.since)
-            };
-            refusals = refusals.min(run.count);
-            let step = Step::RefusalObserved {
-                region: region.clone(),
-                since: run.since,
-                refusals: run.count,
-            };
-            self.log(step, None).await?;
+    /// Puts the revocation on each role and observes the refusal in every Region, all roles side by side.
+    async fn revoke(
+        &mut self,
+        kept: &Kept,
+        observe: Option<(ProbeAction, Vec<String>)>,
+        until: Timestamp,
+    ) -> Result<Outcomes, Problem> {
+        if self.clock.now() >= until {
+            return Ok(Outcomes::Later);
         }
+        let (say, mut said) = mpsc::channel(16);
+        let mut tasks = JoinSet::new();
+        let mut left = false;
+        for target in &kept.targets {
+            let role = target.role_arn.as_str();
+            // Without its steward a role was never asked for a session; unless what is kept was made later, to close.
+            let Some(steward) = kept.credentials(Whose::Steward, &target.steward_role_arn) else {
+                left |= kept.offer.is_none();
+                continue;
+            };
+            let intent = Step::RevokeIntent {
+                policy: kept.revocation.clone(),
+                role: role.to_owned(),
+            };
+            self.log(intent, None).await?;
+            let closer = Closer {
+                aws: self.worker.aws.clone(),
+                request: kept.request.clone(),
+                target: target.clone(),
+                policy: kept.revocation.clone(),
+                steward,
+                operator: kept.credentials(Whose::Operator, role),
+                observe: observe.clone(),
+                clock: self.clock,
+                until,
+                say: say.clone(),
+            };
+            tasks.spawn(closer.run());
+        }
+        drop(say);
+
+        let mut ends = Vec::new();
+        while let Some(said) = said.recv().await {
+            match said {
+                Said::Step { step, aws } => self.log(step, aws).await?,
+                // The record of a setback must not stop the closing itself.
+                Said::Setback(step) => {
+                    let _ = self.log(step, None).await;
+                }
+                Said::Refused { target, region } => self.saw(&target, region).await?,
+                Said::End(end) => ends.push(end),
+            }
+        }
+        if left || ends.contains(&End::Later) || ends.len() < tasks.len() {
+            Ok(Outcomes::Later)
+        } else if ends.contains(&End::Refused) {
+            Ok(Outcomes::Refused)
+        } else {
+            Ok(Outcomes::Denied)
+        }
+    }
+
+    async fn saw(
+        &mut self,
+        target: &crate::trust::roster::Target,
+        region: RegionRefused,
+    ) -> Result<(), Problem> {
+        let step = Step::RefusalObserved {
+            role: target.role_arn.clone(),
+            region: region.region.clone(),
+            since: region.since,
+            refusals: region.refusals,
+        };
+        self.log(step, None).await?;
+        match self.refused.iter_mut().find(|t| t.role == target.role_arn) {
+            Some(seen) => seen.regions.push(region),
+            None => self.refused.push(TargetRefused {
+                account: target.account.clone(),
+                role: target.role_arn.clone(),
+                regions: vec![region],
+            }),
+        }
+        Ok(())
+    }
+
+    async fn receipt(&mut self, kept: &Kept, regions: &[String]) -> Result<Receipt, Problem> {
+        let all = || self.refused.iter().flat_map(|t| &t.regions);
         let receipt = Receipt {
             v: 1,
-            vault: closing.request().vault.clone(),
+            vault: self.vault_of(kept)?,
             request: Some(self.request.clone()),
             host: self.worker.home.key_id(),
             outcome: Outcome::Revoked {
                 policy: kept.revocation.clone(),
-                regions: closing.request().regions.clone(),
-                refused_since: since,
-                refusals,
+                regions: regions.to_vec(),
+                refused_since: all().map(|r| r.since).max().unwrap_or(kept.not_after),
+                refusals: all().map(|r| r.refusals).min().unwrap_or(0),
+                targets: self.refused.clone(),
+                not_opened: kept.not_opened.clone(),
+                identity_until: Some(kept.identity_until),
             },
             steps: std::mem::take(&mut self.steps),
         };
         let envelope = Envelope::signed(&receipt, self.worker.home.key())?;
         self.log(Step::Revoked { receipt: envelope }, None).await?;
-        Ok(Some(receipt))
+        Ok(receipt)
     }
 
-    /// Puts the policy that denies the request's tag; `false` where the time box ended first.
-    async fn apply(&mut self, closing: &Closing, kept: &Kept) -> Result<bool, Problem> {
-        let role = role_name(&closing.request().role)?;
-        let policy = revocation::revocation_policy(&self.request)
-            .map_err(|why| Problem::new(Code::Internal, why))?;
-        let name = kept.revocation.clone();
-        self.log(
-            Step::RevokeIntent {
-                policy: name.clone(),
-            },
-            None,
-        )
-        .await?;
-
-        let steward = kept.steward();
-        let mut pause = FIRST_PAUSE;
-        let mut told = false;
-        loop {
-            // Putting the same policy twice is the same as once.
-            match self
-                .worker
-                .aws
-                .put_role_policy(&steward, &role, &name, &policy)
-                .await
-            {
-                Ok(answer) => {
-                    self.log(Step::RevokeApplied { policy: name }, Some(trace(&answer)))
-                        .await?;
-                    return Ok(true);
-                }
-                Err(why) if !why.is_transient() && !matches!(why, AwsError::Refused(_)) => {
-                    return Err(self.pending(&why).await);
-                }
-                Err(why) => {
-                    if !told {
-                        self.pending(&why).await;
-                        told = true;
-                    }
-                }
-            }
-            if Timestamp::now() >= kept.not_after {
-                return Ok(false);
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+    fn vault_of(&self, kept: &Kept) -> Result<String, Problem> {
+        let offer = kept.offer.as_ref().map(Envelope::unverified::<Offer>);
+        match offer.transpose()? {
+            Some(Offer(request)) => Ok(request.vault),
+            None => Err(Problem::new(Code::Internal, "a receipt without a request")),
         }
     }
 
-    /// Removes revocations whose sessions have ended. What cannot be removed now goes with the next closing.
+    async fn not_observed(&mut self, kept: &Kept, why: &str) -> Result<(), Problem> {
+        let step = Step::NotObserved {
+            until: kept.not_after,
+            why: why.to_owned(),
+        };
+        self.log(step, None).await
+    }
+
+    /// Removes revocations whose sessions have ended, of this host or another. What cannot be removed now goes with the next closing.
     async fn prune(&self, kept: &Kept) {
-        let Ok(role) = kept
-            .offer
-            .unverified::<crate::trust::request::Offer>()
-            .map_err(Problem::from)
-            .and_then(|offer| role_name(&offer.0.role))
-        else {
-            return;
-        };
-        let steward = kept.steward();
-        let Ok(names) = self.worker.aws.list_role_policies(&steward, &role).await else {
-            return;
-        };
-        let now = Timestamp::now();
-        for name in names.value {
-            let ended = revocation::parse_revocation_name(&name)
-                .is_some_and(|(_, expiry)| Timestamp::from(expiry) < now);
-            if ended {
-                let _ = self
-                    .worker
-                    .aws
-                    .delete_role_policy(&steward, &role, &name)
-                    .await;
+        for target in &kept.targets {
+            let steward = kept.credentials(Whose::Steward, &target.steward_role_arn);
+            if let (Some(steward), Ok(name)) = (steward, room::role_name(&target.role_arn)) {
+                room::prune(&self.worker.aws, &steward, &name).await;
             }
         }
-    }
-
-    async fn pending(&mut self, why: &AwsError) -> Problem {
-        let problem = of_aws(why);
-        let step = Step::ClosePending {
-            why: in_one_line(&problem),
-        };
-        // The record of a setback must not stop the closing itself.
-        let _ = self.log(step, None).await;
-        problem
     }
 
     async fn log(&mut self, step: Step, aws: Option<AwsTrace>) -> Result<(), Problem> {
@@ -250,18 +324,24 @@ pub(super) fn receipt_step(entry: &Entry) -> receipt::Step {
     }
 }
 
-fn probe_of(roster: &crate::trust::roster::Roster, access: &str) -> Result<ProbeAction, Problem> {
+/// The roster that a request was made under, which may not be the newest any more.
+fn roster_of(vault: &Vault, offer: &Envelope) -> Result<Verified<Roster>, Problem> {
+    let named = offer.unverified::<Offer>()?.0.roster_sha256;
+    let versions = verify_chain(&vault.chain)?;
+    versions
+        .into_iter()
+        .find(|roster| roster.digest() == named)
+        .ok_or_else(|| {
+            Problem::new(
+                Code::Tampering,
+                "what is kept of the session names a roster that never was",
+            )
+        })
+}
+
+fn probe_of(roster: &Roster, access: &str) -> Result<ProbeAction, Problem> {
     let profile = roster
         .access(access)
         .ok_or_else(|| Problem::new(Code::Tampering, "the roster has no such access profile"))?;
     ProbeAction::parse(&profile.probe).map_err(|why| Problem::new(Code::Usage, why))
-}
-
-fn role_name(role: &str) -> Result<String, Problem> {
-    arn(role)?.role().map(|r| r.name.to_owned()).ok_or_else(|| {
-        Problem::new(
-            Code::Usage,
-            "the access profile's role_arn does not name a role",
-        )
-    })
 }

@@ -30,6 +30,9 @@ pub(super) struct Config {
     /// Limits that this host lowers.
     #[serde(default)]
     limits: Limits,
+    /// Failpoints.
+    #[cfg(feature = "failpoints")]
+    rig: Option<crate::fail::Rig>,
 }
 
 /// Lowered limits; none can be raised here.
@@ -97,6 +100,8 @@ impl Config {
             return Err(Problem::new(Code::Usage, said)
                 .hint("limits can be lowered in worker.toml, not raised"));
         }
+        #[cfg(feature = "failpoints")]
+        crate::fail::arm(config.rig.as_ref());
         Ok(config)
     }
 

@@ -7,7 +7,10 @@ use landlock::{
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
 use super::config::Config;
-use crate::protocol::{Code, Problem};
+use crate::{
+    fail,
+    protocol::{Code, Problem},
+};
 
 /// First thing of all: no core dump, no tracing by the same account, no new privileges, private files.
 pub(super) fn first() -> Result<(), Problem> {
@@ -50,7 +53,8 @@ fn restrict_files(config: &Config) -> Result<(), Problem> {
         .handle_access(AccessFs::from_all(abi))
         .and_then(|r| r.create())
         .map_err(|why| failed(&why))?;
-    for own in [&config.state, &config.runtime] {
+    let own = [config.state.as_path(), &config.runtime];
+    for own in own.into_iter().chain(fail::folder()) {
         let fd = PathFd::new(own).map_err(|why| failed(&why))?;
         rules = rules
             .add_rule(PathBeneath::new(fd, AccessFs::from_all(abi)))

@@ -20,6 +20,7 @@ use crate::{
         manifest::Manifest,
         roster::{Roster, verify_chain, verify_next},
         seen::Seen,
+        standing::judge_change,
         text::check_name,
     },
     vault::{Generation, Generations, store::Writer},
@@ -199,6 +200,7 @@ impl Vault {
     /// user in AWS while one of its keys is sealed.
     pub(super) fn next_version(&self, envelope: &Envelope) -> Result<Verified<Roster>, Problem> {
         let next = verify_next(&self.roster, envelope)?;
+        judge_change(&self.roster, &next)?;
         if next.host(self.host).is_none() {
             return Err(Problem::new(
                 Code::Refused,
@@ -227,20 +229,6 @@ impl Vault {
         self.chain.push(next.envelope().clone());
         self.roster = next;
         Ok(())
-    }
-
-    /// The version of the roster with this digest: what an older request was made under.
-    pub(super) fn version(&self, digest: Digest) -> Result<Verified<Roster>, Problem> {
-        verify_chain(&self.chain)?
-            .into_iter()
-            .find(|r| r.digest() == digest)
-            .ok_or_else(|| {
-                Problem::new(
-                    Code::Tampering,
-                    "that was made under a roster which this host never had",
-                )
-                .hint("tell the security officer")
-            })
     }
 
     /// The generation that counts, or an error that says what to do.

@@ -8,6 +8,7 @@ use crate::{
     trust::{
         Signer as _,
         roster::{parse_chain, verify_chain},
+        standing::judge_all,
         words::verification_words,
     },
 };
@@ -31,6 +32,8 @@ pub(super) fn install(config: &Path, roster: &Path) -> Result<(), Problem> {
                 .hint("give 'twotap vault create' the key that 'twotapd keys' prints on this host"),
         );
     }
+    // Whoever pins this host to a roster vouches for it, as its custodians did with the same check.
+    judge_all(&roster)?;
     let mut seen = home.seen()?;
     if seen
         .roster(&roster.vault)

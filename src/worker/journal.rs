@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    fail,
     protocol::{
         Code, Problem,
         job::{AwsTrace, Entry, Step},
@@ -87,8 +88,10 @@ impl Journal {
         };
         let mut line = serde_json::to_vec(&entry)?;
         line.push(b'\n');
+        fail::point(|| format!("journal:{}:before", super::close::receipt_step(&entry).step));
         file.write_all(&line)?;
         file.sync_all()?;
+        fail::point(|| format!("journal:{}:after", super::close::receipt_step(&entry).step));
         Ok(entry)
     }
 

@@ -12,17 +12,20 @@
 
 mod ceremony;
 mod close;
+mod close_only;
 mod config;
 mod hardening;
 mod home;
 mod host_key;
 mod install;
 mod journal;
+mod ledger;
 mod link;
 mod mint;
 mod observe;
 mod plan;
 mod problems;
+mod room;
 mod roster;
 mod rotate;
 mod runtime;
@@ -30,6 +33,7 @@ mod seal;
 mod seccomp;
 mod setback;
 mod slot;
+mod target;
 
 use std::process::ExitCode;
 

@@ -4,43 +4,48 @@ use std::time::Duration;
 
 use crate::{
     aws::{Aws, Credentials, Observation, ProbeAction},
+    ceremony::refusals::{Answer, REFUSALS, Run},
+    fail,
     trust::Timestamp,
 };
 
-/// How many refusals in a row make one Region believed.
-pub(super) const REFUSALS: u32 = 10;
 /// Over how long those must be spread: IAM's data plane is cached, and answers flap.
 pub(super) const SPREAD: Duration = Duration::from_secs(30);
 
-/// A run of refusals in one Region.
-pub(super) struct Refused {
-    pub(super) since: Timestamp,
-    pub(super) count: u32,
-}
+/// At which answer that is no refusal it is told; then at every tenth more.
+const TELL_AT: u32 = 3;
 
-/// Probes one Region until it has refused [`REFUSALS`] times in a row over [`SPREAD`]; `None` when `until` comes first.
+/// Probes one Region until it has refused [`REFUSALS`] times in a row over [`SPREAD`]; `None` when it is `over` first.
 ///
 /// Anything but a clear refusal begins the run anew: an answer that was allowed, but also one that says nothing (expired, throttled,
-/// badly signed, broken), because a probe that lies must never add up to 'revoked'.
+/// badly signed, broken), because a probe that lies must never add up to 'revoked'. What keeps it from being believed is told, once it
+/// has lasted for a few probes: a revocation takes a moment to act.
 pub(super) async fn observe(
     aws: &Aws,
     session: &Credentials,
     region: &str,
     action: ProbeAction,
-    until: Timestamp,
-) -> Option<Refused> {
-    let pause = SPREAD / (REFUSALS - 1);
-    let mut run: Option<Refused> = None;
-    while Timestamp::now() < until {
-        match aws.probe_session(session, region, action).await {
-            Observation::Refused { .. } => {
-                let run = run.get_or_insert(Refused {
-                    since: Timestamp::now(),
-                    count: 0,
-                });
-                run.count += 1;
+    over: impl Fn() -> bool,
+    tell: impl Fn(String, u32),
+) -> Option<Run> {
+    let pause = fail::quicker(SPREAD) / (REFUSALS - 1);
+    let mut run: Option<Run> = None;
+    let mut not_refused = 0;
+    while !over() {
+        let (answer, why) = match aws.probe_session(session, region, action).await {
+            Observation::Refused { .. } => (Answer::Refused, None),
+            Observation::Allowed { .. } => {
+                let why = "the session is still let in".to_owned();
+                (Answer::Allowed, Some(why))
             }
-            Observation::Allowed { .. } | Observation::Inconclusive { .. } => run = None,
+            Observation::Inconclusive { why } => (Answer::Unclear, Some(why)),
+        };
+        run = Run::after(run, answer, Timestamp::now());
+        if let Some(why) = why {
+            not_refused += 1;
+            if not_refused % 10 == TELL_AT {
+                tell(format!("{action} in {region}: {why}"), not_refused);
+            }
         }
         if run.as_ref().is_some_and(|r| r.count >= REFUSALS) {
             return run;

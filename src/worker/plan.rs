@@ -2,15 +2,17 @@
 
 use rand_core::{OsRng, RngCore as _};
 
-use super::{Worker, home::Vault};
+use super::{Worker, home::Vault, ledger, mint};
 use crate::{
     aws::{Arn, AssumeRole, PolicyVars, policy, revocation},
     ceremony::times,
     protocol::{Code, Problem, job::Ask},
     trust::{
         Bytes, Digest, Head, Timestamp, Verified,
-        request::{Clock, Purpose, Request, request_id},
-        roster::{Access, Role, Roster},
+        request::{
+            CLOSE_ONLY, CLOSE_ONLY_SECONDS, Clock, NOTHING_ALLOWED, Purpose, Request, request_id,
+        },
+        roster::{Access, Role, Roster, Target},
     },
 };
 
@@ -44,16 +46,23 @@ pub(super) async fn plan(
     worker_key: String,
 ) -> Result<Plan, Problem> {
     let current = vault.sealed()?;
-    let access = access(vault, &ask)?;
     operator_may(vault, operator)?;
     others_can_approve(vault, operator)?;
 
     let (skew, clock) = clock(worker).await;
     let now = skew.now();
-    let not_after = now.plus(i64::from(duration(access, ask.duration_seconds)?));
-
     let id = fresh_id();
-    let policy = render(access, &id, &ask.incident, operator, not_after)?;
+    let what = match &ask.close_only {
+        None => session(worker, vault, &ask, operator, &id, now)?,
+        Some(asked) => closing(worker, vault, asked, now)?,
+    };
+    let What {
+        targets,
+        not_after,
+        policy,
+        ..
+    } = what;
+
     let request = Request {
         v: 1,
         id,
@@ -61,14 +70,14 @@ pub(super) async fn plan(
         generation: current.manifest.generation,
         operator: operator.to_owned(),
         host: worker.home.key_id(),
-        account: access.account.clone(),
-        role: access.role_arn.clone(),
-        also: access.also.clone(),
-        secrets: access.secrets.iter().map(|s| s.arn.clone()).collect(),
-        purpose: Purpose::Open,
-        access: access.name.clone(),
+        account: targets[0].account.clone(),
+        role: targets[0].role_arn.clone(),
+        also: targets[1..].to_vec(),
+        secrets: what.secrets,
+        purpose: what.purpose,
+        access: what.access,
         policy_sha256: Digest::of(policy.as_bytes()),
-        regions: access.regions.clone(),
+        regions: what.regions,
         not_before: now,
         approve_before: times::approve_before(now, not_after),
         not_after,
@@ -84,15 +93,17 @@ pub(super) async fn plan(
         operator_nonce: ask.nonce,
     };
     // STS's own limits on names, tags and policy, now and not after two taps.
-    operator_session(vault, &request, &policy, now)?
-        .check()
-        .map_err(|why| {
-            let problem = Problem::new(Code::Usage, &why);
-            match why.hint() {
-                Some(hint) => problem.hint(hint),
-                None => problem,
-            }
-        })?;
+    for target in &targets {
+        operator_session(vault, &request, target, &policy, now)?
+            .check()
+            .map_err(|why| {
+                let problem = Problem::new(Code::Usage, &why);
+                match why.hint() {
+                    Some(hint) => problem.hint(hint),
+                    None => problem,
+                }
+            })?;
+    }
     Ok(Plan {
         request,
         policy,
@@ -124,6 +135,101 @@ pub(super) fn fresh_id() -> String {
     request_id(random_u128())
 }
 
+/// What a request asks for, as far as it differs by its purpose.
+struct What {
+    purpose: Purpose,
+    access: String,
+    /// At least one.
+    targets: Vec<Target>,
+    secrets: Vec<String>,
+    regions: Vec<String>,
+    policy: String,
+    not_after: Timestamp,
+}
+
+/// A session for the operator.
+fn session(
+    worker: &Worker,
+    vault: &Vault,
+    ask: &Ask,
+    operator: &str,
+    id: &str,
+    now: Timestamp,
+) -> Result<What, Problem> {
+    let access = access(vault, ask)?;
+    let not_after = now.plus(i64::from(duration(access, ask.duration_seconds)?));
+    let first = Target {
+        account: access.account.clone(),
+        role_arn: access.role_arn.clone(),
+        steward_role_arn: vault.roster.aws.steward_role_arn.clone(),
+    };
+    let targets: Vec<Target> = std::iter::once(first)
+        .chain(access.also.iter().cloned())
+        .collect();
+    for target in &targets {
+        if arn(&target.steward_role_arn)?.account() != target.account {
+            return Err(Problem::new(
+                Code::Usage,
+                format!(
+                    "the steward {} cannot close {}, which is in another account",
+                    target.steward_role_arn, target.role_arn
+                ),
+            )
+            .hint("the roster has to name a steward in that account"));
+        }
+    }
+    // A session that could not be revoked later is refused now, and not after two taps.
+    ledger::has_room(&ledger::read(worker, vault)?, &targets, now)?;
+    Ok(What {
+        purpose: Purpose::Open,
+        access: access.name.clone(),
+        targets,
+        secrets: access.secrets.iter().map(|s| s.arn.clone()).collect(),
+        regions: access.regions.clone(),
+        policy: render(access, id, &ask.incident, operator, not_after)?,
+        not_after,
+    })
+}
+
+/// No session: the stewards of what is to be closed.
+fn closing(
+    worker: &Worker,
+    vault: &Vault,
+    asked: &[String],
+    now: Timestamp,
+) -> Result<What, Problem> {
+    let kept = |id: &str| worker.home.runtime().has(id);
+    let owed = ledger::owed(ledger::read(worker, vault)?, asked, kept, now)?;
+    let steward = |role: &str| -> Result<Target, Problem> {
+        Ok(Target {
+            account: arn(role)?.account().to_owned(),
+            role_arn: role.to_owned(),
+            steward_role_arn: role.to_owned(),
+        })
+    };
+    let own = vault.roster.aws.steward_role_arn.as_str();
+    let mut targets = vec![steward(own)?];
+    let all: Vec<Target> = owed.iter().flat_map(|o| o.targets.clone()).collect();
+    let listed = vault.roster.steward_roles();
+    for role in mint::steward_roles(&all) {
+        // What the roster does not name any more is not asked for; that account's sessions end with their time.
+        if role != own && listed.contains(&role.as_str()) {
+            targets.push(steward(&role)?);
+        }
+    }
+    Ok(What {
+        purpose: Purpose::CloseOnly {
+            requests: owed.into_iter().map(|o| o.request).collect(),
+        },
+        access: CLOSE_ONLY.to_owned(),
+        targets,
+        secrets: Vec::new(),
+        regions: Vec::new(),
+        policy: NOTHING_ALLOWED.to_owned(),
+        not_after: now.plus(CLOSE_ONLY_SECONDS),
+    })
+}
+
 /// The session policy of a request, rendered from the roster: at the offer, and once more before minting.
 pub(super) fn render(
     access: &Access,
@@ -150,15 +256,16 @@ pub(super) fn render(
     )
 }
 
-/// What STS is asked for the operator.
+/// What STS is asked for the operator in one role.
 pub(super) fn operator_session(
     vault: &Vault,
     request: &Request,
+    target: &Target,
     policy: &str,
     now: Timestamp,
 ) -> Result<AssumeRole, Problem> {
     Ok(AssumeRole {
-        role: arn(&request.role)?,
+        role: arn(&target.role_arn)?,
         session_name: request.operator.clone(),
         source_identity: request.operator.clone(),
         external_id: Some(vault.roster.aws.external_id.clone()),

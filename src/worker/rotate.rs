@@ -8,10 +8,11 @@
 //! orphan for the next reconciliation; after it the new key is sealed and proven, and the old one is what the next reconciliation
 //! disables.
 
+mod reading;
+
 use std::time::{Duration, Instant};
 
 use rand_core::OsRng;
-use zeroize::Zeroizing;
 
 use super::{
     Worker,
@@ -23,7 +24,9 @@ use super::{
     setback::{FIRST_PAUSE, Setback, setback, setback_of_new_key},
 };
 use crate::{
-    aws::{self, AssumeRole, AwsError, KeyState, policy, revocation},
+    aws::{AssumeRole, AwsError, KeyState, policy, revocation},
+    ceremony::rotation::{Act, Fate, Order, Terms, fate},
+    fail,
     protocol::{
         Code, Problem,
         job::{AwsTrace, Step},
@@ -37,6 +40,7 @@ use crate::{
     },
     vault::{AccessKey, SealInput, VaultError, seal, store::Writer},
 };
+use reading::{access_key, user_name};
 
 /// How long a key that nobody knows stays inactive before it is deleted.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -62,6 +66,7 @@ pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Resul
         rotation,
         steps: Vec::new(),
         until,
+        order: Order::new(Terms::alone(true)),
     };
     let old = run.rotation.key.id().to_owned();
     run.log(
@@ -74,7 +79,10 @@ pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Resul
     let outcome = match run.is_sealed(&old) {
         Ok(true) => run.replace(&old).await,
         // Another ceremony of the same generation was faster: the key that this one opened is replaced, and only needs to be dead.
-        Ok(false) => run.prove_dead(&old, None).await,
+        Ok(false) => {
+            run.order = Order::new(Terms::alone(false));
+            run.prove_dead(&old, None).await
+        }
         Err(setback) => Err(setback),
     };
     match outcome {
@@ -106,6 +114,8 @@ struct Run<'w, 'r> {
     rotation: Rotation<'r>,
     steps: Vec<receipt::Step>,
     until: Instant,
+    /// Every act asks it first.
+    order: Order,
 }
 
 impl Run<'_, '_> {
@@ -147,17 +157,17 @@ impl Run<'_, '_> {
         let with = credentials(&self.rotation.key);
         let mut pause = FIRST_PAUSE;
         loop {
+            self.order.begin(Act::Reconcile)?;
             let made = match self.reconcile(user, old).await {
-                Ok(()) => self
-                    .worker
-                    .aws
-                    .create_access_key(&with, user)
-                    .await
-                    .map_err(|why| match why.code() {
+                Ok(()) => {
+                    self.order.begin(Act::Create)?;
+                    let made = self.worker.aws.create_access_key(&with, user).await;
+                    made.map_err(|why| match why.code() {
                         // Two keys, of which the list showed one: it lags, and will show the other.
                         Some("LimitExceeded") => Setback::Later(of_aws(&why)),
                         _ => setback(&why),
-                    }),
+                    })
+                }
                 Err(why) => Err(why),
             };
             match made {
@@ -189,6 +199,9 @@ impl Run<'_, '_> {
     /// A key that never came to count (a full disk, say) is deleted while the old one still can. Where that fails, the next
     /// reconciliation finds it.
     async fn take_back(&mut self, user: &str, new: &AccessKey) {
+        if self.order.begin(Act::TakeBack).is_err() {
+            return;
+        }
         let with = credentials(&self.rotation.key);
         let gone = self.worker.aws.delete_access_key(&with, user, new.id());
         if let Ok(answer) = gone.await {
@@ -209,9 +222,15 @@ impl Run<'_, '_> {
             .list_access_keys(&with, user)
             .await
             .map_err(|why| setback(&why))?;
-        for key in keys.value.iter().filter(|k| k.access_key_id != old) {
+        let sealed = self.vault()?.current;
+        let newest = sealed.as_ref().map(|c| c.manifest.access_key_id.as_str());
+        for key in &keys.value {
             let id = key.access_key_id.clone();
-            if key.active {
+            let fate = fate(id.as_str(), key.active, old, newest);
+            if fate == Fate::Leave {
+                continue;
+            }
+            if fate == Fate::Disable {
                 let disabled = self
                     .worker
                     .aws
@@ -231,7 +250,7 @@ impl Run<'_, '_> {
                     .map_err(Setback::Never)?;
                 // Whoever uses it is heard from now; then it goes. Not sooner for one that is surely our own, whose answer was lost:
                 // by a list alone it cannot be told from a thief's that was made in the same moment.
-                tokio::time::sleep(SETTLE).await;
+                tokio::time::sleep(fail::quicker(SETTLE)).await;
             }
             let deleted = self.worker.aws.delete_access_key(&with, user, &id).await;
             let answer = match deleted {
@@ -253,6 +272,7 @@ impl Run<'_, '_> {
         vault: &Vault,
         new: &AccessKey,
     ) -> Result<Verified<Manifest>, Setback> {
+        self.order.begin(Act::Seal)?;
         let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
         let input = SealInput {
             vault: &vault.name,
@@ -283,6 +303,7 @@ impl Run<'_, '_> {
 
     /// The new key must take the operator role before anything rests on it. New keys take a while to be known everywhere.
     async fn prove_new(&mut self, vault: &Vault, new: &AccessKey) -> Result<(), Setback> {
+        self.order.begin(Act::ProveNew)?;
         let id = self.rotation.request.unwrap_or("r-aaaaaaaaaaaaa");
         let role = &vault.roster.access[0].role_arn;
         let ask = AssumeRole {
@@ -324,6 +345,7 @@ impl Run<'_, '_> {
         manifest: &Verified<Manifest>,
         new: &AccessKey,
     ) -> Result<(), Setback> {
+        self.order.begin(Act::Commit)?;
         let counted = self
             .writer
             .commit(manifest.generation)
@@ -342,6 +364,7 @@ impl Run<'_, '_> {
     }
 
     async fn deactivate(&mut self, user: &str, old: &str, new: &AccessKey) -> Result<(), Setback> {
+        self.order.begin(Act::Deactivate)?;
         let with = credentials(new);
         let mut pause = FIRST_PAUSE;
         loop {
@@ -373,6 +396,7 @@ impl Run<'_, '_> {
     /// Dead is what AWS says to the old key itself. Where there is a new one it must work in the same Region: a Region that is not
     /// enabled for the account refuses good keys in the same words.
     async fn prove_dead(&mut self, old: &str, new: Option<&AccessKey>) -> Result<(), Setback> {
+        self.order.begin(Act::ProveDead)?;
         let with = credentials(&self.rotation.key);
         let mut pause = FIRST_PAUSE;
         loop {
@@ -406,6 +430,7 @@ impl Run<'_, '_> {
     }
 
     async fn delete(&mut self, user: &str, old: &str, new: &AccessKey) -> Result<(), Setback> {
+        self.order.begin(Act::Delete)?;
         let with = credentials(new);
         let mut pause = FIRST_PAUSE;
         loop {
@@ -436,6 +461,7 @@ impl Run<'_, '_> {
         new: &AccessKey,
         manifest: &Verified<Manifest>,
     ) -> Result<(), Setback> {
+        self.order.begin(Act::Receipt)?;
         let receipt = Receipt {
             v: 1,
             vault: self.rotation.vault.to_owned(),
@@ -477,22 +503,4 @@ impl Run<'_, '_> {
         self.worker.link.report(entry).await;
         Ok(())
     }
-}
-
-fn access_key(new: &aws::NewKey) -> Result<AccessKey, Setback> {
-    let json: Zeroizing<String> = new.to_cli_json();
-    AccessKey::parse(json.as_bytes())
-        .explain()
-        .map_err(Setback::Never)
-}
-
-/// The break-glass user's name without its path.
-fn user_name(vault: &Vault) -> Result<String, Setback> {
-    let user = arn(&vault.roster.aws.user_arn).map_err(Setback::Never)?;
-    user.user().map(|u| u.name.to_owned()).ok_or_else(|| {
-        Setback::Never(Problem::new(
-            Code::Usage,
-            "the roster's user_arn does not name a user",
-        ))
-    })
 }

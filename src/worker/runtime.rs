@@ -1,7 +1,7 @@
-//! Sessions while they are open: one file a request, on a tmpfs, gone at closing.
+//! What is kept of open sessions: one file a request, on a tmpfs, gone at closing.
 //!
-//! The steward's session (which can close) and the operator's (whose refusal closing observes, and which a restarted agent can ask
-//! for). After a reboot they are gone, and the record says so.
+//! The stewards' sessions (which can close), one an account, and the operator's, one a role (whose refusal closing observes, and which a
+//! restarted agent can ask for). After a reboot they are gone, and the record says so.
 
 use std::{
     fs, io,
@@ -16,9 +16,15 @@ use crate::{
     aws::{Credentials, Minted},
     protocol::{
         Code, Problem,
-        job::{NOT_KEPT, Session},
+        job::{NOT_KEPT, Session, TargetSession},
     },
-    trust::{Envelope, Timestamp, file::write_atomic, request::is_request_id},
+    trust::{
+        Envelope, Timestamp,
+        file::{remove, write_atomic},
+        receipt::TargetNotOpened,
+        request::is_request_id,
+        roster::Target,
+    },
 };
 
 /// The folder of open sessions.
@@ -30,22 +36,43 @@ pub(super) struct Runtime {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Kept {
-    /// The signed request.
-    pub(super) offer: Envelope,
+    /// The request's id.
+    pub(super) request: String,
+    /// The signed request; absent where only the journal was left of it, and a later ceremony has made stewards to close it.
+    pub(super) offer: Option<Envelope>,
     /// Name of the revocation policy.
     pub(super) revocation: String,
     /// When access ends.
     pub(super) not_after: Timestamp,
-    steward: Secrets,
-    operator: Option<Secrets>,
+    /// When the last of the operator's credentials ends by itself.
+    pub(super) identity_until: Timestamp,
+    /// Its roles, in the request's order.
+    pub(super) targets: Vec<Target>,
+    /// The roles that could not be opened.
+    pub(super) not_opened: Vec<TargetNotOpened>,
+    sessions: Vec<KeptSession>,
 }
 
+/// One session, with whose it is.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Secrets {
+struct KeptSession {
+    whose: Whose,
+    /// ARN of the role that was assumed.
+    role: String,
     access_key_id: String,
     secret_access_key: Zeroizing<String>,
     session_token: Zeroizing<String>,
+}
+
+/// What a kept session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Whose {
+    /// It closes.
+    Steward,
+    /// It is what the operator has.
+    Operator,
 }
 
 /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of Linux's `statfs(2)`.
@@ -73,14 +100,19 @@ impl Runtime {
         })
     }
 
-    /// Keeps the steward's session, before the operator's is minted.
-    pub(super) fn keep(&self, request: &str, kept: &Kept) -> Result<(), Problem> {
+    /// Keeps what there is: the steward's session before the operator's is minted.
+    pub(super) fn keep(&self, kept: &Kept) -> Result<(), Problem> {
         let json = Zeroizing::new(
             serde_json::to_vec(kept).map_err(|why| Problem::new(Code::Internal, why))?,
         );
-        write_atomic(&self.path(request)?, &json, 0o600).map_err(|why| {
+        write_atomic(&self.path(&kept.request)?, &json, 0o600).map_err(|why| {
             Problem::new(Code::Internal, format!("the session cannot be kept: {why}"))
         })
+    }
+
+    /// Whether anything is kept of a request.
+    pub(super) fn has(&self, request: &str) -> bool {
+        self.path(request).is_ok_and(|path| path.exists())
     }
 
     /// What is kept of a request.
@@ -112,7 +144,7 @@ impl Runtime {
 
     /// Forgets a request's sessions.
     pub(super) fn forget(&self, request: &str) -> Result<(), Problem> {
-        match fs::remove_file(self.path(request)?) {
+        match remove(&self.path(request)?) {
             Err(why) if why.kind() != io::ErrorKind::NotFound => Err(Problem::new(
                 Code::Internal,
                 format!("the session cannot be removed: {why}"),
@@ -135,68 +167,94 @@ fn not_kept() -> Problem {
 }
 
 impl Kept {
-    /// What to keep once the steward's session is there.
+    /// What is kept of a request before it has any session.
     pub(super) fn new(
-        offer: Envelope,
+        request: &str,
+        offer: Option<Envelope>,
         revocation: String,
         not_after: Timestamp,
-        steward: &Minted,
+        targets: Vec<Target>,
     ) -> Self {
         Self {
+            request: request.to_owned(),
             offer,
             revocation,
             not_after,
-            steward: Secrets::of(steward),
-            operator: None,
+            identity_until: not_after,
+            targets,
+            not_opened: Vec::new(),
+            sessions: Vec::new(),
         }
     }
 
-    /// Adds the operator's session.
-    pub(super) fn with_operator(mut self, minted: &Minted) -> Self {
-        self.operator = Some(Secrets::of(minted));
-        self
-    }
-
-    /// The steward's credentials.
-    pub(super) fn steward(&self) -> Credentials {
-        self.steward.credentials()
-    }
-
-    /// The operator's credentials, if they were minted.
-    pub(super) fn operator(&self) -> Option<Credentials> {
-        self.operator.as_ref().map(Secrets::credentials)
-    }
-
-    /// The operator's session as the agent hands it on.
-    pub(super) fn session(self) -> Result<Session, Problem> {
-        let request = self
-            .offer
-            .unverified::<crate::trust::request::Offer>()?
-            .0
-            .id;
-        let secrets = self.operator.ok_or_else(|| {
-            Problem::new(Code::Refused, "the operator's session was never minted")
-        })?;
-        Ok(Session {
-            request,
-            access_key_id: secrets.access_key_id,
-            secret_access_key: secrets.secret_access_key,
-            session_token: secrets.session_token,
-            not_after: self.not_after,
-        })
-    }
-}
-
-impl Secrets {
-    fn of(minted: &Minted) -> Self {
+    /// Adds a session in this role.
+    pub(super) fn add(&mut self, whose: Whose, role: &str, minted: &Minted) {
+        if whose == Whose::Operator {
+            let end = Timestamp::from(minted.expires_at);
+            self.identity_until = self.identity_until.max(end);
+        }
         let c = &minted.credentials;
-        Self {
+        self.sessions.push(KeptSession {
+            whose,
+            role: role.to_owned(),
             access_key_id: c.access_key_id().to_owned(),
             secret_access_key: Zeroizing::new(c.secret_access_key().to_owned()),
             session_token: Zeroizing::new(c.session_token().unwrap_or_default().to_owned()),
-        }
+        });
     }
 
+    /// Notes that a role could not be opened.
+    pub(super) fn not_opened(&mut self, target: &Target, why: String) {
+        self.not_opened.push(TargetNotOpened {
+            account: target.account.clone(),
+            role: target.role_arn.clone(),
+            why,
+        });
+    }
+
+    /// The credentials of a role's session, if it was minted.
+    pub(super) fn credentials(&self, whose: Whose, role: &str) -> Option<Credentials> {
+        self.find(whose, role).map(KeptSession::credentials)
+    }
+
+    /// Whether the operator has any session.
+    pub(super) fn is_open(&self) -> bool {
+        self.sessions.iter().any(|s| s.whose == Whose::Operator)
+    }
+
+    /// The operator's sessions as the agent hands them on.
+    pub(super) fn session(&self) -> Result<Session, Problem> {
+        if !self.is_open() {
+            return Err(Problem::new(
+                Code::Refused,
+                "the operator's session was never minted",
+            ));
+        }
+        let of = |target: &Target| {
+            let session = self.find(Whose::Operator, &target.role_arn)?;
+            Some(TargetSession {
+                account: target.account.clone(),
+                role: target.role_arn.clone(),
+                access_key_id: session.access_key_id.clone(),
+                secret_access_key: session.secret_access_key.clone(),
+                session_token: session.session_token.clone(),
+            })
+        };
+        Ok(Session {
+            request: self.request.clone(),
+            not_after: self.not_after,
+            targets: self.targets.iter().filter_map(of).collect(),
+        })
+    }
+
+    fn find(&self, whose: Whose, role: &str) -> Option<&KeptSession> {
+        self.sessions
+            .iter()
+            .find(|s| s.whose == whose && s.role == role)
+    }
+}
+
+impl KeptSession {
     fn credentials(&self) -> Credentials {
         Credentials::new(
             self.access_key_id.clone(),

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
-use crate::protocol::{Code, Problem};
+use crate::{
+    fail,
+    protocol::{Code, Problem},
+};
 
 /// Nothing in a worker has a reason for these.
 const DEADLY: &[libc::c_long] = &[
@@ -145,7 +148,7 @@ const ALLOWED_HERE: &[libc::c_long] = &[];
 /// Installs both filters for this thread and all that it starts.
 pub(super) fn install() -> Result<(), Problem> {
     let enosys = SeccompAction::Errno(libc::ENOSYS as u32);
-    let allowed: Vec<libc::c_long> = [ALLOWED, ALLOWED_HERE].concat();
+    let allowed: Vec<libc::c_long> = [ALLOWED, ALLOWED_HERE, fail::SYSTEM_CALLS].concat();
     // This order: the list does not hold the call that installs filters.
     apply(DEADLY, SeccompAction::Allow, SeccompAction::KillProcess)?;
     apply(&allowed, enosys, SeccompAction::Allow)

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::problems::{may_pass, of_aws};
-use crate::{aws::AwsError, protocol::Problem};
+use crate::{
+    aws::AwsError,
+    ceremony::rotation::OutOfTurn,
+    protocol::{Code, Problem},
+};
 
 /// The first pause between two tries; it doubles up to [`LONGEST_PAUSE`].
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -28,6 +32,12 @@ impl Setback {
             }
             over => Err(over),
         }
+    }
+}
+
+impl From<OutOfTurn> for Setback {
+    fn from(why: OutOfTurn) -> Self {
+        Self::Never(Problem::new(Code::Internal, why))
     }
 }
 

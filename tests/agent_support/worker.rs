@@ -17,7 +17,7 @@ use twotap::{
         Code, Problem,
         job::{
             Approval, Ask, AwsTrace, Entry, FromWorker, HostFacts, Isolation, Job, NOT_KEPT,
-            OfferMade, Session, ShareFile, Step, ToWorker, VaultFacts, Vote,
+            OfferMade, Session, ShareFile, Step, TargetSession, ToWorker, VaultFacts, Vote,
         },
     },
     trust::{
@@ -378,6 +378,8 @@ impl FakeWorker {
             role: request.role.clone(),
             not_after: request.not_after,
             revocation: "twotap-revoke".into(),
+            steward_role: String::new(),
+            also: request.also.clone(),
         };
         self.log(id, intent, wire)?;
         let fails = self.lock().script.mint_fails;
@@ -387,16 +389,21 @@ impl FakeWorker {
                 self.lock().kept.insert(request.id.clone(), both);
             }
             let why = "AccessDenied".to_owned();
-            return self.log(id, Step::MintFailed { why }, wire);
+            let unsure = kept;
+            return self.log(id, Step::MintFailed { why, unsure }, wire);
         }
         let both = (request.clone(), true);
         self.lock().kept.insert(request.id.clone(), both);
-        let minted = Step::Minted {
-            assumed_role: "arn:aws:sts::123456789012:assumed-role/op-admin/dana".into(),
-            access_key_id: session(request).access_key_id,
-            not_after: request.not_after,
-        };
-        self.log(id, minted, wire)?;
+        for target in session(request).targets {
+            let minted = Step::Minted {
+                assumed_role: "arn:aws:sts::123456789012:assumed-role/op-admin/dana".into(),
+                access_key_id: target.access_key_id,
+                not_after: request.not_after,
+                role: target.role,
+                expires_at: Some(request.not_after),
+            };
+            self.log(id, minted, wire)?;
+        }
         wire.send(&FromWorker::Session(session(request)));
         Ok(())
     }
@@ -492,6 +499,7 @@ impl FakeWorker {
             Some(id),
             Step::RevokeIntent {
                 policy: policy.clone(),
+                role: request.role.clone(),
             },
             wire,
         )?;
@@ -506,16 +514,20 @@ impl FakeWorker {
             Some(id),
             Step::RevokeApplied {
                 policy: policy.clone(),
+                role: request.role.clone(),
             },
             wire,
         )?;
         if !minted {
-            let why = "the session was never handed out".to_owned();
-            self.log(Some(id), Step::ClosePending { why: why.clone() }, wire)?;
-            return Err(refused(Code::Refused, &why));
+            let why = "no session was ever handed out".to_owned();
+            let until = request.not_after;
+            self.log(Some(id), Step::NotObserved { until, why }, wire)?;
+            self.lock().kept.remove(id);
+            return Ok(());
         }
         let since = Timestamp::now();
         let observed = Step::RefusalObserved {
+            role: request.role.clone(),
             region: request.regions[0].clone(),
             since,
             refusals: 10,
@@ -528,6 +540,9 @@ impl FakeWorker {
                 regions: request.regions.clone(),
                 refused_since: since,
                 refusals: 10,
+                targets: Vec::new(),
+                not_opened: Vec::new(),
+                identity_until: Some(request.not_after),
             },
         );
         self.log(Some(id), Step::Revoked { receipt }, wire)?;
@@ -600,14 +615,21 @@ fn refused(code: Code, why: &str) -> End {
     End::Problem(Problem::new(code, why))
 }
 
-/// The session of a request: made up, and the same each time.
+/// The session of a request: made up, and the same each time; one for each role.
 pub fn session(request: &Request) -> Session {
+    let further = request.also.iter().map(|t| (&t.account, &t.role_arn));
+    let roles = std::iter::once((&request.account, &request.role)).chain(further);
+    let of = |(n, (account, role)): (usize, (&String, &String))| TargetSession {
+        account: account.clone(),
+        role: role.clone(),
+        access_key_id: format!("ASIA00000000000{n}TEST"),
+        secret_access_key: zeroize::Zeroizing::new(format!("secret-{n}-of-{}", request.id)),
+        session_token: zeroize::Zeroizing::new(format!("token-{n}-of-{}", request.id)),
+    };
     Session {
         request: request.id.clone(),
-        access_key_id: "ASIA000000000000TEST".into(),
-        secret_access_key: zeroize::Zeroizing::new(format!("secret-of-{}", request.id)),
-        session_token: zeroize::Zeroizing::new(format!("token-of-{}", request.id)),
         not_after: request.not_after,
+        targets: roles.enumerate().map(of).collect(),
     }
 }
 

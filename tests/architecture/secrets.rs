@@ -40,9 +40,10 @@ const FILES: [(&str, &[&str]); 7] = [
 ];
 
 /// The operator's temporary session: all that the agent ever holds.
-const SESSION: [(&str, &str); 2] = [
+const SESSION: [(&str, &str); 3] = [
     ("crate::protocol::socket", "Credentials"),
     ("crate::protocol::job", "Session"),
+    ("crate::protocol::job", "TargetSession"),
 ];
 const SESSION_PARTS: [&str; 3] = ["protocol", "agent", "worker"];
 const SESSION_FILES: [&str; 1] = ["cli/credentials.rs"];

@@ -6,7 +6,7 @@ use crate::source::{Source, read, tree};
 
 /// The floors, from the ground up.
 const FLOORS: [&[&str]; 3] = [
-    &["trust", "token", "aws", "audit"],
+    &["trust", "token", "aws", "audit", "fail"],
     &["protocol", "ceremony", "vault"],
     DOORS,
 ];

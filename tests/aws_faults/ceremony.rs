@@ -65,7 +65,7 @@ pub(crate) fn pending(bench: &Bench, request: &str) -> Option<String> {
     journal(bench, request)
         .into_iter()
         .find_map(|e| match e.step {
-            Step::RotationPending { why } | Step::ClosePending { why } => Some(why),
+            Step::RotationPending { why } | Step::ClosePending { why, .. } => Some(why),
             _ => None,
         })
 }
@@ -91,10 +91,11 @@ pub(crate) fn sealed_key(bench: &Bench) -> String {
 
 /// A session as the rig signs with it.
 pub(crate) fn credentials(session: &Session) -> Credentials {
+    let first = &session.targets[0];
     Credentials {
-        access_key_id: session.access_key_id.clone(),
-        secret_access_key: session.secret_access_key.to_string(),
-        session_token: Some(session.session_token.to_string()),
+        access_key_id: first.access_key_id.clone(),
+        secret_access_key: first.secret_access_key.to_string(),
+        session_token: Some(first.session_token.to_string()),
     }
 }
 

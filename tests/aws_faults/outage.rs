@@ -93,7 +93,7 @@ fn where_sts_does_not_answer_nothing_is_delivered_and_nothing_sealed_is_lost() {
             let why = journal(&bench, &ended.request)
                 .into_iter()
                 .find_map(|e| match e.step {
-                    Step::MintFailed { why } => Some(why),
+                    Step::MintFailed { why, .. } => Some(why),
                     _ => None,
                 });
             let why = why.expect("the journal says why");

@@ -167,7 +167,8 @@ fn a_roster_change_is_read_in_plain_words_before_it_is_approved() {
     let mut shown = Terminal::start(&site, "bob", &["approve"]);
     shown.until("read the same six words? (yes/no) ");
     for text in [
-        "none: no session is opened; roster version 2 is taken up",
+        "NO SESSION: nobody gets any access by this",
+        "roster version 2; the key is sealed anew under it",
         "widens  advisory YSA-2024-03 is accepted",
         "when this is taken up the key is rotated",
         &change.words,

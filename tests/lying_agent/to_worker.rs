@@ -346,9 +346,9 @@ fn an_agent_that_talks_nonsense_after_the_quorum_stops_nothing_that_has_begun() 
     });
     let session = worker.rest().0.expect("kept");
     let session = twotap_rig::Credentials {
-        access_key_id: session.access_key_id.clone(),
-        secret_access_key: session.secret_access_key.to_string(),
-        session_token: Some(session.session_token.to_string()),
+        access_key_id: session.targets[0].access_key_id.clone(),
+        secret_access_key: session.targets[0].secret_access_key.to_string(),
+        session_token: Some(session.targets[0].session_token.to_string()),
     };
     let probe = bench.world.session_probe(&session).expect("an answer");
     assert!(probe.is_ok(), "{probe:?}");

@@ -147,9 +147,9 @@ fn ceremony(bench: &Bench) -> (Option<Credentials>, Result<Vec<String>, Problem>
     }
     let (session, end) = worker.finish();
     let session = session.map(|s| Credentials {
-        access_key_id: s.access_key_id.clone(),
-        secret_access_key: s.secret_access_key.to_string(),
-        session_token: Some(s.session_token.to_string()),
+        access_key_id: s.targets[0].access_key_id.clone(),
+        secret_access_key: s.targets[0].secret_access_key.to_string(),
+        session_token: Some(s.targets[0].session_token.to_string()),
     });
     (session, end.map(|entries| names(&entries)))
 }

@@ -252,3 +252,49 @@ fn a_ceremony_that_cannot_reach_iam_leaves_the_old_roster_and_the_next_one_pays(
     take_up(&bench, &other).expect("taken up");
     assert_eq!(newest(&bench).digest(), other.digest());
 }
+
+#[test]
+fn a_session_outlives_the_roster_that_it_was_opened_under() {
+    let bench = Bench::sealed();
+    let erin = SoftCustodian::new("erin", 5);
+    let [alice, bob, _] = &bench.custodians[..] else {
+        panic!("three custodians");
+    };
+    let (mut worker, made) = offer(&bench);
+    must_count(worker.vote(alice.approve(&made)));
+    must_count(worker.vote(bob.approve(&made)));
+    let (session, end) = worker.rest();
+    end.expect("opened");
+    let version = next(&bench, carol_for_erin(&erin), &[alice, bob, &erin]);
+    take_up(&bench, &version).expect("taken up");
+    let mut worker = bench.worker();
+    worker.send(&twotap::protocol::job::Job::Close {
+        vault: "prod".to_owned(),
+        request: session.expect("a session").request,
+    });
+    let closed = worker.rest().1.expect("closed");
+    assert_eq!(names(&closed).last().map(String::as_str), Some("revoked"));
+}
+
+#[test]
+fn a_token_that_nothing_vouches_for_does_not_come_in_by_a_change() {
+    let bench = Bench::sealed();
+    let erin = SoftCustodian::new("erin", 5);
+    let [alice, bob, _] = &bench.custodians[..] else {
+        panic!("three custodians");
+    };
+    let version = next(
+        &bench,
+        |roster| {
+            carol_for_erin(&erin)(roster);
+            roster.accept_unattested.retain(|serial| *serial != 5);
+        },
+        &[alice, bob, &erin],
+    );
+    match bench.hand_in(&version).1 {
+        Some(FromWorker::Failed(problem)) => {
+            assert!(problem.error.contains("erin"), "{problem}");
+        }
+        other => panic!("it was taken: {other:?}"),
+    }
+}

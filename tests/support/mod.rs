@@ -159,6 +159,8 @@ pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) custodians: Vec<SoftCustodian>,
     operators: Vec<&'static str>,
+    /// What a case changes about its roster.
+    shape: fn(&World, &mut Roster),
     folder: TempDir,
 }
 
@@ -186,6 +188,25 @@ impl Bench {
         operators: &[&'static str],
     ) -> Self {
         let world = World::new().expect("an account");
+        Self::built(world, prepare, custodians, operators, |_, _| {})
+    }
+
+    /// The usual people in a world of the caller's own, under a roster that the case changes; the first key is sealed.
+    pub(crate) fn shaped(world: World, shape: fn(&World, &mut Roster)) -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        let custodians = custodians.map(|(n, serial)| SoftCustodian::new(n, serial));
+        let bench = Self::built(world, &|_| {}, custodians.into(), &["dana"], shape);
+        bench.seal().expect("the first key can be sealed");
+        bench
+    }
+
+    fn built(
+        world: World,
+        prepare: &dyn Fn(&Path),
+        custodians: Vec<SoftCustodian>,
+        operators: &[&'static str],
+        shape: fn(&World, &mut Roster),
+    ) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("twotap-bench-")
             .tempdir_in("/dev/shm")
@@ -194,6 +215,7 @@ impl Bench {
             world,
             custodians,
             operators: operators.to_vec(),
+            shape,
             folder,
         };
         prepare(&bench.path("state"));
@@ -297,12 +319,22 @@ impl Bench {
         Worker::new(child, ours)
     }
 
+    /// The worker of another host, by its configuration.
+    pub(crate) fn worker_of(&self, config: &str) -> Worker {
+        let (ours, child) = self.raw_worker_of(config, &[]);
+        Worker::new(child, ours)
+    }
+
     /// A worker as a process and the agent's end of the connection, for what no agent would send.
     pub(crate) fn raw_worker(&self, environment: &[(&str, &str)]) -> (UnixStream, Child) {
+        self.raw_worker_of("worker.toml", environment)
+    }
+
+    fn raw_worker_of(&self, config: &str, environment: &[(&str, &str)]) -> (UnixStream, Child) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let child = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
             .arg("--config")
-            .arg(self.path("worker.toml"))
+            .arg(self.path(config))
             .env_clear()
             .envs(environment.iter().copied())
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
@@ -334,7 +366,9 @@ impl Bench {
             Some(FromWorker::Host(facts)) => facts.key,
             other => panic!("no host: {other:?}"),
         };
-        let mut roster = Envelope::new(&self.roster(host)).expect("a good roster");
+        let mut roster = self.roster(host);
+        (self.shape)(&self.world, &mut roster);
+        let mut roster = Envelope::new(&roster).expect("a good roster");
         for custodian in &self.custodians {
             roster.sign(custodian);
         }
@@ -403,7 +437,8 @@ impl Bench {
             places: Vec::new(),
             attestation_roots: Vec::new(),
             accept_risk: Vec::new(),
-            accept_unattested: Vec::new(),
+            // Keys in software: nobody attests them.
+            accept_unattested: self.custodians.iter().map(|c| c.serial).collect(),
         }
     }
 }
@@ -430,6 +465,7 @@ pub(crate) fn ask() -> Ask {
         duration_seconds: None,
         commander: None,
         nonce: nonce(),
+        close_only: None,
     }
 }
 

@@ -4,8 +4,12 @@ use crate::bench::{PATIENT, Rival, error, isolated, pin};
 use p256::elliptic_curve::sec1::ToEncodedPoint;
 use std::time::SystemTime;
 use twotap::token::{
-    Attestation, FormFactor, ManagementAlgorithm, Pin, PinPolicy, Puk, Purpose, Slot, TokenError,
-    TouchPolicy, identity, recipient,
+    ManagementAlgorithm, Pin, PinPolicy, Puk, Purpose, Slot, TokenError, TouchPolicy, identity,
+    recipient,
+};
+use twotap::trust::{
+    PublicKey,
+    attestation::{FormFactor, Statement},
 };
 use x509_cert::der::{Decode, Encode};
 
@@ -104,16 +108,17 @@ fn a_token_is_enrolled_from_the_factorys_state() {
                         assert_eq!(metadata.touch_policy, Some(*touch));
                         assert_eq!(metadata.generated, Some(true));
                     }
-                    let facts = Attestation::parse(&token.attest(*slot).unwrap()).unwrap();
+                    let facts = Statement::parse(&token.attest(*slot).unwrap()).unwrap();
                     assert_eq!(facts.firmware, firmware);
                     assert_eq!(facts.serial, Some(1001));
-                    assert_eq!(facts.slot, Some(*slot));
+                    assert_eq!(facts.slot, Some(slot.reference()));
                     assert_eq!(
                         (facts.pin_policy, facts.touch_policy),
                         (PinPolicy::Always, *touch)
                     );
                     assert_eq!(facts.form_factor, Some(FormFactor::UsbCKeychain));
-                    assert_eq!(facts.public_key[..], *point.as_bytes());
+                    let point = p256::PublicKey::from_sec1_bytes(point.as_bytes());
+                    assert_eq!(facts.key, PublicKey::from(point.unwrap()));
                 }
                 let next = (Slot::parse(0x84).unwrap(), Slot::parse(0x85).unwrap());
                 assert_eq!(token.free_slots(), Ok(Some(next)));

@@ -3,12 +3,12 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use crate::{
-    cli::{Door, Ended, client::vault_path, files, inputs, screen},
+    cli::{Door, Ended, client::vault_path, files, inputs, screen, standing, vault::AcceptArgs},
     protocol::{Code, Problem, socket::VaultView},
     trust::{
         Envelope, Timestamp, Verified,
         roster::{self, Person, Role, Roster, Token, changes, verify_chain},
-        text::check_text,
+        standing::judge_change,
     },
 };
 
@@ -64,9 +64,8 @@ pub(super) struct Args {
     /// The recovery identity's recipient, age1...
     #[arg(long, value_name = "RECIPIENT")]
     recovery: Option<String>,
-    /// An advisory that is accepted, e.g. YSA-2024-03; it stands in every approval's event
-    #[arg(long, value_name = "ID")]
-    accept_risk: Vec<String>,
+    #[command(flatten)]
+    accept: AcceptArgs,
     /// Where to write the proposal; it must not exist yet
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -151,13 +150,9 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     if let Some(recovery) = &args.recovery {
         next.recovery = Some(recovery.clone());
     }
-    for risk in &args.accept_risk {
-        check_text("advisory", risk, 64)?;
-        if !next.accept_risk.contains(risk) {
-            next.accept_risk.push(risk.clone());
-        }
-    }
+    accepted(&args.accept, &mut next)?;
     sensible(&next)?;
+    judge_change(before, &next)?;
     Ok(next)
 }
 
@@ -275,6 +270,25 @@ fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
         unseal: enrollment.unseal,
         attestation: enrollment.attestation,
     })
+}
+
+fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(), Problem> {
+    for risk in standing::risks(&args.accept_risk)? {
+        if !next.accept_risk.contains(&risk) {
+            next.accept_risk.push(risk);
+        }
+    }
+    for root in &args.attestation_root {
+        let root = standing::root(root)?;
+        next.attestation_roots.retain(|r| r.name != root.name);
+        next.attestation_roots.push(root);
+    }
+    for serial in &args.accept_unattested {
+        if !next.accept_unattested.contains(serial) {
+            next.accept_unattested.push(*serial);
+        }
+    }
+    Ok(())
 }
 
 /// What would be refused as a document anyway, in words that name the option.

@@ -9,7 +9,7 @@ use crate::{
     cli::{
         Door, Ended, files,
         memory::{FirstMeeting, Memory},
-        screen,
+        screen, standing,
         token::{self, TokenArgs},
         ui::columns,
     },
@@ -18,10 +18,11 @@ use crate::{
     trust::{
         Envelope, PublicKey, Verified,
         roster::{self, Roster, verify_chain},
+        standing::judge_change,
     },
 };
 
-use super::{describe, lacking, read_chain, signers, standing, what_changes};
+use super::{describe, lacking, read_chain, signers, standing as rows_of, what_changes};
 
 /// Arguments of `roster sign`.
 #[derive(clap::Args)]
@@ -45,6 +46,10 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     let before = version_before(&roster, earlier, &mut token, door)?;
     let listed = listed(&token, &roster, before.as_ref())?;
     token::must_hold(&mut token, &listed)?;
+    match &before {
+        Some(before) => judge_change(before, &roster)?,
+        None => drop(standing::must_stand(&roster)?),
+    }
     let words = screen::words(&envelope.digest())?;
 
     let scripted = args.confirm.is_some() || args.token.pin_fd.is_some();
@@ -98,7 +103,7 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         "signed as {} with token {}\n{}{next}",
         listed.person,
         listed.serial,
-        columns(&standing(&done, &lacking(&missing), complete))
+        columns(&rows_of(&done, &lacking(&missing), complete))
     );
     door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)

@@ -13,6 +13,8 @@ use crate::RigError;
 pub enum Template {
     /// What the user `break-glass` may: assume twotap's roles and replace its own key.
     User,
+    /// What it may beside that where a profile has roles in another account: assume those.
+    UserFurther,
     /// Who may assume an operator role or the steward role, and how.
     RoleTrust,
     /// What the steward may: revoke on operator roles, rotate named secrets.
@@ -24,8 +26,9 @@ pub enum Template {
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 5] = [
+pub const TEMPLATES: [(Template, &str); 6] = [
     (Template::User, "user-policy.json"),
+    (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
@@ -54,6 +57,8 @@ pub struct Names {
     pub partition: String,
     /// `${AWS::AccountId}`, twelve digits.
     pub account: String,
+    /// `${FurtherAccountId}`, another account with roles of twotap's.
+    pub further_account: String,
     /// `${ExternalId}`, what the vault says in every AssumeRole.
     pub external_id: String,
     /// `${RotatedSecretsArn}`, the secrets (a pattern) that closing may rotate.
@@ -67,6 +72,7 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
     let text = source(template)
         .replace("${AWS::Partition}", &names.partition)
         .replace("${AWS::AccountId}", &names.account)
+        .replace("${FurtherAccountId}", &names.further_account)
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
         .replace("${AuditKeyArn}", &names.audit_key_arn);
@@ -97,6 +103,7 @@ pub fn for_emulator(policy: &Value) -> Value {
 fn source(template: Template) -> &'static str {
     match template {
         Template::User => include_str!("../../../packaging/aws/user-policy.json"),
+        Template::UserFurther => include_str!("../../../packaging/aws/user-further-policy.json"),
         Template::RoleTrust => include_str!("../../../packaging/aws/role-trust.json"),
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
@@ -166,6 +173,7 @@ mod tests {
         Names {
             partition: "aws".into(),
             account: "111122223333".into(),
+            further_account: "444455556666".into(),
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
             audit_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/audit".into(),

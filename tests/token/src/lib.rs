@@ -12,7 +12,7 @@
 //! | `piv`, `management` | the applications |
 //! | [`panel`], [`touch`] | the outside of the token: finger, plug, faults, counters |
 //! | [`control`] | that outside as a unix socket, and the client for it |
-//! | [`profile`], [`state`], [`pki`] | firmware to imitate; keys and PIN on disk; the attestation CA |
+//! | [`profile`], [`state`], [`pki`], [`x509`] | firmware to imitate; keys and PIN on disk; the attestation CA; certificates |
 //! | [`token`] | one token, running |
 //! | [`pcscd`] | a private `pcscd` with readers to put tokens into |
 //!
@@ -37,7 +37,7 @@ pub mod tlv;
 pub mod token;
 pub mod touch;
 pub mod vpcd;
-mod x509;
+pub mod x509;
 
 pub use control::{Control, Fault, FaultKind, Status};
 pub use pcscd::{Pcscd, TokenOptions, TokenProcess};

@@ -1,5 +1,5 @@
 //! Building the few X.509 certificates that attestation needs, with every byte under control:
-//! Yubico's extensions hold raw bytes that are no DER, which certificate builders do not offer.
+//! Yubico's extensions hold raw bytes that are no DER, which certificate builders do not offer. Tests forge with it.
 
 use p256::{
     PublicKey, SecretKey,
@@ -29,8 +29,10 @@ const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 
 /// When a certificate ends.
-#[derive(Clone, Copy)]
-pub(crate) enum Ends {
+#[derive(Clone, Copy, Debug)]
+pub enum Ends {
+    /// In 2001, long ago.
+    In2001,
     /// In 2052, like the older chain.
     In2052,
     /// On the last day of 9999, like the newer chain: RFC 5280's 'no well-defined end'.
@@ -38,17 +40,25 @@ pub(crate) enum Ends {
 }
 
 /// A certificate before it is signed.
-pub(crate) struct Template<'a> {
-    pub(crate) subject: &'a str,
-    pub(crate) issuer: Name,
-    pub(crate) key: PublicKey,
-    pub(crate) ends: Ends,
-    pub(crate) extensions: Vec<Extension>,
+pub struct Template<'a> {
+    /// Whom it is about, `CN=...`.
+    pub subject: &'a str,
+    /// Who issues it.
+    pub issuer: Name,
+    /// The key that it is about.
+    pub key: PublicKey,
+    /// When it ends.
+    pub ends: Ends,
+    /// In this order.
+    pub extensions: Vec<Extension>,
 }
 
 impl Template<'_> {
     /// Signs and encodes (DER).
-    pub(crate) fn sign(self, issuer_key: &SecretKey) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// What is given cannot be encoded or read.
+    pub fn sign(self, issuer_key: &SecretKey) -> io::Result<Vec<u8>> {
         self.build(issuer_key).map_err(other)
     }
 
@@ -86,7 +96,10 @@ impl Template<'_> {
 }
 
 /// An extension whose value is these bytes, whatever they are.
-pub(crate) fn raw_extension(oid: ObjectIdentifier, bytes: &[u8]) -> io::Result<Extension> {
+///
+/// # Errors
+/// What is given cannot be encoded or read.
+pub fn raw_extension(oid: ObjectIdentifier, bytes: &[u8]) -> io::Result<Extension> {
     Ok(Extension {
         extn_id: oid,
         critical: false,
@@ -95,7 +108,10 @@ pub(crate) fn raw_extension(oid: ObjectIdentifier, bytes: &[u8]) -> io::Result<E
 }
 
 /// The extensions of a CA below which `path_len` further CAs may stand.
-pub(crate) fn ca_extensions(path_len: u8) -> io::Result<Vec<Extension>> {
+///
+/// # Errors
+/// What is given cannot be encoded or read.
+pub fn ca_extensions(path_len: u8) -> io::Result<Vec<Extension>> {
     let basic = BasicConstraints {
         ca: true,
         path_len_constraint: Some(path_len),
@@ -114,13 +130,19 @@ pub(crate) fn ca_extensions(path_len: u8) -> io::Result<Vec<Extension>> {
 }
 
 /// The subject of a certificate (DER).
-pub(crate) fn subject_of(der: &[u8]) -> io::Result<Name> {
+///
+/// # Errors
+/// What is given cannot be encoded or read.
+pub fn subject_of(der: &[u8]) -> io::Result<Name> {
     let certificate = Certificate::from_der(der).map_err(other)?;
     Ok(certificate.tbs_certificate.subject)
 }
 
 /// A name from its text form, `CN=...`.
-pub(crate) fn name(text: &str) -> io::Result<Name> {
+///
+/// # Errors
+/// What is given cannot be encoded or read.
+pub fn name(text: &str) -> io::Result<Name> {
     Name::from_str(text).map_err(other)
 }
 
@@ -134,6 +156,10 @@ fn validity(ends: Ends) -> x509_cert::der::Result<Validity> {
         x509_cert::der::asn1::UtcTime::from_date_time(t).map(Time::UtcTime)
     };
     Ok(match ends {
+        Ends::In2001 => Validity {
+            not_before: utc(2000, 1, 1)?,
+            not_after: utc(2001, 1, 1)?,
+        },
         Ends::In2052 => Validity {
             not_before: utc(2016, 3, 14)?,
             not_after: at(2052, 4, 17, 0, 0, 0)?,

@@ -205,7 +205,15 @@ async fn act_or_break(
         (None, Some(shared.making_keys.read().await))
     };
     let session = shared.lock().sessions.get(&key).cloned();
-    if let Err(refusal) = guard::check(&shared.shipped, &shared.admin, call, session).await? {
+    if let Err(refusal) = guard::check(
+        &shared.shipped,
+        shared.emulator,
+        &shared.admin,
+        call,
+        session,
+    )
+    .await?
+    {
         return Ok(refusal.response(call));
     }
     call.forwarded += 1;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use twotap_token::pki::{Authority, Pki};
 
 use super::{Done, Invocation, PEOPLE_TOML, Site, VAULT, access_toml};
 use crate::{Credentials, RigError};
@@ -73,6 +74,8 @@ impl Site {
                 .map_err(|why| RigError::new(format!("{}: {why}", path.display())))?;
         }
         let path = |name: &str| self.shared(name).display().to_string();
+        // The virtual tokens are no YubiKeys: the roster has to name who vouches for them.
+        let root = self.attestation_root("rig-root.pem")?;
         self.twotap(
             "sofia",
             &[
@@ -92,11 +95,22 @@ impl Site {
                 &path("people.toml"),
                 "--host",
                 &path("host.pub"),
+                "--attestation-root",
+                &root,
                 "-o",
                 &path("roster.json"),
             ],
         )?
         .json()
+    }
+
+    /// Who vouches for the virtual tokens, as `--attestation-root` takes it; the certificate is copied to where everybody can read it.
+    pub fn attestation_root(&self, file: &str) -> Result<String, RigError> {
+        let failed = |why| RigError::new(format!("the virtual tokens' authority: {why}"));
+        let pki = Pki::open(&self.stage.path().join("pki")).map_err(failed)?;
+        let to = self.shared(file);
+        fs::copy(pki.certificate_path(Authority::PivIntermediate), &to).map_err(failed)?;
+        Ok(format!("rig={}", to.display()))
     }
 
     /// A custodian signs the roster. The file passes from hand to hand, so each signs an own copy.
