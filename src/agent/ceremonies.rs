@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     Agent,
-    offers::{Withdrawn, not_owed, withdrawn},
+    offers::{Withdrawn, not_owed, too_late, withdrawn},
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
@@ -24,7 +24,7 @@ use crate::{
     },
     trust::{
         Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer, Purpose},
+        request::{Denial, Offer},
     },
 };
 
@@ -233,7 +233,7 @@ impl Ceremony {
                         // What cannot be recorded now is taken up from the journal; the operator's session must not be lost over it.
                         let taken = self.agent.take_entry(&self.vault, entry, &mut self.link).await;
                         self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());
-                        if commit && self.takes_up_a_roster() {
+                        if commit && self.agent.book.request(&self.id).is_some_and(|r| r.takes_up().is_some()) {
                             // Who may do what changed at this moment, and the rest of the rotation may take a while.
                             let _ = self.agent.refresh(&self.vault).await;
                         }
@@ -268,11 +268,6 @@ impl Ceremony {
             }
             None => SILENCE,
         }
-    }
-
-    fn takes_up_a_roster(&self) -> bool {
-        let record = self.agent.book.request(&self.id);
-        record.is_some_and(|r| matches!(r.request.purpose, Purpose::Roster { .. }))
     }
 
     async fn hand_on(&mut self, ballot: &Ballot) -> Result<(), Problem> {
@@ -490,14 +485,6 @@ pub(super) fn head(head: crate::audit::chain::Head) -> Head {
 
 fn envelope_digest(envelope: &Envelope) -> String {
     crate::trust::Digest::of(envelope.to_json().as_bytes()).to_string()
-}
-
-fn too_late(stage: Stage) -> Problem {
-    Problem::new(
-        Code::Approvals,
-        format!("the request is {stage} and takes no more votes"),
-    )
-    .hint("see: twotap status")
 }
 
 fn no_worker() -> Problem {

@@ -22,7 +22,6 @@ use crate::{
     trust::{
         Envelope, Timestamp,
         receipt::{Outcome, Receipt},
-        request::Purpose,
     },
 };
 
@@ -273,18 +272,18 @@ fn advance(
         }
         Step::RotationIntent { .. } => {
             request.rotation = Rotation::Running;
-            if taken_up(request).is_some() && request.stage == Stage::Requested {
+            if request.takes_up().is_some() && request.stage == Stage::Requested {
                 request.advance(Stage::Approved, now)?;
             }
         }
         Step::GenerationCommitted { .. } => {
-            if let Some(version) = taken_up(request) {
+            if let Some(version) = request.takes_up() {
                 request.outcome = Some(format!("roster version {version} counts"));
             }
         }
         Step::Rotated { .. } => {
             request.rotation = Rotation::Done;
-            if let Some(version) = taken_up(request) {
+            if let Some(version) = request.takes_up() {
                 close(request, format!("roster version {version} counts"), now)?;
             }
         }
@@ -297,14 +296,6 @@ fn advance(
         _ => {}
     }
     Ok(())
-}
-
-/// The roster version that a request takes up, if that is what it is for.
-fn taken_up(request: &Record) -> Option<u64> {
-    match request.request.purpose {
-        Purpose::Roster { version, .. } => Some(version),
-        _ => None,
-    }
 }
 
 fn close(request: &mut Record, outcome: String, now: Timestamp) -> Result<(), Problem> {

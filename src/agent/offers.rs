@@ -37,12 +37,9 @@ impl Agent {
         let audit = head(self.book.head().await?);
         let job = Job::Roster {
             vault: vault.to_owned(),
-            next: submit.next.clone(),
-            incident: submit.incident.clone(),
-            reason: submit.reason.clone(),
+            wish: submit.clone(),
             operator: caller.name.clone(),
             audit,
-            nonce: submit.nonce.clone(),
         };
         let mut link = self.workers.start(&job).await?;
         match link.expect(OFFER).await? {
@@ -200,4 +197,13 @@ pub(super) fn not_owed(change: &mut Change<'_, '_>, request: &Request) -> Result
         change.put_vault(&request.vault, &row)?;
     }
     Ok(())
+}
+
+/// A vote on what takes none any more.
+pub(super) fn too_late(stage: Stage) -> Problem {
+    Problem::new(
+        Code::Approvals,
+        format!("the request is {stage} and takes no more votes"),
+    )
+    .hint("see: twotap status")
 }

@@ -188,6 +188,14 @@ impl Record {
         });
     }
 
+    /// The roster version that it takes up, if that is what it is for.
+    pub(super) fn takes_up(&self) -> Option<u64> {
+        match self.request.purpose {
+            Purpose::Roster { version, .. } => Some(version),
+            _ => None,
+        }
+    }
+
     /// An event of this request.
     pub(super) fn event(&self, event_type: EventType, actor: Actor, place: &Place) -> Event {
         let event = Event::new(event_type, actor)

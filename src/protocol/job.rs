@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Problem;
 pub use super::facts::{HostFacts, Isolation, VaultFacts};
+pub use super::socket::RosterSubmit as RosterWish;
 pub use crate::ceremony::Standing;
 use crate::trust::{
     Bytes, Digest, Envelope, Head, KeyId, Timestamp, request::Purpose, roster::Target,
@@ -48,23 +49,17 @@ pub enum Job {
         /// Head of the record now.
         audit: Head,
     },
-    /// The next version of the roster, signed by all who must. Where a key is sealed, a request to take it up is made of it: answered by
-    /// [`FromWorker::Offer`], then votes are awaited. Where nothing is sealed yet it is taken up at once: [`FromWorker::Vault`].
+    /// The next version of the roster: answered by [`FromWorker::Offer`], then votes are awaited; where nothing is sealed yet it counts at
+    /// once, answered by [`FromWorker::Vault`].
     Roster {
         /// The vault.
         vault: String,
-        /// That version.
-        next: Envelope,
-        /// Incident or change reference.
-        incident: String,
-        /// Why.
-        reason: String,
+        /// What is handed in.
+        wish: RosterWish,
         /// Who hands it in, as the agent knows.
         operator: String,
         /// Head of the record now.
         audit: Head,
-        /// 16 random bytes of that person's CLI.
-        nonce: Bytes,
     },
     /// Close the session of a request: revoke and observe, or note that it has expired.
     Close {

@@ -218,12 +218,13 @@ impl Vault {
         Ok(next)
     }
 
-    /// Writes the next version beside those that count. It counts from the commit of a generation that is sealed under it.
+    /// Writes the next version, where there is one, beside those that count. It counts from the commit of a generation that is sealed under it.
     pub(super) fn take_up(
         &mut self,
-        next: &Verified<Roster>,
+        next: Option<&Verified<Roster>>,
         writer: &Writer,
     ) -> Result<(), Problem> {
+        let Some(next) = next else { return Ok(()) };
         let next = verify_next(&self.roster, next.envelope())?;
         writer.put_roster(&next).explain()?;
         self.chain.push(next.envelope().clone());

@@ -161,22 +161,16 @@ impl Worker {
             } => ceremony::run(self, ask, operator, audit).await,
             Job::Roster {
                 vault,
-                next,
-                incident,
-                reason,
+                wish,
                 operator,
                 audit,
-                nonce,
             } => {
-                let wish = roster::Wish {
-                    next,
-                    incident,
-                    reason,
+                let handed_in = roster::HandedIn {
+                    wish,
                     operator,
                     audit,
-                    nonce,
                 };
-                roster::run(self, &vault, wish).await
+                roster::run(self, &vault, handed_in).await
             }
             Job::Close { vault, request } => close::run(self, &vault, &request).await,
             Job::Session { request } => {

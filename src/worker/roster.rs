@@ -18,30 +18,34 @@ use super::{
 };
 use crate::{
     ceremony::times,
-    protocol::{Code, Problem, job::FromWorker},
+    protocol::{
+        Code, Problem,
+        job::{FromWorker, RosterWish},
+    },
     trust::{
-        Bytes, Digest, Envelope, Head, Verified,
+        Digest, Head, Verified,
         request::{NOTHING_ALLOWED, Purpose, ROSTER_CHANGE, Request},
         roster::{Role, Roster},
     },
     vault::OneTime,
 };
 
-/// What is handed in, and by whom.
-pub(super) struct Wish {
-    pub(super) next: Envelope,
-    pub(super) incident: String,
-    pub(super) reason: String,
+/// What is handed in, by whom, and where the record stands.
+pub(super) struct HandedIn {
+    pub(super) wish: RosterWish,
     pub(super) operator: String,
     pub(super) audit: Head,
-    pub(super) nonce: Bytes,
 }
 
 /// Checks the version against the one that counts; takes it up by a ceremony, or at once where nothing is sealed.
-pub(super) async fn run(worker: &mut Worker, vault: &str, wish: Wish) -> Result<(), Problem> {
+pub(super) async fn run(
+    worker: &mut Worker,
+    vault: &str,
+    handed_in: HandedIn,
+) -> Result<(), Problem> {
     let vault = worker.home.vault(vault)?;
-    let next = vault.next_version(&wish.next)?;
-    may_hand_in(&vault, &wish.operator)?;
+    let next = vault.next_version(&handed_in.wish.next)?;
+    may_hand_in(&vault, &handed_in.operator)?;
     if vault.current.is_none() {
         if vault.roster.hosts.len() > 1 {
             return Err(Problem::new(
@@ -54,7 +58,7 @@ pub(super) async fn run(worker: &mut Worker, vault: &str, wish: Wish) -> Result<
     }
 
     let one_time = OneTime::generate();
-    let plan = plan(worker, &vault, wish, next, one_time.recipient()).await?;
+    let plan = plan(worker, &vault, handed_in, next, one_time.recipient()).await?;
     let opened = ceremony::opened(worker, &vault, &plan, &one_time).await?;
     rotate::rotate(
         worker,
@@ -93,7 +97,7 @@ async fn at_once(
                     .hint("hand the roster in again: twotap roster submit"),
             );
         }
-        vault.take_up(next, &writer)?;
+        vault.take_up(Some(next), &writer)?;
         worker.home.seen()?.pin(next)?;
     }
     let facts = vault.facts(worker.link.isolation());
@@ -119,7 +123,7 @@ fn may_hand_in(vault: &Vault, operator: &str) -> Result<(), Problem> {
 async fn plan(
     worker: &Worker,
     vault: &Vault,
-    wish: Wish,
+    handed_in: HandedIn,
     next: Verified<Roster>,
     worker_key: String,
 ) -> Result<Plan, Problem> {
@@ -133,7 +137,7 @@ async fn plan(
         id: fresh_id(),
         vault: vault.name.clone(),
         generation: current.manifest.generation,
-        operator: wish.operator,
+        operator: handed_in.operator,
         host: worker.home.key_id(),
         // Nothing is opened: the role is one that only closes, and no session is asked for in it.
         account: role.split(':').nth(4).unwrap_or_default().to_owned(),
@@ -151,15 +155,15 @@ async fn plan(
         approve_before: until,
         not_after: until,
         clock,
-        incident: wish.incident,
-        reason: wish.reason,
+        incident: handed_in.wish.incident,
+        reason: handed_in.wish.reason,
         commander_claimed: None,
         roster_sha256: vault.roster.digest(),
         manifest_sha256: current.manifest.digest(),
-        audit: wish.audit,
+        audit: handed_in.audit,
         worker_key,
         nonce: nonce(),
-        operator_nonce: wish.nonce,
+        operator_nonce: handed_in.wish.nonce,
     };
     Ok(Plan {
         request,

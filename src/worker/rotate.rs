@@ -44,6 +44,7 @@ use reading::{access_key, user_name};
 
 /// How long a key that nobody knows stays inactive before it is deleted.
 const SETTLE: Duration = Duration::from_secs(30);
+
 /// What is to be rotated.
 pub(super) struct Rotation<'r> {
     pub(super) vault: &'r str,
@@ -51,7 +52,7 @@ pub(super) struct Rotation<'r> {
     pub(super) audit: Head,
     /// The key that is sealed now; consumed, so that it is gone when this returns.
     pub(super) key: AccessKey,
-    /// The roster version that the new generation is sealed under, and taken up with; none where the roster stays as it is.
+    /// The roster version that is taken up with it; none where the roster stays as it is.
     pub(super) next: Option<&'r Verified<Roster>>,
 }
 
@@ -69,13 +70,10 @@ pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Resul
         order: Order::new(Terms::alone(true)),
     };
     let old = run.rotation.key.id().to_owned();
-    run.log(
-        Step::RotationIntent {
-            old_access_key_id: old.clone(),
-        },
-        None,
-    )
-    .await?;
+    let intent = Step::RotationIntent {
+        old_access_key_id: old.clone(),
+    };
+    run.log(intent, None).await?;
     let outcome = match run.is_sealed(&old) {
         Ok(true) => run.replace(&old).await,
         // Another ceremony of the same generation was faster: the key that this one opened is replaced, and only needs to be dead.
@@ -129,9 +127,8 @@ impl Run<'_, '_> {
 
     async fn replace(&mut self, old: &str) -> Result<(), Setback> {
         let mut vault = self.vault()?;
-        if let Some(next) = self.rotation.next {
-            vault.take_up(next, &self.writer).map_err(Setback::Never)?;
-        }
+        let taken_up = vault.take_up(self.rotation.next, &self.writer);
+        taken_up.map_err(Setback::Never)?;
         let user = user_name(&vault)?;
 
         let (new, trace) = self.create(&user, old).await?;

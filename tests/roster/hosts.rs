@@ -9,7 +9,7 @@ use std::{
 use twotap::{
     protocol::{
         Code,
-        job::{FromWorker, Job},
+        job::{FromWorker, Job, RosterWish},
     },
     trust::{
         PublicKey,
@@ -89,12 +89,14 @@ fn a_host_that_joins_is_pinned_to_the_whole_chain_and_changes_nothing_by_itself(
     let mut second = bench.worker_of("worker-2.toml");
     second.send(&Job::Roster {
         vault: "prod".to_owned(),
-        next: third,
-        incident: "CHG-8".to_owned(),
-        reason: "at the wrong door".to_owned(),
+        wish: RosterWish {
+            next: third,
+            incident: "CHG-8".to_owned(),
+            reason: "at the wrong door".to_owned(),
+            nonce: crate::support::nonce(),
+        },
         operator: "dana".to_owned(),
         audit: twotap::trust::Head::EMPTY,
-        nonce: crate::support::nonce(),
     });
     match second.next() {
         Some(FromWorker::Failed(problem)) => assert_eq!(problem.code, Code::Refused),

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use twotap::{
     protocol::{
         Code, Problem, frame,
-        job::{self, Ask, FromWorker, Job, OfferMade, ToWorker, Vote},
+        job::{self, Ask, FromWorker, Job, OfferMade, RosterWish, ToWorker, Vote},
     },
     trust::{
         Bytes, Digest, Envelope, Head, KeyId, PublicKey, Signer, Timestamp,
@@ -297,12 +297,14 @@ impl Bench {
         let mut worker = self.worker();
         worker.send(&Job::Roster {
             vault: "prod".to_owned(),
-            next: next.clone(),
-            incident: "CHG-7".to_owned(),
-            reason: "somebody came and somebody left".to_owned(),
+            wish: RosterWish {
+                next: next.clone(),
+                incident: "CHG-7".to_owned(),
+                reason: "somebody came and somebody left".to_owned(),
+                nonce: nonce(),
+            },
             operator: "dana".to_owned(),
             audit: Head::EMPTY,
-            nonce: nonce(),
         });
         let answer = worker.next();
         (worker, answer)
