@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Agent,
-    ceremonies::{Ballot, head},
+    book::head,
+    ceremonies::Ballot,
     people::Listed,
     routes::{Answer, Call, Refusal},
     said,
@@ -57,6 +58,12 @@ pub(super) async fn status(call: Call) -> Answered {
             ));
         }
         degraded.extend(owed(agent, &known).await?);
+        if let Some(misused) = agent.book.vault(&known.vault).await?.misused {
+            degraded.push(format!(
+                "vault {}: {misused}; replace it: ask for a session, or seal a new key",
+                known.vault
+            ));
+        }
         vaults.push(vault);
     }
     degraded.extend(sinks(agent).await?);
@@ -299,6 +306,10 @@ async fn finish<T: Send + 'static>(
 
 async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, Problem> {
     let row = agent.book.vault(&known.vault).await?;
+    let mut rotation = row.rotation.to_string();
+    if let Some(waiting) = agent.waits.of(&known.vault) {
+        rotation = format!("running: {waiting}");
+    }
     Ok(VaultStatus {
         vault: known.vault.clone(),
         roster_version: known.roster.version,
@@ -310,7 +321,8 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
             let tokens = known.roster.tokens.iter();
             tokens.map(|t| told(t, &known.roster)).collect()
         },
-        rotation: row.rotation.to_string(),
+        rotation,
+        watch: agent.watches.of(agent, &known.vault),
         isolation: known.isolation,
     })
 }

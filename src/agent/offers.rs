@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Agent,
     book::Change,
-    ceremonies::head,
+    book::head,
     people::Listed,
     record::{Record, request_of},
     workers::{OFFER, out_of_turn},

@@ -130,23 +130,29 @@ impl Record {
         &self.request.id
     }
 
-    /// What is known of the token with this approve key, by the roster that the request was offered under: who vouches for it, and the
-    /// numbers of the advisories that are about it.
-    pub(super) fn custody(&self, key: KeyId) -> (String, Vec<&'static str>) {
+    /// An event about what the token with this approve key did: with it stands who vouches for the token, and the numbers of the
+    /// advisories that are about it, by the roster that the request was offered under.
+    pub(super) fn custody(
+        &self,
+        key: KeyId,
+        kind: EventType,
+        actor: Actor,
+        place: &Place,
+    ) -> Event {
+        let event = self.event(kind, actor, place);
         let newest = self.made.roster_chain.last();
-        let roster = newest.and_then(|envelope| envelope.unverified::<Roster>().ok());
-        let token = roster.as_ref().and_then(|roster| {
-            let mut tokens = roster.tokens.iter();
-            Some((roster, tokens.find(|t| t.approve.key.id() == key)?))
-        });
-        let Some((roster, token)) = token else {
-            return (String::new(), Vec::new());
+        let Some(roster) = newest.and_then(|e| e.unverified::<Roster>().ok()) else {
+            return event;
         };
-        let against = standing::known_against(token, roster).into_iter();
-        (
-            standing::told(token, roster).proof,
-            against.map(|advisory| advisory.id.as_str()).collect(),
-        )
+        let mut tokens = roster.tokens.iter();
+        let Some(token) = tokens.find(|t| t.approve.key.id() == key) else {
+            return event;
+        };
+        let against = standing::known_against(token, &roster).into_iter();
+        let ids: Vec<&str> = against.map(|advisory| advisory.id.as_str()).collect();
+        event
+            .detail("proof", standing::told(token, &roster).proof)
+            .detail("advisories", ids)
     }
 
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.
@@ -299,6 +305,12 @@ pub(super) struct VaultRow {
     /// A roster version that was handed in and is not taken up yet.
     #[serde(default)]
     pub(super) owed: Option<(u64, Digest)>,
+    /// The newest generation whose predecessors' keys are dead.
+    #[serde(default)]
+    pub(super) rotated: u64,
+    /// A use of the sealed key that was none of ours, in words; until that key is replaced.
+    #[serde(default)]
+    pub(super) misused: Option<String>,
 }
 
 /// The rotation after the newest opening.

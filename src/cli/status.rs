@@ -119,7 +119,11 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
     for token in &vault.tokens {
         rows.extend(standing::told_rows(token));
     }
-    rows.extend([("sealed", sealed), ("rotation", plain(&vault.rotation))]);
+    rows.extend([
+        ("sealed", sealed),
+        ("rotation", plain(&vault.rotation)),
+        ("watch", plain(&vault.watch)),
+    ]);
     if vault.isolation == Isolation::None {
         rows.push((
             "isolation",

@@ -87,8 +87,10 @@ pub struct VaultStatus {
     pub generation: Option<u64>,
     /// When that generation was sealed.
     pub sealed_at: Option<Timestamp>,
-    /// The rotation after the newest opening: `done`, `running`, or `pending: WHY`.
+    /// The rotation after the newest opening: `done`, `running`, `running: WHAT IT WAITS FOR`, or `pending: WHY`.
     pub rotation: String,
+    /// What the last look at the sealed key's uses came to.
+    pub watch: String,
     /// How the worker is kept apart from the agent.
     pub isolation: Isolation,
 }

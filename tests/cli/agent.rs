@@ -267,6 +267,7 @@ async fn status(
             generation: world.generation.as_ref().map(|_| 1),
             sealed_at: None,
             rotation: "done".into(),
+            watch: "quiet".into(),
             isolation: Isolation::None,
         }],
         requests: world.view.iter().cloned().collect(),

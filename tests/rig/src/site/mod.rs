@@ -48,6 +48,8 @@ pub struct Options {
     pub puk: String,
     /// What all programs find in their environment beside the usual.
     pub environment: Vec<(String, String)>,
+    /// What stands at the end of both configurations.
+    pub configured: String,
 }
 
 impl Default for Options {
@@ -58,6 +60,7 @@ impl Default for Options {
             pin: PIN.to_owned(),
             puk: PUK.to_owned(),
             environment: Vec::new(),
+            configured: String::new(),
         }
     }
 }
