@@ -57,7 +57,7 @@ fn two_approvals_open_one_session_and_the_key_is_replaced() {
                 assert_eq!(person, bench.custodians[i].name);
                 assert_eq!(s, standing);
             }
-            Vote::Refused(why) => panic!("not counted: {why}"),
+            other => panic!("not counted: {other:?}"),
         }
     }
     let (session, entries) = worker.rest();

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::{
     Agent,
     book::{Change, head},
+    offers::{Withdrawn, not_owed, too_late, withdrawn},
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
@@ -20,7 +21,7 @@ use crate::{
     ceremony::{Stage, Standing, times::MAX_WAITING},
     protocol::{
         Code, Problem,
-        job::{Approval, Ask, FromWorker, Job, OfferMade, ToWorker, VaultFacts, Vote},
+        job::{Approval, Ask, FromWorker, Job, OfferMade, Step, ToWorker, VaultFacts, Vote},
     },
     trust::{
         Envelope, Head, Timestamp, Verified,
@@ -43,6 +44,8 @@ pub(super) enum Ballot {
     Approval(Approval),
     /// A no.
     Denial(Envelope),
+    /// A yes taken back.
+    Withdrawal(Envelope),
 }
 
 /// A vote on its way to the worker.
@@ -62,6 +65,17 @@ impl Ceremonies {
         }
     }
 
+    /// A place among the requests that may wait at once.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
+            Problem::new(
+                Code::Refused,
+                format!("{MAX_WAITING} requests are waiting for approvals already"),
+            )
+            .hint("let one be approved, denied or run out: twotap status")
+        })
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Cast>>> {
         self.votes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,15 +88,7 @@ impl Agent {
         ask: Ask,
         caller: &Listed,
     ) -> Result<Arc<Record>, Problem> {
-        let place = Arc::clone(&self.ceremonies.waiting)
-            .try_acquire_owned()
-            .map_err(|_| {
-                Problem::new(
-                    Code::Refused,
-                    format!("{MAX_WAITING} requests are waiting for approvals already"),
-                )
-                .hint("let one be approved, denied or run out: twotap status")
-            })?;
+        let place = self.ceremonies.place()?;
         let vault = ask.vault.clone();
         let audit = self.book.head().await?;
         let job = Job::Ceremony {
@@ -95,8 +101,19 @@ impl Agent {
             return Err(out_of_turn());
         };
         let record = self.check_offer(&ask, caller, made, head(audit)).await?;
-        let record = self.put_on_record(record, caller.who.clone()).await?;
+        self.begin(record, caller, vault, link, place).await
+    }
 
+    /// Puts a checked offer on record and waits for votes on it.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        record: Record,
+        caller: &Listed,
+        vault: String,
+        link: Link,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Arc<Record>, Problem> {
+        let record = self.put_on_record(record, caller.who.clone()).await?;
         let (sender, votes) = mpsc::channel(4);
         self.ceremonies
             .lock()
@@ -175,30 +192,6 @@ impl Agent {
         }
         Ok(Record::new(made, request, known.roster.threshold))
     }
-
-    async fn put_on_record(
-        self: &Arc<Self>,
-        record: Record,
-        who: String,
-    ) -> Result<Arc<Record>, Problem> {
-        let id = record.id().to_owned();
-        self.book
-            .commit(move |change| {
-                let request = &record.request;
-                if change.request(&request.id)?.is_some() {
-                    return Err(Problem::new(Code::Internal, "that id is taken"));
-                }
-                let operator = Actor::person(&request.operator)
-                    .map_err(|why| Problem::new(Code::Internal, why))?;
-                let event = record.requested(operator, who, change.place);
-                change.event(&event)?;
-                change.put(record)
-            })
-            .await?;
-        self.book
-            .request(&id)
-            .ok_or_else(|| super::book::unknown_request(&id))
-    }
 }
 
 /// One request's task.
@@ -240,9 +233,14 @@ impl Ceremony {
                         if entry.request.is_some() {
                             self.place = None;
                         }
+                        let commit = matches!(entry.step, Step::GenerationCommitted { .. });
                         // What cannot be recorded now is taken up from the journal; the operator's session must not be lost over it.
                         let taken = self.agent.take_entry(&self.vault, entry, &mut self.link).await;
                         self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());
+                        if commit && self.agent.book.request(&self.id).is_some_and(|r| r.takes_up().is_some()) {
+                            // Who may do what changed at this moment, and the rest of the rotation may take a while.
+                            let _ = self.agent.refresh(&self.vault).await;
+                        }
                     }
                     FromWorker::Session(session) => self.agent.take_session(session),
                     FromWorker::Waiting(waiting) => self.agent.waits.set(&self.vault, waiting),
@@ -287,6 +285,9 @@ impl Ceremony {
             Ballot::Denial(denial) => ToWorker::Denial {
                 denial: denial.clone(),
             },
+            Ballot::Withdrawal(withdrawal) => ToWorker::Withdrawal {
+                withdrawal: withdrawal.clone(),
+            },
         };
         self.link.send(&message).await
     }
@@ -296,6 +297,7 @@ impl Ceremony {
         let (kind, envelope) = match &cast.ballot {
             Ballot::Approval(approval) => ("approve", approval.approval.clone()),
             Ballot::Denial(denial) => ("deny", denial.clone()),
+            Ballot::Withdrawal(withdrawal) => ("withdraw", withdrawal.clone()),
         };
         let (answer, settled) = self
             .agent
@@ -311,6 +313,21 @@ impl Ceremony {
                         .detail("envelope_sha256", envelope_digest(&envelope));
                     change.event(&event)?;
                     Ok((Err(problem), false))
+                }
+                Vote::Withdrawn {
+                    person,
+                    serial,
+                    key,
+                    standing,
+                } => {
+                    let by = Withdrawn {
+                        person,
+                        serial,
+                        key,
+                        by,
+                    };
+                    withdrawn(change, &id, by, standing, &envelope)?;
+                    Ok((Ok(()), standing != Standing::Waiting))
                 }
                 Vote::Counted {
                     person,
@@ -356,6 +373,7 @@ impl Ceremony {
                         Standing::Approved => record.advance(Stage::Approved, now)?,
                         Standing::Denied => {
                             record.end(Stage::Denied, "denied by the custodians", now)?;
+                            not_owed(change, &record.request)?;
                         }
                     }
                     change.put(record)?;
@@ -472,14 +490,6 @@ fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Re
 
 fn envelope_digest(envelope: &Envelope) -> String {
     crate::trust::Digest::of(envelope.to_json().as_bytes()).to_string()
-}
-
-fn too_late(stage: Stage) -> Problem {
-    Problem::new(
-        Code::Approvals,
-        format!("the request is {stage} and takes no more votes"),
-    )
-    .hint("see: twotap status")
 }
 
 fn no_worker() -> Problem {

@@ -8,6 +8,7 @@ use super::{
     ceremonies::Ballot,
     people::Listed,
     routes::{Answer, Call, Refusal},
+    said,
     sessions::Wanted,
     vaults::Known,
 };
@@ -22,8 +23,8 @@ use crate::{
         Code, Problem,
         job::{Approval, Ask},
         socket::{
-            ApprovalBundle, AuditEnvelope, Close, Denial, RequestView, SealBegin, SealFinish,
-            Status, VaultStatus, VaultView,
+            ApprovalBundle, AuditEnvelope, Close, Denial, RequestView, RosterSubmit,
+            RosterSubmitted, SealBegin, SealFinish, Status, VaultStatus, VaultView, Withdrawal,
         },
     },
     trust::{Bytes, Digest, Timestamp, standing::told},
@@ -58,6 +59,7 @@ pub(super) async fn status(call: Call) -> Answered {
         }
         let lags = |copy| super::copies::degraded(&vault.vault, copy);
         degraded.extend(vault.copies.iter().filter_map(lags));
+        degraded.extend(owed(agent, &known).await?);
         if let Some(misused) = agent.book.vault(&known.vault).await?.misused {
             degraded.push(format!(
                 "vault {}: {misused}; replace it: ask for a session, or seal a new key",
@@ -169,6 +171,8 @@ pub(super) async fn bundle(call: Call) -> Answered {
         manifest: record.made.manifest.clone(),
         roster_chain: record.made.roster_chain.clone(),
         share: share.age.clone(),
+        next_roster: record.made.next_roster.clone(),
+        agent_says: said::of(&call.agent, record).await?,
     })
 }
 
@@ -180,6 +184,21 @@ pub(super) async fn approve(call: Call) -> Answered {
 pub(super) async fn deny(call: Call) -> Answered {
     let Denial { denial } = call.body()?;
     vote(call, Ballot::Denial(denial)).await
+}
+
+pub(super) async fn withdraw(call: Call) -> Answered {
+    let Withdrawal { withdrawal } = call.body()?;
+    vote(call, Ballot::Withdrawal(withdrawal)).await
+}
+
+pub(super) async fn submit_roster(call: Call) -> Answered {
+    let submit: RosterSubmit = call.body()?;
+    let (agent, caller) = (Arc::clone(&call.agent), call.caller.clone());
+    let vault = call.param("vault").to_owned();
+    let record = finish(async move { agent.submit_roster(&vault, submit, &caller).await }).await?;
+    Answer::json(&RosterSubmitted {
+        request: record.map(|r| r.view()),
+    })
 }
 
 async fn vote(call: Call, ballot: Ballot) -> Answered {
@@ -310,6 +329,17 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         isolation: known.isolation,
         copies: super::copies::status(&known.roster, &row.copies),
     })
+}
+
+/// A roster that was handed in and does not count yet.
+async fn owed(agent: &Arc<Agent>, known: &Known) -> Result<Option<String>, Problem> {
+    let row = agent.book.vault(&known.vault).await?;
+    Ok(row.owed.map(|(version, _)| {
+        format!(
+            "vault {}: owed: a ceremony (rotation under roster {version}); until then version {} counts",
+            known.vault, known.roster.version
+        )
+    }))
 }
 
 /// One line for each sink that does not keep up.

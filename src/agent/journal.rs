@@ -294,8 +294,23 @@ fn advance(
         Step::RevokeIntent { .. } if request.stage == Stage::Open => {
             request.advance(Stage::Closing, now)?;
         }
-        Step::RotationIntent { .. } => request.rotation = Rotation::Running,
-        Step::Rotated { .. } => request.rotation = Rotation::Done,
+        Step::RotationIntent { .. } => {
+            request.rotation = Rotation::Running;
+            if request.takes_up().is_some() && request.stage == Stage::Requested {
+                request.advance(Stage::Approved, now)?;
+            }
+        }
+        Step::GenerationCommitted { .. } => {
+            if let Some(version) = request.takes_up() {
+                request.outcome = Some(format!("roster version {version} counts"));
+            }
+        }
+        Step::Rotated { .. } => {
+            request.rotation = Rotation::Done;
+            if let Some(version) = request.takes_up() {
+                close(request, format!("roster version {version} counts"), now)?;
+            }
+        }
         Step::RotationPending { .. } => request.rotation = Rotation::Pending,
         Step::Revoked { receipt } => {
             let since = refused_since(receipt).unwrap_or(at);

@@ -201,6 +201,14 @@ impl Record {
         });
     }
 
+    /// The roster version that it takes up, if that is what it is for.
+    pub(super) fn takes_up(&self) -> Option<u64> {
+        match self.request.purpose {
+            Purpose::Roster { version, .. } => Some(version),
+            _ => None,
+        }
+    }
+
     /// An event of this request.
     pub(super) fn event(&self, event_type: EventType, actor: Actor, place: &Place) -> Event {
         let event = Event::new(event_type, actor)
@@ -238,6 +246,12 @@ impl Record {
         if let Purpose::CloseOnly { requests } = &request.purpose {
             event = event.detail("closes", requests.clone());
         }
+        if let Purpose::Roster { version, .. } = &request.purpose {
+            event = event.detail("takes_up_roster", *version);
+        }
+        if let Some(next) = &self.made.next_roster {
+            event = event.envelope("roster", next.to_json());
+        }
         event
     }
 
@@ -256,6 +270,7 @@ impl Record {
             manifest: self.made.manifest.clone(),
             roster_chain: self.made.roster_chain.clone(),
             policy: self.made.policy.clone(),
+            next_roster: self.made.next_roster.clone(),
             approved_by: by(false).map(|v| v.person.clone()).collect(),
             denied_by: by(true)
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
@@ -298,6 +313,9 @@ pub(super) struct VaultRow {
     /// What is known of the places' copies, by place.
     #[serde(default)]
     pub(super) copies: BTreeMap<String, Copy>,
+    /// A roster version that was handed in and is not taken up yet.
+    #[serde(default)]
+    pub(super) owed: Option<(u64, Digest)>,
     /// The newest generation whose predecessors' keys are dead.
     #[serde(default)]
     pub(super) rotated: u64,

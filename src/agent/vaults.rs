@@ -17,7 +17,7 @@ use crate::{
     trust::{
         Envelope, KeyId, Verified,
         manifest::Manifest,
-        roster::{Role, Roster, signatures, verify_chain},
+        roster::{Role, Roster, Token, changes, verify_chain},
         standing::told,
     },
 };
@@ -216,6 +216,8 @@ impl Agent {
                             change.event(&isolated(event, isolation))?;
                         }
                         row.roster = Some((roster.version, roster.digest()));
+                        // Whatever else was handed in was made for a version that is past.
+                        row.owed = None;
                     }
                 }
                 row.isolation = Some(isolation);
@@ -249,8 +251,7 @@ fn signed(
                 .detail("roster_version", roster.version),
         );
     }
-    let (tokens, _) = signatures(roster.envelope())?;
-    let signers: Vec<String> = tokens
+    let signers: Vec<String> = signed_by(roster, before)
         .iter()
         .map(|t| format!("{} {}", t.person, t.approve.key.id()))
         .collect();
@@ -260,18 +261,50 @@ fn signed(
         .filter(|p| p.roles.contains(&Role::Custodian))
         .map(|p| p.name.clone())
         .collect();
-    events.push(
-        Event::new(EventType::RosterSigned, Actor::agent())
-            .place(place.clone())
-            .detail("vault", roster.vault.as_str())
-            .detail("version", roster.version)
-            .detail("sha256", roster.digest().to_string())
-            .detail("threshold", roster.threshold)
-            .detail("custodians", custodians)
-            .detail("signed_by", signers)
-            .envelope("roster", roster.envelope().to_json()),
-    );
+    let kind = match before {
+        None => EventType::RosterSigned,
+        Some(_) => EventType::RosterChanged,
+    };
+    let changes: Vec<String> = before.map_or_else(Vec::new, |before| {
+        changes(before, roster)
+            .into_iter()
+            .map(|c| {
+                if c.widens {
+                    format!("{} (widens)", c.text)
+                } else {
+                    c.text
+                }
+            })
+            .collect()
+    });
+    let event = Event::new(kind, Actor::agent())
+        .place(place.clone())
+        .detail("vault", roster.vault.as_str())
+        .detail("version", roster.version)
+        .detail("sha256", roster.digest().to_string())
+        .detail("threshold", roster.threshold)
+        .detail("custodians", custodians)
+        .detail("signed_by", signers)
+        .envelope("roster", roster.envelope().to_json());
+    events.push(match before {
+        None => event,
+        Some(_) => event.detail("changes", changes),
+    });
     Ok(events)
+}
+
+/// The tokens of either version that have signed this one.
+fn signed_by(roster: &Verified<Roster>, before: Option<&Roster>) -> Vec<Token> {
+    let both = before.iter().flat_map(|b| &b.tokens).chain(&roster.tokens);
+    let mut signers: Vec<Token> = Vec::new();
+    for token in both {
+        let key = std::slice::from_ref(&token.approve.key);
+        let counted = signers.iter().any(|t| t.approve.key == token.approve.key);
+        if !counted && !roster.envelope().signers(key).is_empty() {
+            signers.push(token.clone());
+        }
+    }
+    signers
 }
 
 /// This host has no such vault.

@@ -71,6 +71,8 @@ catalogue! {
     CustodianEnrolled = "CUSTODIAN_ENROLLED", "enroll";
     /// A custodian signed a roster version.
     RosterSigned = "ROSTER_SIGNED", "sign_roster";
+    /// A later roster version counts from here on; says in plain words what it changes, and carries it.
+    RosterChanged = "ROSTER_CHANGED", "change_roster";
     /// A generation was sealed and counts; carries its manifest.
     VaultSealed = "VAULT_SEALED", "seal";
     /// An operator asked; carries the signed offer.
@@ -79,6 +81,8 @@ catalogue! {
     BreakGlassApproved = "BREAK_GLASS_APPROVED", "approve";
     /// A custodian voted against; carries the signed denial.
     BreakGlassDenied = "BREAK_GLASS_DENIED", "deny";
+    /// A custodian took the own approval back; carries the signed withdrawal.
+    BreakGlassWithdrawn = "BREAK_GLASS_WITHDRAWN", "withdraw";
     /// An approval did not count, and why.
     ApprovalRefused = "APPROVAL_REFUSED", "refuse_approval";
     /// Nobody completed the quorum in time.

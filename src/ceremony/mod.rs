@@ -18,7 +18,7 @@ pub mod times;
 mod votes;
 
 pub use stages::{Approved, Closed, Closing, Open, Requested, Settled};
-pub use votes::{Refusal, Standing, Voter};
+pub use votes::{Refusal, Standing, Voter, Withdrawer};
 
 use serde::{Deserialize, Serialize};
 

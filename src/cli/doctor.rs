@@ -209,7 +209,7 @@ fn agent_and_clock(agent: &Agent) -> Vec<Finding> {
         Finding::new(
             Verdict::Ok,
             "agent",
-            format!("version {} at {}", status.version, agent.socket().display()),
+            format!("version {} at {}", status.version, agent.shown()),
         ),
         if status.you.roles.is_empty() {
             Finding::new(

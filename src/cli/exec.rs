@@ -82,7 +82,11 @@ pub(super) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     let region = request.regions.first().map_or("us-east-1", String::as_str);
     let exe = std::env::current_exe()
         .map_err(|why| Problem::new(Code::Internal, format!("cannot find myself: {why}")))?;
-    let socket = std::path::absolute(agent.socket()).unwrap_or_else(|_| agent.socket().to_owned());
+    let socket = agent.socket().ok_or_else(|| {
+        Problem::new(Code::Refused, "a session is not handed over ssh")
+            .hint("run twotap on the agent's host: ssh HOST, then twotap exec")
+    })?;
+    let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
     let roles = roles(&view);
     let config = config(&exe, &socket, &session, region, &roles)?;
     drop(agent);

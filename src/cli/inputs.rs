@@ -6,7 +6,8 @@
 //! [[person]]
 //! name = "dana"
 //! roles = ["operator"]          # operator, custodian, commander, officer
-//! uids = [61010]                # accounts on the host; none for people who only tap
+//! uids = [61010]                # accounts on the (first) host; none for people who only tap
+//! accounts.host-2 = [71010]     # accounts on another host of the roster
 //! ```
 //!
 //! `access.toml`, what can be asked for:
@@ -40,7 +41,7 @@
 //!
 //! An unknown field is an error: a misspelt one must not fall back to a default.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -70,6 +71,8 @@ struct PersonEntry {
     roles: Vec<Role>,
     #[serde(default)]
     uids: Vec<u32>,
+    #[serde(default)]
+    accounts: BTreeMap<String, Vec<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -150,12 +153,12 @@ pub(super) fn host(path: &Path) -> Result<Host, Problem> {
     })
 }
 
-/// Reads `people.toml`; every account is on `host`.
-pub(super) fn people(path: &Path, host: &Host) -> Result<Vec<Person>, Problem> {
-    parse_people(path, &files::read_text(path)?, host)
+/// Reads `people.toml`; `uids` are accounts on the first of `hosts`, `accounts` name theirs.
+pub(super) fn people(path: &Path, hosts: &[Host]) -> Result<Vec<Person>, Problem> {
+    parse_people(path, &files::read_text(path)?, hosts)
 }
 
-fn parse_people(path: &Path, text: &str, host: &Host) -> Result<Vec<Person>, Problem> {
+fn parse_people(path: &Path, text: &str, hosts: &[Host]) -> Result<Vec<Person>, Problem> {
     let file: PeopleFile = from_toml(path, text)?;
     let mut people: Vec<Person> = Vec::new();
     for entry in file.person {
@@ -175,26 +178,39 @@ fn parse_people(path: &Path, text: &str, host: &Host) -> Result<Vec<Person>, Pro
         if entry.roles.is_empty() {
             return wrong("roles", "is empty");
         }
-        for uid in &entry.uids {
+        let mut accounts = Vec::new();
+        let own = hosts.first().map(|h| (h, &entry.uids));
+        for (name, uids) in &entry.accounts {
+            let Some(host) = hosts.iter().find(|h| h.name == *name) else {
+                return wrong("accounts", "names a host that the roster does not list");
+            };
+            accounts.extend(uids.iter().map(|uid| (host.key.id(), *uid)));
+        }
+        accounts.extend(own.iter().flat_map(|(host, uids)| {
+            let host = host.key.id();
+            uids.iter().map(move |uid| (host, *uid))
+        }));
+        for (host, uid) in &accounts {
             if matches!(*uid, 0 | 65534 | u32::MAX) {
                 return wrong("uids", "names root or nobody, who are not people");
             }
-            let taken = |p: &Person| p.accounts.iter().any(|a| a.uid == *uid);
-            if let Some(other) = people.iter().find(|p| taken(p)) {
+            let account = Account {
+                host: *host,
+                uid: *uid,
+            };
+            if let Some(other) = people.iter().find(|p| p.accounts.contains(&account)) {
                 return wrong(
                     "uids",
                     &format!("has {uid}, which is {}'s already", other.name),
                 );
             }
         }
-        let host = host.key.id();
         people.push(Person {
             name: entry.name,
             roles: entry.roles,
-            accounts: entry
-                .uids
+            accounts: accounts
                 .into_iter()
-                .map(|uid| Account { host, uid })
+                .map(|(host, uid)| Account { host, uid })
                 .collect(),
         });
     }

@@ -21,12 +21,14 @@ mod deny;
 mod doctor;
 mod exec;
 mod files;
+mod habits;
 mod hygiene;
 mod inputs;
 mod memory;
 mod open;
 mod pin;
 mod places;
+mod relay;
 mod request;
 mod roster;
 mod screen;
@@ -36,8 +38,10 @@ mod span;
 mod standing;
 mod status;
 mod token;
+mod tunnel;
 mod ui;
 mod vault;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -105,6 +109,7 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Status(args) => status::run(args, &door),
         Verb::Audit(args) => audit::run(args, &door),
         Verb::Doctor(args) => doctor::run(args, &door),
+        Verb::Relay(args) => relay::run(args, &door),
     };
     ended.unwrap_or_else(|problem| door.ui.fail(&problem))
 }

@@ -99,6 +99,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         offer: &view.offer,
         manifest: &view.manifest,
         roster_chain: &view.roster_chain,
+        next_roster: view.next_roster.as_ref(),
     };
     let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
     let uid = rustix::process::getuid().as_raw();
@@ -290,6 +291,7 @@ fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
             vec![("closes", "nothing; the sealed key is replaced".to_owned())]
         }
         Purpose::CloseOnly { requests } => vec![("closes", requests.join(", "))],
+        Purpose::Roster { version, .. } => vec![("takes up", format!("roster version {version}"))],
     };
     rows.push((
         "needs",

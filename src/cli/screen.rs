@@ -6,7 +6,7 @@
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Digest, Timestamp,
+        Digest, Envelope, Timestamp,
         request::{Clock, Purpose, Request},
         roster::Access,
         words::{COUNT, verification_words},
@@ -57,6 +57,7 @@ pub(super) fn request(request: &Request, host: &str, threshold: u8, now: Timesta
     match &request.purpose {
         Purpose::Open => opens(request, &mut rows),
         Purpose::CloseOnly { requests } => closes(request, requests, &mut rows),
+        Purpose::Roster { version, .. } => takes_up(request, *version, &mut rows),
     }
     format!(
         "\nrequest {} for vault {}\n\n{}",
@@ -116,6 +117,19 @@ fn closes(request: &Request, requests: &[String], rows: &mut Vec<(&'static str, 
     ));
 }
 
+/// What it changes follows below, computed from the two versions.
+fn takes_up(request: &Request, version: u64, rows: &mut Vec<(&'static str, String)>) {
+    rows.push(("asked by", request.operator.clone()));
+    rows.push((
+        "opens",
+        "NO SESSION: nobody gets any access by this".to_owned(),
+    ));
+    rows.push((
+        "takes up",
+        format!("roster version {version}; the key is sealed anew under it"),
+    ));
+}
+
 /// What the access profile allows, for `--review`.
 pub(super) fn policy(access: &Access) -> String {
     let text = serde_json::to_string_pretty(&access.policy.0).unwrap_or_default();
@@ -124,6 +138,26 @@ pub(super) fn policy(access: &Access) -> String {
         access.name,
         super::ui::plain(&text).replace("\\u{a}", "\n")
     )
+}
+
+/// The bytes that are signed, and their digest, for `--review`: whoever likes compares them with another tool.
+pub(super) fn bytes(envelope: &Envelope) -> String {
+    format!(
+        "\nwhat is signed, {} bytes of type {}:\n{}\n\n  sha256  {}\n",
+        envelope.payload.len(),
+        super::ui::plain(&envelope.payload_type),
+        super::ui::plain(&String::from_utf8_lossy(&envelope.payload)),
+        envelope.digest()
+    )
+}
+
+/// What is unusual about a request, one line each; nothing where nothing is.
+pub(super) fn unusual(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    format!("\nunusual about it\n{lines}")
 }
 
 /// The verification words on a line of their own.

@@ -110,16 +110,16 @@ struct CreateArgs {
 
 /// What the roster accepts beyond what needs no word; all of it stands in every listing.
 #[derive(clap::Args)]
-struct AcceptArgs {
+pub(super) struct AcceptArgs {
     /// Let tokens count whose own certificate this one (PEM or DER) has signed, instead of the maker's
     #[arg(long, value_name = "NAME=FILE")]
-    attestation_root: Vec<String>,
+    pub(super) attestation_root: Vec<String>,
     /// Let tokens count although this advisory is about them, e.g. YSA-2024-03; it stands in the record of each of their approvals
     #[arg(long, value_name = "ADVISORY")]
-    accept_risk: Vec<String>,
+    pub(super) accept_risk: Vec<String>,
     /// Let this one token count without any attestation
     #[arg(long, value_name = "SERIAL")]
-    accept_unattested: Vec<u32>,
+    pub(super) accept_unattested: Vec<u32>,
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
@@ -132,7 +132,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
 fn create(args: &CreateArgs, door: &Door) -> Ended {
     files::must_be_new(&args.output)?;
     let host = inputs::host(&args.host)?;
-    let people = inputs::people(&args.people, &host)?;
+    let people = inputs::people(&args.people, std::slice::from_ref(&host))?;
     let (aws, access) = inputs::access(&args.access)?;
     let tokens = tokens(&args.custodian, &people)?;
     let roster = draw_up(args, host, people, tokens, (aws, access))?;

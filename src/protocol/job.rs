@@ -17,6 +17,7 @@ pub use places::PlaceStep;
 use super::Problem;
 pub use super::facts::{HostFacts, Isolation, VaultFacts};
 pub use super::secrets::{SecretState, SecretStep, short_name};
+pub use super::socket::RosterSubmit as RosterWish;
 pub use crate::ceremony::Standing;
 pub use crate::trust::receipt::ProvenBy;
 use crate::trust::{Bytes, Envelope, Head, KeyId, Timestamp, request::Purpose};
@@ -52,6 +53,18 @@ pub enum Job {
         /// What is asked for.
         ask: Ask,
         /// Who asks, as the agent knows.
+        operator: String,
+        /// Head of the record now.
+        audit: Head,
+    },
+    /// The next version of the roster: answered by [`FromWorker::Offer`], then votes are awaited; where nothing is sealed yet it counts at
+    /// once, answered by [`FromWorker::Vault`].
+    Roster {
+        /// The vault.
+        vault: String,
+        /// What is handed in.
+        wish: RosterWish,
+        /// Who hands it in, as the agent knows.
         operator: String,
         /// Head of the record now.
         audit: Head,
@@ -132,6 +145,11 @@ pub enum ToWorker {
         /// A signed denial.
         denial: Envelope,
     },
+    /// A custodian takes a yes back; answered by [`FromWorker::Vote`].
+    Withdrawal {
+        /// A signed [`crate::trust::request::Withdrawal`].
+        withdrawal: Envelope,
+    },
     /// The credential to seal, encrypted to the offer's `worker_key`.
     Credential {
         /// A binary age file.
@@ -199,6 +217,9 @@ pub struct OfferMade {
     pub shares: Vec<ShareFile>,
     /// The session policy exactly as it will be sent.
     pub policy: String,
+    /// The roster version that the request would take up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_roster: Option<Envelope>,
     /// How this worker is kept apart from the agent.
     pub isolation: Isolation,
 }
@@ -227,6 +248,17 @@ pub enum Vote {
         key: KeyId,
         /// Whether it was a yes.
         approved: bool,
+        /// Where the request stands now.
+        standing: Standing,
+    },
+    /// A yes was taken back, and the share that came with it dropped.
+    Withdrawn {
+        /// Whose.
+        person: String,
+        /// The token that signed the withdrawal.
+        serial: u32,
+        /// Key id of its approve key.
+        key: KeyId,
         /// Where the request stands now.
         standing: Standing,
     },

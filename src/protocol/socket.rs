@@ -5,6 +5,7 @@
 //! | `GET /v1/status` | | [`Status`] |
 //! | `GET /v1/vaults/{vault}` | | [`VaultView`] |
 //! | `POST /v1/vaults/{vault}/seal` | [`SealBegin`] | [`SealBegun`] |
+//! | `POST /v1/vaults/{vault}/roster` | [`RosterSubmit`] | [`RosterSubmitted`] |
 //! | `POST /v1/seals/{id}` | [`SealFinish`] | [`SealFinished`] |
 //! | `POST /v1/requests` | [`Ask`](super::job::Ask) | [`RequestView`] |
 //! | `GET /v1/requests` | | `Vec<`[`RequestView`]`>`, newest first, at most 100 |
@@ -12,6 +13,7 @@
 //! | `GET /v1/requests/{id}/bundle` | | [`ApprovalBundle`], with the caller's own share |
 //! | `POST /v1/requests/{id}/approvals` | [`Approval`](super::job::Approval) | [`RequestView`] |
 //! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
+//! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
 //! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
@@ -39,6 +41,8 @@ use super::secrets::SecretState;
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
 /// The largest body that the agent reads, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
+/// The same where a roster is handed in: sixteen custodians with two attested tokens each come to some 150 KiB.
+pub const MAX_ROSTER_BODY: usize = 512 * 1024;
 
 /// How the agent and everything it serves are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -138,6 +142,9 @@ pub struct RequestView {
     pub roster_chain: Vec<Envelope>,
     /// The session policy exactly as it will be sent.
     pub policy: String,
+    /// The roster version that the request would take up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_roster: Option<Envelope>,
     /// Who has approved, in order.
     pub approved_by: Vec<String>,
     /// Who has denied, with the reason.
@@ -248,6 +255,12 @@ pub struct ApprovalBundle {
     pub roster_chain: Vec<Envelope>,
     /// The custodian's own share: a binary age file.
     pub share: Bytes,
+    /// The roster version that the request would take up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_roster: Option<Envelope>,
+    /// What the agent has to say about the request, in plain words: its word, and nobody's signature.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent_says: Vec<String>,
 }
 
 /// A signed denial.
@@ -256,6 +269,36 @@ pub struct ApprovalBundle {
 pub struct Denial {
     /// A signed [`crate::trust::request::Denial`].
     pub denial: Envelope,
+}
+
+/// A signed withdrawal of an approval.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawal {
+    /// A signed [`crate::trust::request::Withdrawal`].
+    pub withdrawal: Envelope,
+}
+
+/// Hands in the next version of a roster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RosterSubmit {
+    /// That version, signed by all who must.
+    pub next: Envelope,
+    /// Incident or change reference.
+    pub incident: String,
+    /// Why.
+    pub reason: String,
+    /// 16 random bytes.
+    pub nonce: Bytes,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RosterSubmitted {
+    /// The request that custodians have to approve before the version counts; absent where it counts already.
+    pub request: Option<RequestView>,
 }
 
 /// Asks for a key to seal a credential to.

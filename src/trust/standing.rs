@@ -121,6 +121,32 @@ pub fn judge_all(roster: &Roster) -> Result<Vec<Standing>, Refusal> {
     roster.tokens.iter().map(|t| judge(t, accepted)).collect()
 }
 
+/// Judges what a change brings in: tokens that are new or have changed, and all of them where something is no longer accepted. What stood there
+/// before stays: an advisory that is learnt meanwhile must not keep anybody from striking out a lost host.
+///
+/// # Errors
+/// The first [`Refusal`].
+pub fn judge_change(before: &Roster, after: &Roster) -> Result<(), Refusal> {
+    let narrower = before
+        .attestation_roots
+        .iter()
+        .any(|r| !after.attestation_roots.contains(r))
+        || before
+            .accept_risk
+            .iter()
+            .any(|r| !after.accept_risk.contains(r))
+        || before
+            .accept_unattested
+            .iter()
+            .any(|s| !after.accept_unattested.contains(s));
+    for token in &after.tokens {
+        if narrower || !before.tokens.contains(token) {
+            judge(token, Accepted::by(after))?;
+        }
+    }
+    Ok(())
+}
+
 /// What people are told of a token that is in a roster already.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -12,6 +12,7 @@ use super::{
     journal::Journal,
     problems::{Explain as _, of_own_file},
     runtime::Runtime,
+    slot::Slot,
 };
 use crate::{
     protocol::{
@@ -21,11 +22,12 @@ use crate::{
     trust::{
         Digest, Envelope, KeyId, Signer, Verified,
         manifest::Manifest,
-        roster::{Roster, verify_chain},
+        roster::{Roster, verify_chain, verify_next},
         seen::Seen,
+        standing::judge_change,
         text::check_name,
     },
-    vault::{Generation, Generations},
+    vault::{Generation, Generations, store::Writer},
 };
 
 /// The worker's folder: host key, pins, vaults.
@@ -88,6 +90,14 @@ impl Home {
     pub(super) fn seen(&self) -> Result<Seen, Problem> {
         Seen::open(&self.state.join("seen.json"))
             .map_err(|why| of_own_file("seen.json", why.into()))
+    }
+
+    /// A place among the offers that may wait at once, given back when it is dropped.
+    ///
+    /// The agent has a limit of its own; this one is the worker's, because whoever could have offers made without bound could look for two
+    /// that share their verification words.
+    pub(super) fn offer_slot(&self) -> Result<Slot, Problem> {
+        Slot::take(&self.state.join("offers"))
     }
 
     /// A vault's generations and rosters on disk.
@@ -161,8 +171,24 @@ impl Home {
         let store = self.generations(name)?;
         let mut seen = self.seen()?;
         let rosters = |why| of_own_file("rosters", why);
-        let chain = store.rosters().map_err(rosters)?;
-        let versions = verify_chain(&chain).map_err(|why| rosters(why.into()))?;
+        let mut chain = store.rosters().map_err(rosters)?;
+        let mut versions = verify_chain(&chain).map_err(|why| rosters(why.into()))?;
+        let number = store.current().map_err(|why| of_own_file("current", why))?;
+        if let Some(n) = number
+            && let Ok(manifest) = store.manifest(n)
+        {
+            // The version that the generation was sealed under is the one that counts. One after it was written by a ceremony that never
+            // came to its commit.
+            let sealed_under: Manifest = manifest.unverified()?;
+            if let Some(at) = versions
+                .iter()
+                .position(|r| r.digest() == sealed_under.roster_sha256)
+                && at + 2 == versions.len()
+            {
+                versions.truncate(at + 1);
+                chain.truncate(at + 1);
+            }
+        }
         let roster = seen.accept_chain(versions)?;
         if roster.vault != name {
             return Err(Problem::new(
@@ -176,7 +202,7 @@ impl Home {
                     .hint("the custodians have to sign a roster that lists it"),
             );
         }
-        let current = match store.current().map_err(|why| of_own_file("current", why))? {
+        let current = match number {
             None if seen.generation(name).is_some() => {
                 return Err(
                     Problem::new(Code::Tampering, "the sealed generation is gone")
@@ -221,6 +247,42 @@ impl Vault {
             roster_chain: self.chain.clone(),
             manifest: self.current.as_ref().map(|c| c.files.manifest.clone()),
         }
+    }
+
+    /// The version after this one, if `envelope` is it: signed by all who must, for this vault, with this host still in it, and for the same
+    /// user in AWS while one of its keys is sealed.
+    pub(super) fn next_version(&self, envelope: &Envelope) -> Result<Verified<Roster>, Problem> {
+        let next = verify_next(&self.roster, envelope)?;
+        judge_change(&self.roster, &next)?;
+        if next.host(self.host).is_none() {
+            return Err(Problem::new(
+                Code::Refused,
+                "that version strikes out this host, which would take it up",
+            )
+            .hint("hand it in on another host of the roster"));
+        }
+        if self.current.is_some() && next.aws.user_arn != self.roster.aws.user_arn {
+            return Err(Problem::new(
+                Code::Refused,
+                "that version names another break-glass user, and a key of this one is sealed",
+            )
+            .hint("another user is another vault: twotap vault create"));
+        }
+        Ok(next)
+    }
+
+    /// Writes the next version, where there is one, beside those that count. It counts from the commit of a generation that is sealed under it.
+    pub(super) fn take_up(
+        &mut self,
+        next: Option<&Verified<Roster>>,
+        writer: &Writer,
+    ) -> Result<(), Problem> {
+        let Some(next) = next else { return Ok(()) };
+        let next = verify_next(&self.roster, next.envelope())?;
+        writer.put_roster(&next).explain()?;
+        self.chain.push(next.envelope().clone());
+        self.roster = next;
+        Ok(())
     }
 
     /// The generation that counts, or an error that says what to do.

@@ -5,7 +5,7 @@
 //! manifest, approvals, policy and digests are checked here again, against state that the agent cannot write.
 //!
 //! ```text
-//! main ─▶ harden ─▶ serve ─▶ one of   facts · seal · ceremony · close · session · journal
+//! main ─▶ harden ─▶ serve ─▶ one of   facts · seal · ceremony · roster · close · session · journal
 //!                                              │        │
 //!                                              └─ rotate ◀┘ mint
 //! ```
@@ -27,12 +27,14 @@ mod places;
 mod plan;
 mod problems;
 mod room;
+mod roster;
 mod rotate;
 mod runtime;
 mod seal;
 mod seccomp;
 mod secrets;
 mod setback;
+mod slot;
 mod target;
 mod watch;
 
@@ -176,6 +178,19 @@ impl Worker {
                 operator,
                 audit,
             } => ceremony::run(self, ask, operator, audit).await,
+            Job::Roster {
+                vault,
+                wish,
+                operator,
+                audit,
+            } => {
+                let handed_in = roster::HandedIn {
+                    wish,
+                    operator,
+                    audit,
+                };
+                roster::run(self, &vault, handed_in).await
+            }
             Job::Close { vault, request } => close::run(self, &vault, &request).await,
             Job::Session { request } => {
                 let session = self.home.runtime().read(&request)?.session()?;

@@ -91,6 +91,9 @@ pub(super) fn of_refusal(why: Refusal) -> Problem {
         Refusal::OwnRequest { .. } => {
             Problem::new(Code::Refused, &why).hint("another custodian has to approve")
         }
+        Refusal::NothingToWithdraw { .. } => {
+            Problem::new(Code::Refused, &why).hint("see who has approved: twotap status")
+        }
         Refusal::AlreadyVoted { .. } => Problem::new(Code::Refused, &why)
             .hint("one vote a person; another custodian has to approve"),
     }

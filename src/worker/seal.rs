@@ -64,6 +64,7 @@ pub(super) async fn run(
             audit,
             key,
             turn,
+            next: None,
         },
     )
     .await

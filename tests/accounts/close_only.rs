@@ -53,7 +53,7 @@ fn approved(bench: &Bench, mut worker: Worker, made: &OfferMade) -> Vec<Entry> {
 fn closes(request: &Request) -> &[String] {
     match &request.purpose {
         Purpose::CloseOnly { requests } => requests,
-        Purpose::Open => panic!("it opens a session"),
+        other => panic!("it does not close: {other:?}"),
     }
 }
 

@@ -251,6 +251,8 @@ impl FakeWorker {
                 operator,
                 audit,
             } => self.ceremony(ask, &operator, audit, wire),
+            // Its one roster stays what it is.
+            Job::Roster { .. } => Err(refused(Code::Tampering, "that is not the next version")),
             Job::Close { request, .. } => self.close(&request, wire),
             Job::Seal { audit, nonce, .. } => self.seal(audit, nonce, wire),
         }
@@ -281,6 +283,7 @@ impl FakeWorker {
                 })
                 .collect(),
             policy: "{}".into(),
+            next_roster: None,
             isolation: Isolation::Account,
         }));
         let Ok(requested) = Requested::new(&offer, self.paper.roster.clone()) else {
@@ -317,6 +320,30 @@ impl FakeWorker {
                     requested.check_approval(approval, now)
                 }
                 ToWorker::Denial { denial } => requested.check_denial(denial, now),
+                ToWorker::Withdrawal { withdrawal } => {
+                    match requested.check_withdrawal(withdrawal, now) {
+                        Ok(by) => {
+                            let (person, serial, key) =
+                                (by.person().to_owned(), by.serial(), by.key());
+                            let settled = requested.withdraw(&by);
+                            wire.send(&FromWorker::Vote(Vote::Withdrawn {
+                                person,
+                                serial,
+                                key,
+                                standing: settled.standing(),
+                            }));
+                            match settled {
+                                Settled::Waiting(still) => requested = still,
+                                _ => return Err(refused(Code::Approvals, "too few are left")),
+                            }
+                        }
+                        Err(why) => {
+                            let problem = Problem::new(Code::Refused, why);
+                            wire.send(&FromWorker::Vote(Vote::Refused(problem)));
+                        }
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             let voter = match checked {

@@ -411,6 +411,7 @@ async fn request(
     world.record(event);
     world.shares.clear();
     world.view = Some(RequestView {
+        next_roster: None,
         id,
         stage: Stage::Requested,
         standing: Standing::Waiting,
@@ -468,6 +469,8 @@ async fn bundle(
         .ok_or_else(|| refuse(Code::Refused, "you are no custodian"))?;
     let view = world.current();
     let mut bundle = ApprovalBundle {
+        next_roster: None,
+        agent_says: Vec::new(),
         offer: view.offer.clone(),
         manifest: view.manifest.clone(),
         roster_chain: view.roster_chain.clone(),

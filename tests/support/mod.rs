@@ -15,11 +15,11 @@ use tempfile::TempDir;
 use twotap::{
     protocol::{
         Code, Problem, frame,
-        job::{self, Ask, FromWorker, Job, OfferMade, ToWorker, Vote},
+        job::{self, Ask, FromWorker, Job, OfferMade, RosterWish, ToWorker, Vote},
     },
     trust::{
         Bytes, Digest, Envelope, Head, KeyId, PublicKey, Signer, Timestamp,
-        request::{Approval, Denial, Offer, ShareBinding},
+        request::{Approval, Denial, Offer, ShareBinding, Withdrawal},
         roster::{
             Access, Account, AwsBinding, Host, NamedSecret, Person, Role, Roster, SlotKey, Token,
         },
@@ -104,6 +104,15 @@ impl SoftCustodian {
             .expect("the share opens with this custodian's key");
         let words = std::str::from_utf8(&words).expect("words");
         Mnemonic::parse(words).expect("a share")
+    }
+
+    /// Takes the own yes back.
+    pub(crate) fn withdraw(&self, made: &OfferMade) -> Envelope {
+        let withdrawal = Withdrawal {
+            v: 1,
+            request_sha256: made.offer.digest(),
+        };
+        Envelope::signed(&withdrawal, self).expect("a good withdrawal")
     }
 
     /// Says no to an offer.
@@ -347,6 +356,36 @@ impl Bench {
         }
     }
 
+    /// The chain of rosters that counts on this host.
+    pub(crate) fn chain(&self) -> Vec<Envelope> {
+        let mut worker = self.worker();
+        worker.send(&Job::Vault {
+            vault: "prod".to_owned(),
+        });
+        match worker.next() {
+            Some(FromWorker::Vault(facts)) => facts.roster_chain,
+            other => panic!("no vault: {other:?}"),
+        }
+    }
+
+    /// Hands a roster version in; gives the worker and its first answer.
+    pub(crate) fn hand_in(&self, next: &Envelope) -> (Worker, Option<FromWorker>) {
+        let mut worker = self.worker();
+        worker.send(&Job::Roster {
+            vault: "prod".to_owned(),
+            wish: RosterWish {
+                next: next.clone(),
+                incident: "CHG-7".to_owned(),
+                reason: "somebody came and somebody left".to_owned(),
+                nonce: nonce(),
+            },
+            operator: "dana".to_owned(),
+            audit: Head::EMPTY,
+        });
+        let answer = worker.next();
+        (worker, answer)
+    }
+
     /// Starts a worker for one job.
     pub(crate) fn worker(&self) -> Worker {
         self.worker_in(&[])
@@ -358,12 +397,22 @@ impl Bench {
         Worker::new(child, ours)
     }
 
+    /// The worker of another host, by its configuration.
+    pub(crate) fn worker_of(&self, config: &str) -> Worker {
+        let (ours, child) = self.raw_worker_of(config, &[]);
+        Worker::new(child, ours)
+    }
+
     /// A worker as a process and the agent's end of the connection, for what no agent would send.
     pub(crate) fn raw_worker(&self, environment: &[(&str, &str)]) -> (UnixStream, Child) {
+        self.raw_worker_of("worker.toml", environment)
+    }
+
+    fn raw_worker_of(&self, config: &str, environment: &[(&str, &str)]) -> (UnixStream, Child) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let child = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
             .arg("--config")
-            .arg(self.path("worker.toml"))
+            .arg(self.path(config))
             .env_clear()
             .envs(environment.iter().copied())
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))

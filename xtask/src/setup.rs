@@ -9,7 +9,7 @@ use twotap_rig::people;
 use crate::console::{Console, Failure, run_logged};
 
 /// Debian packages and what each is for.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("pkg-config", "finds libpcsclite when crates are built"),
     ("libpcsclite-dev", "PC/SC, for the crate `pcsc`"),
     ("pcscd", "the PC/SC daemon"),
@@ -36,6 +36,8 @@ const PACKAGES: [(&str, &str); 14] = [
     ("mount", "the rigs' private views of /run"),
     ("iproute2", "the rigs' own loopback"),
     ("procps", "what runs"),
+    ("openssh-server", "a host that custodians reach from afar"),
+    ("openssh-client", "how they reach it"),
 ];
 
 /// The plugin with which stock age opens a share; the last release.

@@ -39,7 +39,7 @@ use crate::{
         Code, Problem,
         job::{AwsTrace, Step},
     },
-    trust::{Head, Timestamp, Verified, manifest::Manifest, stack},
+    trust::{Head, Timestamp, Verified, manifest::Manifest, roster::Roster, stack},
     vault::{AccessKey, SealInput, VaultError, seal, store::Writer},
 };
 use ledger::Ledger;
@@ -54,6 +54,8 @@ pub(super) struct Rotation<'r> {
     pub(super) key: AccessKey,
     /// This host's turn, with the claim where a place holds one.
     pub(super) turn: Turn,
+    /// The roster version that is taken up with it; none where the roster stays as it is.
+    pub(super) next: Option<&'r Verified<Roster>>,
 }
 
 /// Replaces the sealed key. On failure the key that is sealed still works, and the record says `pending`.
@@ -133,18 +135,19 @@ struct Run<'w, 'r> {
 
 impl Run<'_, '_> {
     async fn run(&mut self, old: &str) -> Result<(), Setback> {
-        let vault = self.vault()?;
+        let mut vault = self.vault()?;
         self.note_commit(&vault).await?;
         self.not_older_than_the_journal(&vault)?;
-        match &vault.current {
-            Some(current) if current.manifest.access_key_id == old => {
-                self.replace(&vault, old).await
-            }
+        let sealed = vault.current.as_ref();
+        if sealed.is_some_and(|c| c.manifest.access_key_id == old) {
+            vault
+                .take_up(self.rotation.next, &self.writer)
+                .map_err(Setback::Never)?;
+            self.replace(&vault, old).await
+        } else {
             // Another ceremony of the same generation was faster: the key that this one opened is replaced, and only needs to be dead.
-            _ => {
-                self.order = Order::new(Terms::alone(false));
-                self.end_replaced(&vault, old).await
-            }
+            self.order = Order::new(Terms::alone(false));
+            self.end_replaced(&vault, old).await
         }
     }
 

@@ -5,6 +5,7 @@
 //! steps and the end-to-end tests assert on them.
 
 mod agent;
+mod custody;
 mod run;
 mod steps;
 
@@ -312,29 +313,50 @@ fn secrets_toml(world: &World, options: &Options, arns: &[String]) -> String {
 
 /// One machine a custodian.
 fn machines(stage: &Stage, options: &Options) -> Result<BTreeMap<&'static str, Machine>, RigError> {
+    CUSTODIANS
+        .into_iter()
+        .map(|(name, serial, profile)| {
+            Ok((name, machine(stage, options, (name, serial, profile))?))
+        })
+        .collect()
+}
+
+/// A custodian's machine with a token in it.
+fn machine(
+    stage: &Stage,
+    options: &Options,
+    (name, serial, profile): (&str, u32, &str),
+) -> Result<Machine, RigError> {
+    let folder = stage.path().join(format!("machine-{name}"));
+    let pcscd = Pcscd::start(&folder, 1)
+        .map_err(|why| RigError::new(format!("{name}'s machine: {why}")))?;
+    let control = folder.join("finger.sock");
+    let options = token_options(stage, options, name, serial, profile)?;
+    let token = pcscd
+        .insert(&options)
+        .map_err(|why| RigError::new(format!("{name}'s token: {why}")))?;
+    Ok(Machine {
+        pcscd,
+        _token: token,
+        control,
+    })
+}
+
+fn token_options(
+    stage: &Stage,
+    options: &Options,
+    name: &str,
+    serial: u32,
+    profile: &str,
+) -> Result<TokenOptions, RigError> {
     let program = crate::tools::build_folder()?.join("twotap-token");
-    let mut machines = BTreeMap::new();
-    for (name, serial, profile) in CUSTODIANS {
-        let failed = |why: std::io::Error| RigError::new(format!("{name}'s machine: {why}"));
-        let folder = stage.path().join(format!("machine-{name}"));
-        let pcscd = Pcscd::start(&folder, 1).map_err(failed)?;
-        let control = folder.join("finger.sock");
-        let mut token = TokenOptions::new(&program, &folder, serial);
-        token.profile = profile.to_owned();
-        token.pki = stage.path().join("pki");
-        token.control = control.clone();
-        token.touch_timeout_ms = Some(options.touch_timeout_ms);
-        let token = pcscd.insert(&token).map_err(failed)?;
-        machines.insert(
-            name,
-            Machine {
-                pcscd,
-                _token: token,
-                control,
-            },
-        );
-    }
-    Ok(machines)
+    let folder = stage.path().join(format!("machine-{name}"));
+    let mut token = TokenOptions::new(&program, &folder, serial);
+    token.profile = profile.to_owned();
+    token.pki = stage.path().join("pki");
+    token.control = folder.join("finger.sock");
+    token.touch_timeout_ms = Some(options.touch_timeout_ms);
+    Ok(token)
 }
 
 /// ARNs and names that the roster binds, for `access.toml`.
