@@ -8,7 +8,7 @@ use std::{
 use crate::{
     protocol::{
         Code, Problem,
-        socket::{Close, RequestView, Stage},
+        socket::{Close, RequestView, Stage, TargetState},
     },
     trust::Timestamp,
 };
@@ -64,6 +64,9 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
             (heard, patience) = (Instant::now(), SILENCE);
         }
         shown = view.progress.len();
+        if let Some(end) = beyond_reach(&view) {
+            return end.and_then(|()| ended(&view, door));
+        }
         // Nothing is waited for in silence: what it is, and how far.
         if heard.elapsed() >= patience {
             door.ui.step(format!("closing {}:", plain(&view.id)));
@@ -96,9 +99,37 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     }
 }
 
+/// A closing that nothing but time can bring further, so that waiting for it shows nothing: denied by its tag with nothing left to observe it,
+/// which is all that can be done; or not even that, because the host kept nothing that could.
+fn beyond_reach(view: &RequestView) -> Option<Result<(), Problem>> {
+    if view.stage != Stage::Closing {
+        return None;
+    }
+    if is_denied_by_tag(view) {
+        return Some(Ok(()));
+    }
+    let setback = view.setback.as_ref()?;
+    (setback.tries == 0 && setback.next_attempt.is_none())
+        .then(|| Err(Problem::new(Code::Refused, plain(&setback.why)).hint("see twotap status")))
+}
+
+fn is_denied_by_tag(view: &RequestView) -> bool {
+    let is = |state: &TargetState| matches!(state, TargetState::NotObserved);
+    let unopened = |state: &TargetState| matches!(state, TargetState::NotOpened { .. });
+    view.targets.iter().any(|t| is(&t.state))
+        && view
+            .targets
+            .iter()
+            .all(|t| is(&t.state) || unopened(&t.state))
+}
+
 fn outcome(view: &RequestView) -> String {
     match &view.outcome {
         Some(outcome) => plain(outcome),
+        None if is_denied_by_tag(view) => {
+            let all = status::waiting(view, Timestamp::now());
+            format!("denied by its tag\n{}", all.trim_end())
+        }
         None => status::stage(view.stage).to_owned(),
     }
 }

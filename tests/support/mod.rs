@@ -186,7 +186,7 @@ impl Bench {
             secrets: Vec::new(),
             more_config: String::new(),
             folder: tempfile::Builder::new()
-                .prefix("twotap-bench-")
+                .prefix("twotap-kill-")
                 .tempdir_in("/dev/shm")
                 .expect("a folder in memory"),
         }

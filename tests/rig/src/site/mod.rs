@@ -45,6 +45,8 @@ pub struct Options {
     pub pin: String,
     /// Their PUK.
     pub puk: String,
+    /// Whether the access profile has three roles in two accounts.
+    pub several: bool,
     /// What all programs find in their environment beside the usual.
     pub environment: Vec<(String, String)>,
     /// The secrets that closing rotates.
@@ -81,6 +83,7 @@ impl Default for Options {
             regions: vec![crate::emulator::REGION.to_owned()],
             pin: PIN.to_owned(),
             puk: PUK.to_owned(),
+            several: false,
             environment: Vec::new(),
             secrets: Vec::new(),
             configured: String::new(),
@@ -113,7 +116,10 @@ impl Site {
     /// Sets the site up to the point where people can begin: nobody has enrolled, the agent does not run.
     pub fn new(options: Options) -> Result<Self, RigError> {
         let aws = Aws::shared()?;
-        let world = World::on(aws, &aws.new_account())?;
+        let world = match options.several {
+            true => World::with_further()?,
+            false => World::on(aws, &aws.new_account())?,
+        };
         let stage = Stage::new()?;
         let bin = install_programs(&stage)?;
         let machines = machines(&stage, &options)?;
@@ -357,7 +363,27 @@ policy = '''
         account = world.account(),
         role = world.role_arn(world::OPERATOR_ROLE),
         regions = regions.join(", "),
-    ) + &secrets_toml(world, options, secrets)
+    ) + &also_toml(world)
+        + &secrets_toml(world, options, secrets)
+}
+
+/// The further roles, where the world has a second account.
+fn also_toml(world: &World) -> String {
+    let Some(further) = world.further() else {
+        return String::new();
+    };
+    [
+        (world.account(), world::DATABASE_ROLE),
+        (further, world::OPERATOR_ROLE),
+    ]
+    .map(|(account, role)| {
+        format!(
+            "\n[[access.also]]\naccount = {account:?}\nrole_arn = {:?}\nsteward_role_arn = {:?}\n",
+            world.role_arn_in(account, role),
+            world.role_arn_in(account, world::STEWARD_ROLE),
+        )
+    })
+    .concat()
 }
 
 const PEOPLE_TOML: &str = r#"[[person]]
