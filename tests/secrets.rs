@@ -14,3 +14,5 @@ mod kills;
 mod postgresql;
 #[path = "secrets/setters.rs"]
 mod setters;
+#[path = "secrets/site.rs"]
+mod site;

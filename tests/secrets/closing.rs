@@ -5,7 +5,7 @@ use std::path::Path;
 use twotap::{
     protocol::{
         Problem,
-        job::{self, Entry, Job, SecretStep, Step, Vote},
+        job::{self, Entry, FromWorker, Job, SecretStep, Step, Vote},
     },
     trust::{
         PublicKey,
@@ -15,11 +15,23 @@ use twotap::{
 };
 use twotap_rig::{World, world};
 
-use crate::support::{Bench, Worker};
+use crate::support::{Bench, Worker, ask};
 
 /// Opens a session with two approvals, and waits until the sealed key is replaced.
 pub(crate) fn open(bench: &Bench) -> job::Session {
-    let (mut worker, made) = bench.ask();
+    open_for(bench, None)
+}
+
+/// The same, for so many seconds.
+pub(crate) fn open_for(bench: &Bench, duration_seconds: Option<u32>) -> job::Session {
+    let ask = job::Ask {
+        duration_seconds,
+        ..ask()
+    };
+    let (mut worker, made) = match bench.try_ask("dana", ask) {
+        (worker, Some(FromWorker::Offer(made))) => (worker, made),
+        (_, other) => panic!("no offer: {other:?}"),
+    };
     for i in [0, 2] {
         let vote = worker.vote(bench.custodians[i].approve(&made));
         assert!(matches!(vote, Vote::Counted { .. }), "{vote:?}");

@@ -12,7 +12,7 @@ use twotap_rig::{
 };
 
 use crate::{
-    closing::{by_function, close, closing, journal, names, open, receipt, steps, why},
+    closing::{by_function, close, closing, journal, names, open, open_for, receipt, steps, why},
     support::Bench,
 };
 
@@ -274,6 +274,33 @@ fn a_lost_answer_starts_no_second_rotation() {
     let calls = bench.world.proxy().calls_of(rotate);
     assert_eq!(calls.len(), 3);
     assert_eq!(bench.world.proxy().idle_rules(), [""; 0]);
+}
+
+/// IAM is down until the time box has ended: the session has expired, and its secrets are rotated all the same.
+#[test]
+fn a_session_that_expired_has_its_secrets_rotated() {
+    let mut arn = String::new();
+    let bench = Bench::with_secrets(|world, _| {
+        arn = world
+            .make_rotated_secret("db", "old", Function::Succeeds, "new")
+            .expect("a secret");
+        (vec![by_function(&arn)], String::new())
+    });
+    let down = Rule::new("iam:PutRolePolicy", When::Always, Fault::failed());
+    bench.world.proxy().add(down);
+    let session = open_for(&bench, Some(60));
+    let (entries, end) = close(&bench, &session.request);
+    end.expect("over");
+    let expired = entries
+        .iter()
+        .position(|e| matches!(e.step, Step::Expired { .. }));
+    let first = entries
+        .iter()
+        .position(|e| matches!(e.step, Step::Secret { .. }));
+    assert!(expired.expect("expired") < first.expect("its secret"));
+    assert_eq!(names(&entries, &arn).last(), Some(&"secret_rotated"));
+    let value = bench.world.secret_value(&arn, "AWSCURRENT");
+    assert_eq!(value.expect("a value"), "new");
 }
 
 /// The steward may start rotations, and read no value.
