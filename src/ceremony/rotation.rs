@@ -154,12 +154,15 @@ impl Order {
     /// Begins an act.
     ///
     /// # Errors
-    /// [`OutOfTurn`] for all but the next act, the way back after a failure, and a new look at the keys before another try to make one.
+    /// [`OutOfTurn`] for all but the next act, the way back after a failure, a new look at the keys before another try to make one, and a
+    /// look whether a key that was replaced is dead.
     pub fn begin(&mut self, act: Act) -> Result<(), OutOfTurn> {
         let follows = next(self.terms, self.begun) == Some(act)
             || after_failure(self.begun) == Some(act)
             || (self.begun, act) == (Act::Create, Act::Reconcile)
-            || (self.begun, act) == (Act::Reconcile, Act::Reconcile);
+            || (self.begun, act) == (Act::Reconcile, Act::Reconcile)
+            // Looking whether a replaced key is dead touches none; only whoever ends it has to catch up first.
+            || !self.terms.still_sealed && (self.begun, act) == (Act::Intent, Act::ProveDead);
         if !follows {
             return Err(OutOfTurn {
                 after: self.begun,
@@ -241,6 +244,18 @@ mod tests {
         order.begin(Act::TakeBack).expect_err("too late");
         order.begin(Act::Deactivate).expect("its turn");
         order.begin(Act::Delete).expect_err("not yet seen refused");
+
+        let moved_on = Terms {
+            still_sealed: false,
+            claim: true,
+            copies: true,
+        };
+        let mut order = Order::new(moved_on);
+        order.begin(Act::Reconcile).expect_err("the vault moved on");
+        order.begin(Act::ProveDead).expect("looking is free");
+        let mut order = Order::new(moved_on);
+        order.begin(Act::CatchUp).expect("its turn");
+        order.begin(Act::ProveDead).expect("its turn");
     }
 
     #[test]

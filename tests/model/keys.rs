@@ -255,6 +255,7 @@ fn every_mutant_of_a_rotation_is_found() {
                     Act::Intent if !terms.still_sealed => Some(Act::ProveDead),
                     _ => rotation::next(terms, done),
                 },
+                most: 4,
                 ..copies
             },
             NEVER_ZERO,

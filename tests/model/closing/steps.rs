@@ -168,8 +168,7 @@ impl Closing {
                 *free = Some(Closer::Reads);
             }
         });
-        // By what the journal says; or long after the end of the box, when nothing is asked any more.
-        let done = journal.revoked || journal.expired || site.over && site.stage.is_final();
+        let done = journal.revoked || journal.expired;
         let kept = site.kept != Kept::default();
         if self.sweeps && done && kept && site.nobody_at_work() {
             can(
