@@ -7,6 +7,8 @@ use std::{
     time::Instant,
 };
 
+use twotap::trust::Digest;
+
 use crate::{
     cases::{Case, End, Flow},
     flow,
@@ -63,9 +65,9 @@ fn at_rest(host: &Host) -> Vec<String> {
     before
 }
 
-/// Whether a point lies in the agent.
+/// Whether a point, or a case's, lies in the agent.
 pub(crate) fn in_agent(point: &str) -> bool {
-    point.starts_with("book:") || point.starts_with("from-worker:")
+    point.contains("book:") || point.contains("from-worker:")
 }
 
 /// Every point with the worker killed, every point with both; with the agent alone those in the agent and those where it is told of
@@ -92,6 +94,8 @@ pub(crate) fn cases(points: &Points) -> Vec<Case> {
             }
         }
     }
+    // In an order of no meaning, so that a host meets deaths of all kinds one after the other.
+    cases.sort_by_key(|case| Digest::of(case.to_string().as_bytes()).0);
     cases
 }
 
@@ -377,6 +381,9 @@ pub(crate) fn tell(points: &Points, outcome: &Outcome, begun: Instant) {
             text.push_str(&format!(", {not_reached} not reached"));
         }
         text.push('\n');
+    }
+    for case in &outcome.not_reached {
+        text.push_str(&format!("  not reached: {case}\n"));
     }
     say(&text);
 }
