@@ -70,8 +70,9 @@ pub(crate) fn in_agent(point: &str) -> bool {
     point.contains("book:") || point.contains("from-worker:")
 }
 
-/// Every point with the worker killed, every point with both; with the agent alone those in the agent and those where it is told of
-/// something or waits for AWS. Of the first sealing the worker's deaths: for the others a sealed vault does, which need not be made anew.
+/// Of a ceremony and its closing every point with the worker killed, every point with both, and with the agent alone those in the agent
+/// and those right after a worker's entry or call. Of a sealing the worker's deaths at every point of the first one; for the others, all
+/// but those at files, a sealed vault does, which need not be made anew.
 pub(crate) fn cases(points: &Points) -> Vec<Case> {
     use Victim::{Agent, Both, Worker};
     let mut cases = Vec::new();
@@ -81,9 +82,11 @@ pub(crate) fn cases(points: &Points) -> Vec<Case> {
         (Flow::Ceremony, &points.ceremony, &[Worker, Both, Agent]),
     ] {
         for point in points.iter().filter(|p| !is_one_of_many(p)) {
-            let waits = point.starts_with("journal:") || point.starts_with("aws:");
+            let file = point.starts_with("file:");
+            // To an agent, a worker just before something is where it was just after the last thing.
+            let told = in_agent(point) || (!file && point.contains(":after#"));
             for &victim in victims {
-                if victim == Agent && !in_agent(point) && !waits {
+                if (victim == Agent && !told) || (victim == Both && flow == Flow::Reseal && file) {
                     continue;
                 }
                 cases.push(Case {
