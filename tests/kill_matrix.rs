@@ -97,12 +97,21 @@ fn every_point_once() {
     let begun = Instant::now();
     let points = matrix::learn();
     let mut cases = matrix::cases(&points);
-    if let Ok(one) = std::env::var("TWOTAP_KILL") {
-        cases.retain(|c| c.to_string().contains(&one));
-        assert!(!cases.is_empty(), "no case is called {one}");
+    if let Ok(named) = std::env::var("TWOTAP_KILL") {
+        let exactly = cases.iter().any(|c| c.to_string() == named);
+        cases.retain(|c| match exactly {
+            true => c.to_string() == named,
+            false => c.to_string().contains(&named),
+        });
+        assert!(!cases.is_empty(), "no case is called {named}");
     }
+    let all = cases.len();
     let outcome = matrix::run(cases);
     matrix::tell(&points, &outcome, begun);
-    matrix::say(&format!("{:#?}", outcome.not_reached));
     assert!(outcome.bad.is_empty(), "{} cases", outcome.bad.len());
+    // What the agent does beside a worker has no fixed order, so that one of its points may not come; a worker's always do.
+    let missed = &outcome.not_reached;
+    assert!(missed.len() <= all / 20, "{missed:#?}");
+    let missed = missed.iter().find(|case| !matrix::in_agent(case));
+    assert_eq!(missed, None);
 }

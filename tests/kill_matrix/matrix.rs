@@ -7,6 +7,8 @@ use std::{
     time::Instant,
 };
 
+use twotap::trust::Digest;
+
 use crate::{
     cases::{Case, End, Flow},
     flow,
@@ -63,13 +65,14 @@ fn at_rest(host: &Host) -> Vec<String> {
     before
 }
 
-/// Whether a point lies in the agent.
+/// Whether a point, or a case's, lies in the agent.
 pub(crate) fn in_agent(point: &str) -> bool {
-    point.starts_with("book:") || point.starts_with("from-worker:")
+    point.contains("book:") || point.contains("from-worker:")
 }
 
-/// Every point with the worker killed, every point with both; with the agent alone those in the agent and those where it is told of
-/// something or waits for AWS. Of the first sealing the worker's deaths: for the others a sealed vault does, which need not be made anew.
+/// Of a ceremony and its closing every point with the worker killed, every point with both, and with the agent alone those in the agent
+/// and those right after a worker's entry or call. Of a sealing the worker's deaths at every point of the first one; for the others, all
+/// but those at files, a sealed vault does, which need not be made anew.
 pub(crate) fn cases(points: &Points) -> Vec<Case> {
     use Victim::{Agent, Both, Worker};
     let mut cases = Vec::new();
@@ -79,9 +82,11 @@ pub(crate) fn cases(points: &Points) -> Vec<Case> {
         (Flow::Ceremony, &points.ceremony, &[Worker, Both, Agent]),
     ] {
         for point in points.iter().filter(|p| !is_one_of_many(p)) {
-            let waits = point.starts_with("journal:") || point.starts_with("aws:");
+            let file = point.starts_with("file:");
+            // To an agent, a worker just before something is where it was just after the last thing.
+            let told = in_agent(point) || (!file && point.contains(":after#"));
             for &victim in victims {
-                if victim == Agent && !in_agent(point) && !waits {
+                if (victim == Agent && !told) || (victim == Both && flow == Flow::Reseal && file) {
                     continue;
                 }
                 cases.push(Case {
@@ -92,6 +97,8 @@ pub(crate) fn cases(points: &Points) -> Vec<Case> {
             }
         }
     }
+    // In an order of no meaning, so that a host meets deaths of all kinds one after the other.
+    cases.sort_by_key(|case| Digest::of(case.to_string().as_bytes()).0);
     cases
 }
 
@@ -377,6 +384,9 @@ pub(crate) fn tell(points: &Points, outcome: &Outcome, begun: Instant) {
             text.push_str(&format!(", {not_reached} not reached"));
         }
         text.push('\n');
+    }
+    for case in &outcome.not_reached {
+        text.push_str(&format!("  not reached: {case}\n"));
     }
     say(&text);
 }
