@@ -382,7 +382,7 @@ fn told_of_firmware(enrollment: &Enrollment, ui: &Ui) -> Result<(), Problem> {
         _ => Model::UNKNOWN,
     };
     if let Some(Err(why)) = verified {
-        ui.note(&format!(
+        ui.note(format!(
             "{why}: the roster has to name the root that vouches for this token"
         ));
     }
@@ -392,7 +392,7 @@ fn told_of_firmware(enrollment: &Enrollment, ui: &Ui) -> Result<(), Problem> {
             Action::Refuse => "; rosters refuse such a token unless they accept the risk",
             Action::Warn => "",
         };
-        ui.warn(&format!("{advisory}{refused}"));
+        ui.warn(format!("{advisory}{refused}"));
     }
     Ok(())
 }

@@ -80,7 +80,18 @@ impl Terminal {
 
     /// Waits for the end; answers the exit code and everything that was on the screen.
     fn end(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().expect("ended");
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            if began.elapsed() > BOUND {
+                let _ = self.child.kill();
+                let seen: Vec<u8> = self.screen.try_iter().flatten().collect();
+                panic!("it does not end: {}", String::from_utf8_lossy(&seen));
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        };
         while let Ok(more) = self.screen.recv_timeout(Duration::from_millis(200)) {
             self.seen.push_str(&String::from_utf8_lossy(&more));
         }
