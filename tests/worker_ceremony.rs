@@ -14,14 +14,18 @@ fn sealing_replaces_the_key_that_a_person_saw() {
         names(&entries),
         [
             "generation_written",
+            "key_proven",
             "generation_committed",
             "rotation_intent",
+            "create_intent",
             "key_created",
             "generation_written",
             "key_proven",
             "generation_committed",
+            "deactivate_intent",
             "key_deactivated",
             "key_refused",
+            "delete_intent",
             "key_deleted",
             "rotated",
         ]

@@ -352,3 +352,10 @@ async fn off_loop<T: Send + 'static>(
         .await
         .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "a task stopped; see the log")))
 }
+/// The audit module's head in the form in which signed documents carry it.
+pub(super) fn head(head: Head) -> crate::trust::Head {
+    crate::trust::Head {
+        seq: head.seq,
+        hash: crate::trust::Digest(*head.hash.as_bytes()),
+    }
+}

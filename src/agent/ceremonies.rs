@@ -10,12 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     Agent,
+    book::{Change, head},
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
 };
 use crate::{
-    audit::event::{Actor, EventType},
+    audit::event::{Actor, Event, EventType},
     ceremony::{Stage, Standing, times::MAX_WAITING},
     protocol::{
         Code, Problem,
@@ -241,6 +242,7 @@ impl Ceremony {
                         self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());
                     }
                     FromWorker::Session(session) => self.agent.take_session(session),
+                    FromWorker::Waiting(waiting) => self.agent.waits.set(&self.vault, waiting),
                     FromWorker::Done => return Ok(()),
                     FromWorker::Failed(problem) => return Err(problem),
                     _ => return Err(out_of_turn()),
@@ -327,7 +329,7 @@ impl Ceremony {
                     let actor =
                         Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
                     let mut event = record
-                        .event(event_type, actor, change.place)
+                        .custody(key, event_type, actor, change.place)
                         .who(key.to_string())
                         .detail("vault", record.request.vault.as_str())
                         .detail("serial", serial)
@@ -374,6 +376,7 @@ impl Agent {
         id: &str,
         why: Option<Problem>,
     ) {
+        self.waits.over(vault);
         let caught_up = self.catch_up(vault).await;
         self.alarms.set(
             &format!("journal of vault {vault}"),
@@ -435,7 +438,13 @@ impl Agent {
                 }
                 // A share lives only as long as its credential: after a quorum the key has to be replaced, whatever came of the request.
                 let quorum = record.standing == Standing::Approved || record.mint != Mint::None;
-                if quorum && matches!(record.rotation, Rotation::None | Rotation::Running) {
+                let owed = quorum && matches!(record.rotation, Rotation::None | Rotation::Running);
+                if owed && change.vault(&vault)?.rotated > record.request.generation {
+                    // Another ceremony has replaced the key since, and it is dead.
+                    record.rotation = Rotation::Done;
+                    return put_with(change, record, &events);
+                }
+                if owed {
                     events.push(event(&record, EventType::CredentialRotationPending));
                     record.rotation = Rotation::Pending;
                     let mut row = change.vault(&vault)?;
@@ -445,21 +454,17 @@ impl Agent {
                 if events.is_empty() {
                     return Ok(());
                 }
-                for event in &events {
-                    change.event(event)?;
-                }
-                change.put(record)
+                put_with(change, record, &events)
             })
             .await
     }
 }
 
-/// The audit module's head in the form in which signed documents carry it.
-pub(super) fn head(head: crate::audit::chain::Head) -> Head {
-    Head {
-        seq: head.seq,
-        hash: crate::trust::Digest(*head.hash.as_bytes()),
+fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Result<(), Problem> {
+    for event in events {
+        change.event(event)?;
     }
+    change.put(record)
 }
 
 fn envelope_digest(envelope: &Envelope) -> String {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Agent,
-    ceremonies::{Ballot, head},
+    book::head,
+    ceremonies::Ballot,
     people::Listed,
     routes::{Answer, Call, Refusal},
     sessions::Wanted,
@@ -25,7 +26,7 @@ use crate::{
             Status, VaultStatus, VaultView,
         },
     },
-    trust::{Bytes, Digest, Timestamp},
+    trust::{Bytes, Digest, Timestamp, standing::told},
 };
 
 /// How long a request that has ended stays in the status, in seconds.
@@ -53,6 +54,12 @@ pub(super) async fn status(call: Call) -> Answered {
             degraded.push(format!(
                 "vault {}: rotation {}",
                 vault.vault, vault.rotation
+            ));
+        }
+        if let Some(misused) = agent.book.vault(&known.vault).await?.misused {
+            degraded.push(format!(
+                "vault {}: {misused}; replace it: ask for a session, or seal a new key",
+                known.vault
             ));
         }
         vaults.push(vault);
@@ -280,6 +287,10 @@ async fn finish<T: Send + 'static>(
 
 async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, Problem> {
     let row = agent.book.vault(&known.vault).await?;
+    let mut rotation = row.rotation.to_string();
+    if let Some(waiting) = agent.waits.of(&known.vault) {
+        rotation = format!("running: {waiting}");
+    }
     Ok(VaultStatus {
         vault: known.vault.clone(),
         roster_version: known.roster.version,
@@ -287,7 +298,12 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
-        rotation: row.rotation.to_string(),
+        tokens: {
+            let tokens = known.roster.tokens.iter();
+            tokens.map(|t| told(t, &known.roster)).collect()
+        },
+        rotation,
+        watch: agent.watches.of(agent, &known.vault),
         isolation: known.isolation,
     })
 }

@@ -17,7 +17,7 @@ use crate::{
     ceremony::Stage,
     protocol::{
         Code, Problem,
-        job::{Entry, FromWorker, Job, Step, ToWorker},
+        job::{Entry, FromWorker, Job, Step, ToWorker, Whose},
     },
     trust::{
         Envelope, Timestamp,
@@ -43,6 +43,7 @@ impl Agent {
         link: &mut Link,
     ) -> Result<(), Problem> {
         let n = entry.n;
+        self.waits.over(vault);
         if self.take(vault, entry.clone()).await? == Taken::Gap {
             self.catch_up(vault).await?;
             if self.take(vault, entry).await? == Taken::Gap {
@@ -138,8 +139,13 @@ fn vault_row(
     let mut manifest = None;
     match &entry.step {
         Step::RotationIntent { .. } => row.rotation = VaultRotation::Running,
-        Step::Rotated { .. } => row.rotation = VaultRotation::Done,
+        Step::Rotated { receipt } => {
+            row.rotation = VaultRotation::Done;
+            row.rotated = row.rotated.max(generation_of(receipt));
+        }
+        Step::Misused { .. } => row.misused = Some(in_words(&entry.step)),
         Step::RotationPending { why } => row.rotation = VaultRotation::Pending(why.clone()),
+        Step::DeletionOwed { .. } => row.rotation = VaultRotation::Pending(in_words(&entry.step)),
         Step::GenerationWritten {
             generation,
             manifest: written,
@@ -152,11 +158,17 @@ fn vault_row(
             manifest_sha256,
             ..
         } => {
+            // Whoever has the key before has nothing any more.
+            row.misused = None;
             manifest = row
                 .written
                 .take()
                 .filter(|(n, m)| n == generation && m.digest() == *manifest_sha256)
                 .map(|(_, m)| m);
+            if entry.request.is_none() {
+                // The key that a human saw is sealed: its rotation follows, or is owed.
+                row.rotation = VaultRotation::Running;
+            }
         }
         _ => return Ok(None),
     }
@@ -180,7 +192,12 @@ fn event_of(
         S::TargetFailed { .. } => E::TargetFailed,
         S::GenerationCommitted { .. } if entry.request.is_none() => E::VaultSealed,
         S::Rotated { .. } => E::CredentialRotated,
-        S::RotationPending { .. } => E::CredentialRotationPending,
+        S::RotationPending { .. } | S::DeletionOwed { .. } => E::CredentialRotationPending,
+        S::StrayFound {
+            whose: Whose::Stranger,
+            ..
+        } => E::StrangerKeyFound,
+        S::Misused { .. } => E::CredentialMisused,
         S::Revoked { .. } => E::SessionRevoked,
         S::Expired { .. } => E::SessionExpired,
         S::RevokeIntent { .. }
@@ -292,6 +309,13 @@ fn close(request: &mut Record, outcome: String, now: Timestamp) -> Result<(), Pr
         request.end(Stage::Closed, outcome, now)?;
     }
     Ok(())
+}
+
+fn generation_of(receipt: &Envelope) -> u64 {
+    match receipt.unverified::<Receipt>().map(|r| r.outcome) {
+        Ok(Outcome::Rotated { generation, .. }) => generation,
+        _ => 0,
+    }
 }
 
 fn refused_since(receipt: &Envelope) -> Option<Timestamp> {

@@ -19,6 +19,7 @@ mod handlers;
 mod hygiene;
 mod journal;
 mod keys;
+mod left;
 mod people;
 mod record;
 mod routes;
@@ -30,6 +31,8 @@ mod steps;
 pub mod table;
 mod targets;
 mod vaults;
+mod waits;
+mod watch;
 mod workers;
 
 use std::{
@@ -55,6 +58,8 @@ use record::{Mint, Record};
 use seals::Seals;
 use sessions::Sessions;
 use vaults::Vaults;
+use waits::Waits;
+use watch::Watches;
 use workers::Workers;
 
 /// The agent: all that its tasks share.
@@ -69,6 +74,8 @@ struct Agent {
     closings: Closings,
     seals: Seals,
     alarms: Alarms,
+    waits: Waits,
+    watches: Watches,
     /// Rung when a deadline may have changed.
     bell: tokio::sync::Notify,
     /// The worker's key: this host's name in signed documents.

@@ -13,6 +13,8 @@ use crate::{
     trust::{
         Digest, Envelope, KeyId, Timestamp,
         request::{Offer, Purpose, Request},
+        roster::Roster,
+        standing,
     },
 };
 
@@ -126,6 +128,31 @@ impl Record {
     /// Its id.
     pub(super) fn id(&self) -> &str {
         &self.request.id
+    }
+
+    /// An event about what the token with this approve key did: with it stands who vouches for the token, and the numbers of the
+    /// advisories that are about it, by the roster that the request was offered under.
+    pub(super) fn custody(
+        &self,
+        key: KeyId,
+        kind: EventType,
+        actor: Actor,
+        place: &Place,
+    ) -> Event {
+        let event = self.event(kind, actor, place);
+        let newest = self.made.roster_chain.last();
+        let Some(roster) = newest.and_then(|e| e.unverified::<Roster>().ok()) else {
+            return event;
+        };
+        let mut tokens = roster.tokens.iter();
+        let Some(token) = tokens.find(|t| t.approve.key.id() == key) else {
+            return event;
+        };
+        let against = standing::known_against(token, &roster).into_iter();
+        let ids: Vec<&str> = against.map(|advisory| advisory.id.as_str()).collect();
+        event
+            .detail("proof", standing::told(token, &roster).proof)
+            .detail("advisories", ids)
     }
 
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.
@@ -260,6 +287,12 @@ pub(super) struct VaultRow {
     /// A generation that was written and does not count yet.
     pub(super) written: Option<(u64, Envelope)>,
     pub(super) rotation: VaultRotation,
+    /// The newest generation whose predecessors' keys are dead.
+    #[serde(default)]
+    pub(super) rotated: u64,
+    /// A use of the sealed key that was none of ours, in words; until that key is replaced.
+    #[serde(default)]
+    pub(super) misused: Option<String>,
 }
 
 /// The rotation after the newest opening.

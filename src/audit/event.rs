@@ -97,6 +97,10 @@ catalogue! {
     CredentialRotated = "CREDENTIAL_ROTATED", "rotate";
     /// The key could not be replaced yet: the old one is still current.
     CredentialRotationPending = "CREDENTIAL_ROTATION_PENDING", "rotation_pending";
+    /// A key of the break-glass user that no worker asked for: somebody else has its power. It was made inactive and deleted.
+    StrangerKeyFound = "STRANGER_KEY_FOUND", "find_stranger";
+    /// The sealed key was used outside a ceremony: somebody has it.
+    CredentialMisused = "CREDENTIAL_MISUSED", "misuse";
     /// Session credentials were handed to the operator.
     CredentialsDelivered = "CREDENTIALS_DELIVERED", "deliver";
     /// Something that the operator did or declared during the session.

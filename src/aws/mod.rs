@@ -20,6 +20,7 @@ pub mod endpoints;
 pub mod error;
 mod http;
 pub mod iam;
+pub mod last_used;
 pub mod limits;
 #[cfg(feature = "failpoints")]
 mod points;
@@ -36,6 +37,7 @@ pub use client::Aws;
 pub use endpoints::{ConfigError, Endpoints, Timeouts};
 pub use error::{AwsError, Reply};
 pub use iam::{KeyInfo, NewKey};
+pub use last_used::LastUsed;
 pub use limits::LimitError;
 pub use policy::{PolicyError, PolicyVars};
 pub use probe::{Observation, ProbeAction};

@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, span,
+    Door, Ended, span, standing,
     ui::{columns, plain},
 };
 
@@ -115,9 +115,15 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
             ),
         ),
         ("roster", format!("version {}", vault.roster_version)),
+    ];
+    for token in &vault.tokens {
+        rows.extend(standing::told_rows(token));
+    }
+    rows.extend([
         ("sealed", sealed),
         ("rotation", plain(&vault.rotation)),
-    ];
+        ("watch", plain(&vault.watch)),
+    ]);
     if vault.isolation == Isolation::None {
         rows.push((
             "isolation",

@@ -26,7 +26,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp, standing::Told};
 pub use crate::{
     ceremony::{Stage, Standing},
     trust::receipt::RegionRefused,
@@ -76,12 +76,17 @@ pub struct VaultStatus {
     pub threshold: u8,
     /// The custodians' names.
     pub custodians: Vec<String>,
+    /// Their tokens: who vouches for each, and what is known against it.
+    #[serde(default)]
+    pub tokens: Vec<Told>,
     /// Current generation; absent where nothing is sealed yet.
     pub generation: Option<u64>,
     /// When that generation was sealed.
     pub sealed_at: Option<Timestamp>,
-    /// The rotation after the newest opening: `done`, `running`, or `pending: WHY`.
+    /// The rotation after the newest opening: `done`, `running`, `running: WHAT IT WAITS FOR`, or `pending: WHY`.
     pub rotation: String,
+    /// What the last look at the sealed key's uses came to.
+    pub watch: String,
     /// How the worker is kept apart from the agent.
     pub isolation: Isolation,
 }

@@ -30,6 +30,8 @@ pub(super) struct Config {
     /// Limits that this host lowers.
     #[serde(default)]
     limits: Limits,
+    /// Watching the sealed key between ceremonies.
+    watch: Option<WatchConfig>,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -42,6 +44,14 @@ struct Limits {
     /// How long a worker goes on trying to replace the sealed key while it holds it, in seconds: 1 to 600.
     #[serde(default = "longest_rotation")]
     rotation_seconds: u64,
+}
+
+/// A standing identity that may ask when the break-glass user's keys were used last, and nothing else.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WatchConfig {
+    /// A file that holds what `aws iam create-access-key` prints; mode 0600, owned by the worker's account.
+    credential: PathBuf,
 }
 
 impl Default for Limits {
@@ -113,6 +123,11 @@ impl Config {
     /// How long to go on asking for the sessions of a ceremony.
     pub(super) fn minting_patience(&self) -> Duration {
         self.rotation_patience().min(LONGEST_MINTING)
+    }
+
+    /// The standing identity's credential, where there is one.
+    pub(super) fn watch_credential(&self) -> Option<&Path> {
+        self.watch.as_ref().map(|w| w.credential.as_path())
     }
 
     /// Where AWS is, as the `aws` module wants it.

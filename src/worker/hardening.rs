@@ -80,6 +80,13 @@ fn restrict_files(config: &Config) -> Result<(), Problem> {
             .add_rule(PathBeneath::new(fd, access))
             .map_err(|why| failed(&why))?;
     }
+    // Where it is missing, the job that needs it says so.
+    if let Some(Ok(fd)) = config.watch_credential().map(PathFd::new) {
+        let access = AccessFs::from_file(abi) & AccessFs::from_read(abi);
+        rules = rules
+            .add_rule(PathBeneath::new(fd, access))
+            .map_err(|why| failed(&why))?;
+    }
     rules.restrict_self().map_err(|why| failed(&why))?;
     Ok(())
 }

@@ -32,6 +32,7 @@ mod seal;
 mod seccomp;
 mod setback;
 mod target;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -163,7 +164,10 @@ impl Worker {
                 self.link.send(&FromWorker::Session(session)).await;
                 Ok(())
             }
+            Job::Watch { vault } => watch::run(self, &vault).await,
             Job::Journal { vault, since } => {
+                // The journal is what matters here; what is left over is looked for again with the next one.
+                let _ = self.home.forget_closed(&vault);
                 for entry in self.home.journal(&vault)?.since(since)? {
                     self.link.send(&FromWorker::Entry(entry)).await;
                 }

@@ -3,7 +3,7 @@
 //! The key that a human saw dies before anybody relies on it. Killed in between, it is sealed and works, and the next ceremony
 //! rotates it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand_core::OsRng;
 
@@ -12,12 +12,13 @@ use super::{
     home::Vault,
     mint::{credentials, trace},
     problems::Explain as _,
-    rotate::{self, Rotation},
+    rotate::{self, Rotation, prove},
+    setback::{Setback, Tries, setback_of_new_key},
 };
 use crate::{
     protocol::{
         Code, Problem,
-        job::{FromWorker, Step, ToWorker},
+        job::{AwsTrace, FromWorker, Step, ToWorker},
     },
     trust::{Bytes, Envelope, Head, Timestamp, manifest::Manifest, request::SealOffer, stack},
     vault::{AccessKey, OneTime, SealInput, seal},
@@ -72,30 +73,24 @@ async fn credential(worker: &mut Worker, one_time: &OneTime) -> Result<AccessKey
     }
 }
 
-/// Checks whose key it is and makes it the current generation.
+/// Checks whose key it is and that it works, and makes it the current generation.
 async fn store(
     worker: &mut Worker,
     vault: &Vault,
     key: &AccessKey,
     audit: Head,
 ) -> Result<(), Problem> {
-    let identity = worker
+    check_owner(worker, vault, key).await?;
+    let proven = takes_role(worker, vault, key).await?;
+
+    let writer = worker.home.generations(&vault.name)?.lock().explain()?;
+    // Until now a rotation may have made another generation, and taken this key for a stranger's. From here on nothing moves.
+    let vault = &worker.home.vault(&vault.name)?;
+    worker
         .aws
         .caller_identity(&credentials(key))
         .await
         .explain()?;
-    if identity.value.arn != vault.roster.aws.user_arn {
-        return Err(Problem::new(
-            Code::Refused,
-            format!(
-                "that key belongs to {}, the roster names {}",
-                identity.value.arn, vault.roster.aws.user_arn
-            ),
-        )
-        .hint("make a key for the break-glass user and seal that"));
-    }
-
-    let writer = worker.home.generations(&vault.name)?.lock().explain()?;
     let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
     let input = SealInput {
         vault: &vault.name,
@@ -118,10 +113,17 @@ async fn store(
     };
     worker
         .link
-        .report(journal.append(None, written, Some(trace(&identity)))?)
+        .report(journal.append(None, written, None)?)
+        .await;
+    let works = Step::KeyProven {
+        access_key_id: key.id().to_owned(),
+    };
+    worker
+        .link
+        .report(journal.append(None, works, Some(proven))?)
         .await;
     writer.commit(number).explain()?;
-    worker.home.seen()?.accept_manifest(&manifest)?;
+    // What cannot be remembered now is remembered by whoever reads the vault next: the rotation that follows.
     let committed = Step::GenerationCommitted {
         generation: number,
         manifest_sha256: manifest.digest(),
@@ -131,5 +133,52 @@ async fn store(
         .link
         .report(journal.append(None, committed, None)?)
         .await;
+    worker.home.seen()?.accept_manifest(&manifest)?;
     Ok(())
+}
+
+/// The key must be the break-glass user's.
+async fn check_owner(worker: &mut Worker, vault: &Vault, key: &AccessKey) -> Result<(), Problem> {
+    let until = Instant::now() + worker.config.rotation_patience();
+    let mut tries = Tries::new("the new key to be known", until);
+    let identity = loop {
+        match worker.aws.caller_identity(&credentials(key)).await {
+            Ok(identity) => break identity,
+            Err(why) => again(worker, &mut tries, setback_of_new_key(&why)).await?,
+        }
+    };
+    if identity.value.arn == vault.roster.aws.user_arn {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Refused,
+        format!(
+            "that key belongs to {}, the roster names {}",
+            identity.value.arn, vault.roster.aws.user_arn
+        ),
+    )
+    .hint("make a key for the break-glass user and seal that"))
+}
+
+/// The key must take the operator role: the generation that works now stays until this one is proven.
+async fn takes_role(
+    worker: &mut Worker,
+    vault: &Vault,
+    key: &AccessKey,
+) -> Result<AwsTrace, Problem> {
+    let until = Instant::now() + worker.config.rotation_patience();
+    let mut tries = Tries::new("the new key to work", until);
+    loop {
+        match prove::take_role(worker, vault, None, key).await {
+            Ok(answer) => return Ok(trace(&answer)),
+            Err(setback) => again(worker, &mut tries, setback).await?,
+        }
+    }
+}
+
+async fn again(worker: &mut Worker, tries: &mut Tries, setback: Setback) -> Result<(), Problem> {
+    tries
+        .again(setback, &mut worker.link, None)
+        .await
+        .map_err(Setback::into_problem)
 }

@@ -18,11 +18,12 @@ use twotap::{
         job::{
             Approval, Ask, AwsTrace, Entry, FromWorker, HostFacts, Isolation, Job, NOT_KEPT,
             OfferMade, Session, ShareFile, Step, TargetSession, ToWorker, VaultFacts, Vote,
+            Watched,
         },
     },
     trust::{
         Bytes, Digest, Envelope, Head, Signer as _, Timestamp,
-        receipt::Outcome,
+        receipt::{Outcome, Proof, ProvenBy},
         request::{Offer, Request},
     },
 };
@@ -221,6 +222,10 @@ impl FakeWorker {
                 wire.send(&FromWorker::Vault(facts));
                 Ok(())
             }
+            Job::Watch { .. } => {
+                wire.send(&FromWorker::Watched(Watched::Off));
+                Ok(())
+            }
             Job::Journal { since, .. } => {
                 for entry in self.journal().into_iter().filter(|e| e.n > since) {
                     wire.send(&FromWorker::Entry(entry));
@@ -408,6 +413,7 @@ impl FakeWorker {
             id,
             Step::KeyRefused {
                 access_key_id: old.clone(),
+                by: ProvenBy::Itself,
             },
             wire,
         )?;
@@ -418,6 +424,12 @@ impl FakeWorker {
                 new_access_key_id: new,
                 generation,
                 manifest_sha256: manifest,
+                previous_manifest_sha256: None,
+                new_key_worked: proof(),
+                counts_since: Timestamp::now(),
+                old_key_refused: proof(),
+                proven_by: ProvenBy::Itself,
+                old_key_deleted: None,
             },
         );
         self.log(id, Step::Rotated { receipt }, wire)
@@ -608,4 +620,12 @@ pub fn session(request: &Request) -> Session {
 
 fn key_id(generation: u64) -> String {
     format!("AKIA{generation:016}")
+}
+
+fn proof() -> Proof {
+    Proof {
+        at: Timestamp::now(),
+        aws_request_id: None,
+        aws_date: None,
+    }
 }

@@ -32,6 +32,7 @@ use twotap::trust::request::{
     Clock, Offer, Request, SealOffer, ShareBinding, request_id, verify_approval, verify_denial,
 };
 use twotap::trust::roster::{Roster, verify_chain};
+use twotap::trust::standing::told;
 use twotap::trust::{
     Bytes, Digest, Document, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
 };
@@ -262,9 +263,11 @@ async fn status(
             roster_version: 1,
             threshold: 2,
             custodians: roster.custodians().map(|p| p.name.clone()).collect(),
+            tokens: roster.tokens.iter().map(|t| told(t, &roster)).collect(),
             generation: world.generation.as_ref().map(|_| 1),
             sealed_at: None,
             rotation: "done".into(),
+            watch: "quiet".into(),
             isolation: Isolation::None,
         }],
         requests: world.view.iter().cloned().collect(),

@@ -167,6 +167,23 @@ impl Bench {
         )
     }
 
+    /// An account, custodians, an operator and a folder; nothing lies in it yet.
+    pub(crate) fn bare() -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        Self {
+            world: World::new().expect("an account"),
+            custodians: custodians
+                .map(|(n, serial)| SoftCustodian::new(n, serial))
+                .into(),
+            operators: vec!["dana"],
+            shape: |_, _| {},
+            folder: tempfile::Builder::new()
+                .prefix("twotap-bench-")
+                .tempdir_in("/dev/shm")
+                .expect("a folder in memory"),
+        }
+    }
+
     /// The same with other people. A name that comes twice is one person with two tokens; an operator may be a custodian too.
     pub(crate) fn of(custodians: Vec<SoftCustodian>, operators: &[&'static str]) -> Self {
         Self::on(&|_| {}, custodians, operators)
@@ -337,7 +354,8 @@ impl Bench {
         assert!(installed.success(), "install failed");
     }
 
-    fn roster(&self, host: PublicKey) -> Roster {
+    /// The roster of its vault: two of the custodians must approve.
+    pub(crate) fn roster(&self, host: PublicKey) -> Roster {
         let checkpoint = ed25519_dalek::SigningKey::generate(&mut OsRng).verifying_key();
         let host_id = host.id();
         let mut people: Vec<Person> = Vec::new();
@@ -396,7 +414,7 @@ impl Bench {
     }
 }
 
-fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
+pub(crate) fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
     Person {
         name: name.to_owned(),
         roles: vec![role],
@@ -404,7 +422,7 @@ fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
     }
 }
 
-fn account(host: KeyId, uid: u32) -> Vec<Account> {
+pub(crate) fn account(host: KeyId, uid: u32) -> Vec<Account> {
     vec![Account { host, uid }]
 }
 

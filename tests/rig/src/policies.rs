@@ -23,16 +23,19 @@ pub enum Template {
     OpAdmin,
     /// The permissions boundary of every operator role.
     Ceiling,
+    /// What the standing user that watches the sealed key may: ask when it was used last.
+    Watch,
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 6] = [
+pub const TEMPLATES: [(Template, &str); 7] = [
     (Template::User, "user-policy.json"),
     (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
+    (Template::Watch, "watch-policy.json"),
 ];
 
 /// Condition keys that the emulator refuses or ignores although the request satisfies them.
@@ -41,6 +44,9 @@ const WITHHELD_KEYS: [&str; 3] = [
     "sts:TransitiveTagKeys",
     "iam:PermissionsBoundary",
 ];
+
+/// The action that the emulator judges without its resource; the guard judges it with the user whose key it is.
+const WITHOUT_RESOURCE: &str = "iam:GetAccessKeyLastUsed";
 
 /// What stands in for twotap's IAM path, which the emulator drops when it evaluates IAM actions.
 const WITHOUT_PATH: [(&str, &[&str]); 5] = [
@@ -96,6 +102,9 @@ pub fn for_emulator(policy: &Value) -> Value {
     {
         withhold_conditions(statement);
         add_resources_without_path(statement);
+        if statement.get("Action").and_then(Value::as_str) == Some(WITHOUT_RESOURCE) {
+            statement.insert("Resource".to_owned(), "*".into());
+        }
     }
     policy
 }
@@ -108,6 +117,7 @@ fn source(template: Template) -> &'static str {
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
+        Template::Watch => include_str!("../../../packaging/aws/watch-policy.json"),
     }
 }
 
@@ -223,6 +233,11 @@ mod tests {
             properties("BreakGlass")["Policies"][0]["PolicyDocument"],
             file(Template::User)
         );
+        assert_eq!(
+            properties("Watch")["Policies"][0]["PolicyDocument"],
+            file(Template::Watch)
+        );
+        assert_eq!(stack["Resources"]["Watch"]["Condition"], "Watched");
         for (role, template) in [
             ("OpAdmin", Template::OpAdmin),
             ("Steward", Template::Steward),

@@ -11,6 +11,8 @@ use crate::policies::{Names, Template, for_emulator, render};
 use crate::proxy::{Proxy, Role, Shipped};
 use crate::{RigError, xml};
 
+/// The user that may ask when the break-glass user's keys were used.
+pub const WATCH_USER: &str = "watch";
 /// The user whose key is sealed.
 pub const USER: &str = "break-glass";
 /// The operator role that a world has.
@@ -85,9 +87,32 @@ impl World {
             further,
             admin,
             proxy: Proxy::start(aws.address(), account, shipped)?,
-            first_key_json: as_the_cli_prints(&first_key, &created),
+            first_key_json: as_the_cli_prints(USER, &first_key, &created),
             first_key,
         })
+    }
+
+    /// Makes the standing user that watches, with a key; gives what `aws iam create-access-key` prints of it.
+    pub fn watcher(&self) -> Result<String, RigError> {
+        let make = |action: &str, params: &[(&str, &str)]| {
+            self.admin.query("iam", action, params)?.expect_ok(action)
+        };
+        let policy = for_emulator(&render(Template::Watch, &names(&self.account, &self.account))?);
+        make("CreateUser", &[("UserName", WATCH_USER), ("Path", PATH)])?;
+        make(
+            "PutUserPolicy",
+            &[
+                ("UserName", WATCH_USER),
+                ("PolicyName", "twotap"),
+                ("PolicyDocument", &policy.to_string()),
+            ],
+        )?;
+        let made = make("CreateAccessKey", &[("UserName", WATCH_USER)])?;
+        let key = made
+            .credentials()
+            .ok_or_else(|| RigError::new("a new key without an id"))?;
+        let created = made.text("CreateDate").unwrap_or_default();
+        Ok(as_the_cli_prints(WATCH_USER, &key, &created))
     }
 
     /// The account's number, twelve digits.
@@ -264,7 +289,9 @@ fn build_user(admin: &Client, names: &Names, further: Option<&str>) -> Result<Sh
         make(admin, "PutUserPolicy", &put)?;
     }
     let policies = policies.into_iter().map(|(_, policy)| policy).collect();
-    Ok(Shipped::new().user(USER, policies))
+    Ok(Shipped::new()
+        .user(USER, policies)
+        .user(WATCH_USER, vec![render(Template::Watch, names)?]))
 }
 
 /// Makes an account's roles with the translated policies; adds the shipped ones. Who may take them is the user of `trusted`.
@@ -324,10 +351,10 @@ fn role_arn(account: &str, name: &str) -> String {
     format!("arn:aws:iam::{account}:role{PATH}{name}")
 }
 
-fn as_the_cli_prints(key: &Credentials, created: &str) -> String {
+fn as_the_cli_prints(user: &str, key: &Credentials, created: &str) -> String {
     let printed = json!({
         "AccessKey": {
-            "UserName": USER,
+            "UserName": user,
             "AccessKeyId": key.access_key_id,
             "Status": "Active",
             "SecretAccessKey": key.secret_access_key,

@@ -251,6 +251,16 @@ async fn iam(
         admin
             .query_async("iam", "GetUser", &[("UserName", name)])
             .await?
+    } else if let Some(key) = call.param("AccessKeyId") {
+        let owner = admin
+            .query_async("iam", "GetAccessKeyLastUsed", &[("AccessKeyId", key)])
+            .await?;
+        let Some(name) = owner.text("UserName").filter(|_| owner.is_ok()) else {
+            return Ok(Ok(()));
+        };
+        admin
+            .query_async("iam", "GetUser", &[("UserName", &name)])
+            .await?
     } else {
         return Ok(Ok(()));
     };

@@ -43,6 +43,7 @@ pub(super) fn write_configs(
         worker = stage.path().join("worker.sock"),
         audit = stage.home("agent").join("audit"),
     );
+    let [worker, agent] = [worker, agent].map(|text| text + &options.configured);
     for name in ["state", "runtime"] {
         make_private(&stage.home("worker").join(name), crate::people::WORKER)?;
     }

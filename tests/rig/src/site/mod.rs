@@ -49,6 +49,8 @@ pub struct Options {
     pub several: bool,
     /// What all programs find in their environment beside the usual.
     pub environment: Vec<(String, String)>,
+    /// What stands at the end of both configurations.
+    pub configured: String,
 }
 
 impl Default for Options {
@@ -60,6 +62,7 @@ impl Default for Options {
             puk: PUK.to_owned(),
             several: false,
             environment: Vec::new(),
+            configured: String::new(),
         }
     }
 }
