@@ -97,7 +97,10 @@ impl World {
         let make = |action: &str, params: &[(&str, &str)]| {
             self.admin.query("iam", action, params)?.expect_ok(action)
         };
-        let policy = for_emulator(&render(Template::Watch, &names(&self.account, &self.account))?);
+        let policy = for_emulator(&render(
+            Template::Watch,
+            &names(&self.account, &self.account),
+        )?);
         make("CreateUser", &[("UserName", WATCH_USER), ("Path", PATH)])?;
         make(
             "PutUserPolicy",
