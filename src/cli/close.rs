@@ -16,7 +16,7 @@ use crate::{
 use super::{
     Door, Ended,
     client::{Patience, request_path},
-    open, span, status,
+    open, secrets, span, status,
     ui::plain,
 };
 
@@ -87,6 +87,10 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
                 )
                 .hint("see twotap audit tail"));
             }
+            // Over; its secrets are each waited for once, whatever comes of them.
+            Stage::Closed if secrets::are_due(&view) && Instant::now() < deadline => {
+                std::thread::sleep(EVERY);
+            }
             Stage::Closed | Stage::Requested | Stage::Denied | Stage::Expired => {
                 return ended(&view, door);
             }
@@ -139,6 +143,7 @@ fn ended(view: &RequestView, door: &Door) -> Ended {
         "targets": view.targets,
         "identity_until": view.identity_until,
         "setback": view.setback,
+        "secrets": view.secrets,
     });
     let mut text = format!("{}: {}", plain(&view.id), outcome(view));
     if let Some(until) = view.identity_until.filter(|at| *at > Timestamp::now()) {
@@ -146,6 +151,9 @@ fn ended(view: &RequestView, door: &Door) -> Ended {
             "\nsystems that know identity alone (EKS) let it in until {}",
             span::at(until)
         ));
+    }
+    for (what, row) in secrets::status_rows(view) {
+        text.push_str(&format!("\n{what} {row}"));
     }
     door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)

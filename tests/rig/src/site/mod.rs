@@ -49,8 +49,31 @@ pub struct Options {
     pub several: bool,
     /// What all programs find in their environment beside the usual.
     pub environment: Vec<(String, String)>,
+    /// The secrets that closing rotates.
+    pub secrets: Vec<Named>,
     /// What stands at the end of both configurations.
     pub configured: String,
+}
+
+/// A secret that the site's access profile names.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// It has a rotation function, which puts `next`.
+    ByFunction {
+        /// Its name stands after `prod/`.
+        name: String,
+        /// Its value at first.
+        value: String,
+        /// The value that the function puts.
+        next: String,
+    },
+    /// It is a PostgreSQL role's password, for the setter that ships.
+    Postgresql {
+        /// Its name stands after `prod/`.
+        name: String,
+        /// Its value at first: the JSON that the setter reads.
+        value: String,
+    },
 }
 
 impl Default for Options {
@@ -62,6 +85,7 @@ impl Default for Options {
             puk: PUK.to_owned(),
             several: false,
             environment: Vec::new(),
+            secrets: Vec::new(),
             configured: String::new(),
         }
     }
@@ -84,6 +108,8 @@ pub struct Site {
     stage: Stage,
     bin: PathBuf,
     options: Options,
+    /// ARNs of the options' secrets.
+    secrets: Vec<String>,
 }
 
 impl Site {
@@ -97,6 +123,7 @@ impl Site {
         let stage = Stage::new()?;
         let bin = install_programs(&stage)?;
         let machines = machines(&stage, &options)?;
+        let secrets = make_secrets(&world, &options)?;
         let config = agent::write_configs(&stage, &world, &options)?;
         // `env` becomes the worker, under the same process id.
         let mut worker = vec!["env".to_owned()];
@@ -121,6 +148,7 @@ impl Site {
             stage,
             bin,
             options,
+            secrets,
         })
     }
 
@@ -153,6 +181,11 @@ impl Site {
     /// The options that the site was made with.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// ARNs of the secrets that closing rotates, in the options' order.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     /// The workers' door.
@@ -239,7 +272,42 @@ fn install_programs(stage: &Stage) -> Result<PathBuf, RigError> {
         fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
             .map_err(|why| failed(&to, why))?;
     }
+    // Installed as a package would: root's, whomever the checkout belongs to.
+    let setter = bin.join(SETTER);
+    fs::write(&setter, POSTGRESQL_SETTER).map_err(|why| failed(&setter, why))?;
+    fs::set_permissions(&setter, fs::Permissions::from_mode(0o755))
+        .map_err(|why| failed(&setter, why))?;
     Ok(bin)
+}
+
+/// The name of the setter for PostgreSQL, in the roster and in `worker.toml`.
+const SETTER: &str = "postgresql";
+const POSTGRESQL_SETTER: &str = include_str!("../../../../packaging/setters/postgresql");
+
+/// The options' secrets, made; their ARNs.
+fn make_secrets(world: &World, options: &Options) -> Result<Vec<String>, RigError> {
+    let make = |named: &Named| match named {
+        Named::ByFunction { name, value, next } => {
+            world.make_rotated_secret(name, value, crate::secrets::Function::Succeeds, next)
+        }
+        Named::Postgresql { name, value } => world.make_secret(name, value),
+    };
+    options.secrets.iter().map(make).collect()
+}
+
+/// Their lines in `access.toml`, below the profile.
+fn secrets_toml(world: &World, options: &Options, arns: &[String]) -> String {
+    let mut toml = String::new();
+    for (named, arn) in options.secrets.iter().zip(arns) {
+        toml.push_str(&format!("\n[[access.secrets]]\narn = {arn:?}\n"));
+        if let Named::Postgresql { .. } = named {
+            toml.push_str(&format!(
+                "[access.secrets.setter]\nname = {SETTER:?}\nrole_arn = {:?}\nfield = \"password\"\n",
+                world.role_arn(world::SETTER_ROLE)
+            ));
+        }
+    }
+    toml
 }
 
 /// One machine a custodian.
@@ -270,7 +338,7 @@ fn machines(stage: &Stage, options: &Options) -> Result<BTreeMap<&'static str, M
 }
 
 /// ARNs and names that the roster binds, for `access.toml`.
-fn access_toml(world: &World, options: &Options) -> String {
+fn access_toml(world: &World, options: &Options, secrets: &[String]) -> String {
     let regions: Vec<String> = options.regions.iter().map(|r| format!("{r:?}")).collect();
     format!(
         r#"[aws]
@@ -296,6 +364,7 @@ policy = '''
         role = world.role_arn(world::OPERATOR_ROLE),
         regions = regions.join(", "),
     ) + &also_toml(world)
+        + &secrets_toml(world, options, secrets)
 }
 
 /// The further roles, where the world has a second account.
