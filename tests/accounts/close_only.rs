@@ -245,7 +245,7 @@ fn without_one_accounts_steward_the_others_are_denied_and_it_is_said_which_is_le
     bench.world.proxy().clear_rules();
     reboot(&bench);
     let (worker, made, request) = offered(&bench, close_only(&[]));
-    assert_eq!(closes(&request), [ended.request.clone()]);
+    assert_eq!(closes(&request), std::slice::from_ref(&ended.request));
     approved(&bench, worker, &made);
     assert!(session.targets.iter().all(|t| !works(&bench, t)));
     let _ = roles(&bench);

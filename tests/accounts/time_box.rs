@@ -110,39 +110,57 @@ fn a_box_of_one_minute_ends_on_time_with_agent_and_worker_dead() {
     assert!((800..=900).contains(&outlives), "{outlives} s");
 }
 
-/// The host's clock is a day off, either way: times are AWS's, and a closing does not take a session for over that AWS lets in.
+/// The host's clock is a day off, either way: a request's times are AWS's, votes are in time by it, and the policy's date is one of its.
+/// (The emulator takes no signature of another day, so this ends with the intent.)
 #[test]
-fn a_host_whose_clock_is_a_day_off_keeps_aws_time() {
+fn a_host_whose_clock_is_a_day_off_asks_by_aws_time() {
     crate::ceremony::side_by_side(vec![86_400_i64, -86_400], |offset| {
         let bench = Bench::sealed();
+        crate::ceremony::patience(&bench, 1);
         bench.world.proxy().set_clock_offset(offset);
         bench.world.proxy().clear_calls();
-        let aws_now = || Timestamp::now().plus(offset);
-        let (request, session) = opened(&bench, 3600);
+        let (mut worker, made) = bench.ask();
+        let Offer(request) = made.offer.unverified().expect("an offer");
         assert_eq!(request.clock, Clock::Aws);
-        assert!(request.not_before.until(aws_now()).abs() < 120, "{offset}");
-        assert_eq!(request.not_before.until(request.not_after), 3600);
-        let call = asked(&bench);
-        let seconds: i64 = call
-            .param("DurationSeconds")
-            .and_then(|s| s.parse().ok())
-            .expect("a number");
-        assert!((3300..=3600).contains(&seconds), "{offset}: {seconds}");
-        let policy = call.param("Policy").expect("a policy").to_owned();
-        assert!(
-            policy.contains(&request.not_after.to_string()),
-            "{offset}: {policy}"
-        );
-        assert_eq!(session.not_after, request.not_after);
-        let entries = names(&close(&bench, &request.id).expect("closed"));
-        assert!(
-            entries.contains(&"revoke_applied".to_owned()),
-            "{offset}: {entries:?}"
-        );
+        let aws_now = Timestamp::now().plus(offset);
+        assert!(request.not_before.until(aws_now).abs() < 120, "{offset}");
+        assert_eq!(request.not_before.until(request.not_after), 4 * 3600);
+        let date = json!({"aws:CurrentTime": request.not_after.to_string()});
         assert_eq!(
-            entries.last().map(String::as_str),
-            Some("revoked"),
-            "{offset}"
+            denials(&made.policy)[0]["Condition"]["DateGreaterThan"],
+            date
+        );
+        for custodian in [&bench.custodians[0], &bench.custodians[2]] {
+            worker.send(&ToWorker::Approval(custodian.approve(&made)));
+        }
+        let _ = worker.rest();
+        let said = crate::ceremony::journal(&bench, &request.id);
+        assert_eq!(
+            names(&said)[0],
+            "mint_intent",
+            "{offset}: votes were in time"
+        );
+        let Step::MintIntent { not_after, .. } = said[0].step else {
+            panic!("no intent");
+        };
+        assert_eq!(not_after, request.not_after);
+        let taken = bench.world.proxy().calls_of("sts:AssumeRole");
+        assert_eq!(
+            taken[0].param("DurationSeconds"),
+            Some("43200"),
+            "the steward's"
         );
     });
+}
+
+/// Whether a session is over AWS's clock says, and not the host's.
+#[test]
+fn a_closing_calls_a_session_expired_by_aws_clock() {
+    let bench = Bench::sealed();
+    let (request, session) = opened(&bench, 3600);
+    bench.world.proxy().set_clock_offset(86_400);
+    assert!(request.not_after > Timestamp::now());
+    let entries = names(&close(&bench, &request.id).expect("closed"));
+    assert_eq!(entries, ["expired"]);
+    let _ = session;
 }

@@ -269,8 +269,20 @@ fn closing_waits_for_iam_and_says_that_it_waits() {
                 place("close_pending") < place("revoke_applied"),
                 "{entries:?}"
             );
-            let times = entries.iter().filter(|e| *e == "close_pending").count();
-            assert_eq!(times, 1, "{what}: told once");
+            // Each setback is told with its number and the time of the next try.
+            let told: Vec<u32> = journal(&bench, &ended.request)
+                .into_iter()
+                .filter_map(|e| match e.step {
+                    Step::ClosePending {
+                        tries,
+                        next_attempt: Some(next),
+                        ..
+                    } => (next >= e.at).then_some(tries),
+                    _ => None,
+                })
+                .collect();
+            let count = u32::try_from(told.len()).expect("few");
+            assert_eq!(told, (1..=count).collect::<Vec<_>>(), "{what}");
             assert_eq!(entries.last().map(String::as_str), Some("revoked"));
             let why = pending(&bench, &ended.request).expect("pending");
             assert!(why.contains(said), "{why}");
