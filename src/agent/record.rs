@@ -229,6 +229,9 @@ pub(super) struct VaultRow {
     /// A generation that was written and does not count yet.
     pub(super) written: Option<(u64, Envelope)>,
     pub(super) rotation: VaultRotation,
+    /// The generation that counts by the record, with its manifest's digest.
+    #[serde(default)]
+    pub(super) counts: Option<(u64, Digest)>,
     /// A use of the sealed key that was none of ours, in words; until that key is replaced.
     #[serde(default)]
     pub(super) misused: Option<String>,
