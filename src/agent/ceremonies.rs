@@ -10,13 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     Agent,
-    book::head,
+    book::{Change, head},
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
 };
 use crate::{
-    audit::event::{Actor, EventType},
+    audit::event::{Actor, Event, EventType},
     ceremony::{Stage, Standing, times::MAX_WAITING},
     protocol::{
         Code, Problem,
@@ -24,7 +24,7 @@ use crate::{
     },
     trust::{
         Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer, Purpose},
+        request::{Denial, Offer},
     },
 };
 
@@ -190,31 +190,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
-                let mut event = record
-                    .event(EventType::BreakGlassRequested, operator, change.place)
-                    .justification(&request.reason)
-                    .who(who)
-                    .detail("vault", request.vault.as_str())
-                    .detail("generation", request.generation)
-                    .detail("access", request.access.as_str())
-                    .detail("account", request.account.as_str())
-                    .detail("role", request.role.as_str())
-                    .detail("not_after", request.not_after.to_string())
-                    .detail("approve_before", request.approve_before.to_string())
-                    .detail("commander_claimed", request.commander_claimed.clone())
-                    .detail("policy_sha256", request.policy_sha256.to_string())
-                    .detail("manifest_sha256", request.manifest_sha256.to_string())
-                    .detail("roster_sha256", request.roster_sha256.to_string())
-                    .detail("request_sha256", record.made.offer.digest().to_string())
-                    .detail("isolation", serde_json::json!(record.made.isolation))
-                    .envelope("offer", record.made.offer.to_json());
-                if !request.also.is_empty() {
-                    let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
-                    event = event.detail("also", also);
-                }
-                if let Purpose::CloseOnly { requests } = &request.purpose {
-                    event = event.detail("closes", requests.clone());
-                }
+                let event = record.requested(operator, who, change.place);
                 change.event(&event)?;
                 change.put(record)
             })
@@ -353,7 +329,7 @@ impl Ceremony {
                     let actor =
                         Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
                     let mut event = record
-                        .event(event_type, actor, change.place)
+                        .custody(key, event_type, actor, change.place)
                         .who(key.to_string())
                         .detail("vault", record.request.vault.as_str())
                         .detail("serial", serial)
@@ -462,7 +438,13 @@ impl Agent {
                 }
                 // A share lives only as long as its credential: after a quorum the key has to be replaced, whatever came of the request.
                 let quorum = record.standing == Standing::Approved || record.mint != Mint::None;
-                if quorum && matches!(record.rotation, Rotation::None | Rotation::Running) {
+                let owed = quorum && matches!(record.rotation, Rotation::None | Rotation::Running);
+                if owed && change.vault(&vault)?.rotated > record.request.generation {
+                    // Another ceremony has replaced the key since, and it is dead.
+                    record.rotation = Rotation::Done;
+                    return put_with(change, record, &events);
+                }
+                if owed {
                     events.push(event(&record, EventType::CredentialRotationPending));
                     record.rotation = Rotation::Pending;
                     let mut row = change.vault(&vault)?;
@@ -472,13 +454,17 @@ impl Agent {
                 if events.is_empty() {
                     return Ok(());
                 }
-                for event in &events {
-                    change.event(event)?;
-                }
-                change.put(record)
+                put_with(change, record, &events)
             })
             .await
     }
+}
+
+fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Result<(), Problem> {
+    for event in events {
+        change.event(event)?;
+    }
+    change.put(record)
 }
 
 fn envelope_digest(envelope: &Envelope) -> String {

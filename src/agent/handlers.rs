@@ -26,7 +26,7 @@ use crate::{
             Status, VaultStatus, VaultView,
         },
     },
-    trust::{Bytes, Digest, Timestamp},
+    trust::{Bytes, Digest, Timestamp, standing::told},
 };
 
 /// How long a request that has ended stays in the status, in seconds.
@@ -72,7 +72,8 @@ pub(super) async fn status(call: Call) -> Answered {
         .requests()
         .iter()
         .filter(|r| call.sees(&r.request.vault))
-        .filter(|r| !r.stage.is_final() || recent(r.ended_at))
+        .filter(|r| !r.stage.is_final() || recent(r.ended_at) || r.secrets_wait())
+        .inspect(|r| degraded.extend(r.secrets_owed()))
         .map(|r| call.agent.view(r))
         .collect();
     Answer::json(&Status {
@@ -298,6 +299,10 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
+        tokens: {
+            let tokens = known.roster.tokens.iter();
+            tokens.map(|t| told(t, &known.roster)).collect()
+        },
         rotation,
         watch: agent.watches.of(agent, &known.vault),
         isolation: known.isolation,

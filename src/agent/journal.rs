@@ -9,6 +9,7 @@ use super::{
     Agent,
     book::Change,
     record::{Mint, Record, Rotation, VaultRotation, isolated},
+    secrets,
     steps::{details, in_words, step_name},
     workers::{Link, PROMPT, out_of_turn},
 };
@@ -139,7 +140,10 @@ fn vault_row(
     let mut manifest = None;
     match &entry.step {
         Step::RotationIntent { .. } => row.rotation = VaultRotation::Running,
-        Step::Rotated { .. } => row.rotation = VaultRotation::Done,
+        Step::Rotated { receipt } => {
+            row.rotation = VaultRotation::Done;
+            row.rotated = row.rotated.max(generation_of(receipt));
+        }
         Step::Misused { .. } => row.misused = Some(in_words(&entry.step)),
         Step::RotationPending { why } => row.rotation = VaultRotation::Pending(why.clone()),
         Step::DeletionOwed { .. } => row.rotation = VaultRotation::Pending(in_words(&entry.step)),
@@ -163,6 +167,10 @@ fn vault_row(
                 .take()
                 .filter(|(n, m)| n == generation && m.digest() == *manifest_sha256)
                 .map(|(_, m)| m);
+            if entry.request.is_none() {
+                // The key that a human saw is sealed: its rotation follows, or is owed.
+                row.rotation = VaultRotation::Running;
+            }
         }
         _ => return Ok(None),
     }
@@ -194,6 +202,7 @@ fn event_of(
         S::Misused { .. } => E::CredentialMisused,
         S::Revoked { .. } => E::SessionRevoked,
         S::Expired { .. } => E::SessionExpired,
+        S::Secret { did, .. } => secrets::event_type(did),
         S::RevokeIntent { .. }
         | S::RevokeApplied { .. }
         | S::RefusalObserved { .. }
@@ -289,6 +298,7 @@ fn advance(
             close(request, format!("revoked; refused since {since}"), now)?;
         }
         Step::Expired { at } => close(request, format!("expired at {at}"), now)?,
+        Step::Secret { secret, did } => request.note_secret(secret, did),
         _ => {}
     }
     Ok(())
@@ -305,10 +315,17 @@ fn close(request: &mut Record, outcome: String, now: Timestamp) -> Result<(), Pr
     Ok(())
 }
 
+fn generation_of(receipt: &Envelope) -> u64 {
+    match receipt.unverified::<Receipt>().map(|r| r.outcome) {
+        Ok(Outcome::Rotated { generation, .. }) => generation,
+        _ => 0,
+    }
+}
+
 fn refused_since(receipt: &Envelope) -> Option<Timestamp> {
     match receipt.unverified::<Receipt>().ok()?.outcome {
         Outcome::Revoked { refused_since, .. } => Some(refused_since),
-        Outcome::Rotated { .. } => None,
+        Outcome::Rotated { .. } | Outcome::SecretRotated { .. } => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! State rows: a request, and a vault as the agent knows it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -7,12 +9,14 @@ use crate::{
     ceremony::{Stage, Standing},
     protocol::{
         Code, Problem,
-        job::{Isolation, OfferMade},
+        job::{Isolation, OfferMade, SecretState},
         socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
-        request::{Offer, Request},
+        request::{Offer, Purpose, Request},
+        roster::Roster,
+        standing,
     },
 };
 
@@ -34,6 +38,9 @@ pub(super) struct Record {
     pub(super) progress: Vec<Progress>,
     pub(super) outcome: Option<String>,
     pub(super) ended_at: Option<Timestamp>,
+    /// What became of the named secrets; one that is not in here is due.
+    #[serde(default)]
+    pub(super) secrets: BTreeMap<String, SecretState>,
     /// Each role with how far it is, from the intent on.
     #[serde(default)]
     pub(super) targets: Vec<TargetView>,
@@ -111,6 +118,7 @@ impl Record {
             progress: Vec::new(),
             outcome: None,
             ended_at: None,
+            secrets: BTreeMap::new(),
             targets: Vec::new(),
             identity_until: None,
             setback: None,
@@ -126,6 +134,31 @@ impl Record {
     /// Its id.
     pub(super) fn id(&self) -> &str {
         &self.request.id
+    }
+
+    /// An event about what the token with this approve key did: with it stands who vouches for the token, and the numbers of the
+    /// advisories that are about it, by the roster that the request was offered under.
+    pub(super) fn custody(
+        &self,
+        key: KeyId,
+        kind: EventType,
+        actor: Actor,
+        place: &Place,
+    ) -> Event {
+        let event = self.event(kind, actor, place);
+        let newest = self.made.roster_chain.last();
+        let Some(roster) = newest.and_then(|e| e.unverified::<Roster>().ok()) else {
+            return event;
+        };
+        let mut tokens = roster.tokens.iter();
+        let Some(token) = tokens.find(|t| t.approve.key.id() == key) else {
+            return event;
+        };
+        let against = standing::known_against(token, &roster).into_iter();
+        let ids: Vec<&str> = against.map(|advisory| advisory.id.as_str()).collect();
+        event
+            .detail("proof", standing::told(token, &roster).proof)
+            .detail("advisories", ids)
     }
 
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.
@@ -176,6 +209,37 @@ impl Record {
         isolated(event, self.made.isolation)
     }
 
+    /// The event that puts it on record, with the signed offer.
+    pub(super) fn requested(&self, operator: Actor, who: String, place: &Place) -> Event {
+        let request = &self.request;
+        let mut event = self
+            .event(EventType::BreakGlassRequested, operator, place)
+            .justification(&request.reason)
+            .who(who)
+            .detail("vault", request.vault.as_str())
+            .detail("generation", request.generation)
+            .detail("access", request.access.as_str())
+            .detail("account", request.account.as_str())
+            .detail("role", request.role.as_str())
+            .detail("not_after", request.not_after.to_string())
+            .detail("approve_before", request.approve_before.to_string())
+            .detail("commander_claimed", request.commander_claimed.clone())
+            .detail("policy_sha256", request.policy_sha256.to_string())
+            .detail("manifest_sha256", request.manifest_sha256.to_string())
+            .detail("roster_sha256", request.roster_sha256.to_string())
+            .detail("request_sha256", self.made.offer.digest().to_string())
+            .detail("isolation", serde_json::json!(self.made.isolation))
+            .envelope("offer", self.made.offer.to_json());
+        if !request.also.is_empty() {
+            let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
+            event = event.detail("also", also);
+        }
+        if let Purpose::CloseOnly { requests } = &request.purpose {
+            event = event.detail("closes", requests.clone());
+        }
+        event
+    }
+
     /// As everybody listed may see it.
     pub(super) fn view(&self) -> RequestView {
         let by = |denied: bool| {
@@ -198,6 +262,7 @@ impl Record {
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
+            secrets: self.secret_views(),
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
@@ -232,6 +297,9 @@ pub(super) struct VaultRow {
     /// The generation that counts by the record, with its manifest's digest.
     #[serde(default)]
     pub(super) counts: Option<(u64, Digest)>,
+    /// The newest generation whose predecessors' keys are dead.
+    #[serde(default)]
+    pub(super) rotated: u64,
     /// A use of the sealed key that was none of ours, in words; until that key is replaced.
     #[serde(default)]
     pub(super) misused: Option<String>,

@@ -56,6 +56,11 @@ impl Seals {
         self.lock().get(id).map(|s| s.vault.clone())
     }
 
+    /// Whether a sealing of this vault waits for its end here.
+    pub(super) fn is_running(&self, vault: &str) -> bool {
+        self.lock().values().any(|s| s.vault == vault)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,6 +185,9 @@ impl Agent {
             caught_up.as_ref().err(),
         );
         let _ = self.refresh(vault).await;
+        if let Err(problem) = &finished {
+            let _ = self.left_running(vault, &problem.error).await;
+        }
         self.checkpoint().await;
         let _ = answer.send(finished);
     }

@@ -18,6 +18,7 @@ use crate::{
         Digest, Envelope, KeyId, Verified,
         manifest::Manifest,
         roster::{Role, Roster, signatures, verify_chain},
+        standing::told,
     },
 };
 
@@ -280,7 +281,8 @@ fn signed(
                 .detail("serial", token.serial)
                 .detail("firmware", token.firmware.as_str())
                 .detail("unseal_key", token.unseal.key.id().to_string())
-                .detail("attested", token.attestation.is_some())
+                .detail("proof", told(token, roster).proof)
+                .detail("advisories", told(token, roster).advisories)
                 .detail("roster_version", roster.version),
         );
     }

@@ -23,7 +23,7 @@ pub use votes::{Refusal, Standing, Voter};
 use serde::{Deserialize, Serialize};
 
 /// Where a request stands, as a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Waiting for approvals.

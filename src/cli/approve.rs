@@ -27,7 +27,7 @@ use super::{
     client::{Agent, Patience, request_path},
     files,
     memory::{FirstMeeting, Memory},
-    pin, screen, span, status,
+    pin, screen, span, standing, status,
     token::{self, TokenArgs},
     ui::plain,
 };
@@ -232,6 +232,8 @@ impl Case {
             self.checked.roster.threshold,
             Timestamp::now(),
         ));
+        let unusual = standing::unusual(&self.listed, &self.checked.roster);
+        text.push_str(&super::ui::columns(&unusual));
         text.push_str(&screen::words_line(words));
         text
     }

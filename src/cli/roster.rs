@@ -286,6 +286,15 @@ pub(super) fn describe(roster: &Roster) -> String {
                 access.regions.join(", ")
             ),
         ));
+        for also in &access.also {
+            rows.push((
+                "  also",
+                format!(
+                    "{} in {}, closed by {}",
+                    also.role_arn, also.account, also.steward_role_arn
+                ),
+            ));
+        }
         rows.push(("  allows", super::ui::plain(&policy)));
     }
     rows.push((

@@ -12,9 +12,11 @@ mod keys;
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
+pub use super::facts::{HostFacts, Isolation, VaultFacts};
+pub use super::secrets::{SecretState, SecretStep, short_name};
 pub use crate::ceremony::Standing;
 pub use crate::trust::receipt::ProvenBy;
-use crate::trust::{Bytes, Envelope, Head, KeyId, PublicKey, Timestamp, request::Purpose};
+use crate::trust::{Bytes, Envelope, Head, KeyId, Timestamp, request::Purpose};
 pub use entry::{AwsTrace, Entry, Step};
 pub use keys::{KeyUse, Waiting, Watched, Whose};
 
@@ -178,40 +180,6 @@ pub enum FromWorker {
     Done,
     /// The job has failed; nothing follows.
     Failed(Problem),
-}
-
-/// Public facts of this host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostFacts {
-    /// The worker's public key.
-    pub key: PublicKey,
-    /// How this worker is kept apart from the agent.
-    pub isolation: Isolation,
-}
-
-/// Public facts of a vault.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VaultFacts {
-    /// Key id of this host.
-    pub host: KeyId,
-    /// How this worker is kept apart from the agent.
-    pub isolation: Isolation,
-    /// All roster versions, oldest first.
-    pub roster_chain: Vec<Envelope>,
-    /// The current generation's manifest, if anything is sealed.
-    pub manifest: Option<Envelope>,
-}
-
-/// How a worker is kept apart from the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Isolation {
-    /// It runs under an account of its own.
-    Account,
-    /// It runs under the agent's account: the agent could read its files.
-    None,
 }
 
 /// An offer with everything that a custodian needs to check it.

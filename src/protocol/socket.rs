@@ -26,13 +26,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp, standing::Told};
 pub use crate::{
     ceremony::{Stage, Standing},
     trust::receipt::RegionRefused,
 };
 
 use super::job::Isolation;
+use super::secrets::SecretState;
 
 /// The default socket of the agent.
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
@@ -76,6 +77,9 @@ pub struct VaultStatus {
     pub threshold: u8,
     /// The custodians' names.
     pub custodians: Vec<String>,
+    /// Their tokens: who vouches for each, and what is known against it.
+    #[serde(default)]
+    pub tokens: Vec<Told>,
     /// Current generation; absent where nothing is sealed yet.
     pub generation: Option<u64>,
     /// When that generation was sealed.
@@ -135,6 +139,19 @@ pub struct RequestView {
     /// What holds up the closing as a whole now.
     #[serde(default)]
     pub setback: Option<Setback>,
+    /// The secrets that are rotated when the session is closed, and where each stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretView>,
+}
+
+/// A secret that a request names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretView {
+    /// Its ARN.
+    pub secret: String,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: SecretState,
 }
 
 /// One account and role of a request.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     protocol::{
         Code, Problem,
-        job::{HostFacts, Isolation, VaultFacts},
+        job::{HostFacts, Isolation, Step, VaultFacts},
     },
     trust::{
         Digest, Envelope, KeyId, Signer, Verified,
@@ -98,6 +98,29 @@ impl Home {
             return Err(unknown(vault));
         }
         Ok(Journal::at(&folder.join("journal")))
+    }
+
+    /// Forgets the sessions of requests whose end stands in the journal: whoever closed them died before it could, and nobody asks to close
+    /// them again.
+    pub(super) fn forget_closed(&self, vault: &str) -> Result<(), Problem> {
+        let kept = self.runtime.requests();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let journal = self.journal(vault)?.since(0)?;
+        let over = |id: &String| {
+            let of_it = journal.iter().filter(|e| e.request.as_ref() == Some(id));
+            of_it
+                .into_iter()
+                .any(|e| matches!(e.step, Step::Revoked { .. } | Step::Expired { .. }))
+        };
+        for id in kept.iter().filter(|id| over(id)) {
+            // Whoever is at it this moment forgets by itself.
+            if let Ok(Some(_alone)) = self.runtime.claim(id) {
+                self.runtime.forget(id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads a vault and checks it: chain of rosters against the pin, this host listed, manifest, digests, nothing older than seen.

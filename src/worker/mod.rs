@@ -30,6 +30,7 @@ mod rotate;
 mod runtime;
 mod seal;
 mod seccomp;
+mod secrets;
 mod setback;
 mod target;
 mod watch;
@@ -48,6 +49,7 @@ use crate::{
 use config::Config;
 use home::Home;
 use link::Link;
+use secrets::helper::{self, Setters};
 
 /// What a worker has at hand for its one job.
 struct Worker {
@@ -55,6 +57,8 @@ struct Worker {
     aws: Aws,
     link: Link,
     config: Config,
+    /// Sets secrets' new values, where the configuration names programs for it.
+    setters: Option<Setters>,
 }
 
 /// The vault's worker: serves one job of the agent on standard input.
@@ -77,6 +81,9 @@ enum Verb {
     },
     /// Print this host's public key.
     Key,
+    /// Start setters' programs for a worker, which may not.
+    #[command(name = helper::VERB, hide = true)]
+    SetterHelper,
 }
 
 /// Entry point of `twotap-worker`.
@@ -86,6 +93,7 @@ pub fn main() -> ExitCode {
     let result = hardening::first().and_then(|()| match args.verb {
         Some(Verb::Install { roster }) => install::install(&args.config, &roster),
         Some(Verb::Key) => install::print_key(&args.config),
+        Some(Verb::SetterHelper) => helper::main(&args.config),
         None => serve(&args.config),
     });
     match result {
@@ -100,9 +108,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn serve(config: &std::path::Path) -> Result<(), Problem> {
-    let config = Config::read(config)?;
+fn serve(file: &std::path::Path) -> Result<(), Problem> {
+    let config = Config::read(file)?;
     let stdin = link::standard_input(&config)?;
+    let setters = helper::start(&config, file)?;
     let home = Home::open(&config)?;
     let aws = Aws::new(config.endpoints()).map_err(|why| {
         Problem::new(Code::Usage, &why).hint("see the [aws] table of worker.toml")
@@ -118,11 +127,16 @@ fn serve(config: &std::path::Path) -> Result<(), Problem> {
             home,
             aws,
             link: Link::new(stdin)?,
+            setters: setters.map(|s| Setters::new(s, &config)).transpose()?,
             config,
         };
         let Some(job) = worker.link.job().await? else {
             return Ok(());
         };
+        if !matches!(job, Job::Close { .. }) {
+            // Nothing else has a reason to start a program.
+            worker.setters = None;
+        }
         let outcome = worker.run(job).await;
         worker
             .link
@@ -166,6 +180,8 @@ impl Worker {
             }
             Job::Watch { vault } => watch::run(self, &vault).await,
             Job::Journal { vault, since } => {
+                // The journal is what matters here; what is left over is looked for again with the next one.
+                let _ = self.home.forget_closed(&vault);
                 for entry in self.home.journal(&vault)?.since(since)? {
                     self.link.send(&FromWorker::Entry(entry)).await;
                 }

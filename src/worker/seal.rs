@@ -86,6 +86,13 @@ async fn store(
     let proven = takes_role(worker, vault, key).await?;
 
     let writer = worker.home.generations(&vault.name)?.lock().explain()?;
+    // Until now a rotation may have made another generation, and taken this key for a stranger's. From here on nothing moves.
+    let vault = &worker.home.vault(&vault.name)?;
+    worker
+        .aws
+        .caller_identity(&credentials(key))
+        .await
+        .explain()?;
     let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
     let input = SealInput {
         vault: &vault.name,

@@ -32,6 +32,7 @@ use twotap::trust::request::{
     Clock, Offer, Request, SealOffer, ShareBinding, request_id, verify_approval, verify_denial,
 };
 use twotap::trust::roster::{Roster, verify_chain};
+use twotap::trust::standing::told;
 use twotap::trust::{
     Bytes, Digest, Document, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
 };
@@ -262,6 +263,7 @@ async fn status(
             roster_version: 1,
             threshold: 2,
             custodians: roster.custodians().map(|p| p.name.clone()).collect(),
+            tokens: roster.tokens.iter().map(|t| told(t, &roster)).collect(),
             generation: world.generation.as_ref().map(|_| 1),
             sealed_at: None,
             rotation: "done".into(),
@@ -423,6 +425,7 @@ async fn request(
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        secrets: Vec::new(),
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {

@@ -146,6 +146,8 @@ fn status_and_doctor_show_what_the_agent_says_and_no_control_characters() {
             "agent",
             "you",
             "vault",
+            "enrolled",
+            "enrolled",
             "degraded",
             "clock",
             "own state"

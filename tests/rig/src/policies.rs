@@ -13,10 +13,14 @@ use crate::RigError;
 pub enum Template {
     /// What the user `break-glass` may: assume twotap's roles and replace its own key.
     User,
+    /// What it may beside that where a profile has roles in another account: assume those.
+    UserFurther,
     /// Who may assume an operator role or the steward role, and how.
     RoleTrust,
     /// What the steward may: revoke on operator roles, rotate named secrets.
     Steward,
+    /// What gives secrets without a rotation function a new value.
+    Setter,
     /// The example of an operator role: everything that the ceiling leaves.
     OpAdmin,
     /// The permissions boundary of every operator role.
@@ -26,10 +30,12 @@ pub enum Template {
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 6] = [
+pub const TEMPLATES: [(Template, &str); 8] = [
     (Template::User, "user-policy.json"),
+    (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
+    (Template::Setter, "setter-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
     (Template::Watch, "watch-policy.json"),
@@ -60,10 +66,14 @@ pub struct Names {
     pub partition: String,
     /// `${AWS::AccountId}`, twelve digits.
     pub account: String,
+    /// `${FurtherAccountId}`, another account with roles of twotap's.
+    pub further_account: String,
     /// `${ExternalId}`, what the vault says in every AssumeRole.
     pub external_id: String,
     /// `${RotatedSecretsArn}`, the secrets (a pattern) that closing may rotate.
     pub rotated_secrets_arn: String,
+    /// `${RotationFunctionsArn}`, the functions (a pattern) by which AWS rotates them.
+    pub rotation_functions_arn: String,
     /// `${AuditKeyArn}`, the KMS key of the audit trail.
     pub audit_key_arn: String,
 }
@@ -73,8 +83,10 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
     let text = source(template)
         .replace("${AWS::Partition}", &names.partition)
         .replace("${AWS::AccountId}", &names.account)
+        .replace("${FurtherAccountId}", &names.further_account)
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
+        .replace("${RotationFunctionsArn}", &names.rotation_functions_arn)
         .replace("${AuditKeyArn}", &names.audit_key_arn);
     if text.contains("${") {
         return Err(RigError::new(format!(
@@ -106,8 +118,10 @@ pub fn for_emulator(policy: &Value) -> Value {
 fn source(template: Template) -> &'static str {
     match template {
         Template::User => include_str!("../../../packaging/aws/user-policy.json"),
+        Template::UserFurther => include_str!("../../../packaging/aws/user-further-policy.json"),
         Template::RoleTrust => include_str!("../../../packaging/aws/role-trust.json"),
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
+        Template::Setter => include_str!("../../../packaging/aws/setter-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
         Template::Watch => include_str!("../../../packaging/aws/watch-policy.json"),
@@ -176,8 +190,10 @@ mod tests {
         Names {
             partition: "aws".into(),
             account: "111122223333".into(),
+            further_account: "444455556666".into(),
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
+            rotation_functions_arn: "arn:aws:lambda:*:111122223333:function:rotate-*".into(),
             audit_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/audit".into(),
         }
     }
@@ -233,6 +249,7 @@ mod tests {
         for (role, template) in [
             ("OpAdmin", Template::OpAdmin),
             ("Steward", Template::Steward),
+            ("Setter", Template::Setter),
         ] {
             let role = properties(role);
             assert_eq!(role["AssumeRolePolicyDocument"], file(Template::RoleTrust));

@@ -17,8 +17,12 @@ pub const WATCH_USER: &str = "watch";
 pub const USER: &str = "break-glass";
 /// The operator role that a world has.
 pub const OPERATOR_ROLE: &str = "op-admin";
+/// Another operator role, for profiles with several.
+pub const DATABASE_ROLE: &str = "op-db";
 /// The role of the session that closes.
 pub const STEWARD_ROLE: &str = "steward";
+/// The role of sessions that give one secret a new value.
+pub const SETTER_ROLE: &str = "setter";
 /// What every AssumeRole says as ExternalId, unless a case chooses another.
 pub const EXTERNAL_ID: &str = "vault-prod";
 
@@ -30,6 +34,8 @@ const MAX_SESSION: &str = "43200";
 /// An account with a proxy before it. Several worlds share one emulator and see nothing of each other.
 pub struct World {
     account: String,
+    /// A second account with the same roles, where a case has asked for one.
+    further: Option<String>,
     admin: Client,
     proxy: Proxy,
     first_key: Credentials,
@@ -54,8 +60,23 @@ impl World {
 
     /// A world in `account` of an emulator of the caller's own.
     pub fn on(aws: &Aws, account: &str) -> Result<Self, RigError> {
+        Self::with(aws, account, None)
+    }
+
+    /// A world with a second account whose operator and steward roles trust this one's user.
+    pub fn with_further() -> Result<Self, RigError> {
+        let aws = Aws::shared()?;
+        Self::with(aws, &aws.new_account(), Some(aws.new_account()))
+    }
+
+    fn with(aws: &Aws, account: &str, further: Option<String>) -> Result<Self, RigError> {
         let admin = aws.admin(account);
-        let shipped = build(&admin, account)?;
+        let names = names(account, account);
+        let mut shipped = build_user(&admin, &names, further.as_deref())?;
+        shipped = build_roles(&admin, account, &names, shipped)?;
+        if let Some(further) = &further {
+            shipped = build_roles(&aws.admin(further), further, &names, shipped)?;
+        }
         let made = admin
             .query("iam", "CreateAccessKey", &[("UserName", USER)])?
             .expect_ok("the first key of break-glass")?;
@@ -65,6 +86,7 @@ impl World {
         let created = made.text("CreateDate").unwrap_or_default();
         Ok(Self {
             account: account.to_owned(),
+            further,
             admin,
             proxy: Proxy::start(aws.address(), account, shipped)?,
             first_key_json: as_the_cli_prints(USER, &first_key, &created),
@@ -77,7 +99,10 @@ impl World {
         let make = |action: &str, params: &[(&str, &str)]| {
             self.admin.query("iam", action, params)?.expect_ok(action)
         };
-        let policy = for_emulator(&render(Template::Watch, &names(&self.account))?);
+        let policy = for_emulator(&render(
+            Template::Watch,
+            &names(&self.account, &self.account),
+        )?);
         make("CreateUser", &[("UserName", WATCH_USER), ("Path", PATH)])?;
         make(
             "PutUserPolicy",
@@ -98,6 +123,11 @@ impl World {
     /// The account's number, twelve digits.
     pub fn account(&self) -> &str {
         &self.account
+    }
+
+    /// The second account's number, where the world has one.
+    pub fn further(&self) -> Option<&str> {
+        self.further.as_deref()
     }
 
     /// The Region that a case works in.
@@ -133,6 +163,11 @@ impl World {
     /// ARN of a role of twotap's, by name.
     pub fn role_arn(&self, name: &str) -> String {
         role_arn(&self.account, name)
+    }
+
+    /// The same in another account.
+    pub fn role_arn_in(&self, account: &str, name: &str) -> String {
+        role_arn(account, name)
     }
 
     /// The account's root at the emulator itself, unrecorded and past every policy.
@@ -187,15 +222,28 @@ impl World {
 
     /// The inline policies of a role: name and document.
     pub fn role_policies(&self, role: &str) -> Result<BTreeMap<String, Value>, RigError> {
-        let names = self
-            .admin
+        self.role_policies_in(&self.account, role)
+    }
+
+    /// The same in another account.
+    pub fn role_policies_in(
+        &self,
+        account: &str,
+        role: &str,
+    ) -> Result<BTreeMap<String, Value>, RigError> {
+        let admin = Aws::shared()?.admin(account);
+        let admin = if account == self.account {
+            &self.admin
+        } else {
+            &admin
+        };
+        let names = admin
             .query("iam", "ListRolePolicies", &[("RoleName", role)])?
             .expect_ok("role policies")?;
         xml::members(&names.body, "PolicyNames")
             .into_iter()
             .map(|name| {
-                let reply = self
-                    .admin
+                let reply = admin
                     .query(
                         "iam",
                         "GetRolePolicy",
@@ -212,29 +260,62 @@ impl World {
     }
 }
 
-/// Makes the account's principals with the translated policies; gives the shipped ones for the proxy's guard.
-fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
-    let names = names(account);
-    let user = render(Template::User, &names)?;
-    let trust = render(Template::RoleTrust, &names)?;
-    let steward = render(Template::Steward, &names)?;
-    let operator = render(Template::OpAdmin, &names)?;
-    let ceiling = render(Template::Ceiling, &names)?;
-    let make = |action: &str, params: &[(&str, &str)]| {
-        admin.query("iam", action, params)?.expect_ok(action)
-    };
-    let emulated = |policy: &Value| for_emulator(policy).to_string();
+/// What the templates' placeholders are; `further` is another account that the user may take roles in.
+fn names(account: &str, further: &str) -> Names {
+    Names {
+        partition: "aws".into(),
+        account: account.into(),
+        further_account: further.into(),
+        external_id: EXTERNAL_ID.into(),
+        rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
+        rotation_functions_arn: format!("arn:aws:lambda:*:{account}:function:rotate-*"),
+        audit_key_arn: format!("arn:aws:kms:{REGION}:{account}:key/audit"),
+    }
+}
 
-    make("CreateUser", &[("UserName", USER), ("Path", PATH)])?;
-    make(
-        "PutUserPolicy",
-        &[
+fn make(admin: &Client, action: &str, params: &[(&str, &str)]) -> Result<(), RigError> {
+    admin.query("iam", action, params)?.expect_ok(action)?;
+    Ok(())
+}
+
+/// Makes the user with its translated policies; gives the shipped ones for the proxy's guard.
+fn build_user(admin: &Client, names: &Names, further: Option<&str>) -> Result<Shipped, RigError> {
+    let mut policies = vec![("twotap", render(Template::User, names)?)];
+    if let Some(further) = further {
+        let names = self::names(&names.account, further);
+        policies.push(("twotap-further", render(Template::UserFurther, &names)?));
+    }
+    make(admin, "CreateUser", &[("UserName", USER), ("Path", PATH)])?;
+    for (name, policy) in &policies {
+        let put = [
             ("UserName", USER),
-            ("PolicyName", "twotap"),
-            ("PolicyDocument", &emulated(&user)),
-        ],
-    )?;
+            ("PolicyName", *name),
+            ("PolicyDocument", &for_emulator(policy).to_string()),
+        ];
+        make(admin, "PutUserPolicy", &put)?;
+    }
+    let policies = policies.into_iter().map(|(_, policy)| policy).collect();
+    Ok(Shipped::new()
+        .user(USER, policies)
+        .user(WATCH_USER, vec![render(Template::Watch, names)?]))
+}
+
+/// Makes an account's roles with the translated policies; adds the shipped ones. Who may take them is the user of `trusted`.
+fn build_roles(
+    admin: &Client,
+    account: &str,
+    trusted: &Names,
+    mut shipped: Shipped,
+) -> Result<Shipped, RigError> {
+    let own = names(account, account);
+    let trust = render(Template::RoleTrust, trusted)?;
+    let steward = render(Template::Steward, &own)?;
+    let setter = render(Template::Setter, &own)?;
+    let operator = render(Template::OpAdmin, &own)?;
+    let ceiling = render(Template::Ceiling, &own)?;
+    let emulated = |policy: &Value| for_emulator(policy).to_string();
     make(
+        admin,
         "CreatePolicy",
         &[
             ("PolicyName", "ceiling"),
@@ -246,7 +327,9 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
     let trust_copy = emulated(&trust);
     for (role, policy, boundary) in [
         (OPERATOR_ROLE, &operator, Some(&boundary)),
+        (DATABASE_ROLE, &operator, Some(&boundary)),
         (STEWARD_ROLE, &steward, None),
+        (SETTER_ROLE, &setter, None),
     ] {
         let mut params = vec![
             ("RoleName", role),
@@ -255,45 +338,21 @@ fn build(admin: &Client, account: &str) -> Result<Shipped, RigError> {
             ("AssumeRolePolicyDocument", trust_copy.as_str()),
         ];
         params.extend(boundary.map(|arn| ("PermissionsBoundary", arn.as_str())));
-        make("CreateRole", &params)?;
-        make(
-            "PutRolePolicy",
-            &[
-                ("RoleName", role),
-                ("PolicyName", "twotap"),
-                ("PolicyDocument", &emulated(policy)),
-            ],
-        )?;
+        make(admin, "CreateRole", &params)?;
+        let put = [
+            ("RoleName", role),
+            ("PolicyName", "twotap"),
+            ("PolicyDocument", &emulated(policy)),
+        ];
+        make(admin, "PutRolePolicy", &put)?;
+        let documents = Role {
+            identity: vec![policy.clone()],
+            boundary: boundary.map(|_| ceiling.clone()),
+            trust: trust.clone(),
+        };
+        shipped = shipped.role(&role_arn(account, role), documents);
     }
-    Ok(Shipped::new()
-        .user(USER, vec![user])
-        .user(WATCH_USER, vec![render(Template::Watch, &names)?])
-        .role(
-            OPERATOR_ROLE,
-            Role {
-                identity: vec![operator],
-                boundary: Some(ceiling),
-                trust: trust.clone(),
-            },
-        )
-        .role(
-            STEWARD_ROLE,
-            Role {
-                identity: vec![steward],
-                boundary: None,
-                trust,
-            },
-        ))
-}
-
-fn names(account: &str) -> Names {
-    Names {
-        partition: "aws".into(),
-        account: account.into(),
-        external_id: EXTERNAL_ID.into(),
-        rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
-        audit_key_arn: format!("arn:aws:kms:{REGION}:{account}:key/audit"),
-    }
+    Ok(shipped)
 }
 
 fn role_arn(account: &str, name: &str) -> String {
