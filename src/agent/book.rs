@@ -334,7 +334,8 @@ pub(super) fn unknown_request(id: &str) -> Problem {
 /// A fault of the store as a problem that travels.
 pub(super) fn problem(why: &StoreError) -> Problem {
     let code = match why {
-        StoreError::Tampered { .. } => Code::Tampering,
+        // What cannot be read in a file of our own, somebody else has changed, or a disk is failing: either way it proves nothing.
+        StoreError::Tampered { .. } | StoreError::Corrupt(_) => Code::Tampering,
         _ => Code::Internal,
     };
     let problem = Problem::new(code, why);

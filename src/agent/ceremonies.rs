@@ -172,7 +172,7 @@ impl Agent {
             roster_chain: made.roster_chain.clone(),
             manifest: Some(made.manifest.clone()),
         };
-        let known = self.learn(&ask.vault, facts).await?;
+        let known = self.learn_offered(&ask.vault, facts).await?;
         let offer: Verified<Offer> = Offer::verify(&made.offer, &known.roster)?;
         let Offer(request) = offer.into_document();
         let asked = request.vault == ask.vault

@@ -161,6 +161,7 @@ fn vault_row(
         } => {
             // Whoever has the key before has nothing any more.
             row.misused = None;
+            row.counts = Some((*generation, *manifest_sha256));
             manifest = row
                 .written
                 .take()

@@ -316,6 +316,9 @@ pub(super) struct VaultRow {
     /// A roster version that was handed in and is not taken up yet.
     #[serde(default)]
     pub(super) owed: Option<(u64, Digest)>,
+    /// The generation that counts by the record, with its manifest's digest.
+    #[serde(default)]
+    pub(super) counts: Option<(u64, Digest)>,
     /// The newest generation whose predecessors' keys are dead.
     #[serde(default)]
     pub(super) rotated: u64,

@@ -15,7 +15,7 @@ use crate::{
         job::{FromWorker, Isolation, Job, VaultFacts},
     },
     trust::{
-        Envelope, KeyId, Verified,
+        Digest, Envelope, KeyId, Verified,
         manifest::Manifest,
         roster::{Role, Roster, Token, changes, verify_chain},
         standing::told,
@@ -103,6 +103,8 @@ impl Agent {
     /// Asks the worker for a vault's documents.
     pub(super) async fn refresh(self: &Arc<Self>, vault: &str) -> Result<Arc<Known>, Problem> {
         let first = self.vaults.known(vault).is_none();
+        // Read before the worker is asked: what it says must not be older than this.
+        let counted = self.book.vault(vault).await?.counts;
         let job = Job::Vault {
             vault: vault.to_owned(),
         };
@@ -112,7 +114,10 @@ impl Agent {
             Err(problem) => Err(problem),
         };
         let learnt = match facts {
-            Ok(facts) => self.learn(vault, facts).await,
+            Ok(facts) => match not_older(facts.manifest.as_ref(), counted) {
+                Ok(()) => self.learn(vault, facts).await,
+                Err(problem) => Err(problem),
+            },
             Err(problem) => Err(problem),
         };
         self.alarms.vault(vault, learnt.as_ref().err());
@@ -140,6 +145,17 @@ impl Agent {
         if self.alarms.is_set("checkpoint") {
             self.checkpoint().await;
         }
+    }
+
+    /// The same for the documents of an offer, which must not be of an earlier generation than the record's.
+    pub(super) async fn learn_offered(
+        self: &Arc<Self>,
+        vault: &str,
+        facts: VaultFacts,
+    ) -> Result<Arc<Known>, Problem> {
+        let counted = self.book.vault(vault).await?.counts;
+        not_older(facts.manifest.as_ref(), counted)?;
+        self.learn(vault, facts).await
     }
 
     /// Checks a vault's documents; a roster that is new goes on record.
@@ -225,6 +241,27 @@ impl Agent {
             })
             .await
     }
+}
+
+/// A worker's folder that was put back to an earlier state shows a generation whose key is dead, and custodians' shares with it.
+fn not_older(manifest: Option<&Envelope>, counted: Option<(u64, Digest)>) -> Result<(), Problem> {
+    let Some((newest, digest)) = counted else {
+        return Ok(());
+    };
+    let shown = match manifest {
+        Some(envelope) => envelope.unverified::<Manifest>()?.generation,
+        None => 0,
+    };
+    if shown > newest || manifest.is_some_and(|m| m.digest() == digest) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Tampering,
+        format!("the worker shows generation {shown}, and the record says that generation {newest} counts"),
+    )
+    .hint(
+        "the worker's folder was put back to an earlier state: restore the newest generation from a copy; do not open this one",
+    ))
 }
 
 /// The events of one roster version: each new token, and the version itself with its signatures.

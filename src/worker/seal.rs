@@ -14,7 +14,7 @@ use super::{
     places::{self, Turn},
     problems::Explain as _,
     rotate::{self, Rotation, prove},
-    setback::{Setback, Tries, setback_of_new_key},
+    setback::{Setback, Tries, setback},
 };
 use crate::{
     protocol::{
@@ -27,6 +27,8 @@ use crate::{
 
 /// How long a place that holds the claim is waited for: an officer is watching.
 const CLAIM: Duration = Duration::from_secs(60);
+/// How long a key that was just made may stay unknown.
+const NEW_KEYS_LAG: Duration = Duration::from_secs(60);
 /// How long the credential may take to come.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
@@ -184,12 +186,11 @@ async fn turn(
 
 /// The key must be the break-glass user's.
 async fn check_owner(worker: &mut Worker, vault: &Vault, key: &AccessKey) -> Result<(), Problem> {
-    let until = Instant::now() + worker.config.rotation_patience();
-    let mut tries = Tries::new("the new key to be known", until);
+    let mut tries = Tries::new("the new key to be known", until(worker));
     let identity = loop {
         match worker.aws.caller_identity(&credentials(key)).await {
             Ok(identity) => break identity,
-            Err(why) => again(worker, &mut tries, setback_of_new_key(&why)).await?,
+            Err(why) => again(worker, &mut tries, setback(&why)).await?,
         }
     };
     if identity.value.arn == vault.roster.aws.user_arn {
@@ -211,14 +212,18 @@ async fn takes_role(
     vault: &Vault,
     key: &AccessKey,
 ) -> Result<AwsTrace, Problem> {
-    let until = Instant::now() + worker.config.rotation_patience();
-    let mut tries = Tries::new("the new key to work", until);
+    let mut tries = Tries::new("the new key to work", until(worker));
     loop {
         match prove::take_role(worker, vault, None, key).await {
             Ok(answer) => return Ok(trace(&answer)),
             Err(setback) => again(worker, &mut tries, setback).await?,
         }
     }
+}
+
+/// A key that is mistyped looks like one that is not known everywhere yet: whoever waits is told after a minute.
+fn until(worker: &Worker) -> Instant {
+    Instant::now() + worker.config.rotation_patience().min(NEW_KEYS_LAG)
 }
 
 async fn again(worker: &mut Worker, tries: &mut Tries, setback: Setback) -> Result<(), Problem> {

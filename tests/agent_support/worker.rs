@@ -124,6 +124,19 @@ impl FakeWorker {
         worker
     }
 
+    /// The generation that counts now, to be put back later.
+    pub fn snapshot(&self) -> (u64, Option<Envelope>) {
+        let state = self.lock();
+        (state.generation, state.manifest.clone())
+    }
+
+    /// The folder as it was then.
+    pub fn put_back(&self, (generation, manifest): (u64, Option<Envelope>)) {
+        let mut state = self.lock();
+        state.generation = generation;
+        state.manifest = manifest;
+    }
+
     pub fn paper(&self) -> &Paper {
         &self.paper
     }

@@ -189,21 +189,10 @@ pub(crate) fn assert_one_sealed(bench: &Bench, before: &[&str], what: &str) {
 pub(crate) fn steward_key(bench: &Bench, request: &str) -> String {
     let kept = std::fs::read(bench.path("runtime").join(format!("{request}.json")));
     let kept: serde_json::Value = serde_json::from_slice(&kept.expect("kept")).expect("JSON");
-    first_key(&kept["targets"])
-        .or_else(|| first_key(&kept["steward"]))
-        .expect("a steward's key")
-}
-
-/// The first steward's key below a value.
-fn first_key(value: &serde_json::Value) -> Option<String> {
-    match value {
-        serde_json::Value::Object(fields) => fields
-            .get("steward")
-            .and_then(first_key)
-            .or_else(|| Some(fields.get("access_key_id")?.as_str()?.to_owned())),
-        serde_json::Value::Array(all) => all.iter().find_map(first_key),
-        _ => None,
-    }
+    let sessions = kept["sessions"].as_array().expect("a list");
+    let steward = sessions.iter().find(|s| s["whose"] == "steward");
+    let key = steward.expect("a steward")["access_key_id"].as_str();
+    key.expect("a key").to_owned()
 }
 
 /// What IAM lists now, as a list would say that lags later.
