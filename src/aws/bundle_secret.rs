@@ -47,7 +47,7 @@ impl Aws {
         secret: &Arn,
         label: &str,
     ) -> Result<Answer<Option<Labelled>>, AwsError> {
-        let ended = self.secret_value(credentials, secret, Some(label), None);
+        let ended = self.bundle_value(credentials, secret, Some(label), None);
         match ended.await {
             Ok(answer) => Ok(answer.map(Some)),
             // The same code says that the secret is not there: then what is put next is refused with it.
@@ -72,7 +72,7 @@ impl Aws {
         secret: &Arn,
         version: &str,
     ) -> Result<Answer<Labelled>, AwsError> {
-        self.secret_value(credentials, secret, None, Some(version))
+        self.bundle_value(credentials, secret, None, Some(version))
             .await
     }
 
@@ -89,7 +89,7 @@ impl Aws {
         label: &str,
     ) -> Result<Answer<()>, AwsError> {
         let ended = self
-            .run_secrets(
+            .run_bundle(
                 credentials,
                 secret,
                 "secretsmanager:PutSecretValue",
@@ -112,7 +112,7 @@ impl Aws {
     /// where it stands elsewhere nothing moves. Where `from` is `None`, it may stand nowhere.
     ///
     /// A move whose answer was lost is looked after: it counts as made where the label stands on `to`.
-    pub async fn move_label(
+    pub async fn move_bundle_label(
         &self,
         credentials: &Credentials,
         secret: &Arn,
@@ -121,7 +121,7 @@ impl Aws {
         to: &str,
     ) -> Result<Answer<Moved>, AwsError> {
         let ended = self
-            .run_secrets(
+            .run_bundle(
                 credentials,
                 secret,
                 "secretsmanager:UpdateSecretVersionStage",
@@ -156,7 +156,7 @@ impl Aws {
         }
     }
 
-    async fn secret_value(
+    async fn bundle_value(
         &self,
         credentials: &Credentials,
         secret: &Arn,
@@ -165,7 +165,7 @@ impl Aws {
     ) -> Result<Answer<Labelled>, AwsError> {
         let operation = "secretsmanager:GetSecretValue";
         let ended = self
-            .run_secrets(
+            .run_bundle(
                 credentials,
                 secret,
                 operation,
@@ -210,7 +210,7 @@ impl Aws {
     }
 
     /// One call of Secrets Manager's, by a client of its own.
-    async fn run_secrets<T, E, F, Fut>(
+    async fn run_bundle<T, E, F, Fut>(
         &self,
         credentials: &Credentials,
         secret: &Arn,

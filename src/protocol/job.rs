@@ -16,6 +16,7 @@ pub use places::PlaceStep;
 
 use super::Problem;
 pub use super::facts::{HostFacts, Isolation, VaultFacts};
+pub use super::secrets::{SecretState, SecretStep, short_name};
 pub use crate::ceremony::Standing;
 pub use crate::trust::receipt::ProvenBy;
 use crate::trust::{Bytes, Envelope, Head, KeyId, Timestamp, request::Purpose};

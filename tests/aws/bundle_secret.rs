@@ -51,7 +51,9 @@ async fn a_label_moves_only_from_where_it_was_seen() {
         let (aws, secret, root, ids) = (&aws, &secret, &root, &ids);
         async move {
             let from = from.map(|i| ids[i].as_str());
-            let answer = aws.move_label(root, secret, LABEL, from, &ids[to]).await;
+            let answer = aws
+                .move_bundle_label(root, secret, LABEL, from, &ids[to])
+                .await;
             answer.expect("an answer").value
         }
     };

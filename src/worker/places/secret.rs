@@ -91,7 +91,7 @@ impl SecretPlace {
     /// Moves the label; nothing moves where it does not stand on `from`.
     pub(super) async fn move_label(&self, from: Option<&str>, to: &str) -> Result<Moved, Setback> {
         self.aws
-            .move_label(&self.credentials, &self.arn, LABEL, from, to)
+            .move_bundle_label(&self.credentials, &self.arn, LABEL, from, to)
             .await
             .map(|answer| answer.value)
             .map_err(|why| self.failed(&why))

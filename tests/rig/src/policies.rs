@@ -19,6 +19,8 @@ pub enum Template {
     RoleTrust,
     /// What the steward may: revoke on operator roles, rotate named secrets.
     Steward,
+    /// What gives secrets without a rotation function a new value.
+    Setter,
     /// The example of an operator role: everything that the ceiling leaves.
     OpAdmin,
     /// The permissions boundary of every operator role.
@@ -32,11 +34,12 @@ pub enum Template {
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 9] = [
+pub const TEMPLATES: [(Template, &str); 10] = [
     (Template::User, "user-policy.json"),
     (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
+    (Template::Setter, "setter-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
     (Template::Bundle, "bundle-policy.json"),
@@ -80,6 +83,8 @@ pub struct Names {
     pub rotated_secrets_arn: String,
     /// `${BundleSecretArn}`, the secret that keeps the sealed bundle.
     pub bundle_secret_arn: String,
+    /// `${RotationFunctionsArn}`, the functions (a pattern) by which AWS rotates them.
+    pub rotation_functions_arn: String,
     /// `${AuditKeyArn}`, the KMS key of the audit trail.
     pub audit_key_arn: String,
 }
@@ -93,6 +98,7 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
         .replace("${BundleSecretArn}", &names.bundle_secret_arn)
+        .replace("${RotationFunctionsArn}", &names.rotation_functions_arn)
         .replace("${AuditKeyArn}", &names.audit_key_arn);
     if text.contains("${") {
         return Err(RigError::new(format!(
@@ -127,6 +133,7 @@ fn source(template: Template) -> &'static str {
         Template::UserFurther => include_str!("../../../packaging/aws/user-further-policy.json"),
         Template::RoleTrust => include_str!("../../../packaging/aws/role-trust.json"),
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
+        Template::Setter => include_str!("../../../packaging/aws/setter-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
         Template::Bundle => include_str!("../../../packaging/aws/bundle-policy.json"),
@@ -203,6 +210,7 @@ mod tests {
             bundle_secret_arn:
                 "arn:aws:secretsmanager:eu-central-1:111122223333:secret:twotap/prod-bundle-AbCdEf"
                     .into(),
+            rotation_functions_arn: "arn:aws:lambda:*:111122223333:function:rotate-*".into(),
             audit_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/audit".into(),
         }
     }
@@ -258,6 +266,7 @@ mod tests {
         for (role, template) in [
             ("OpAdmin", Template::OpAdmin),
             ("Steward", Template::Steward),
+            ("Setter", Template::Setter),
         ] {
             let role = properties(role);
             assert_eq!(role["AssumeRolePolicyDocument"], file(Template::RoleTrust));

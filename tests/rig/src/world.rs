@@ -27,6 +27,8 @@ pub const BUNDLE_ROLE: &str = "bundle";
 pub const BUNDLE_READER: &str = "bundle-reader";
 /// The secret that keeps the sealed bundle; it has no version yet.
 pub const BUNDLE_SECRET: &str = "twotap/prod-bundle";
+/// The role of sessions that give one secret a new value.
+pub const SETTER_ROLE: &str = "setter";
 /// What every AssumeRole says as ExternalId, unless a case chooses another.
 pub const EXTERNAL_ID: &str = "vault-prod";
 
@@ -295,6 +297,7 @@ fn names(account: &str, further: &str) -> Names {
         external_id: EXTERNAL_ID.into(),
         rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
         bundle_secret_arn: format!("arn:aws:secretsmanager:*:{account}:secret:{BUNDLE_SECRET}-*"),
+        rotation_functions_arn: format!("arn:aws:lambda:*:{account}:function:rotate-*"),
         audit_key_arn: format!("arn:aws:kms:{REGION}:{account}:key/audit"),
     }
 }
@@ -336,6 +339,7 @@ fn build_roles(
     let own = names(account, account);
     let trust = render(Template::RoleTrust, trusted)?;
     let steward = render(Template::Steward, &own)?;
+    let setter = render(Template::Setter, &own)?;
     let operator = render(Template::OpAdmin, &own)?;
     let ceiling = render(Template::Ceiling, &own)?;
     let emulated = |policy: &Value| for_emulator(policy).to_string();
@@ -354,6 +358,7 @@ fn build_roles(
         (OPERATOR_ROLE, &operator, Some(&boundary)),
         (DATABASE_ROLE, &operator, Some(&boundary)),
         (STEWARD_ROLE, &steward, None),
+        (SETTER_ROLE, &setter, None),
     ] {
         let mut params = vec![
             ("RoleName", role),
