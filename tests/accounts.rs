@@ -14,6 +14,8 @@ mod closing;
 mod room;
 #[path = "accounts/several.rs"]
 mod several;
+#[path = "accounts/time_box.rs"]
+mod time_box;
 
 use support::Bench;
 use twotap::{

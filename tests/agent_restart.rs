@@ -92,7 +92,7 @@ fn a_killed_agent_takes_up_session_and_entries() {
     assert_eq!(again.stage, Stage::Open);
     assert_eq!(again.approved_by, ["alice", "bob"]);
     let got = host.credentials(DANA, &view.id).credentials();
-    assert_eq!(*got.secret_access_key, format!("secret-of-{}", view.id));
+    assert_eq!(*got.secret_access_key, format!("secret-0-of-{}", view.id));
     until("the rotation is recorded", || {
         host.events_of(&view.id)
             .contains(&"CREDENTIAL_ROTATED".to_owned())

@@ -74,7 +74,8 @@ pub(super) async fn status(call: Call) -> Answered {
         .requests()
         .iter()
         .filter(|r| call.sees(&r.request.vault))
-        .filter(|r| !r.stage.is_final() || recent(r.ended_at))
+        .filter(|r| !r.stage.is_final() || recent(r.ended_at) || r.secrets_wait())
+        .inspect(|r| degraded.extend(r.secrets_owed()))
         .map(|r| call.agent.view(r))
         .collect();
     Answer::json(&Status {

@@ -9,6 +9,7 @@ use super::{
     Agent,
     book::Change,
     record::{Mint, Record, Rotation, VaultRotation, isolated},
+    secrets,
     steps::{details, in_words, step_name},
     workers::{Link, PROMPT, out_of_turn},
 };
@@ -200,6 +201,7 @@ fn event_of(
         S::Misused { .. } => E::CredentialMisused,
         S::Revoked { .. } => E::SessionRevoked,
         S::Expired { .. } => E::SessionExpired,
+        S::Secret { did, .. } => secrets::event_type(did),
         S::RevokeIntent { .. }
         | S::RevokeApplied { .. }
         | S::RefusalObserved { .. }
@@ -310,6 +312,7 @@ fn advance(
             close(request, format!("revoked; refused since {since}"), now)?;
         }
         Step::Expired { at } => close(request, format!("expired at {at}"), now)?,
+        Step::Secret { secret, did } => request.note_secret(secret, did),
         _ => {}
     }
     Ok(())
@@ -336,7 +339,7 @@ fn generation_of(receipt: &Envelope) -> u64 {
 fn refused_since(receipt: &Envelope) -> Option<Timestamp> {
     match receipt.unverified::<Receipt>().ok()?.outcome {
         Outcome::Revoked { refused_since, .. } => Some(refused_since),
-        Outcome::Rotated { .. } => None,
+        Outcome::Rotated { .. } | Outcome::SecretRotated { .. } => None,
     }
 }
 

@@ -26,6 +26,7 @@ mod record;
 mod routes;
 mod said;
 mod seals;
+mod secrets;
 mod server;
 mod sessions;
 mod start;
@@ -146,6 +147,7 @@ impl Agent {
         }
         match (record.stage, record.mint) {
             (Stage::Closing, _) => self.start_closing(id),
+            (Stage::Closed, _) if record.secrets_wait() => self.start_closing(id),
             (Stage::Approved, Mint::Failed) => {
                 let (agent, id) = (Arc::clone(self), id.to_owned());
                 tokio::spawn(async move { agent.decide_failed_mint(&id, true).await });

@@ -1,5 +1,7 @@
 //! State rows: a request, and a vault as the agent knows it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -7,7 +9,7 @@ use crate::{
     ceremony::{Stage, Standing},
     protocol::{
         Code, Problem,
-        job::{Isolation, OfferMade},
+        job::{Isolation, OfferMade, SecretState},
         socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
@@ -36,6 +38,9 @@ pub(super) struct Record {
     pub(super) progress: Vec<Progress>,
     pub(super) outcome: Option<String>,
     pub(super) ended_at: Option<Timestamp>,
+    /// What became of the named secrets; one that is not in here is due.
+    #[serde(default)]
+    pub(super) secrets: BTreeMap<String, SecretState>,
     /// Each role with how far it is, from the intent on.
     #[serde(default)]
     pub(super) targets: Vec<TargetView>,
@@ -113,6 +118,7 @@ impl Record {
             progress: Vec::new(),
             outcome: None,
             ended_at: None,
+            secrets: BTreeMap::new(),
             targets: Vec::new(),
             identity_until: None,
             setback: None,
@@ -271,6 +277,7 @@ impl Record {
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
+            secrets: self.secret_views(),
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),

@@ -200,6 +200,7 @@ impl Agent {
     async fn resume(self: &Arc<Self>, record: &Record) {
         let id = record.id();
         match (record.stage, record.mint) {
+            (Stage::Closed, _) if record.secrets_wait() => self.start_closing(id),
             (Stage::Closing, _)
             | (Stage::Failed | Stage::Expired | Stage::Denied, Mint::Intended | Mint::Done) => {
                 self.start_closing(id);

@@ -1,6 +1,6 @@
 //! A journal entry's step as the record and as people have it: its name, its details, its words.
 
-use super::book::Change;
+use super::{book::Change, secrets};
 use crate::{
     audit::event::Event,
     protocol::job::{ProvenBy, Step, Whose},
@@ -147,6 +147,7 @@ pub(super) fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Eve
             .detail("since", since.to_string())
             .detail("refusals", *refusals),
         Step::Expired { at } => event.detail("ended", at.to_string()),
+        Step::Secret { secret, did } => secrets::details(event, secret, did),
     }
 }
 
@@ -185,6 +186,7 @@ pub(super) fn step_name(step: &Step) -> &'static str {
         Step::CloseOnlyIntent { .. } => "close_only_intent",
         Step::CloseOnlyDone { .. } => "close_only_done",
         Step::ClosePending { .. } => "close_pending",
+        Step::Secret { did, .. } => did.name(),
     }
 }
 
@@ -287,6 +289,7 @@ pub(super) fn in_words(step: &Step) -> String {
         }
         Step::Revoked { .. } => "the session was revoked and seen refused".to_owned(),
         Step::Expired { at } => format!("the session's time ran out at {at}"),
+        Step::Secret { secret, did } => secrets::in_words(secret, did),
         Step::ClosePending { why, role, .. } => {
             format!("closing{} cannot go on now: {why}", in_role(role))
         }

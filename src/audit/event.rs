@@ -117,6 +117,12 @@ catalogue! {
     RevocationStep = "REVOCATION_STEP", "revoke_step";
     /// The session's own credentials were seen refused.
     SessionRevoked = "SESSION_REVOKED", "revoke";
+    /// One step of rotating a named secret.
+    SecretRotationStep = "SECRET_ROTATION_STEP", "rotate_secret_step";
+    /// A named secret was rotated after the session; carries the receipt.
+    SecretRotated = "SECRET_ROTATED", "rotate_secret";
+    /// A named secret could not be rotated, and why; `again` says whether the host tries again by itself.
+    SecretRotationFailed = "SECRET_ROTATION_FAILED", "rotate_secret_failed";
     /// A signed statement of the record's head; carries the note in `what.note`.
     Checkpoint = "CHECKPOINT", "checkpoint";
 }

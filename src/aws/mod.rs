@@ -6,6 +6,7 @@
 //! | rotate | `iam:*AccessKey*` on the user itself; the old key proven dead | [`iam`], [`sts`] |
 //! | close | `iam:PutRolePolicy` by the steward | [`iam`], [`policy`] |
 //! | observe | a real call by the session itself, refused again and again | [`probe`] |
+//! | rotate named secrets | `secretsmanager:*` by the steward, or by a session for one secret | [`secrets`] |
 //!
 //! Everything is explicit: credentials, Regions, endpoint, trust roots and time-outs come from the
 //! caller. No `AWS_*` or proxy variable, profile file or instance metadata is read.
@@ -27,6 +28,7 @@ mod points;
 pub mod policy;
 pub mod probe;
 pub mod revocation;
+pub mod secrets;
 pub mod sts;
 
 use time::OffsetDateTime;
@@ -41,6 +43,7 @@ pub use last_used::LastUsed;
 pub use limits::LimitError;
 pub use policy::{PolicyError, PolicyVars};
 pub use probe::{Observation, ProbeAction};
+pub use secrets::{SecretFacts, SecretValue};
 pub use sts::{AssumeRole, Identity, KeyState, Minted};
 
 /// What a call gave, with what AWS said about the call itself.

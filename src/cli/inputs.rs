@@ -34,6 +34,8 @@
 //! steward_role_arn = "arn:aws:iam::444455556666:role/twotap/steward"
 //! ```
 //!
+//! Below an `[[access]]` stand its `[[access.secrets]]` (`secrets.rs` beside this file).
+//!
 //! `host.pub`, what `twotapd keys` prints on the host, as one JSON object:
 //! `{"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}`; keys are Ed25519, DER `SubjectPublicKeyInfo` (RFC 8410).
 //!
@@ -54,7 +56,7 @@ use crate::{
     },
 };
 
-use super::{files, span, ui::plain};
+use super::{files, secrets, span, ui::plain};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +104,8 @@ struct AccessEntry {
     max: String,
     policy: Option<String>,
     policy_file: Option<String>,
+    #[serde(default)]
+    secrets: Vec<secrets::Entry>,
     #[serde(default)]
     also: Vec<AlsoEntry>,
 }
@@ -315,6 +319,7 @@ fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Pro
             ));
         }
     };
+    let named = secrets::named(entry.secrets).map_err(|why| bad("secrets:", &why))?;
     Ok(Access {
         name: entry.name,
         account: entry.account,
@@ -325,7 +330,7 @@ fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Pro
         default_seconds,
         max_seconds,
         also: entry.also.into_iter().map(target).collect(),
-        secrets: Vec::new(),
+        secrets: named,
     })
 }
 
@@ -383,7 +388,7 @@ pub(super) fn enrollment(path: &Path) -> Result<(Enrollment, Envelope), Problem>
     Ok((verified.into_document(), envelope))
 }
 
-fn is_arn(text: &str, kind: &str) -> bool {
+pub(super) fn is_arn(text: &str, kind: &str) -> bool {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     text.bytes().all(|b| b.is_ascii_graphic())
         && matches!(parts[..], ["arn", partition, "iam", "", account, resource]

@@ -32,6 +32,7 @@ mod request;
 mod roster;
 mod screen;
 mod seal;
+mod secrets;
 mod span;
 mod standing;
 mod status;

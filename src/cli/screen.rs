@@ -73,7 +73,7 @@ fn opens(request: &Request, rows: &mut Vec<(&'static str, String)>) {
     rows.push(("Regions", request.regions.join(", ")));
     rows.push(("policy", format!("sha256 {}", request.policy_sha256)));
     for secret in &request.secrets {
-        rows.push(("then rotates", secret.clone()));
+        rows.push(("closing rotates", secret.clone()));
     }
     rows.push(("operator", request.operator.clone()));
     rows.push(("access", request.access.clone()));

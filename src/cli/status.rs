@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, span, standing,
+    Door, Ended, secrets, span, standing,
     ui::{columns, plain},
 };
 
@@ -172,6 +172,7 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     for (who, why) in &view.denied_by {
         rows.push(("denied", format!("{}: {}", plain(who), plain(why))));
     }
+    rows.extend(secrets::status_rows(view));
     if view.targets.len() > 1 || matches!(view.stage, Stage::Closing | Stage::Closed) {
         rows.extend(target_rows(view, now));
     }

@@ -65,6 +65,7 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
+        secrets: Vec::new(),
         targets: Vec::new(),
         identity_until: None,
         setback: None,

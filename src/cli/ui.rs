@@ -268,6 +268,18 @@ fn ask(
     raw.special_codes[SpecialCodeIndex::VTIME] = 0;
     termios::tcsetattr(&*tty, OptionalActions::Flush, &raw)
         .map_err(|_| no_terminal(question.trim()))?;
+    // Setting succeeds as soon as any part of it was done: what counts is what is so now.
+    let now = termios::tcgetattr(&*tty).map_err(|_| no_terminal(question.trim()))?;
+    if now
+        .local_modes
+        .intersects(LocalModes::ECHO | LocalModes::ICANON)
+    {
+        return Err(Problem::new(
+            Code::NoTerminal,
+            "this terminal cannot be kept from showing what is typed",
+        )
+        .hint("use another terminal, or see --help for the option that answers this"));
+    }
     let terminal = tty.try_clone().map_err(failed)?;
     let _restore = Restore {
         tty: &terminal,

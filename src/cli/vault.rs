@@ -54,6 +54,18 @@ access.toml:
   role_arn = "arn:aws:iam::444455556666:role/twotap/op-admin"
   steward_role_arn = "arn:aws:iam::444455556666:role/twotap/steward"
 
+  [[access.secrets]]          # rotated when such a session is closed; as many as wanted
+  arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/app-1a2b3c"
+
+  [[access.secrets]]
+  arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/db-4d5e6f"
+  [access.secrets.setter]     # only where it has no rotation function
+  name = "postgresql"         # [setters.postgresql] in the host's worker.toml
+  role_arn = "arn:aws:iam::111122223333:role/twotap/setter"
+  field = "password"          # of its JSON; without it, the whole value is replaced
+  length = 32                 # may be left out
+  classes = ["lower", "upper", "digits", "symbols"]   # may be left out
+
 host.pub: what twotapd keys prints on the host:
   {"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}"#;
 

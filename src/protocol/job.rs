@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Problem;
 pub use super::facts::{HostFacts, Isolation, VaultFacts};
+pub use super::secrets::{SecretState, SecretStep, short_name};
 pub use super::socket::RosterSubmit as RosterWish;
 pub use crate::ceremony::Standing;
 pub use crate::trust::receipt::ProvenBy;

@@ -35,6 +35,7 @@ pub use crate::{
 };
 
 use super::job::Isolation;
+use super::secrets::SecretState;
 
 /// The default socket of the agent.
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
@@ -145,6 +146,19 @@ pub struct RequestView {
     /// What holds up the closing as a whole now.
     #[serde(default)]
     pub setback: Option<Setback>,
+    /// The secrets that are rotated when the session is closed, and where each stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretView>,
+}
+
+/// A secret that a request names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretView {
+    /// Its ARN.
+    pub secret: String,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: SecretState,
 }
 
 /// One account and role of a request.

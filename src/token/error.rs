@@ -158,7 +158,9 @@ impl TokenError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::NoService => "start it: sudo systemctl start pcscd.socket",
+            Self::NoService => {
+                "start it: sudo systemctl start pcscd.socket; where it is not installed: sudo apt-get install pcscd"
+            }
             Self::Forbidden => {
                 "allow the user in polkit (action org.debian.pcsc-lite.access_card), or use the console"
             }

@@ -69,6 +69,17 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         identity_until: Option<Timestamp>,
     },
+    /// A named secret was rotated: `AWSCURRENT` was seen to stand on the new version.
+    SecretRotated {
+        /// ARN of the secret.
+        secret: String,
+        /// The version that counts now.
+        version: String,
+        /// The version that counted before, where it was known.
+        previous: Option<String>,
+        /// The setter that has set the new value and seen it work; absent where the secret has a rotation function of its own.
+        setter: Option<String>,
+    },
 }
 
 /// When something was seen.

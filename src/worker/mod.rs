@@ -31,6 +31,7 @@ mod rotate;
 mod runtime;
 mod seal;
 mod seccomp;
+mod secrets;
 mod setback;
 mod slot;
 mod target;
@@ -50,6 +51,7 @@ use crate::{
 use config::Config;
 use home::Home;
 use link::Link;
+use secrets::helper::{self, Setters};
 
 /// What a worker has at hand for its one job.
 struct Worker {
@@ -57,6 +59,8 @@ struct Worker {
     aws: Aws,
     link: Link,
     config: Config,
+    /// Sets secrets' new values, where the configuration names programs for it.
+    setters: Option<Setters>,
 }
 
 /// The vault's worker: serves one job of the agent on standard input.
@@ -79,6 +83,9 @@ enum Verb {
     },
     /// Print this host's public key.
     Key,
+    /// Start setters' programs for a worker, which may not.
+    #[command(name = helper::VERB, hide = true)]
+    SetterHelper,
 }
 
 /// Entry point of `twotap-worker`.
@@ -88,6 +95,7 @@ pub fn main() -> ExitCode {
     let result = hardening::first().and_then(|()| match args.verb {
         Some(Verb::Install { roster }) => install::install(&args.config, &roster),
         Some(Verb::Key) => install::print_key(&args.config),
+        Some(Verb::SetterHelper) => helper::main(&args.config),
         None => serve(&args.config),
     });
     match result {
@@ -102,9 +110,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn serve(config: &std::path::Path) -> Result<(), Problem> {
-    let config = Config::read(config)?;
+fn serve(file: &std::path::Path) -> Result<(), Problem> {
+    let config = Config::read(file)?;
     let stdin = link::standard_input(&config)?;
+    let setters = helper::start(&config, file)?;
     let home = Home::open(&config)?;
     let aws = Aws::new(config.endpoints()).map_err(|why| {
         Problem::new(Code::Usage, &why).hint("see the [aws] table of worker.toml")
@@ -120,11 +129,16 @@ fn serve(config: &std::path::Path) -> Result<(), Problem> {
             home,
             aws,
             link: Link::new(stdin)?,
+            setters: setters.map(|s| Setters::new(s, &config)).transpose()?,
             config,
         };
         let Some(job) = worker.link.job().await? else {
             return Ok(());
         };
+        if !matches!(job, Job::Close { .. }) {
+            // Nothing else has a reason to start a program.
+            worker.setters = None;
+        }
         let outcome = worker.run(job).await;
         worker
             .link

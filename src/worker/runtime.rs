@@ -163,7 +163,7 @@ impl Runtime {
             .collect()
     }
 
-    fn path(&self, request: &str) -> Result<PathBuf, Problem> {
+    pub(super) fn path(&self, request: &str) -> Result<PathBuf, Problem> {
         if !is_request_id(request) {
             return Err(Problem::new(Code::Usage, "that is not a request's id"));
         }

@@ -426,6 +426,7 @@ async fn request(
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        secrets: Vec::new(),
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {

@@ -197,10 +197,11 @@ fn seal_when_free(host: &Host) -> Result<(), Trouble> {
 fn quiet(host: &Host) -> Result<(), String> {
     let begun = Instant::now();
     loop {
-        let busy = match (host.workers().is_empty(), host.status()) {
-            (false, _) => "workers".to_owned(),
-            (_, Err(why)) => format!("no agent: {why:?}"),
-            (true, Ok(status)) => {
+        let working = !host.workers().is_empty();
+        let busy = match (!working).then(|| host.status()) {
+            None => "workers".to_owned(),
+            Some(Err(why)) => format!("no agent: {why:?}"),
+            Some(Ok(status)) => {
                 let moving = status.requests.iter().find(|r| {
                     let rests = r.stage.is_final() || r.stage == Stage::Open;
                     let waits = r.stage == Stage::Closing && truth::ends_by_the_clock(host, &r.id);
@@ -215,7 +216,7 @@ fn quiet(host: &Host) -> Result<(), String> {
         if begun.elapsed() > BOUND {
             return Err(format!("no rest: {busy}\n{}", host.log()));
         }
-        std::thread::park_timeout(Duration::from_millis(50));
+        std::thread::park_timeout(Duration::from_millis(150));
     }
 }
 

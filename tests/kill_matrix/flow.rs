@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use twotap::{
     protocol::{
         job::{Isolation, OfferMade, ShareFile},
         socket::{
-            ApprovalBundle, Close, Credentials, RequestView, SealBegin, SealBegun, SealFinish,
-            SealFinished, Stage,
+            ApprovalBundle, Close, Credentials, SealBegin, SealBegun, SealFinish, SealFinished,
+            Stage,
         },
     },
     trust::Bytes,
@@ -20,6 +21,33 @@ use crate::{
     support::{ask, nonce},
     wait::BOUND,
 };
+
+/// What of a request is looked at: the whole is large, and this is asked often.
+#[derive(Debug, Deserialize)]
+pub(crate) struct View {
+    pub(crate) id: String,
+    pub(crate) stage: Stage,
+    pub(crate) outcome: Option<String>,
+    progress: Vec<Step>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Step {
+    step: String,
+}
+
+/// What of the agent's own account of how things are.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) vaults: Vec<Vault>,
+    pub(crate) requests: Vec<View>,
+}
+
+/// A vault in it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Vault {
+    pub(crate) rotation: String,
+}
 
 /// For how long nobody works where nobody will: longer than the agent's first pause.
 const IDLE: Duration = Duration::from_millis(2500);
@@ -48,13 +76,13 @@ pub(crate) fn seal(host: &Host, key_json: &str) -> Went<SealFinished> {
 }
 
 /// Dana asks, alice and bob approve, and the key is replaced; the request as it stands then.
-pub(crate) fn ceremony(host: &Host) -> Went<RequestView> {
-    let view: RequestView = host.call(people::DANA, "POST", "/v1/requests", &ask())?;
+pub(crate) fn ceremony(host: &Host) -> Went<View> {
+    let view: View = host.call(people::DANA, "POST", "/v1/requests", &ask())?;
     for (name, uid) in [("alice", people::ALICE), ("bob", people::BOB)] {
         let path = format!("/v1/requests/{}", view.id);
         let bundle: ApprovalBundle = host.get(uid, &format!("{path}/bundle"))?;
         let approval = approve(host, name, bundle);
-        let _: RequestView = host.call(uid, "POST", &format!("{path}/approvals"), &approval)?;
+        let _: View = host.call(uid, "POST", &format!("{path}/approvals"), &approval)?;
     }
     let view = wait_for(host, &view.id, |view| match view.stage {
         Stage::Requested | Stage::Approved => false,
@@ -76,7 +104,7 @@ pub(crate) fn ceremony(host: &Host) -> Went<RequestView> {
 }
 
 /// Whether the rotation has said its last word.
-pub(crate) fn replaced(view: &RequestView) -> bool {
+pub(crate) fn replaced(view: &View) -> bool {
     let last = ["rotated", "rotation_pending"];
     view.progress.iter().any(|p| last.contains(&&*p.step))
 }
@@ -98,18 +126,18 @@ fn approve(host: &Host, name: &str, bundle: ApprovalBundle) -> twotap::protocol:
 }
 
 /// Dana closes and waits for the end.
-pub(crate) fn close(host: &Host, id: &str) -> Went<RequestView> {
+pub(crate) fn close(host: &Host, id: &str) -> Went<View> {
     let path = format!("/v1/requests/{id}/close");
-    let _: RequestView = host.call(people::DANA, "POST", &path, &Close { force: false })?;
+    let _: View = host.call(people::DANA, "POST", &path, &Close { force: false })?;
     wait_for(host, id, |view| view.stage == Stage::Closed)
 }
 
 /// Asks until the request is as wanted, or, once somebody was killed, until nobody works on it any more.
-fn wait_for(host: &Host, id: &str, there: impl Fn(&RequestView) -> bool) -> Went<RequestView> {
+fn wait_for(host: &Host, id: &str, there: impl Fn(&View) -> bool) -> Went<View> {
     let begun = Instant::now();
     let mut idle = Instant::now();
     loop {
-        let view: RequestView = host.get(people::DANA, &format!("/v1/requests/{id}"))?;
+        let view: View = host.get(people::DANA, &format!("/v1/requests/{id}"))?;
         if !host.workers().is_empty() {
             idle = Instant::now();
         }

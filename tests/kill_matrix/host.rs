@@ -20,12 +20,13 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use tempfile::TempDir;
 use twotap::{
-    protocol::{Problem, socket::Status},
+    protocol::Problem,
     trust::{Envelope, PublicKey, roster::Role},
 };
 use twotap_rig::{Credentials, memory, people};
 
 use crate::{
+    flow::Status,
     points::{Rig, kill},
     support::{Bench, account, person},
     wait::{BOUND, until},

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Cases that one host serves, after its sealing. A role has room for the revocations of some dozens of sessions.
-const CASES_A_HOST: usize = 8;
+const CASES_A_HOST: usize = 7;
 /// Hosts side by side: a case mostly waits.
 const LANES: usize = 8;
 

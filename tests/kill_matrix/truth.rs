@@ -226,7 +226,7 @@ fn shown_as_done(host: &Host) -> Result<(), String> {
         if begun.elapsed() > BOUND {
             return Err(format!("the rotation is shown as {shown:?}"));
         }
-        std::thread::park_timeout(std::time::Duration::from_millis(100));
+        std::thread::park_timeout(std::time::Duration::from_millis(300));
     }
 }
 

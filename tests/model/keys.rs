@@ -249,6 +249,17 @@ fn every_mutant_of_a_rotation_is_found() {
             NEVER_ZERO,
         ),
         (
+            "a replaced key ends itself before the copies are caught up",
+            Rules {
+                next: |terms, done| match done {
+                    Act::Intent if !terms.still_sealed => Some(Act::ProveDead),
+                    _ => rotation::next(terms, done),
+                },
+                ..copies
+            },
+            NEVER_ZERO,
+        ),
+        (
             "copies that policy does not require",
             Rules {
                 place: Where::Copies { required: false },
@@ -279,4 +290,15 @@ fn every_mutant_of_a_rotation_is_found() {
     for (name, rules, promise) in mutants {
         breaks(name, &Rotation(rules), promise);
     }
+}
+
+/// What is not promised, found as surely as a mutant: a call that was sent before a key was sealed, and arrives after it.
+#[test]
+fn a_call_that_is_held_up_until_an_officer_has_sealed_that_key_is_the_limit() {
+    let faults = Faults {
+        officer: true,
+        ..ALONE
+    };
+    let rules = Rules::shipped(1, Where::Nowhere, 4, faults);
+    breaks("none: a limit", &Rotation(rules), NEVER_ZERO);
 }

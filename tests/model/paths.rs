@@ -46,18 +46,20 @@ fn lines(journal: &[Entry]) -> Vec<Line> {
         let line = |step, of| Line { step, of };
         let other = |key| of(key) == Of::Other;
         match &entry.step {
-            Step::RotationIntent { old_access_key_id } => {
+            Step::RotationIntent {
+                old_access_key_id, ..
+            } => {
                 opened = Some(old_access_key_id.clone());
                 new = None;
                 stored = true;
                 lines.push(line("rotation_intent", Some(Of::Opened)));
             }
-            Step::KeyCreated { access_key_id } => {
+            Step::KeyCreated { access_key_id, .. } => {
                 new = Some(access_key_id.clone());
                 lines.push(line("key_created", Some(Of::New)));
             }
             Step::KeyProven { .. } if !stored => {}
-            Step::KeyProven { access_key_id } => {
+            Step::KeyProven { access_key_id, .. } => {
                 lines.push(line("key_proven", Some(of(access_key_id))));
             }
             Step::GenerationWritten { .. } => lines.push(line("generation_written", None)),
@@ -65,23 +67,26 @@ fn lines(journal: &[Entry]) -> Vec<Line> {
                 let key = stored.then(|| of(access_key_id));
                 lines.push(line("generation_committed", key));
             }
-            Step::KeyRefused { access_key_id } if other(access_key_id) => {}
-            Step::KeyRefused { access_key_id } => {
+            Step::KeyRefused { access_key_id, .. } if other(access_key_id) => {}
+            Step::KeyRefused { access_key_id, .. } => {
                 lines.push(line("key_refused", Some(of(access_key_id))));
             }
-            Step::KeyDeactivated { access_key_id } if !other(access_key_id) => {
+            Step::KeyDeactivated { access_key_id, .. } if !other(access_key_id) => {
                 lines.push(line("key_deactivated", Some(of(access_key_id))));
             }
-            Step::KeyDeleted { access_key_id } if !other(access_key_id) => {
+            Step::KeyDeleted { access_key_id, .. } if !other(access_key_id) => {
                 lines.push(line("key_deleted", Some(of(access_key_id))));
             }
-            Step::KeyDeactivated { access_key_id } | Step::StrangerDisabled { access_key_id } => {
+            Step::KeyDeactivated { access_key_id, .. }
+            | Step::StrangerDisabled { access_key_id, .. } => {
                 lines.push(line("stranger_disabled", Some(of(access_key_id))));
             }
-            Step::KeyDeleted { access_key_id } | Step::StrangerDeleted { access_key_id } => {
+            Step::KeyDeleted { access_key_id, .. }
+            | Step::StrangerDeleted { access_key_id, .. } => {
                 lines.push(line("stranger_deleted", Some(of(access_key_id))));
             }
-            Step::Rotated { receipt } if opened.as_ref().is_some_and(|o| ends(receipt) != *o) => {}
+            Step::Rotated { receipt, .. }
+                if opened.as_ref().is_some_and(|o| ends(receipt) != *o) => {}
             Step::Rotated { .. } => lines.push(line("rotated", None)),
             Step::RotationPending { .. } => lines.push(line("rotation_pending", None)),
             _ => {}
@@ -181,7 +186,7 @@ fn rests_on_what_was_done(what: &str, journal: &[Entry]) {
     for (n, entry) in journal.iter().enumerate() {
         let stood = |step, key: &String| seen.contains_key(&(step, key.clone()));
         match &entry.step {
-            Step::Rotated { receipt: it } => {
+            Step::Rotated { receipt: it, .. } => {
                 let (old, new) = receipt(it);
                 assert!(stood("refused", &old), "{what}: {old} was not seen refused");
                 assert!(stood("committed", &new), "{what}: {new} counts for nothing");
@@ -195,19 +200,19 @@ fn rests_on_what_was_done(what: &str, journal: &[Entry]) {
                 sealed.clone_from(access_key_id);
                 seen.insert(("committed", access_key_id.clone()), n);
             }
-            Step::KeyCreated { access_key_id } => {
+            Step::KeyCreated { access_key_id, .. } => {
                 seen.insert(("created", access_key_id.clone()), n);
             }
-            Step::KeyProven { access_key_id } => {
+            Step::KeyProven { access_key_id, .. } => {
                 seen.insert(("proven", access_key_id.clone()), n);
             }
-            Step::KeyRefused { access_key_id } => {
+            Step::KeyRefused { access_key_id, .. } => {
                 seen.insert(("refused", access_key_id.clone()), n);
             }
-            Step::StrangerDisabled { access_key_id }
-            | Step::StrangerDeleted { access_key_id }
-            | Step::KeyDeactivated { access_key_id }
-            | Step::KeyDeleted { access_key_id } => {
+            Step::StrangerDisabled { access_key_id, .. }
+            | Step::StrangerDeleted { access_key_id, .. }
+            | Step::KeyDeactivated { access_key_id, .. }
+            | Step::KeyDeleted { access_key_id, .. } => {
                 assert_ne!(*access_key_id, sealed, "{what}: that key is sealed");
             }
             _ => {}

@@ -26,7 +26,7 @@ fn shipped(most: u8) -> Closing {
 
 #[test]
 fn every_session_has_its_end_and_revoked_was_seen_refused() {
-    holds("a session", "two Regions, any 3 faults", &shipped(3));
+    holds("a session", "two Regions, any 6 faults", &shipped(6));
 }
 
 #[test]

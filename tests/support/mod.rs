@@ -20,7 +20,9 @@ use twotap::{
     trust::{
         Bytes, Digest, Envelope, Head, KeyId, PublicKey, Signer, Timestamp,
         request::{Approval, Denial, Offer, ShareBinding, Withdrawal},
-        roster::{Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token},
+        roster::{
+            Access, Account, AwsBinding, Host, NamedSecret, Person, Role, Roster, SlotKey, Token,
+        },
         strict::Json,
     },
     vault::{Ecdh, SealedShare, seal_share, seal_to},
@@ -159,6 +161,10 @@ pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) custodians: Vec<SoftCustodian>,
     operators: Vec<&'static str>,
+    /// What closing rotates.
+    secrets: Vec<NamedSecret>,
+    /// Further lines of `worker.toml`.
+    more_config: String,
     /// What a case changes about its roster.
     shape: fn(&World, &mut Roster),
     folder: TempDir,
@@ -186,8 +192,10 @@ impl Bench {
                 .into(),
             operators: vec!["dana"],
             shape: |_, _| {},
+            secrets: Vec::new(),
+            more_config: String::new(),
             folder: tempfile::Builder::new()
-                .prefix("twotap-bench-")
+                .prefix("twotap-kill-")
                 .tempdir_in("/dev/shm")
                 .expect("a folder in memory"),
         }
@@ -232,12 +240,43 @@ impl Bench {
             world,
             custodians,
             operators: operators.to_vec(),
+            secrets: Vec::new(),
+            more_config: String::new(),
             shape,
             folder,
         };
         prepare(&bench.path("state"));
         bench.configure();
         bench.install();
+        bench
+    }
+
+    /// A sealed host whose access profile names these secrets, and these further lines of `worker.toml`; both are made with the account and
+    /// the host's folder at hand.
+    pub(crate) fn with_secrets(
+        make: impl FnOnce(&World, &Path) -> (Vec<NamedSecret>, String),
+    ) -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        let world = World::new().expect("an account");
+        let folder = tempfile::Builder::new()
+            .prefix("twotap-bench-")
+            .tempdir_in("/dev/shm")
+            .expect("a folder in memory");
+        let (secrets, more_config) = make(&world, folder.path());
+        let bench = Self {
+            world,
+            custodians: custodians
+                .map(|(n, serial)| SoftCustodian::new(n, serial))
+                .into(),
+            operators: vec!["dana"],
+            secrets,
+            more_config,
+            shape: |_, _| {},
+            folder,
+        };
+        bench.configure();
+        bench.install();
+        bench.seal().expect("the first key can be sealed");
         bench
     }
 
@@ -327,6 +366,26 @@ impl Bench {
         (worker, answer)
     }
 
+    /// The host's key, which signs receipts.
+    pub(crate) fn host_key(&self) -> PublicKey {
+        let mut worker = self.worker();
+        worker.send(&Job::Host);
+        match worker.next() {
+            Some(FromWorker::Host(facts)) => facts.key,
+            other => panic!("no host: {other:?}"),
+        }
+    }
+
+    /// Waits until the vault's journal has this text; a step's name, say.
+    pub(crate) fn wait_for_journal(&self, text: &str) {
+        let journal = self.path("state/vaults/prod/journal");
+        let deadline = std::time::Instant::now() + BOUND;
+        while !std::fs::read_to_string(&journal).is_ok_and(|j| j.contains(text)) {
+            assert!(std::time::Instant::now() < deadline, "{text} does not come");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
     /// Starts a worker for one job.
     pub(crate) fn worker(&self) -> Worker {
         self.worker_in(&[])
@@ -374,7 +433,7 @@ impl Bench {
             self.path("state"),
             self.path("runtime"),
             self.world.endpoint(),
-        );
+        ) + &self.more_config;
         std::fs::write(self.path("worker.toml"), toml).expect("written");
     }
 
@@ -451,7 +510,7 @@ impl Bench {
                 default_seconds: 4 * 3600,
                 max_seconds: 11 * 3600,
                 also: Vec::new(),
-                secrets: Vec::new(),
+                secrets: self.secrets.clone(),
             }],
             recovery: None,
             places: Vec::new(),

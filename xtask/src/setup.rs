@@ -9,7 +9,7 @@ use twotap_rig::people;
 use crate::console::{Console, Failure, run_logged};
 
 /// Debian packages and what each is for.
-const PACKAGES: [(&str, &str); 15] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("pkg-config", "finds libpcsclite when crates are built"),
     ("libpcsclite-dev", "PC/SC, for the crate `pcsc`"),
     ("pcscd", "the PC/SC daemon"),
@@ -28,6 +28,10 @@ const PACKAGES: [(&str, &str); 15] = [
     (
         "util-linux",
         "setpriv and unshare: people as uids, rigs apart",
+    ),
+    (
+        "postgresql",
+        "a real server whose roles' passwords are rotated, and its client",
     ),
     ("mount", "the rigs' private views of /run"),
     ("iproute2", "the rigs' own loopback"),

@@ -16,14 +16,16 @@ struct Totals {
     ignored: u32,
 }
 
-/// The test program whose binaries have failpoints.
-const KILL_MATRIX: &[&str] = &[
+/// The test programs whose binaries have failpoints.
+const WITH_FAILPOINTS: &[&str] = &[
     "-p",
     "twotap",
     "--features",
     "failpoints",
     "--test",
     "kill_matrix",
+    "--test",
+    "fault_matrix",
 ];
 
 /// Runs the tests; `arguments` go to `cargo test`. The exit code is that of the first part that failed.
@@ -40,11 +42,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     }
     let mut totals = Totals::default();
     let mut worst = 0;
-    // The kill matrix first: its programs have failpoints, and those of the other tests take their place again. Whoever says what to test
+    // The matrices first: their programs have failpoints, and those of the other tests take their place again. Whoever says what to test
     // says by that whether it is meant.
     let chosen = arguments.first().is_some_and(|first| first != "--");
     let everything: &[&str] = &["--workspace"];
-    let parts = [KILL_MATRIX, everything];
+    let parts = [WITH_FAILPOINTS, everything];
     for part in parts.into_iter().skip(usize::from(chosen)) {
         let status = tests(part, arguments, &tools.environment(), &mut totals)?;
         worst = if worst == 0 { code(status) } else { worst };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{KeyUse, ProvenBy, Whose};
+use crate::protocol::secrets::SecretStep;
 use crate::trust::{Digest, Envelope, Timestamp, roster::Target};
 
 /// One entry of a vault's journal.
@@ -264,5 +265,12 @@ pub enum Step {
         /// When it is tried next.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_attempt: Option<Timestamp>,
+    },
+    /// Something was done to a secret that the request names.
+    Secret {
+        /// ARN of the secret.
+        secret: String,
+        /// What.
+        did: SecretStep,
     },
 }

@@ -83,6 +83,7 @@ pub(super) async fn rotate(worker: &mut Worker, rotation: Rotation<'_>) -> Resul
         Ok(()) => Ok(()),
         Err(setback) => {
             let problem = setback.into_problem();
+            run.counts = false;
             let why = in_one_line(&problem);
             run.log(Step::RotationPending { why }, None).await?;
             Err(problem)
@@ -354,19 +355,24 @@ impl Run<'_, '_> {
     fn of_the_sealed_key(&self, setback: Setback) -> Setback {
         const SETTLED: i64 = 10 * 60;
         let unknown = matches!(&setback, Setback::Later(problem) if problem.error.contains("InvalidClientTokenId"));
+        if !unknown {
+            return setback;
+        }
+        let problem = setback.into_problem();
+        let said = format!("aws does not know the sealed key: {}", problem.error);
+        let problem = Problem::new(problem.code, said).hint(
+            "if this host was put back to an earlier state, restore the newest generation from a copy or from the host that has it; \
+             if there is none, make a key for the break-glass user as an administrator and seal it; no key was touched",
+        );
         let sealed_at = self
             .vault()
             .ok()
             .and_then(|v| v.current.map(|c| c.manifest.created_at));
-        let settled = sealed_at.is_some_and(|at| at.until(Timestamp::now()) > SETTLED);
-        if !(unknown && settled) {
-            return setback;
+        match sealed_at.is_some_and(|at| at.until(Timestamp::now()) > SETTLED) {
+            true => Setback::Never(problem),
+            // It may be so new that not every server knows it.
+            false => Setback::Later(problem),
         }
-        let problem = setback.into_problem();
-        Setback::Never(Problem::new(problem.code, format!("the sealed key is dead: {}", problem.error)).hint(
-            "if this host was put back to an earlier state, restore the newest generation from a copy or from the host that has it; \
-             if there is none, make a key for the break-glass user as an administrator and seal it",
-        ))
     }
 
     fn vault(&self) -> Result<Vault, Setback> {
@@ -397,7 +403,8 @@ impl Run<'_, '_> {
         step: Step,
         aws: Option<AwsTrace>,
     ) -> Result<(), Problem> {
-        let mut tries = self.tries("room for the journal");
+        let until = self.until.min(Instant::now() + ROOM);
+        let mut tries = Tries::new("room for the journal", until);
         let entry = loop {
             match self.journal.append(request, step.clone(), aws.clone()) {
                 Ok(entry) => break entry,
@@ -415,5 +422,7 @@ impl Run<'_, '_> {
     }
 }
 
+/// How long the journal's disk may have no room once a new generation counts. Then it is the next worker's.
+const ROOM: Duration = Duration::from_secs(5);
 /// How long a key that nobody knows stays inactive before it is deleted.
 const SETTLE: Duration = Duration::from_secs(30);

@@ -107,6 +107,9 @@ impl fmt::Display for Event {
     }
 }
 
+/// How many refusals in a row are promised; written out here, so that the code cannot come to promise less.
+pub(crate) const IN_A_ROW: u32 = 10;
+
 pub(crate) const NEVER_REVOKED: &str =
     "'revoked' is said only after a whole run of refusals in each Region";
 pub(crate) const ENDED: &str = "a session that is shown as over, or as never opened, does not work";

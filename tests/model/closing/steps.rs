@@ -3,12 +3,12 @@
 use twotap::{
     ceremony::{
         Stage,
-        refusals::{Answer, REFUSALS, Run},
+        refusals::{Answer, Run},
     },
     trust::Timestamp,
 };
 
-use super::{Closer, Closing, Event, Kept, Minting, NEVER_REVOKED, Site, Then};
+use super::{Closer, Closing, Event, IN_A_ROW, Kept, Minting, NEVER_REVOKED, Site, Then};
 
 fn can(site: &Site, then: &mut Then, what: &'static str, change: impl FnOnce(&mut Site)) {
     let mut site = *site;
@@ -213,13 +213,15 @@ impl Closing {
             Closer::Puts { operator } => {
                 can(site, then, "the revocation is put", |s| {
                     s.put = true;
-                    s.closers[n] = operator.then_some(Closer::Observes {
-                        region: 0,
-                        run: None,
-                        true_run: [0; 2],
+                    s.closers[n] = Some(match operator {
+                        true => Closer::Observes {
+                            region: 0,
+                            run: None,
+                            true_run: [0; 2],
+                        },
+                        // Denied by its tag, and nothing at hand that could show it: not observed.
+                        false => Closer::Forgets,
                     });
-                    // Denied by its tag, but nobody can observe it.
-                    s.waits |= !operator;
                 });
                 fault(
                     site,
@@ -242,6 +244,7 @@ impl Closing {
             Closer::Forgets => can(site, then, "the closing worker forgets the sessions", |s| {
                 s.kept = Kept::default();
                 s.closers[n] = None;
+                s.waits = true;
             }),
         }
         fault(site, then, "the closing worker is killed", |s| {
@@ -262,13 +265,13 @@ impl Closing {
                 let mut true_run = true_run;
                 let truly = &mut true_run[usize::from(region)];
                 *truly = match answer {
-                    Answer::Refused => (*truly + 1).min(REFUSALS),
+                    Answer::Refused => (*truly + 1).min(IN_A_ROW),
                     Answer::Allowed | Answer::Unclear => 0,
                 };
                 let run = (self.run)(run, answer, Timestamp(0));
                 let believed = run.is_some_and(|run| run.count >= self.refusals);
                 let last = region + 1 >= self.regions;
-                let whole = |r: &u32| *r >= REFUSALS;
+                let whole = |r: &u32| *r >= IN_A_ROW;
                 s.closers[n] = Some(match (believed, last) {
                     (true, true) => {
                         if !true_run.iter().all(whole) {
@@ -318,6 +321,11 @@ impl Closing {
                     s.denied[region] = false;
                 });
             }
+        }
+        if site.rebooted && site.stage == Stage::Closing && !site.put && !site.over {
+            fault(site, then, "two taps close only: denied by its tag", |s| {
+                s.put = true;
+            });
         }
         if !site.rebooted {
             fault(site, then, "the host is rebooted", |s| {

@@ -36,6 +36,8 @@ pub(crate) enum Event {
     Disabled(u8, Key),
     /// Such a key was deleted.
     Deleted(u8, Key),
+    /// A key that was replaced has deleted itself.
+    EndedItself(u8),
     /// An act came through.
     Did(u8, Act),
     /// An act came through; the worker does not know.
@@ -114,6 +116,7 @@ impl Event {
             }
             Self::Disabled(..) => line("stranger_disabled", Some(Of::Other)),
             Self::Deleted(..) => line("stranger_deleted", Some(Of::Other)),
+            Self::EndedItself(_) => line("key_deleted", Some(Of::Opened)),
             Self::Pending(_) => line("rotation_pending", None),
             Self::Did(_, act) => match act {
                 Act::Create => line("key_created", Some(Of::New)),
@@ -152,6 +155,7 @@ impl fmt::Display for Event {
             Self::Stored(w) => write!(f, "worker {w} seals the officer's key, and it counts"),
             Self::Disabled(w, key) => write!(f, "worker {w} makes key {key} inactive: not ours"),
             Self::Deleted(w, key) => write!(f, "worker {w} deletes key {key}: not ours"),
+            Self::EndedItself(w) => write!(f, "worker {w}: the replaced key deletes itself"),
             Self::Did(w, act) => write!(f, "worker {w}: {act:?}"),
             Self::Unanswered(w, act) => write!(f, "worker {w}: {act:?}, and the answer is lost"),
             Self::Lagged(w, key) => write!(f, "worker {w} lists the keys, without key {key}"),

@@ -15,6 +15,7 @@ impl Worker {
             terms: Terms::alone(true),
             doing: Act::Intent,
             part: 0,
+            replaced: false,
             claim: 0,
             new: 0,
             listing: None,
@@ -146,19 +147,16 @@ impl Rules {
         let mut world = *world;
         let newest = world.place.newest;
         let disk = &mut world.hosts[host];
-        if asks && self.shared() && newest.generation > disk.current.generation {
+        // Not while a worker of this host holds the lock: then it opens what it has, and does not get far.
+        let free = !disk.locked || !self.locks;
+        if asks && free && self.shared() && newest.generation > disk.current.generation {
             disk.current = newest;
             disk.seen = newest.generation;
         }
         if disk.current.generation < disk.seen {
             return None;
         }
-        // From here on it goes by the key: no two generations hold the same.
-        let opened = Sealed {
-            generation: 0,
-            ..disk.current
-        };
-        world.workers[w] = Some(Worker::with(host, Stage::Wait, opened));
+        world.workers[w] = Some(Worker::with(host, Stage::Wait, disk.current));
         Some(world)
     }
 

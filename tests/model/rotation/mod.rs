@@ -93,6 +93,8 @@ pub(crate) struct Worker {
     pub(crate) doing: Act,
     /// How much of the act is done, where it has parts.
     pub(crate) part: u8,
+    /// The generation that counts is a later one than it opened.
+    pub(crate) replaced: bool,
     /// The claim that it made.
     pub(crate) claim: u8,
     pub(crate) new: Key,

@@ -58,7 +58,6 @@ impl Turn<'_> {
             disk.seen = sealed.generation;
             disk.locked = false;
             worker.locks = false;
-            worker.opened.generation = 0;
             worker.stage = Stage::Wait;
         });
     }

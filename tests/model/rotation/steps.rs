@@ -165,6 +165,9 @@ impl Turn<'_> {
                 claim: matches!(rules.place, Where::Shared(c) if c != Claim::Nobody),
                 copies: matches!(rules.place, Where::Copies { .. }),
             };
+            worker.replaced = disk.current.generation > worker.opened.generation;
+            // From here on it goes by the key: no two generations hold the same.
+            worker.opened.generation = 0;
             match (rules.next)(worker.terms, Act::Intent) {
                 Some(act) => worker.doing = act,
                 None => worker.part = PENDING,
@@ -387,6 +390,7 @@ impl Turn<'_> {
     fn commit(&mut self) {
         let (n, host) = (self.n(), self.host());
         let (disk, place) = (self.world.hosts[host], self.world.place);
+        let remembers = !self.rules.counts_then_remembers;
         let part = |n: u8| move |worker: &mut Worker| worker.part = n;
         match self.worker.part {
             0 if self.rules.shared() => {
@@ -417,7 +421,6 @@ impl Turn<'_> {
             }
             0 | 1 => {
                 self.full();
-                let remembers = !self.rules.counts_then_remembers;
                 let what = match remembers {
                     true => "remembers the generation",
                     false => "moves current",
@@ -436,8 +439,10 @@ impl Turn<'_> {
                 self.full();
                 self.done(|world, _| {
                     let disk = &mut world.hosts[host];
-                    disk.current = disk.written;
-                    disk.seen = disk.written.generation;
+                    if remembers {
+                        disk.current = disk.written;
+                    }
+                    disk.seen = disk.seen.max(disk.written.generation);
                     disk.written = super::Sealed::default();
                 });
             }
@@ -461,10 +466,32 @@ impl Turn<'_> {
     }
 
     fn prove_dead(&mut self) {
-        if self.world.active(self.worker.opened.key) {
+        let opened = self.worker.opened.key;
+        let moved_on = !self.worker.terms.still_sealed;
+        if self.world.active(opened) {
+            // Replaced by a worker that did not live to end it: it can end itself.
+            let itself = Call {
+                by: opened,
+                what: What::Delete,
+                key: opened,
+            };
+            if self.worker.replaced {
+                let event = Event::EndedItself(self.n());
+                self.can(event, |world, _| world.obey(itself));
+                self.unanswered(|world, _| world.obey(itself));
+                self.late(itself, |_, _| {});
+            }
             return self.cannot();
         }
         self.done(|_, worker| worker.refused = true);
+        if moved_on {
+            // Its end is owed a receipt, if nobody has signed one.
+            let event = Event::Did(self.n(), Act::ProveDead);
+            self.can(event, |_, worker| {
+                worker.refused = true;
+                worker.doing = Act::Receipt;
+            });
+        }
         self.outage();
     }
 

@@ -19,6 +19,8 @@ pub enum Template {
     RoleTrust,
     /// What the steward may: revoke on operator roles, rotate named secrets.
     Steward,
+    /// What gives secrets without a rotation function a new value.
+    Setter,
     /// The example of an operator role: everything that the ceiling leaves.
     OpAdmin,
     /// The permissions boundary of every operator role.
@@ -28,11 +30,12 @@ pub enum Template {
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 7] = [
+pub const TEMPLATES: [(Template, &str); 8] = [
     (Template::User, "user-policy.json"),
     (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
+    (Template::Setter, "setter-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
     (Template::Watch, "watch-policy.json"),
@@ -69,6 +72,8 @@ pub struct Names {
     pub external_id: String,
     /// `${RotatedSecretsArn}`, the secrets (a pattern) that closing may rotate.
     pub rotated_secrets_arn: String,
+    /// `${RotationFunctionsArn}`, the functions (a pattern) by which AWS rotates them.
+    pub rotation_functions_arn: String,
     /// `${AuditKeyArn}`, the KMS key of the audit trail.
     pub audit_key_arn: String,
 }
@@ -81,6 +86,7 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
         .replace("${FurtherAccountId}", &names.further_account)
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
+        .replace("${RotationFunctionsArn}", &names.rotation_functions_arn)
         .replace("${AuditKeyArn}", &names.audit_key_arn);
     if text.contains("${") {
         return Err(RigError::new(format!(
@@ -115,6 +121,7 @@ fn source(template: Template) -> &'static str {
         Template::UserFurther => include_str!("../../../packaging/aws/user-further-policy.json"),
         Template::RoleTrust => include_str!("../../../packaging/aws/role-trust.json"),
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
+        Template::Setter => include_str!("../../../packaging/aws/setter-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
         Template::Watch => include_str!("../../../packaging/aws/watch-policy.json"),
@@ -186,6 +193,7 @@ mod tests {
             further_account: "444455556666".into(),
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
+            rotation_functions_arn: "arn:aws:lambda:*:111122223333:function:rotate-*".into(),
             audit_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/audit".into(),
         }
     }
@@ -241,6 +249,7 @@ mod tests {
         for (role, template) in [
             ("OpAdmin", Template::OpAdmin),
             ("Steward", Template::Steward),
+            ("Setter", Template::Setter),
         ] {
             let role = properties(role);
             assert_eq!(role["AssumeRolePolicyDocument"], file(Template::RoleTrust));

@@ -21,6 +21,8 @@ pub const OPERATOR_ROLE: &str = "op-admin";
 pub const DATABASE_ROLE: &str = "op-db";
 /// The role of the session that closes.
 pub const STEWARD_ROLE: &str = "steward";
+/// The role of sessions that give one secret a new value.
+pub const SETTER_ROLE: &str = "setter";
 /// What every AssumeRole says as ExternalId, unless a case chooses another.
 pub const EXTERNAL_ID: &str = "vault-prod";
 
@@ -266,6 +268,7 @@ fn names(account: &str, further: &str) -> Names {
         further_account: further.into(),
         external_id: EXTERNAL_ID.into(),
         rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
+        rotation_functions_arn: format!("arn:aws:lambda:*:{account}:function:rotate-*"),
         audit_key_arn: format!("arn:aws:kms:{REGION}:{account}:key/audit"),
     }
 }
@@ -307,6 +310,7 @@ fn build_roles(
     let own = names(account, account);
     let trust = render(Template::RoleTrust, trusted)?;
     let steward = render(Template::Steward, &own)?;
+    let setter = render(Template::Setter, &own)?;
     let operator = render(Template::OpAdmin, &own)?;
     let ceiling = render(Template::Ceiling, &own)?;
     let emulated = |policy: &Value| for_emulator(policy).to_string();
@@ -325,6 +329,7 @@ fn build_roles(
         (OPERATOR_ROLE, &operator, Some(&boundary)),
         (DATABASE_ROLE, &operator, Some(&boundary)),
         (STEWARD_ROLE, &steward, None),
+        (SETTER_ROLE, &setter, None),
     ] {
         let mut params = vec![
             ("RoleName", role),

@@ -142,6 +142,8 @@ impl Serialize for Slot {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
+    /// Some other card, e.g. a bank's: it has none of the applications.
+    pub foreign: bool,
     /// The firmware version.
     pub version: Version,
     /// The cipher of the factory management key (01 to 08, as often as it is long).
@@ -188,6 +190,7 @@ pub struct Profile {
 impl Default for Profile {
     fn default() -> Self {
         Self {
+            foreign: false,
             version: Version(5, 7, 4),
             management_key: ManagementAlgorithm::Aes192,
             attestation: true,

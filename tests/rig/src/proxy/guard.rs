@@ -232,6 +232,27 @@ async fn assume_role(
     Ok(Ok(()))
 }
 
+/// Whether the caller of RotateSecret may invoke the rotation function, as AWS demands and the emulator does not.
+/// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html>.
+pub(super) fn may_invoke(
+    shipped: &Shipped,
+    session: Option<Session>,
+    function: &str,
+) -> Result<Result<(), Refusal>, RigError> {
+    let caller = match session {
+        Some(session) => Caller::Session(session),
+        None => Caller::Unknown,
+    };
+    let context = caller.context();
+    let question = Question {
+        action: "lambda:InvokeFunction",
+        resource: function,
+        principal: caller.arn(),
+        context: &context,
+    };
+    identity_allows(shipped, &caller, &question)
+}
+
 async fn iam(
     shipped: &Shipped,
     admin: &Client,

@@ -11,6 +11,7 @@ mod guard;
 mod limits;
 mod reply;
 mod rules;
+mod secrets;
 mod wire;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 pub use call::Call;
 pub use guard::{Role, Shipped};
 pub use rules::{Fault, Gate, Keep, Rule, When};
+pub use secrets::Function;
 
 use crate::client::{Client, Credentials};
 use crate::{RigError, emulator};
@@ -59,6 +61,8 @@ struct Shared {
     shut: tokio::sync::Notify,
     /// Held for writing while a key is made, so that two requests cannot both find room for one key.
     making_keys: tokio::sync::RwLock<()>,
+    /// Held for writing while a secret's labels are put right, so that nobody sees them in between.
+    rotating: tokio::sync::RwLock<()>,
 }
 
 struct State {
@@ -77,6 +81,8 @@ struct State {
     shut_for: Option<Duration>,
     /// AWS's clock minus the host's.
     clock_offset: time::Duration,
+    /// Rotation functions of secrets.
+    functions: secrets::Functions,
     /// Uses of keys that are told as the newest, whatever came over this wire.
     told_uses: HashMap<String, Used>,
     /// Faults of the rig itself, which fail the case that asks for them.
@@ -122,12 +128,14 @@ impl Proxy {
                 sessions: HashMap::new(),
                 shut_for: None,
                 clock_offset: time::Duration::ZERO,
+                functions: secrets::Functions::new(),
                 told_uses: HashMap::new(),
                 broken: Vec::new(),
             }),
             changed: Condvar::new(),
             shut: tokio::sync::Notify::new(),
             making_keys: tokio::sync::RwLock::new(()),
+            rotating: tokio::sync::RwLock::new(()),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = std::thread::spawn({
@@ -177,6 +185,12 @@ impl Proxy {
     /// AWS's clock, as seen in the `Date` header, from now on runs so many seconds ahead of the host's.
     pub fn set_clock_offset(&self, seconds: i64) {
         self.shared.lock().clock_offset = time::Duration::seconds(seconds);
+    }
+
+    /// What the rotation function of a secret (by its ARN) does from now on, and the value that it puts when it succeeds.
+    pub fn set_function(&self, secret: &str, function: Function, next: serde_json::Value) {
+        let mut state = self.shared.lock();
+        state.functions.insert(secret.to_owned(), (function, next));
     }
 
     /// From now on AWS says that this key was used last then (seconds from now), there and so: a use that lies far back, or far on.

@@ -17,7 +17,7 @@ use super::call::Call;
 use super::guard::{self, Session};
 use super::reply::{self, Dropped, Refusal, ReplyBody, cut, dated};
 use super::rules::{Fault, Keep};
-use super::{Shared, State, Used};
+use super::{Shared, State, Used, secrets};
 use crate::client::Reply;
 use crate::{RigError, http};
 
@@ -156,7 +156,7 @@ impl Shared {
 
 /// The reply to a call, faults included, with what was seen of it noted in `call`.
 async fn answer(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     call: &mut Call,
     fault: Option<Fault>,
     head: &Parts,
@@ -203,7 +203,7 @@ async fn answer(
 }
 
 /// What AWS does with the call and answers.
-async fn act(shared: &Shared, call: &mut Call, head: &Parts, body: &Bytes) -> Response<Bytes> {
+async fn act(shared: &Arc<Shared>, call: &mut Call, head: &Parts, body: &Bytes) -> Response<Bytes> {
     match act_or_break(shared, call, head, body).await {
         Ok(response) => response,
         Err(error) => {
@@ -217,7 +217,7 @@ async fn act(shared: &Shared, call: &mut Call, head: &Parts, body: &Bytes) -> Re
 }
 
 async fn act_or_break(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     call: &mut Call,
     head: &Parts,
     body: &Bytes,
@@ -249,6 +249,13 @@ async fn act_or_break(
     {
         return Ok(refusal.response(call));
     }
+    if secrets::is_ours(call) {
+        return secrets::act(shared, call, head, body).await;
+    }
+    let _labels = match call.service() {
+        "secretsmanager" => Some(shared.rotating.read().await),
+        _ => None,
+    };
     call.forwarded += 1;
     let mut response = http::exchange(shared.emulator, forwarded(head, body)).await?;
     if response.status().is_success() {
@@ -258,7 +265,7 @@ async fn act_or_break(
 }
 
 /// The same request again, without the headers that belong to one connection.
-fn forwarded(head: &Parts, body: &Bytes) -> Request<Full<Bytes>> {
+pub(super) fn forwarded(head: &Parts, body: &Bytes) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = head.uri.clone();

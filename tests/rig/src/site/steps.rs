@@ -67,7 +67,10 @@ impl Site {
         for (name, text) in [
             ("host.pub", host.as_str()),
             ("people.toml", PEOPLE_TOML),
-            ("access.toml", &access_toml(&self.world, &self.options)),
+            (
+                "access.toml",
+                &access_toml(&self.world, &self.options, &self.secrets),
+            ),
         ] {
             let path = self.shared(name);
             fs::write(&path, text)
