@@ -60,21 +60,24 @@ pub(super) struct Agent {
 
 enum Way {
     Socket(PathBuf),
-    Ssh {
-        to: Destination,
-        /// Opened by the first call.
-        tunnel: RefCell<Option<Tunnel>>,
-    },
+    Ssh(Box<Far>),
+}
+
+/// An agent on another host.
+struct Far {
+    to: Destination,
+    /// Opened by the first call.
+    tunnel: RefCell<Option<Tunnel>>,
 }
 
 impl Agent {
     /// The agent at `place`, a path or `ssh://HOST`; nothing is sent yet.
     pub(super) fn at(place: &str) -> Result<Self, Problem> {
         let way = match place.split_once("://") {
-            Some(("ssh", to)) => Way::Ssh {
+            Some(("ssh", to)) => Way::Ssh(Box::new(Far {
                 to: Destination::parse(to)?,
                 tunnel: RefCell::new(None),
-            },
+            })),
             Some((scheme, _)) => {
                 return Err(Problem::new(
                     Code::Usage,
@@ -96,14 +99,14 @@ impl Agent {
 
     /// Whether it is on another host.
     pub(super) fn is_remote(&self) -> bool {
-        matches!(self.way, Way::Ssh { .. })
+        matches!(self.way, Way::Ssh(_))
     }
 
     /// Its socket, where it is on this host.
     pub(super) fn socket(&self) -> Option<&Path> {
         match &self.way {
             Way::Socket(path) => Some(path),
-            Way::Ssh { .. } => None,
+            Way::Ssh(_) => None,
         }
     }
 
@@ -111,7 +114,7 @@ impl Agent {
     pub(super) fn shown(&self) -> String {
         match &self.way {
             Way::Socket(path) => path.display().to_string(),
-            Way::Ssh { to, .. } => to.shown(),
+            Way::Ssh(far) => far.to.shown(),
         }
     }
 
@@ -151,11 +154,11 @@ impl Agent {
     ) -> Result<Zeroizing<Vec<u8>>, Problem> {
         match &self.way {
             Way::Socket(socket) => self.send_to(socket, path, body, patience),
-            Way::Ssh { to, tunnel } => {
-                let mut tunnel = tunnel.borrow_mut();
+            Way::Ssh(far) => {
+                let mut tunnel = far.tunnel.borrow_mut();
                 let tunnel = match &mut *tunnel {
                     Some(open) => open,
-                    none => none.insert(Tunnel::open(to, &self.runtime)?),
+                    none => none.insert(Tunnel::open(&far.to, &self.runtime)?),
                 };
                 let call = Call {
                     path: path.to_owned(),
