@@ -273,7 +273,8 @@ fn an_offer_that_only_closes_names_stewards_and_allows_nothing() {
     rotation_alone.purpose = Purpose::CloseOnly { requests: vec![] };
     assert!(verify(rotation_alone).is_ok());
 
-    let changes: [(&str, fn(&mut Request)); 8] = [
+    type Change = (&'static str, fn(&mut Request));
+    let changes: [Change; 8] = [
         ("an operator role", |r| {
             r.role = "arn:aws:iam::111122223333:role/twotap/op-admin".into();
         }),

@@ -27,9 +27,9 @@ impl Run<'_, '_> {
     ) -> Result<Option<Timestamp>, Setback> {
         let with = credentials(&self.rotation.key);
         self.still_ours().await?;
+        let opened = self.rotation.key.id().to_owned();
         for owed in self.ledger.owed(old) {
-            self.end_owed(user, &owed, &self.rotation.key.id().to_owned())
-                .await?;
+            self.end_owed(user, &owed, &opened).await?;
         }
         let keys = match self.worker.aws.list_access_keys(&with, user).await {
             Ok(keys) => keys,
