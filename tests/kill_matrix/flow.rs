@@ -119,6 +119,7 @@ fn approve(host: &Host, name: &str, bundle: ApprovalBundle) -> twotap::protocol:
             age: bundle.share,
         }],
         policy: String::new(),
+        next_roster: None,
         isolation: Isolation::None,
     };
     let custodian = host.custodians.iter().find(|c| c.name == name);
