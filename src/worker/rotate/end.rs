@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     aws::{Credentials, KeyState},
-    ceremony::rotation::Act,
+    ceremony::rotation::{Act, Order, Terms},
     protocol::{
         Code, Problem,
         job::{AwsTrace, Step},
@@ -21,6 +21,7 @@ use crate::{
         close::receipt_step,
         home::Vault,
         mint::{credentials, trace},
+        places,
         problems::in_one_line,
         setback::{Setback, setback, setback_of_new_key},
     },
@@ -88,11 +89,20 @@ impl Run<'_, '_> {
             .ledger
             .owed_of(old, &current.manifest.access_key_id)
             .is_some_and(|o| !o.deleted);
+        self.order = Order::new(Terms {
+            still_sealed: false,
+            copies: owed && places::terms(vault).copies,
+            ..Terms::alone(false)
+        });
         let mut kept = None;
         if owed {
             let user = user_name(vault)?;
-            // It can delete itself, as long as nobody has made it inactive.
-            kept = self.delete_with_itself(&user, old, &with).await.err();
+            // It can delete itself, as long as nobody has made it inactive; not while a required copy may still hold it, which is then
+            // the only one that this host's loss would leave.
+            kept = match self.copied(vault, Act::CatchUp).await {
+                Ok(()) => self.delete_with_itself(&user, old, &with).await.err(),
+                Err(setback) => Some(setback),
+            };
         }
         self.prove_dead(old, None).await?;
         let request = self.rotation.request.map(str::to_owned);

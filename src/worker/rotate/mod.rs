@@ -146,7 +146,6 @@ impl Run<'_, '_> {
             self.replace(&vault, old).await
         } else {
             // Another ceremony of the same generation was faster: the key that this one opened is replaced, and only needs to be dead.
-            self.order = Order::new(Terms::alone(false));
             self.end_replaced(&vault, old).await
         }
     }
