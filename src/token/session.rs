@@ -347,7 +347,12 @@ fn run_tries(card: &mut dyn Card, firmware: Firmware) -> Result<u8, TokenError> 
     };
     match ask(card) {
         Ok(Some(left)) => return Ok(left),
-        Ok(None) | Err(TokenError::Refused { .. } | TokenError::Malformed { .. }) => {}
+        Ok(None)
+        | Err(
+            TokenError::Refused { .. }
+            | TokenError::Malformed { .. }
+            | TokenError::Unsupported { .. },
+        ) => {}
         Err(error) => return Err(error),
     }
     piv::select(card)?;

@@ -6,7 +6,10 @@ use std::process::{Command, Stdio};
 
 use twotap_rig::people;
 
-use crate::console::{Console, Failure, run_logged};
+use crate::{
+    console::{Console, Failure, run_logged},
+    quiet::Quiet,
+};
 
 /// Debian packages and what each is for.
 const PACKAGES: [(&str, &str); 16] = [
@@ -143,6 +146,7 @@ fn debian_packages(console: Console, log: &Path) -> Result<(), Failure> {
     };
     // Lists that cannot be fetched matter only if the old ones do not do; the installation shows that.
     let _ = run_logged(apt().arg("update"), "apt-get update", log);
+    let _quiet = Quiet::begin();
     run_logged(
         apt()
             .args(["install", "--no-install-recommends"])

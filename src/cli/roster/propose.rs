@@ -3,7 +3,9 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use crate::{
-    cli::{Door, Ended, client::vault_path, files, inputs, screen, standing, vault::AcceptArgs},
+    cli::{
+        Door, Ended, client::vault_path, files, inputs, places, screen, standing, vault::AcceptArgs,
+    },
     protocol::{Code, Problem, socket::VaultView},
     trust::{
         Envelope, Timestamp, Verified,
@@ -61,6 +63,9 @@ pub(super) struct Args {
     /// Who may do what, in the place of who might
     #[arg(long, value_name = "FILE")]
     people: Option<PathBuf>,
+    /// Where copies of the sealed bundle are kept, in the place of where they were
+    #[arg(long, value_name = "FILE")]
+    places: Option<PathBuf>,
     /// The recovery identity's recipient, age1...
     #[arg(long, value_name = "RECIPIENT")]
     recovery: Option<String>,
@@ -91,6 +96,7 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     let missing = roster::missing(Some(&before), &envelope)?;
     let words = screen::words(&envelope.digest())?;
     chain.push(envelope.clone());
+    places::must_fit(&chain)?;
     files::write_public_new(&args.output, &chain)?;
 
     let list: Vec<_> = changes(&before, &next)
@@ -146,6 +152,9 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     }
     if let Some(threshold) = args.threshold {
         next.threshold = threshold;
+    }
+    if let Some(path) = &args.places {
+        next.places = places::read(path)?;
     }
     if let Some(recovery) = &args.recovery {
         next.recovery = Some(recovery.clone());

@@ -39,7 +39,9 @@ impl Run<'_, '_> {
     /// The commit itself: at the place that holds the claim first, and `current` follows.
     pub(super) async fn count(&mut self, manifest: &Verified<Manifest>) -> Result<(), Setback> {
         let mut vault = self.vault()?;
-        let Rotation { turn, key, next, .. } = &mut self.rotation;
+        let Rotation {
+            turn, key, next, ..
+        } = &mut self.rotation;
         // The claim is at a place of the roster that still counts; what is put there has to be read under the next one.
         vault.chain.extend(next.map(|next| next.envelope().clone()));
         turn.commit(self.worker, &self.writer, &vault, manifest, key, self.until)
