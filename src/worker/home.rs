@@ -113,22 +113,7 @@ impl Home {
     /// The lock of the one worker of this host that has its turn at a vault; `None` where another has it. It is let go when the
     /// file is dropped, or its process ends.
     pub(super) fn alone(&self, vault: &str) -> Result<Option<File>, Problem> {
-        let path = self.folder(vault)?.join("turn");
-        let failed = |why: std::io::Error| {
-            Problem::new(Code::Internal, format!("{}: {why}", path.display()))
-        };
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(why)) => Err(failed(why)),
-        }
+        try_hold(&self.folder(vault)?.join("turn"))
     }
 
     /// A vault's journal.
@@ -299,6 +284,24 @@ impl Vault {
     /// Digest of the current manifest, for the next one to name.
     pub(super) fn manifest_digest(&self) -> Option<Digest> {
         self.current.as_ref().map(|c| c.manifest.digest())
+    }
+}
+
+/// Makes a file that stands for something that one process at a time may have, and locks it; `None` where another has it.
+pub(super) fn try_hold(path: &Path) -> Result<Option<File>, Problem> {
+    let failed =
+        |why: std::io::Error| Problem::new(Code::Internal, format!("{}: {why}", path.display()));
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(why)) => Err(failed(why)),
     }
 }
 

@@ -1,12 +1,8 @@
 //! How many offers may wait at once on one host.
 
-use std::{
-    fs::{File, OpenOptions, TryLockError},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::{fs::File, path::Path};
 
-use super::home::make_folder;
+use super::home::{make_folder, try_hold};
 use crate::{
     ceremony::times::MAX_WAITING,
     protocol::{Code, Problem},
@@ -22,21 +18,8 @@ impl Slot {
     pub(super) fn take(folder: &Path) -> Result<Self, Problem> {
         make_folder(folder)?;
         for n in 0..MAX_WAITING {
-            let path = folder.join(n.to_string());
-            let failed = |why: std::io::Error| {
-                Problem::new(Code::Internal, format!("{}: {why}", path.display()))
-            };
-            let held = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)
-                .map_err(failed)?;
-            match held.try_lock() {
-                Ok(()) => return Ok(Self { held }),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(why)) => return Err(failed(why)),
+            if let Some(held) = try_hold(&folder.join(n.to_string()))? {
+                return Ok(Self { held });
             }
         }
         Err(Problem::new(
