@@ -112,7 +112,9 @@ mod there {
     /// How long to wait for somebody who may only be slow, in seconds.
     pub(crate) fn patience(seconds: i64) -> i64 {
         match RIG.get() {
-            Some(rig) => (seconds / i64::from(rig.quicker.max(1))).max(5),
+            Some(rig) => (seconds / i64::from(rig.quicker.max(1)))
+                .max(5)
+                .min(seconds),
             None => seconds,
         }
     }
@@ -127,7 +129,12 @@ mod there {
 
     /// A transaction of these events is about to be committed, or was.
     pub(crate) fn book(events: &Names, moment: &str) {
-        point(|| format!("book:{}:{moment}", events.join("+")));
+        let shown = || match events.len() {
+            0 => "-".to_owned(),
+            1 => events[0].to_owned(),
+            more => format!("{}+{}", events[0], more - 1),
+        };
+        point(|| format!("book:{}:{moment}", shown()));
     }
 
     /// A point of this name is passed.
@@ -166,10 +173,11 @@ mod there {
     fn plain(name: &str) -> String {
         let mut words = Vec::new();
         for word in name.split('.') {
+            let number = word.trim_start_matches("half-");
             if word.len() == 15 && word.starts_with("r-") {
                 words.push("R".to_owned());
-            } else if !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) {
-                words.push("N".to_owned());
+            } else if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
+                words.push(word.replace(number, "N"));
             } else {
                 words.push(word.to_owned());
             }
@@ -215,6 +223,7 @@ mod there {
                 ("/s/runtime/r-abcdefghijklm.json", "runtime/R.json"),
                 ("/s/generations/17/vault.age", "N/vault.age"),
                 ("/s/prod/generations/17", "generations/N"),
+                ("/s/generations/.half-17/vault.age", ".half-N/vault.age"),
                 ("/s/seen.json", "s/seen.json"),
             ] {
                 assert_eq!(shown(Path::new(path)), name);

@@ -103,6 +103,26 @@ fn two_approvals_open_a_session_and_closing_ends_it() {
             "SESSION_REVOKED",
         ]
     );
+    // What stands behind each key is part of the record.
+    let approved = host.events().into_iter();
+    let custody: Vec<_> = approved
+        .filter(|e| e.event_type == "BREAK_GLASS_APPROVED")
+        .map(|e| {
+            (
+                e.what["serial"].clone(),
+                e.what["proof"].clone(),
+                e.what["advisories"].clone(),
+            )
+        })
+        .collect();
+    let unproven = serde_json::json!("NOT attested: accepted on its own word");
+    assert_eq!(
+        custody,
+        [
+            (1000.into(), unproven.clone(), serde_json::json!([])),
+            (1001.into(), unproven, serde_json::json!(["YSA-2024-03"])),
+        ]
+    );
     let text = format!("{:?}", host.events());
     for secret in [
         &minted.secret_access_key,

@@ -92,7 +92,7 @@ fn a_killed_agent_takes_up_session_and_entries() {
     assert_eq!(again.stage, Stage::Open);
     assert_eq!(again.approved_by, ["alice", "bob"]);
     let got = host.credentials(DANA, &view.id).credentials();
-    assert_eq!(*got.secret_access_key, format!("secret-of-{}", view.id));
+    assert_eq!(*got.secret_access_key, format!("secret-0-of-{}", view.id));
     until("the rotation is recorded", || {
         host.events_of(&view.id)
             .contains(&"CREDENTIAL_ROTATED".to_owned())
@@ -365,4 +365,66 @@ fn a_worker_that_comes_up_later_is_met_and_its_journal_taken_up() {
         last.seq > started.seq,
         "the second start has its checkpoint"
     );
+}
+
+#[test]
+fn a_worker_folder_from_before_a_rotation_is_told_and_not_opened() {
+    let mut host = Host::start();
+    let earlier = host.worker.snapshot();
+    let view = host.open();
+    until("the rotation is recorded", || {
+        host.events_of(&view.id)
+            .contains(&"CREDENTIAL_ROTATED".to_owned())
+    });
+    host.worker.put_back(earlier);
+    let refused = host.try_ask(DANA).problem();
+    assert_eq!(refused.code, Code::Tampering, "{}", refused.error);
+    assert!(
+        refused.error.contains("the worker shows generation 1")
+            && refused.error.contains("generation 2 counts"),
+        "{}",
+        refused.error
+    );
+    assert!(refused.hint.expect("a hint").contains("from a copy"));
+    // A fresh start sees it as well, and serves nobody on such a vault's word.
+    host.kill_agent();
+    host.start_agent();
+    assert_ne!(host.get(DANA, "/v1/status").status, 200);
+    until("the log says why", || {
+        host.log().contains("the worker shows generation 1")
+    });
+}
+
+#[test]
+fn a_damaged_page_is_told_as_such_and_the_worker_closes_from_its_own_journal() {
+    let mut host = Host::start();
+    let view = host.open();
+    host.kill_agent();
+    let state = host.path("state/state.db");
+    // What stands in the log is written to the file itself, so that its pages are the ones that are read.
+    drop(Store::open(&state).expect("a whole store"));
+    let good = fs::read(&state).expect("there");
+    let mut bad = good.clone();
+    for page in bad.chunks_mut(4096).skip(1) {
+        page[..64].fill(0xA5);
+    }
+    fs::write(&state, &bad).expect("written");
+    for journal in ["state/state.db-wal", "state/state.db-shm"] {
+        let _ = fs::remove_file(host.path(journal));
+    }
+    let ended = host.command().output().expect("it runs");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(11), "{said}");
+    assert!(said.contains("the state database is damaged"), "{said}");
+    assert!(said.contains("restore the state from a backup"), "{said}");
+    // Nothing was half-written: it is as damaged as before.
+    assert!(fs::read(&state).expect("there") == bad);
+
+    // With a new database the agent takes up everything from the worker's journal, and closes.
+    fs::remove_file(&state).expect("removed");
+    host.start_agent();
+    until("the session is known", || {
+        host.events_of(&view.id)
+            .contains(&"BREAK_GLASS_ACCESS".to_owned())
+    });
 }

@@ -7,6 +7,8 @@ mod ceremony;
 mod outage;
 #[path = "aws_faults/people.rs"]
 mod people;
+#[path = "aws_faults/snapshot.rs"]
+mod snapshot;
 mod support;
 
 use std::time::Duration;

@@ -11,6 +11,8 @@ mod agent;
 mod bench;
 #[path = "card_safety/cases.rs"]
 mod cases;
+#[path = "card_safety/readers.rs"]
+mod readers;
 #[allow(dead_code, reason = "each test program uses its part")]
 #[path = "cli/setup.rs"]
 mod setup;

@@ -14,14 +14,18 @@ fn sealing_replaces_the_key_that_a_person_saw() {
         names(&entries),
         [
             "generation_written",
+            "key_proven",
             "generation_committed",
             "rotation_intent",
+            "create_intent",
             "key_created",
             "generation_written",
             "key_proven",
             "generation_committed",
+            "deactivate_intent",
             "key_deactivated",
             "key_refused",
+            "delete_intent",
             "key_deleted",
             "rotated",
         ]
@@ -53,7 +57,7 @@ fn two_approvals_open_one_session_and_the_key_is_replaced() {
                 assert_eq!(person, bench.custodians[i].name);
                 assert_eq!(s, standing);
             }
-            Vote::Refused(why) => panic!("not counted: {why}"),
+            other => panic!("not counted: {other:?}"),
         }
     }
     let (session, entries) = worker.rest();

@@ -334,7 +334,8 @@ pub(super) fn unknown_request(id: &str) -> Problem {
 /// A fault of the store as a problem that travels.
 pub(super) fn problem(why: &StoreError) -> Problem {
     let code = match why {
-        StoreError::Tampered { .. } => Code::Tampering,
+        // What cannot be read in a file of our own, somebody else has changed, or a disk is failing: either way it proves nothing.
+        StoreError::Tampered { .. } | StoreError::Corrupt(_) => Code::Tampering,
         _ => Code::Internal,
     };
     let problem = Problem::new(code, why);
@@ -351,4 +352,11 @@ async fn off_loop<T: Send + 'static>(
     tokio::task::spawn_blocking(job)
         .await
         .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "a task stopped; see the log")))
+}
+/// The audit module's head in the form in which signed documents carry it.
+pub(super) fn head(head: Head) -> crate::trust::Head {
+    crate::trust::Head {
+        seq: head.seq,
+        hash: crate::trust::Digest(*head.hash.as_bytes()),
+    }
 }

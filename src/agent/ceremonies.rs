@@ -10,20 +10,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{
     Agent,
+    book::{Change, head},
+    offers::{Withdrawn, not_owed, too_late, withdrawn},
     people::Listed,
     record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
 };
 use crate::{
-    audit::event::{Actor, EventType},
+    audit::event::{Actor, Event, EventType},
     ceremony::{Stage, Standing, times::MAX_WAITING},
     protocol::{
         Code, Problem,
-        job::{Approval, Ask, FromWorker, Job, OfferMade, ToWorker, VaultFacts, Vote},
+        job::{Approval, Ask, FromWorker, Job, OfferMade, Step, ToWorker, VaultFacts, Vote},
     },
     trust::{
         Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer, Purpose},
+        request::{Denial, Offer},
     },
 };
 
@@ -42,6 +44,8 @@ pub(super) enum Ballot {
     Approval(Approval),
     /// A no.
     Denial(Envelope),
+    /// A yes taken back.
+    Withdrawal(Envelope),
 }
 
 /// A vote on its way to the worker.
@@ -61,6 +65,17 @@ impl Ceremonies {
         }
     }
 
+    /// A place among the requests that may wait at once.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
+            Problem::new(
+                Code::Refused,
+                format!("{MAX_WAITING} requests are waiting for approvals already"),
+            )
+            .hint("let one be approved, denied or run out: twotap status")
+        })
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Cast>>> {
         self.votes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,15 +88,7 @@ impl Agent {
         ask: Ask,
         caller: &Listed,
     ) -> Result<Arc<Record>, Problem> {
-        let place = Arc::clone(&self.ceremonies.waiting)
-            .try_acquire_owned()
-            .map_err(|_| {
-                Problem::new(
-                    Code::Refused,
-                    format!("{MAX_WAITING} requests are waiting for approvals already"),
-                )
-                .hint("let one be approved, denied or run out: twotap status")
-            })?;
+        let place = self.ceremonies.place()?;
         let vault = ask.vault.clone();
         let audit = self.book.head().await?;
         let job = Job::Ceremony {
@@ -94,8 +101,19 @@ impl Agent {
             return Err(out_of_turn());
         };
         let record = self.check_offer(&ask, caller, made, head(audit)).await?;
-        let record = self.put_on_record(record, caller.who.clone()).await?;
+        self.begin(record, caller, vault, link, place).await
+    }
 
+    /// Puts a checked offer on record and waits for votes on it.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        record: Record,
+        caller: &Listed,
+        vault: String,
+        link: Link,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Arc<Record>, Problem> {
+        let record = self.put_on_record(record, caller.who.clone()).await?;
         let (sender, votes) = mpsc::channel(4);
         self.ceremonies
             .lock()
@@ -154,7 +172,7 @@ impl Agent {
             roster_chain: made.roster_chain.clone(),
             manifest: Some(made.manifest.clone()),
         };
-        let known = self.learn(&ask.vault, facts).await?;
+        let known = self.learn_offered(&ask.vault, facts).await?;
         let offer: Verified<Offer> = Offer::verify(&made.offer, &known.roster)?;
         let Offer(request) = offer.into_document();
         let asked = request.vault == ask.vault
@@ -173,54 +191,6 @@ impl Agent {
             );
         }
         Ok(Record::new(made, request, known.roster.threshold))
-    }
-
-    async fn put_on_record(
-        self: &Arc<Self>,
-        record: Record,
-        who: String,
-    ) -> Result<Arc<Record>, Problem> {
-        let id = record.id().to_owned();
-        self.book
-            .commit(move |change| {
-                let request = &record.request;
-                if change.request(&request.id)?.is_some() {
-                    return Err(Problem::new(Code::Internal, "that id is taken"));
-                }
-                let operator = Actor::person(&request.operator)
-                    .map_err(|why| Problem::new(Code::Internal, why))?;
-                let mut event = record
-                    .event(EventType::BreakGlassRequested, operator, change.place)
-                    .justification(&request.reason)
-                    .who(who)
-                    .detail("vault", request.vault.as_str())
-                    .detail("generation", request.generation)
-                    .detail("access", request.access.as_str())
-                    .detail("account", request.account.as_str())
-                    .detail("role", request.role.as_str())
-                    .detail("not_after", request.not_after.to_string())
-                    .detail("approve_before", request.approve_before.to_string())
-                    .detail("commander_claimed", request.commander_claimed.clone())
-                    .detail("policy_sha256", request.policy_sha256.to_string())
-                    .detail("manifest_sha256", request.manifest_sha256.to_string())
-                    .detail("roster_sha256", request.roster_sha256.to_string())
-                    .detail("request_sha256", record.made.offer.digest().to_string())
-                    .detail("isolation", serde_json::json!(record.made.isolation))
-                    .envelope("offer", record.made.offer.to_json());
-                if !request.also.is_empty() {
-                    let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
-                    event = event.detail("also", also);
-                }
-                if let Purpose::CloseOnly { requests } = &request.purpose {
-                    event = event.detail("closes", requests.clone());
-                }
-                change.event(&event)?;
-                change.put(record)
-            })
-            .await?;
-        self.book
-            .request(&id)
-            .ok_or_else(|| super::book::unknown_request(&id))
     }
 }
 
@@ -259,12 +229,21 @@ impl Ceremony {
                         let _ = waiting.reply.send(answer);
                     }
                     FromWorker::Entry(entry) => {
-                        self.place = None;
+                        // What was found at the places before anybody voted is no work on the request.
+                        if entry.request.is_some() {
+                            self.place = None;
+                        }
+                        let commit = matches!(entry.step, Step::GenerationCommitted { .. });
                         // What cannot be recorded now is taken up from the journal; the operator's session must not be lost over it.
                         let taken = self.agent.take_entry(&self.vault, entry, &mut self.link).await;
                         self.agent.alarms.set(&format!("journal of vault {}", self.vault), taken.as_ref().err());
+                        if commit && self.agent.book.request(&self.id).is_some_and(|r| r.takes_up().is_some()) {
+                            // Who may do what changed at this moment, and the rest of the rotation may take a while.
+                            let _ = self.agent.refresh(&self.vault).await;
+                        }
                     }
                     FromWorker::Session(session) => self.agent.take_session(session),
+                    FromWorker::Waiting(waiting) => self.agent.waits.set(&self.vault, waiting),
                     FromWorker::Done => return Ok(()),
                     FromWorker::Failed(problem) => return Err(problem),
                     _ => return Err(out_of_turn()),
@@ -306,6 +285,9 @@ impl Ceremony {
             Ballot::Denial(denial) => ToWorker::Denial {
                 denial: denial.clone(),
             },
+            Ballot::Withdrawal(withdrawal) => ToWorker::Withdrawal {
+                withdrawal: withdrawal.clone(),
+            },
         };
         self.link.send(&message).await
     }
@@ -315,6 +297,7 @@ impl Ceremony {
         let (kind, envelope) = match &cast.ballot {
             Ballot::Approval(approval) => ("approve", approval.approval.clone()),
             Ballot::Denial(denial) => ("deny", denial.clone()),
+            Ballot::Withdrawal(withdrawal) => ("withdraw", withdrawal.clone()),
         };
         let (answer, settled) = self
             .agent
@@ -330,6 +313,21 @@ impl Ceremony {
                         .detail("envelope_sha256", envelope_digest(&envelope));
                     change.event(&event)?;
                     Ok((Err(problem), false))
+                }
+                Vote::Withdrawn {
+                    person,
+                    serial,
+                    key,
+                    standing,
+                } => {
+                    let by = Withdrawn {
+                        person,
+                        serial,
+                        key,
+                        by,
+                    };
+                    withdrawn(change, &id, by, standing, &envelope)?;
+                    Ok((Ok(()), standing != Standing::Waiting))
                 }
                 Vote::Counted {
                     person,
@@ -351,7 +349,7 @@ impl Ceremony {
                     let actor =
                         Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
                     let mut event = record
-                        .event(event_type, actor, change.place)
+                        .custody(key, event_type, actor, change.place)
                         .who(key.to_string())
                         .detail("vault", record.request.vault.as_str())
                         .detail("serial", serial)
@@ -375,6 +373,7 @@ impl Ceremony {
                         Standing::Approved => record.advance(Stage::Approved, now)?,
                         Standing::Denied => {
                             record.end(Stage::Denied, "denied by the custodians", now)?;
+                            not_owed(change, &record.request)?;
                         }
                     }
                     change.put(record)?;
@@ -398,6 +397,7 @@ impl Agent {
         id: &str,
         why: Option<Problem>,
     ) {
+        self.waits.over(vault);
         let caught_up = self.catch_up(vault).await;
         self.alarms.set(
             &format!("journal of vault {vault}"),
@@ -459,7 +459,13 @@ impl Agent {
                 }
                 // A share lives only as long as its credential: after a quorum the key has to be replaced, whatever came of the request.
                 let quorum = record.standing == Standing::Approved || record.mint != Mint::None;
-                if quorum && matches!(record.rotation, Rotation::None | Rotation::Running) {
+                let owed = quorum && matches!(record.rotation, Rotation::None | Rotation::Running);
+                if owed && change.vault(&vault)?.rotated > record.request.generation {
+                    // Another ceremony has replaced the key since, and it is dead.
+                    record.rotation = Rotation::Done;
+                    return put_with(change, record, &events);
+                }
+                if owed {
                     events.push(event(&record, EventType::CredentialRotationPending));
                     record.rotation = Rotation::Pending;
                     let mut row = change.vault(&vault)?;
@@ -469,33 +475,21 @@ impl Agent {
                 if events.is_empty() {
                     return Ok(());
                 }
-                for event in &events {
-                    change.event(event)?;
-                }
-                change.put(record)
+                put_with(change, record, &events)
             })
             .await
     }
 }
 
-/// The audit module's head in the form in which signed documents carry it.
-pub(super) fn head(head: crate::audit::chain::Head) -> Head {
-    Head {
-        seq: head.seq,
-        hash: crate::trust::Digest(*head.hash.as_bytes()),
+fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Result<(), Problem> {
+    for event in events {
+        change.event(event)?;
     }
+    change.put(record)
 }
 
 fn envelope_digest(envelope: &Envelope) -> String {
     crate::trust::Digest::of(envelope.to_json().as_bytes()).to_string()
-}
-
-fn too_late(stage: Stage) -> Problem {
-    Problem::new(
-        Code::Approvals,
-        format!("the request is {stage} and takes no more votes"),
-    )
-    .hint("see: twotap status")
 }
 
 fn no_worker() -> Problem {

@@ -11,6 +11,7 @@ use super::{
     book::Change,
     people::Listed,
     record::{Mint, Record},
+    secrets::owe_secrets,
     workers::out_of_turn,
 };
 use crate::{
@@ -207,6 +208,10 @@ impl Agent {
             // A request that had ended before its session became known: closed, though its stage is another.
             Ok(()) if self.book.request(id).is_some_and(|r| r.stage.is_final()) => Ok(Try::Over),
             Ok(()) => Ok(Try::Later(FIRST_PAUSE)),
+            Err(problem) if problem.error == NOT_KEPT && self.is_closed(id) => {
+                self.secrets_are_owed(id).await?;
+                Ok(Try::Over)
+            }
             Err(problem) if problem.error == NOT_KEPT => Ok(Try::NotKept),
             Err(problem) => Err(problem),
         }
@@ -215,7 +220,14 @@ impl Agent {
     fn is_over(&self, id: &str) -> bool {
         self.book
             .request(id)
-            .is_none_or(|r| r.stage == Stage::Closed)
+            .is_none_or(|r| r.stage == Stage::Closed && !r.secrets_wait())
+    }
+
+    /// Whether the session is over, whatever its secrets wait for.
+    fn is_closed(&self, id: &str) -> bool {
+        self.book
+            .request(id)
+            .is_some_and(|r| r.stage == Stage::Closed)
     }
 
     /// Nothing is kept that could close it: the record says what that means, once, and whoever looks is told what helps.
@@ -285,6 +297,7 @@ impl Agent {
                     "expired",
                     format!("the session's time ran out at {at}"),
                 );
+                owe_secrets(change, &mut record)?;
                 change.put(record)
             })
             .await?;

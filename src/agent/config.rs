@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -30,6 +31,8 @@ pub(super) struct Config {
     pub(super) worker: WorkerAt,
     /// Folder of the file sink.
     pub(super) audit: PathBuf,
+    /// How often the sealed keys' uses are looked at; zero for never.
+    pub(super) watch: Duration,
     /// SHA-256 of the file.
     pub(super) digest: Digest,
 }
@@ -59,6 +62,8 @@ struct File {
     worker: WorkerTable,
     #[serde(default)]
     audit: AuditTable,
+    #[serde(default)]
+    watch: WatchTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -77,6 +82,20 @@ struct WorkerTable {
 #[serde(deny_unknown_fields)]
 struct AuditTable {
     file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WatchTable {
+    gap_seconds: u32,
+}
+
+impl Default for WatchTable {
+    fn default() -> Self {
+        Self {
+            gap_seconds: 15 * 60,
+        }
+    }
 }
 
 impl Config {
@@ -133,6 +152,7 @@ impl Config {
             vaults: file.vaults,
             worker,
             audit: at(file.audit.file),
+            watch: Duration::from_secs(file.watch.gap_seconds.into()),
             digest: Digest::of(text.as_bytes()),
         })
     }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::{
     Agent,
-    ceremonies::{Ballot, head},
+    book::head,
+    ceremonies::Ballot,
     people::Listed,
     routes::{Answer, Call, Refusal},
+    said,
     sessions::Wanted,
     vaults::Known,
 };
@@ -21,11 +23,11 @@ use crate::{
         Code, Problem,
         job::{Approval, Ask},
         socket::{
-            ApprovalBundle, AuditEnvelope, Close, Denial, RequestView, SealBegin, SealFinish,
-            Status, VaultStatus, VaultView,
+            ApprovalBundle, AuditEnvelope, Close, Denial, RequestView, RosterSubmit,
+            RosterSubmitted, SealBegin, SealFinish, Status, VaultStatus, VaultView, Withdrawal,
         },
     },
-    trust::{Bytes, Digest, Timestamp},
+    trust::{Bytes, Digest, Timestamp, standing::told},
 };
 
 /// How long a request that has ended stays in the status, in seconds.
@@ -55,6 +57,15 @@ pub(super) async fn status(call: Call) -> Answered {
                 vault.vault, vault.rotation
             ));
         }
+        let lags = |copy| super::copies::degraded(&vault.vault, copy);
+        degraded.extend(vault.copies.iter().filter_map(lags));
+        degraded.extend(owed(agent, &known).await?);
+        if let Some(misused) = agent.book.vault(&known.vault).await?.misused {
+            degraded.push(format!(
+                "vault {}: {misused}; replace it: ask for a session, or seal a new key",
+                known.vault
+            ));
+        }
         vaults.push(vault);
     }
     degraded.extend(sinks(agent).await?);
@@ -65,7 +76,8 @@ pub(super) async fn status(call: Call) -> Answered {
         .requests()
         .iter()
         .filter(|r| call.sees(&r.request.vault))
-        .filter(|r| !r.stage.is_final() || recent(r.ended_at))
+        .filter(|r| !r.stage.is_final() || recent(r.ended_at) || r.secrets_wait())
+        .inspect(|r| degraded.extend(r.secrets_owed()))
         .map(|r| call.agent.view(r))
         .collect();
     Answer::json(&Status {
@@ -159,6 +171,8 @@ pub(super) async fn bundle(call: Call) -> Answered {
         manifest: record.made.manifest.clone(),
         roster_chain: record.made.roster_chain.clone(),
         share: share.age.clone(),
+        next_roster: record.made.next_roster.clone(),
+        agent_says: said::of(&call.agent, record).await?,
     })
 }
 
@@ -170,6 +184,21 @@ pub(super) async fn approve(call: Call) -> Answered {
 pub(super) async fn deny(call: Call) -> Answered {
     let Denial { denial } = call.body()?;
     vote(call, Ballot::Denial(denial)).await
+}
+
+pub(super) async fn withdraw(call: Call) -> Answered {
+    let Withdrawal { withdrawal } = call.body()?;
+    vote(call, Ballot::Withdrawal(withdrawal)).await
+}
+
+pub(super) async fn submit_roster(call: Call) -> Answered {
+    let submit: RosterSubmit = call.body()?;
+    let (agent, caller) = (Arc::clone(&call.agent), call.caller.clone());
+    let vault = call.param("vault").to_owned();
+    let record = finish(async move { agent.submit_roster(&vault, submit, &caller).await }).await?;
+    Answer::json(&RosterSubmitted {
+        request: record.map(|r| r.view()),
+    })
 }
 
 async fn vote(call: Call, ballot: Ballot) -> Answered {
@@ -280,6 +309,10 @@ async fn finish<T: Send + 'static>(
 
 async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, Problem> {
     let row = agent.book.vault(&known.vault).await?;
+    let mut rotation = row.rotation.to_string();
+    if let Some(waiting) = agent.waits.of(&known.vault) {
+        rotation = format!("running: {waiting}");
+    }
     Ok(VaultStatus {
         vault: known.vault.clone(),
         roster_version: known.roster.version,
@@ -287,9 +320,26 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
-        rotation: row.rotation.to_string(),
+        tokens: {
+            let tokens = known.roster.tokens.iter();
+            tokens.map(|t| told(t, &known.roster)).collect()
+        },
+        rotation,
+        watch: agent.watches.of(agent, &known.vault),
         isolation: known.isolation,
+        copies: super::copies::status(&known.roster, &row.copies),
     })
+}
+
+/// A roster that was handed in and does not count yet.
+async fn owed(agent: &Arc<Agent>, known: &Known) -> Result<Option<String>, Problem> {
+    let row = agent.book.vault(&known.vault).await?;
+    Ok(row.owed.map(|(version, _)| {
+        format!(
+            "vault {}: owed: a ceremony (rotation under roster {version}); until then version {} counts",
+            known.vault, known.roster.version
+        )
+    }))
 }
 
 /// One line for each sink that does not keep up.

@@ -9,6 +9,7 @@ use super::{
     Agent,
     book::Change,
     record::{Mint, Record, Rotation, VaultRotation, isolated},
+    secrets,
     steps::{details, in_words, step_name},
     workers::{Link, PROMPT, out_of_turn},
 };
@@ -17,7 +18,7 @@ use crate::{
     ceremony::Stage,
     protocol::{
         Code, Problem,
-        job::{Entry, FromWorker, Job, Step, ToWorker},
+        job::{Entry, FromWorker, Job, Step, ToWorker, Whose},
     },
     trust::{
         Envelope, Timestamp,
@@ -43,6 +44,7 @@ impl Agent {
         link: &mut Link,
     ) -> Result<(), Problem> {
         let n = entry.n;
+        self.waits.over(vault);
         if self.take(vault, entry.clone()).await? == Taken::Gap {
             self.catch_up(vault).await?;
             if self.take(vault, entry).await? == Taken::Gap {
@@ -138,8 +140,13 @@ fn vault_row(
     let mut manifest = None;
     match &entry.step {
         Step::RotationIntent { .. } => row.rotation = VaultRotation::Running,
-        Step::Rotated { .. } => row.rotation = VaultRotation::Done,
+        Step::Rotated { receipt } => {
+            row.rotation = VaultRotation::Done;
+            row.rotated = row.rotated.max(generation_of(receipt));
+        }
+        Step::Misused { .. } => row.misused = Some(in_words(&entry.step)),
         Step::RotationPending { why } => row.rotation = VaultRotation::Pending(why.clone()),
+        Step::DeletionOwed { .. } => row.rotation = VaultRotation::Pending(in_words(&entry.step)),
         Step::GenerationWritten {
             generation,
             manifest: written,
@@ -152,11 +159,23 @@ fn vault_row(
             manifest_sha256,
             ..
         } => {
+            // Whoever has the key before has nothing any more.
+            row.misused = None;
+            row.counts = Some((*generation, *manifest_sha256));
             manifest = row
                 .written
                 .take()
                 .filter(|(n, m)| n == generation && m.digest() == *manifest_sha256)
                 .map(|(_, m)| m);
+            if entry.request.is_none() {
+                // The key that a human saw is sealed: its rotation follows, or is owed.
+                row.rotation = VaultRotation::Running;
+            }
+        }
+        Step::Place(step) => {
+            if !super::copies::take(&mut row.copies, step, entry.at) {
+                return Ok(None);
+            }
         }
         _ => return Ok(None),
     }
@@ -180,9 +199,15 @@ fn event_of(
         S::TargetFailed { .. } => E::TargetFailed,
         S::GenerationCommitted { .. } if entry.request.is_none() => E::VaultSealed,
         S::Rotated { .. } => E::CredentialRotated,
-        S::RotationPending { .. } => E::CredentialRotationPending,
+        S::RotationPending { .. } | S::DeletionOwed { .. } => E::CredentialRotationPending,
+        S::StrayFound {
+            whose: Whose::Stranger,
+            ..
+        } => E::StrangerKeyFound,
+        S::Misused { .. } => E::CredentialMisused,
         S::Revoked { .. } => E::SessionRevoked,
         S::Expired { .. } => E::SessionExpired,
+        S::Secret { did, .. } => secrets::event_type(did),
         S::RevokeIntent { .. }
         | S::RevokeApplied { .. }
         | S::RefusalObserved { .. }
@@ -270,14 +295,30 @@ fn advance(
         Step::RevokeIntent { .. } if request.stage == Stage::Open => {
             request.advance(Stage::Closing, now)?;
         }
-        Step::RotationIntent { .. } => request.rotation = Rotation::Running,
-        Step::Rotated { .. } => request.rotation = Rotation::Done,
+        Step::RotationIntent { .. } => {
+            request.rotation = Rotation::Running;
+            if request.takes_up().is_some() && request.stage == Stage::Requested {
+                request.advance(Stage::Approved, now)?;
+            }
+        }
+        Step::GenerationCommitted { .. } => {
+            if let Some(version) = request.takes_up() {
+                request.outcome = Some(format!("roster version {version} counts"));
+            }
+        }
+        Step::Rotated { .. } => {
+            request.rotation = Rotation::Done;
+            if let Some(version) = request.takes_up() {
+                close(request, format!("roster version {version} counts"), now)?;
+            }
+        }
         Step::RotationPending { .. } => request.rotation = Rotation::Pending,
         Step::Revoked { receipt } => {
             let since = refused_since(receipt).unwrap_or(at);
             close(request, format!("revoked; refused since {since}"), now)?;
         }
         Step::Expired { at } => close(request, format!("expired at {at}"), now)?,
+        Step::Secret { secret, did } => request.note_secret(secret, did),
         _ => {}
     }
     Ok(())
@@ -294,10 +335,17 @@ fn close(request: &mut Record, outcome: String, now: Timestamp) -> Result<(), Pr
     Ok(())
 }
 
+fn generation_of(receipt: &Envelope) -> u64 {
+    match receipt.unverified::<Receipt>().map(|r| r.outcome) {
+        Ok(Outcome::Rotated { generation, .. }) => generation,
+        _ => 0,
+    }
+}
+
 fn refused_since(receipt: &Envelope) -> Option<Timestamp> {
     match receipt.unverified::<Receipt>().ok()?.outcome {
         Outcome::Revoked { refused_since, .. } => Some(refused_since),
-        Outcome::Rotated { .. } => None,
+        Outcome::Rotated { .. } | Outcome::SecretRotated { .. } => None,
     }
 }
 

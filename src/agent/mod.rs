@@ -14,15 +14,20 @@ mod book;
 mod ceremonies;
 mod closing;
 mod config;
+mod copies;
 mod deadlines;
 mod handlers;
 mod hygiene;
 mod journal;
 mod keys;
+mod left;
+mod offers;
 mod people;
 mod record;
 mod routes;
+mod said;
 mod seals;
+mod secrets;
 mod server;
 mod sessions;
 mod start;
@@ -30,6 +35,8 @@ mod steps;
 pub mod table;
 mod targets;
 mod vaults;
+mod waits;
+mod watch;
 mod workers;
 
 use std::{
@@ -55,6 +62,8 @@ use record::{Mint, Record};
 use seals::Seals;
 use sessions::Sessions;
 use vaults::Vaults;
+use waits::Waits;
+use watch::Watches;
 use workers::Workers;
 
 /// The agent: all that its tasks share.
@@ -69,6 +78,8 @@ struct Agent {
     closings: Closings,
     seals: Seals,
     alarms: Alarms,
+    waits: Waits,
+    watches: Watches,
     /// Rung when a deadline may have changed.
     bell: tokio::sync::Notify,
     /// The worker's key: this host's name in signed documents.
@@ -137,6 +148,7 @@ impl Agent {
         }
         match (record.stage, record.mint) {
             (Stage::Closing, _) => self.start_closing(id),
+            (Stage::Closed, _) if record.secrets_wait() => self.start_closing(id),
             (Stage::Approved, Mint::Failed) => {
                 let (agent, id) = (Arc::clone(self), id.to_owned());
                 tokio::spawn(async move { agent.decide_failed_mint(&id, true).await });

@@ -31,15 +31,9 @@ impl Listed {
 
     /// As the status shows it.
     pub(super) fn to_person(&self) -> Person {
-        let role = |r: &Role| match r {
-            Role::Operator => "operator",
-            Role::Custodian => "custodian",
-            Role::Commander => "commander",
-            Role::Officer => "officer",
-        };
         Person {
             name: self.name.clone(),
-            roles: self.roles.iter().map(|r| role(r).to_owned()).collect(),
+            roles: self.roles.iter().map(|r| r.name().to_owned()).collect(),
         }
     }
 
@@ -56,6 +50,10 @@ impl Listed {
             Permission::Operator => (has(Role::Operator), "an operator of this vault"),
             Permission::Custodian => (has(Role::Custodian), "a custodian of this vault"),
             Permission::Officer => (has(Role::Officer), "an officer of this vault"),
+            Permission::OperatorOrOfficer => (
+                has(Role::Operator) || has(Role::Officer),
+                "an operator or officer of this vault",
+            ),
             Permission::OwnRequest => (own, "the operator of this request"),
             Permission::OwnRequestOrOfficer => (
                 own || has(Role::Officer),

@@ -1,18 +1,23 @@
 //! State rows: a request, and a vault as the agent knows it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::copies::Copy;
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
     protocol::{
         Code, Problem,
-        job::{Isolation, OfferMade},
+        job::{Isolation, OfferMade, SecretState},
         socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
-        request::{Offer, Request},
+        request::{Offer, Purpose, Request},
+        roster::Roster,
+        standing,
     },
 };
 
@@ -34,6 +39,9 @@ pub(super) struct Record {
     pub(super) progress: Vec<Progress>,
     pub(super) outcome: Option<String>,
     pub(super) ended_at: Option<Timestamp>,
+    /// What became of the named secrets; one that is not in here is due.
+    #[serde(default)]
+    pub(super) secrets: BTreeMap<String, SecretState>,
     /// Each role with how far it is, from the intent on.
     #[serde(default)]
     pub(super) targets: Vec<TargetView>,
@@ -111,6 +119,7 @@ impl Record {
             progress: Vec::new(),
             outcome: None,
             ended_at: None,
+            secrets: BTreeMap::new(),
             targets: Vec::new(),
             identity_until: None,
             setback: None,
@@ -126,6 +135,31 @@ impl Record {
     /// Its id.
     pub(super) fn id(&self) -> &str {
         &self.request.id
+    }
+
+    /// An event about what the token with this approve key did: with it stands who vouches for the token, and the numbers of the
+    /// advisories that are about it, by the roster that the request was offered under.
+    pub(super) fn custody(
+        &self,
+        key: KeyId,
+        kind: EventType,
+        actor: Actor,
+        place: &Place,
+    ) -> Event {
+        let event = self.event(kind, actor, place);
+        let newest = self.made.roster_chain.last();
+        let Some(roster) = newest.and_then(|e| e.unverified::<Roster>().ok()) else {
+            return event;
+        };
+        let mut tokens = roster.tokens.iter();
+        let Some(token) = tokens.find(|t| t.approve.key.id() == key) else {
+            return event;
+        };
+        let against = standing::known_against(token, &roster).into_iter();
+        let ids: Vec<&str> = against.map(|advisory| advisory.id.as_str()).collect();
+        event
+            .detail("proof", standing::told(token, &roster).proof)
+            .detail("advisories", ids)
     }
 
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.
@@ -167,6 +201,14 @@ impl Record {
         });
     }
 
+    /// The roster version that it takes up, if that is what it is for.
+    pub(super) fn takes_up(&self) -> Option<u64> {
+        match self.request.purpose {
+            Purpose::Roster { version, .. } => Some(version),
+            _ => None,
+        }
+    }
+
     /// An event of this request.
     pub(super) fn event(&self, event_type: EventType, actor: Actor, place: &Place) -> Event {
         let event = Event::new(event_type, actor)
@@ -174,6 +216,43 @@ impl Record {
             .incident(&self.request.incident)
             .place(place.clone());
         isolated(event, self.made.isolation)
+    }
+
+    /// The event that puts it on record, with the signed offer.
+    pub(super) fn requested(&self, operator: Actor, who: String, place: &Place) -> Event {
+        let request = &self.request;
+        let mut event = self
+            .event(EventType::BreakGlassRequested, operator, place)
+            .justification(&request.reason)
+            .who(who)
+            .detail("vault", request.vault.as_str())
+            .detail("generation", request.generation)
+            .detail("access", request.access.as_str())
+            .detail("account", request.account.as_str())
+            .detail("role", request.role.as_str())
+            .detail("not_after", request.not_after.to_string())
+            .detail("approve_before", request.approve_before.to_string())
+            .detail("commander_claimed", request.commander_claimed.clone())
+            .detail("policy_sha256", request.policy_sha256.to_string())
+            .detail("manifest_sha256", request.manifest_sha256.to_string())
+            .detail("roster_sha256", request.roster_sha256.to_string())
+            .detail("request_sha256", self.made.offer.digest().to_string())
+            .detail("isolation", serde_json::json!(self.made.isolation))
+            .envelope("offer", self.made.offer.to_json());
+        if !request.also.is_empty() {
+            let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
+            event = event.detail("also", also);
+        }
+        if let Purpose::CloseOnly { requests } = &request.purpose {
+            event = event.detail("closes", requests.clone());
+        }
+        if let Purpose::Roster { version, .. } = &request.purpose {
+            event = event.detail("takes_up_roster", *version);
+        }
+        if let Some(next) = &self.made.next_roster {
+            event = event.envelope("roster", next.to_json());
+        }
+        event
     }
 
     /// As everybody listed may see it.
@@ -191,6 +270,7 @@ impl Record {
             manifest: self.made.manifest.clone(),
             roster_chain: self.made.roster_chain.clone(),
             policy: self.made.policy.clone(),
+            next_roster: self.made.next_roster.clone(),
             approved_by: by(false).map(|v| v.person.clone()).collect(),
             denied_by: by(true)
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
@@ -198,6 +278,7 @@ impl Record {
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
+            secrets: self.secret_views(),
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
@@ -229,6 +310,21 @@ pub(super) struct VaultRow {
     /// A generation that was written and does not count yet.
     pub(super) written: Option<(u64, Envelope)>,
     pub(super) rotation: VaultRotation,
+    /// What is known of the places' copies, by place.
+    #[serde(default)]
+    pub(super) copies: BTreeMap<String, Copy>,
+    /// A roster version that was handed in and is not taken up yet.
+    #[serde(default)]
+    pub(super) owed: Option<(u64, Digest)>,
+    /// The generation that counts by the record, with its manifest's digest.
+    #[serde(default)]
+    pub(super) counts: Option<(u64, Digest)>,
+    /// The newest generation whose predecessors' keys are dead.
+    #[serde(default)]
+    pub(super) rotated: u64,
+    /// A use of the sealed key that was none of ours, in words; until that key is replaced.
+    #[serde(default)]
+    pub(super) misused: Option<String>,
 }
 
 /// The rotation after the newest opening.

@@ -21,7 +21,10 @@ use super::{
     server::Peer,
     table::{Permission as P, Route, get, post},
 };
-use crate::protocol::{Code, Problem, socket::MAX_BODY};
+use crate::protocol::{
+    Code, Problem,
+    socket::{MAX_BODY, MAX_ROSTER_BODY},
+};
 
 /// How long a request's body may take.
 const BODY: Duration = Duration::from_secs(10);
@@ -34,6 +37,9 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     get("/v1/vaults/{vault}", P::Listed, |c| Box::pin(h::vault(c))),
     post("/v1/vaults/{vault}/seal", P::Officer, |c| {
         Box::pin(h::begin_seal(c))
+    }),
+    post("/v1/vaults/{vault}/roster", P::OperatorOrOfficer, |c| {
+        Box::pin(h::submit_roster(c))
     }),
     post("/v1/seals/{seal}", P::Officer, |c| {
         Box::pin(h::finish_seal(c))
@@ -51,6 +57,9 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     }),
     post("/v1/requests/{request}/denials", P::Listed, |c| {
         Box::pin(h::deny(c))
+    }),
+    post("/v1/requests/{request}/withdrawals", P::Listed, |c| {
+        Box::pin(h::withdraw(c))
     }),
     get("/v1/requests/{request}/credentials", P::OwnRequest, |c| {
         Box::pin(h::credentials(c))
@@ -159,7 +168,12 @@ async fn serve(
         caller.may(route.permission(), record.as_deref())?;
     }
 
-    let body = read(body).await?;
+    let most = if route.path().ends_with("/roster") {
+        MAX_ROSTER_BODY
+    } else {
+        MAX_BODY
+    };
+    let body = read(body, most).await?;
     let call = Call {
         agent,
         caller,
@@ -212,7 +226,7 @@ async fn params(parts: &mut Parts) -> HashMap<String, String> {
     }
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
+async fn read(body: Body, most: usize) -> Result<Vec<u8>, Refusal> {
     let late = || {
         let problem = Problem::new(Code::Usage, "the body did not come in time");
         Refusal::new(StatusCode::REQUEST_TIMEOUT, problem)
@@ -220,15 +234,15 @@ async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
     let large = || {
         let problem = Problem::new(
             Code::Usage,
-            format!("the body is larger than {} KiB", MAX_BODY / 1024),
+            format!("the body is larger than {} KiB", most / 1024),
         );
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem)
     };
     // What says itself that it is too large is not waited for.
-    if body.size_hint().lower() > MAX_BODY as u64 {
+    if body.size_hint().lower() > most as u64 {
         return Err(large());
     }
-    let collected = tokio::time::timeout(BODY, Limited::new(body, MAX_BODY).collect())
+    let collected = tokio::time::timeout(BODY, Limited::new(body, most).collect())
         .await
         .map_err(|_| late())?;
     match collected {

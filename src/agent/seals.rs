@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Agent,
-    ceremonies::head,
+    book::head,
     people::Listed,
     steps::{in_words, step_name},
     workers::{Link, PROMPT, SILENCE, out_of_turn},
@@ -54,6 +54,11 @@ impl Seals {
     /// The vault of a sealing.
     pub(super) fn vault_of(&self, id: &str) -> Option<String> {
         self.lock().get(id).map(|s| s.vault.clone())
+    }
+
+    /// Whether a sealing of this vault waits for its end here.
+    pub(super) fn is_running(&self, vault: &str) -> bool {
+        self.lock().values().any(|s| s.vault == vault)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Running>> {
@@ -173,12 +178,16 @@ impl Agent {
             return;
         };
         let finished = self.sealed(vault, &mut link, sealed).await;
+        self.waits.over(vault);
         let caught_up = self.catch_up(vault).await;
         self.alarms.set(
             &format!("journal of vault {vault}"),
             caught_up.as_ref().err(),
         );
         let _ = self.refresh(vault).await;
+        if let Err(problem) = &finished {
+            let _ = self.left_running(vault, &problem.error).await;
+        }
         self.checkpoint().await;
         let _ = answer.send(finished);
     }
@@ -197,6 +206,7 @@ impl Agent {
                     seen.add(&entry.step, entry.at);
                     self.take_entry(vault, entry, link).await?;
                 }
+                Ok(FromWorker::Waiting(waiting)) => self.waits.set(vault, waiting),
                 Ok(FromWorker::Done) => return seen.finished(),
                 Ok(FromWorker::Failed(problem)) | Err(problem) => return Err(seen.failed(problem)),
                 Ok(_) => return Err(out_of_turn()),

@@ -5,13 +5,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Agent, record::Record, workers::out_of_turn};
+use super::{Agent, closing::close_only_hint, record::Record, workers::out_of_turn};
 use crate::{
     audit::event::{Actor, EventType},
     ceremony::Stage,
     protocol::{
         Code, Problem,
-        job::{FromWorker, Job, Session, TargetSession},
+        job::{FromWorker, Job, NOT_KEPT, Session, TargetSession},
         socket::{Credentials, TargetState, TargetView},
     },
     trust::Timestamp,
@@ -174,11 +174,23 @@ impl Agent {
                 Ok(())
             }
             Ok(_) => Err(out_of_turn()),
+            Err(problem) if problem.error == NOT_KEPT => Err(self.lost(request).unwrap_or(problem)),
             Err(problem) => Err(problem),
         };
         self.alarms
             .set(&format!("session of {request}"), fetched.as_ref().err());
         fetched
+    }
+
+    /// An open session of which the host keeps nothing: it goes on in AWS, and two taps end it.
+    fn lost(&self, request: &str) -> Option<Problem> {
+        let record = self.book.request(request)?;
+        let why = format!(
+            "the host keeps nothing of this session any more (was it rebooted?); it ends at {}, or now by: {}",
+            record.request.not_after,
+            close_only_hint(&record)
+        );
+        Some(Problem::new(Code::Refused, why).hint("ask for a new session: twotap request"))
     }
 
     /// Keeps a session that a worker sent, if its request is open.

@@ -49,7 +49,7 @@ const BEFORE_INTENT: i64 = 10;
 /// How long one may take to mint, in seconds.
 const BEFORE_MINTED: i64 = 120;
 /// How long one may take to rotate: its own patience is ten minutes.
-const BEFORE_ROTATED: i64 = 15 * 60;
+pub(super) const BEFORE_ROTATED: i64 = 15 * 60;
 
 /// Serves until told to end.
 pub(super) async fn run(config: Config) -> Result<(), Problem> {
@@ -63,6 +63,7 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
 
     agent.take_up().await?;
     tokio::spawn(Arc::clone(&agent).keep_time());
+    tokio::spawn(Arc::clone(&agent).keep_watch());
     super::log(&format!("serving on {}", agent.config.socket.display()));
     tokio::select! {
         () = server.serve(&agent) => {}
@@ -109,6 +110,8 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         closings: Closings::default(),
         seals: Seals::default(),
         alarms: Alarms::default(),
+        waits: super::waits::Waits::default(),
+        watches: super::watch::Watches::default(),
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
@@ -167,6 +170,9 @@ impl Agent {
             .await?;
         // Each that is met brings its journal; the others are looked for when they are asked for.
         self.look_for_vaults().await;
+        for vault in self.config.vaults.clone() {
+            tokio::spawn(Arc::clone(self).follow_vault(vault));
+        }
         for record in self.book.requests() {
             self.resume(&record).await;
         }
@@ -194,6 +200,7 @@ impl Agent {
     async fn resume(self: &Arc<Self>, record: &Record) {
         let id = record.id();
         match (record.stage, record.mint) {
+            (Stage::Closed, _) if record.secrets_wait() => self.start_closing(id),
             (Stage::Closing, _)
             | (Stage::Failed | Stage::Expired | Stage::Denied, Mint::Intended | Mint::Done) => {
                 self.start_closing(id);

@@ -1,7 +1,10 @@
 //! A journal entry's step as the record and as people have it: its name, its details, its words.
 
-use super::book::Change;
-use crate::{audit::event::Event, protocol::job::Step};
+use super::{book::Change, secrets};
+use crate::{
+    audit::event::Event,
+    protocol::job::{ProvenBy, Step, Whose},
+};
 
 /// What an event says of a step beside its name.
 pub(super) fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Event {
@@ -70,12 +73,46 @@ pub(super) fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Eve
         Step::RotationIntent { old_access_key_id } => {
             event.detail("access_key_id", old_access_key_id.as_str())
         }
+        Step::StrayFound {
+            access_key_id,
+            whose,
+            active,
+            created,
+        } => event
+            .detail("access_key_id", access_key_id.as_str())
+            .detail("ours", *whose != Whose::Stranger)
+            .detail("sure", *whose != Whose::Likely)
+            .detail("active", *active)
+            .detail("created", created.map(|at| at.to_string())),
+        Step::CreateIntent { .. } => event,
+        Step::CreateFailed { why } => event.detail("why", why.as_str()),
+        Step::KeyRefused { access_key_id, by } => event
+            .detail("access_key_id", access_key_id.as_str())
+            .detail(
+                "proven_by",
+                match by {
+                    ProvenBy::Itself => "itself",
+                    ProvenBy::Id => "id",
+                },
+            ),
+        Step::Misused {
+            access_key_id,
+            used,
+        } => event
+            .detail("access_key_id", access_key_id.as_str())
+            .detail("used_at", used.at.to_string())
+            .detail("region", used.region.as_str())
+            .detail("service", used.service.as_str()),
+        Step::DeletionOwed { access_key_id, why } => event
+            .detail("access_key_id", access_key_id.as_str())
+            .detail("why", why.as_str()),
         Step::StrangerDisabled { access_key_id }
         | Step::StrangerDeleted { access_key_id }
         | Step::KeyCreated { access_key_id }
         | Step::KeyProven { access_key_id }
+        | Step::DeactivateIntent { access_key_id }
+        | Step::DeleteIntent { access_key_id }
         | Step::KeyDeactivated { access_key_id }
-        | Step::KeyRefused { access_key_id }
         | Step::KeyDeleted { access_key_id } => {
             event.detail("access_key_id", access_key_id.as_str())
         }
@@ -96,6 +133,7 @@ pub(super) fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Eve
         Step::Rotated { receipt } | Step::Revoked { receipt } => {
             event.envelope("receipt", receipt.to_json())
         }
+        Step::Place(step) => super::copies::details(event, step),
         Step::RevokeIntent { policy, role } | Step::RevokeApplied { policy, role } => event
             .detail("role", role.as_str())
             .detail("policy", policy.as_str()),
@@ -110,6 +148,7 @@ pub(super) fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Eve
             .detail("since", since.to_string())
             .detail("refusals", *refusals),
         Step::Expired { at } => event.detail("ended", at.to_string()),
+        Step::Secret { secret, did } => secrets::details(event, secret, did),
     }
 }
 
@@ -120,6 +159,13 @@ pub(super) fn step_name(step: &Step) -> &'static str {
         Step::Minted { .. } => "minted",
         Step::MintFailed { .. } => "mint_failed",
         Step::RotationIntent { .. } => "rotation_intent",
+        Step::StrayFound { .. } => "stray_found",
+        Step::CreateIntent { .. } => "create_intent",
+        Step::CreateFailed { .. } => "create_failed",
+        Step::DeactivateIntent { .. } => "deactivate_intent",
+        Step::DeleteIntent { .. } => "delete_intent",
+        Step::DeletionOwed { .. } => "deletion_owed",
+        Step::Misused { .. } => "misused",
         Step::StrangerDisabled { .. } => "stranger_disabled",
         Step::StrangerDeleted { .. } => "stranger_deleted",
         Step::KeyCreated { .. } => "key_created",
@@ -131,6 +177,7 @@ pub(super) fn step_name(step: &Step) -> &'static str {
         Step::KeyDeleted { .. } => "key_deleted",
         Step::Rotated { .. } => "rotated",
         Step::RotationPending { .. } => "rotation_pending",
+        Step::Place(step) => step.name(),
         Step::RevokeIntent { .. } => "revoke_intent",
         Step::RevokeApplied { .. } => "revoke_applied",
         Step::RefusalObserved { .. } => "refusal_observed",
@@ -141,6 +188,7 @@ pub(super) fn step_name(step: &Step) -> &'static str {
         Step::CloseOnlyIntent { .. } => "close_only_intent",
         Step::CloseOnlyDone { .. } => "close_only_done",
         Step::ClosePending { .. } => "close_pending",
+        Step::Secret { did, .. } => did.name(),
     }
 }
 
@@ -177,6 +225,35 @@ pub(super) fn in_words(step: &Step) -> String {
         Step::RotationIntent { old_access_key_id } => {
             format!("replacing the sealed key {old_access_key_id}")
         }
+        Step::StrayFound {
+            access_key_id,
+            whose,
+            ..
+        } => match whose {
+            Whose::Ours => format!("key {access_key_id} was left by a worker that was stopped"),
+            Whose::Likely => {
+                format!(
+                    "key {access_key_id} is most likely ours: the answer that named it was lost"
+                )
+            }
+            Whose::Stranger => format!(
+                "key {access_key_id} was made by somebody else: whoever made it has the break-glass user's power"
+            ),
+        },
+        Step::Misused {
+            access_key_id,
+            used,
+        } => format!(
+            "the sealed key {access_key_id} was used outside a ceremony at {}: {} in {}",
+            used.at, used.service, used.region
+        ),
+        Step::CreateIntent { .. } => "asking AWS for a new key".to_owned(),
+        Step::CreateFailed { why } => format!("AWS made no new key: {why}"),
+        Step::DeactivateIntent { access_key_id } => format!("making key {access_key_id} inactive"),
+        Step::DeleteIntent { access_key_id } => format!("deleting key {access_key_id}"),
+        Step::DeletionOwed { access_key_id, why } => format!(
+            "the sealed key was replaced; the old key {access_key_id} is dead, and could not be deleted yet: {why}"
+        ),
         Step::StrangerDisabled { access_key_id } => {
             format!("another key of the user was made inactive: {access_key_id}")
         }
@@ -192,10 +269,11 @@ pub(super) fn in_words(step: &Step) -> String {
             format!("generation {generation} counts from here on")
         }
         Step::KeyDeactivated { access_key_id } => format!("old key {access_key_id} made inactive"),
-        Step::KeyRefused { access_key_id } => format!("old key {access_key_id} seen refused"),
+        Step::KeyRefused { access_key_id, .. } => format!("old key {access_key_id} seen refused"),
         Step::KeyDeleted { access_key_id } => format!("old key {access_key_id} deleted"),
         Step::Rotated { .. } => "the sealed key was replaced".to_owned(),
         Step::RotationPending { why } => format!("the sealed key could not be replaced yet: {why}"),
+        Step::Place(step) => super::copies::in_words(step),
         Step::RevokeIntent { policy, role } => {
             format!("revoking{} with policy {policy}", in_role(role))
         }
@@ -214,6 +292,7 @@ pub(super) fn in_words(step: &Step) -> String {
         }
         Step::Revoked { .. } => "the session was revoked and seen refused".to_owned(),
         Step::Expired { at } => format!("the session's time ran out at {at}"),
+        Step::Secret { secret, did } => secrets::in_words(secret, did),
         Step::ClosePending { why, role, .. } => {
             format!("closing{} cannot go on now: {why}", in_role(role))
         }
@@ -266,6 +345,36 @@ mod tests {
             Step::NotObserved {
                 until: at,
                 why: String::new(),
+            },
+            Step::StrayFound {
+                access_key_id: String::new(),
+                whose: Whose::Likely,
+                active: true,
+                created: None,
+            },
+            Step::CreateIntent { aws_time: None },
+            Step::CreateFailed { why: String::new() },
+            Step::DeactivateIntent {
+                access_key_id: String::new(),
+            },
+            Step::DeleteIntent {
+                access_key_id: String::new(),
+            },
+            Step::KeyRefused {
+                access_key_id: String::new(),
+                by: ProvenBy::Id,
+            },
+            Step::DeletionOwed {
+                access_key_id: String::new(),
+                why: String::new(),
+            },
+            Step::Misused {
+                access_key_id: String::new(),
+                used: crate::protocol::job::KeyUse {
+                    at,
+                    region: String::new(),
+                    service: String::new(),
+                },
             },
             Step::KeyCreated {
                 access_key_id: String::new(),

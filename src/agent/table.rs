@@ -13,6 +13,8 @@ pub enum Permission {
     Custodian,
     /// Oversees.
     Officer,
+    /// May act, or oversees.
+    OperatorOrOfficer,
     /// Is the operator of this request.
     OwnRequest,
     /// Is the operator of this request, or oversees.

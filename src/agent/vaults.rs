@@ -15,9 +15,10 @@ use crate::{
         job::{FromWorker, Isolation, Job, VaultFacts},
     },
     trust::{
-        Envelope, KeyId, Verified,
+        Digest, Envelope, KeyId, Verified,
         manifest::Manifest,
-        roster::{Role, Roster, signatures, verify_chain},
+        roster::{Role, Roster, Token, changes, verify_chain},
+        standing::told,
     },
 };
 
@@ -102,6 +103,8 @@ impl Agent {
     /// Asks the worker for a vault's documents.
     pub(super) async fn refresh(self: &Arc<Self>, vault: &str) -> Result<Arc<Known>, Problem> {
         let first = self.vaults.known(vault).is_none();
+        // Read before the worker is asked: what it says must not be older than this.
+        let counted = self.book.vault(vault).await?.counts;
         let job = Job::Vault {
             vault: vault.to_owned(),
         };
@@ -111,7 +114,10 @@ impl Agent {
             Err(problem) => Err(problem),
         };
         let learnt = match facts {
-            Ok(facts) => self.learn(vault, facts).await,
+            Ok(facts) => match not_older(facts.manifest.as_ref(), counted) {
+                Ok(()) => self.learn(vault, facts).await,
+                Err(problem) => Err(problem),
+            },
             Err(problem) => Err(problem),
         };
         self.alarms.vault(vault, learnt.as_ref().err());
@@ -139,6 +145,17 @@ impl Agent {
         if self.alarms.is_set("checkpoint") {
             self.checkpoint().await;
         }
+    }
+
+    /// The same for the documents of an offer, which must not be of an earlier generation than the record's.
+    pub(super) async fn learn_offered(
+        self: &Arc<Self>,
+        vault: &str,
+        facts: VaultFacts,
+    ) -> Result<Arc<Known>, Problem> {
+        let counted = self.book.vault(vault).await?.counts;
+        not_older(facts.manifest.as_ref(), counted)?;
+        self.learn(vault, facts).await
     }
 
     /// Checks a vault's documents; a roster that is new goes on record.
@@ -215,6 +232,8 @@ impl Agent {
                             change.event(&isolated(event, isolation))?;
                         }
                         row.roster = Some((roster.version, roster.digest()));
+                        // Whatever else was handed in was made for a version that is past.
+                        row.owed = None;
                     }
                 }
                 row.isolation = Some(isolation);
@@ -222,6 +241,27 @@ impl Agent {
             })
             .await
     }
+}
+
+/// A worker's folder that was put back to an earlier state shows a generation whose key is dead, and custodians' shares with it.
+fn not_older(manifest: Option<&Envelope>, counted: Option<(u64, Digest)>) -> Result<(), Problem> {
+    let Some((newest, digest)) = counted else {
+        return Ok(());
+    };
+    let shown = match manifest {
+        Some(envelope) => envelope.unverified::<Manifest>()?.generation,
+        None => 0,
+    };
+    if shown > newest || manifest.is_some_and(|m| m.digest() == digest) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Tampering,
+        format!("the worker shows generation {shown}, and the record says that generation {newest} counts"),
+    )
+    .hint(
+        "the worker's folder was put back to an earlier state: restore the newest generation from a copy; do not open this one",
+    ))
 }
 
 /// The events of one roster version: each new token, and the version itself with its signatures.
@@ -243,12 +283,12 @@ fn signed(
                 .detail("serial", token.serial)
                 .detail("firmware", token.firmware.as_str())
                 .detail("unseal_key", token.unseal.key.id().to_string())
-                .detail("attested", token.attestation.is_some())
+                .detail("proof", told(token, roster).proof)
+                .detail("advisories", told(token, roster).advisories)
                 .detail("roster_version", roster.version),
         );
     }
-    let (tokens, _) = signatures(roster.envelope())?;
-    let signers: Vec<String> = tokens
+    let signers: Vec<String> = signed_by(roster, before)
         .iter()
         .map(|t| format!("{} {}", t.person, t.approve.key.id()))
         .collect();
@@ -258,18 +298,50 @@ fn signed(
         .filter(|p| p.roles.contains(&Role::Custodian))
         .map(|p| p.name.clone())
         .collect();
-    events.push(
-        Event::new(EventType::RosterSigned, Actor::agent())
-            .place(place.clone())
-            .detail("vault", roster.vault.as_str())
-            .detail("version", roster.version)
-            .detail("sha256", roster.digest().to_string())
-            .detail("threshold", roster.threshold)
-            .detail("custodians", custodians)
-            .detail("signed_by", signers)
-            .envelope("roster", roster.envelope().to_json()),
-    );
+    let kind = match before {
+        None => EventType::RosterSigned,
+        Some(_) => EventType::RosterChanged,
+    };
+    let changes: Vec<String> = before.map_or_else(Vec::new, |before| {
+        changes(before, roster)
+            .into_iter()
+            .map(|c| {
+                if c.widens {
+                    format!("{} (widens)", c.text)
+                } else {
+                    c.text
+                }
+            })
+            .collect()
+    });
+    let event = Event::new(kind, Actor::agent())
+        .place(place.clone())
+        .detail("vault", roster.vault.as_str())
+        .detail("version", roster.version)
+        .detail("sha256", roster.digest().to_string())
+        .detail("threshold", roster.threshold)
+        .detail("custodians", custodians)
+        .detail("signed_by", signers)
+        .envelope("roster", roster.envelope().to_json());
+    events.push(match before {
+        None => event,
+        Some(_) => event.detail("changes", changes),
+    });
     Ok(events)
+}
+
+/// The tokens of either version that have signed this one.
+fn signed_by(roster: &Verified<Roster>, before: Option<&Roster>) -> Vec<Token> {
+    let both = before.iter().flat_map(|b| &b.tokens).chain(&roster.tokens);
+    let mut signers: Vec<Token> = Vec::new();
+    for token in both {
+        let key = std::slice::from_ref(&token.approve.key);
+        let counted = signers.iter().any(|t| t.approve.key == token.approve.key);
+        if !counted && !roster.envelope().signers(key).is_empty() {
+            signers.push(token.clone());
+        }
+    }
+    signers
 }
 
 /// This host has no such vault.

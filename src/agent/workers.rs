@@ -146,6 +146,8 @@ fn shown(message: &FromWorker) -> &'static str {
         FromWorker::Done => "done",
         FromWorker::Failed(_) => "failed",
         FromWorker::Vote(_) => "vote",
+        FromWorker::Waiting(_) => "waiting",
+        FromWorker::Watched(_) => "watched",
     }
 }
 

@@ -71,6 +71,8 @@ catalogue! {
     CustodianEnrolled = "CUSTODIAN_ENROLLED", "enroll";
     /// A custodian signed a roster version.
     RosterSigned = "ROSTER_SIGNED", "sign_roster";
+    /// A later roster version counts from here on; says in plain words what it changes, and carries it.
+    RosterChanged = "ROSTER_CHANGED", "change_roster";
     /// A generation was sealed and counts; carries its manifest.
     VaultSealed = "VAULT_SEALED", "seal";
     /// An operator asked; carries the signed offer.
@@ -79,6 +81,8 @@ catalogue! {
     BreakGlassApproved = "BREAK_GLASS_APPROVED", "approve";
     /// A custodian voted against; carries the signed denial.
     BreakGlassDenied = "BREAK_GLASS_DENIED", "deny";
+    /// A custodian took the own approval back; carries the signed withdrawal.
+    BreakGlassWithdrawn = "BREAK_GLASS_WITHDRAWN", "withdraw";
     /// An approval did not count, and why.
     ApprovalRefused = "APPROVAL_REFUSED", "refuse_approval";
     /// Nobody completed the quorum in time.
@@ -97,6 +101,10 @@ catalogue! {
     CredentialRotated = "CREDENTIAL_ROTATED", "rotate";
     /// The key could not be replaced yet: the old one is still current.
     CredentialRotationPending = "CREDENTIAL_ROTATION_PENDING", "rotation_pending";
+    /// A key of the break-glass user that no worker asked for: somebody else has its power. It was made inactive and deleted.
+    StrangerKeyFound = "STRANGER_KEY_FOUND", "find_stranger";
+    /// The sealed key was used outside a ceremony: somebody has it.
+    CredentialMisused = "CREDENTIAL_MISUSED", "misuse";
     /// Session credentials were handed to the operator.
     CredentialsDelivered = "CREDENTIALS_DELIVERED", "deliver";
     /// Something that the operator did or declared during the session.
@@ -109,6 +117,12 @@ catalogue! {
     RevocationStep = "REVOCATION_STEP", "revoke_step";
     /// The session's own credentials were seen refused.
     SessionRevoked = "SESSION_REVOKED", "revoke";
+    /// One step of rotating a named secret.
+    SecretRotationStep = "SECRET_ROTATION_STEP", "rotate_secret_step";
+    /// A named secret was rotated after the session; carries the receipt.
+    SecretRotated = "SECRET_ROTATED", "rotate_secret";
+    /// A named secret could not be rotated, and why; `again` says whether the host tries again by itself.
+    SecretRotationFailed = "SECRET_ROTATION_FAILED", "rotate_secret_failed";
     /// A signed statement of the record's head; carries the note in `what.note`.
     Checkpoint = "CHECKPOINT", "checkpoint";
 }

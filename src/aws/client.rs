@@ -150,6 +150,29 @@ impl Aws {
         aws_sdk_iam::Client::from_conf(config.build())
     }
 
+    pub(crate) fn secrets_client(
+        &self,
+        credentials: &Credentials,
+        target: &Target,
+        watch: &Watch,
+    ) -> aws_sdk_secretsmanager::Client {
+        let mut config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(target.region.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
+            .identity_cache(aws_sdk_secretsmanager::config::IdentityCache::no_cache())
+            .http_client(self.inner.http_client.clone())
+            .sleep_impl(TokioSleep::new())
+            .time_source(SharedTimeSource::new(self.inner.clock.clone()))
+            .disable_clock_skew_correction(true)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(self.timeout_config())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(watch.clone());
+        config.set_endpoint_resolver(Some(SharedEndpointResolver::new(Fixed(target.url.clone()))));
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
     fn timeout_config(&self) -> TimeoutConfig {
         let timeouts = self.inner.endpoints.timeouts;
         TimeoutConfig::builder()

@@ -353,7 +353,7 @@ impl Aws {
 
 impl Aws {
     /// One call of IAM's, by a client of its own.
-    async fn run_iam<T, E, F, Fut>(
+    pub(super) async fn run_iam<T, E, F, Fut>(
         &self,
         credentials: &Credentials,
         operation: &'static str,
@@ -402,7 +402,7 @@ fn gone<T>(ended: Ended<T>) -> Result<Answer<()>, AwsError> {
     }
 }
 
-fn utc(at: &aws_smithy_types::DateTime) -> Option<OffsetDateTime> {
+pub(super) fn utc(at: &aws_smithy_types::DateTime) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(at.secs()).ok()
 }
 

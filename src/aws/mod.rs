@@ -5,7 +5,9 @@
 //! | mint | `sts:AssumeRole` by the long-term key, Regions in order | [`sts`] |
 //! | rotate | `iam:*AccessKey*` on the user itself; the old key proven dead | [`iam`], [`sts`] |
 //! | close | `iam:PutRolePolicy` by the steward | [`iam`], [`policy`] |
+//! | copy | a versioned secret with a label of ours, moved by compare-and-swap | [`bundle_secret`] |
 //! | observe | a real call by the session itself, refused again and again | [`probe`] |
+//! | rotate named secrets | `secretsmanager:*` by the steward, or by a session for one secret | [`secrets`] |
 //!
 //! Everything is explicit: credentials, Regions, endpoint, trust roots and time-outs come from the
 //! caller. No `AWS_*` or proxy variable, profile file or instance metadata is read.
@@ -14,31 +16,37 @@
 //! was lost' (it may have happened), because rotation has to know.
 
 pub mod arn;
+pub mod bundle_secret;
 pub mod client;
 mod clock;
 pub mod endpoints;
 pub mod error;
 mod http;
 pub mod iam;
+pub mod last_used;
 pub mod limits;
 #[cfg(feature = "failpoints")]
 mod points;
 pub mod policy;
 pub mod probe;
 pub mod revocation;
+pub mod secrets;
 pub mod sts;
 
 use time::OffsetDateTime;
 
 pub use arn::Arn;
 pub use aws_credential_types::Credentials;
+pub use bundle_secret::{Labelled, Moved};
 pub use client::Aws;
 pub use endpoints::{ConfigError, Endpoints, Timeouts};
 pub use error::{AwsError, Reply};
 pub use iam::{KeyInfo, NewKey};
+pub use last_used::LastUsed;
 pub use limits::LimitError;
 pub use policy::{PolicyError, PolicyVars};
 pub use probe::{Observation, ProbeAction};
+pub use secrets::{SecretFacts, SecretValue};
 pub use sts::{AssumeRole, Identity, KeyState, Minted};
 
 /// What a call gave, with what AWS said about the call itself.

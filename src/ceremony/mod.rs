@@ -18,12 +18,12 @@ pub mod times;
 mod votes;
 
 pub use stages::{Approved, Closed, Closing, Open, Requested, Settled};
-pub use votes::{Refusal, Standing, Voter};
+pub use votes::{Refusal, Standing, Voter, Withdrawer};
 
 use serde::{Deserialize, Serialize};
 
 /// Where a request stands, as a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Waiting for approvals.

@@ -2,6 +2,9 @@
 
 use crate::trust::Timestamp;
 
+/// How many refusals in a row make one Region believed.
+pub const REFUSALS: u32 = 10;
+
 /// What one probe of a session has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {

@@ -4,7 +4,7 @@
 //! intent ─▶ (claim ─▶ catch up) ─▶ reconcile ─▶ create ─▶ seal ─▶ prove new ─▶ commit ─▶ (copy) ─▶ deactivate ─▶ prove dead ─▶ delete ─▶ receipt
 //!    │                                 ▲            │        └────────────┴─▶ take back
 //!    │                                 └────────────┘ an answer that was lost
-//!    └─ the vault moved on ─▶ prove dead
+//!    └─ the vault moved on (─▶ catch up) ─▶ prove dead
 //! ```
 //!
 //! The worker goes by this table, and `tests/model` explores what can come of it under crashes, lost answers and rivals: whoever changes
@@ -19,8 +19,8 @@ pub enum Act {
     Intent,
     /// Take the claim of the place where the newest generation is kept: nobody else's worker touches the keys from here on.
     Claim,
-    /// Bring the copies up to the generation that was opened. Before [`Act::Reconcile`]: a copy that still holds the key before is the
-    /// only use of a key that reconciling would delete.
+    /// Bring the copies up to the generation that counts, before any key is touched that an older copy may still hold: by
+    /// [`Act::Reconcile`], or by whoever sees to it that a replaced key dies.
     CatchUp,
     /// List the user's keys, and clear away those that have no business there ([`fate`]).
     Reconcile,
@@ -72,10 +72,10 @@ impl Terms {
 /// What follows an act that came through; `None` at the end.
 pub fn next(terms: Terms, done: Act) -> Option<Act> {
     let act = match done {
-        Act::Intent if !terms.still_sealed => Act::ProveDead,
-        Act::ProveDead if !terms.still_sealed => return None,
-        Act::Intent if terms.claim => Act::Claim,
+        Act::Intent if terms.claim && terms.still_sealed => Act::Claim,
         Act::Intent | Act::Claim if terms.copies => Act::CatchUp,
+        Act::Intent | Act::CatchUp if !terms.still_sealed => Act::ProveDead,
+        Act::ProveDead if !terms.still_sealed => return None,
         Act::Intent | Act::Claim | Act::CatchUp => Act::Reconcile,
         Act::Reconcile => Act::Create,
         Act::Create => Act::Seal,
@@ -154,12 +154,15 @@ impl Order {
     /// Begins an act.
     ///
     /// # Errors
-    /// [`OutOfTurn`] for all but the next act, the way back after a failure, and a new look at the keys before another try to make one.
+    /// [`OutOfTurn`] for all but the next act, the way back after a failure, a new look at the keys before another try to make one, and a
+    /// look whether a key that was replaced is dead.
     pub fn begin(&mut self, act: Act) -> Result<(), OutOfTurn> {
         let follows = next(self.terms, self.begun) == Some(act)
             || after_failure(self.begun) == Some(act)
             || (self.begun, act) == (Act::Create, Act::Reconcile)
-            || (self.begun, act) == (Act::Reconcile, Act::Reconcile);
+            || (self.begun, act) == (Act::Reconcile, Act::Reconcile)
+            // Looking whether a replaced key is dead touches none; only whoever ends it has to catch up first.
+            || !self.terms.still_sealed && (self.begun, act) == (Act::Intent, Act::ProveDead);
         if !follows {
             return Err(OutOfTurn {
                 after: self.begun,
@@ -209,6 +212,16 @@ mod tests {
     #[test]
     fn a_vault_that_moved_on_is_left_alone() {
         assert_eq!(path(Terms::alone(false)), [Act::Intent, Act::ProveDead]);
+        let with_copies = Terms {
+            still_sealed: false,
+            claim: true,
+            copies: true,
+        };
+        // An older copy may hold the replaced key, and no other.
+        assert_eq!(
+            path(with_copies),
+            [Act::Intent, Act::CatchUp, Act::ProveDead]
+        );
     }
 
     #[test]
@@ -231,6 +244,18 @@ mod tests {
         order.begin(Act::TakeBack).expect_err("too late");
         order.begin(Act::Deactivate).expect("its turn");
         order.begin(Act::Delete).expect_err("not yet seen refused");
+
+        let moved_on = Terms {
+            still_sealed: false,
+            claim: true,
+            copies: true,
+        };
+        let mut order = Order::new(moved_on);
+        order.begin(Act::Reconcile).expect_err("the vault moved on");
+        order.begin(Act::ProveDead).expect("looking is free");
+        let mut order = Order::new(moved_on);
+        order.begin(Act::CatchUp).expect("its turn");
+        order.begin(Act::ProveDead).expect("its turn");
     }
 
     #[test]

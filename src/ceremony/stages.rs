@@ -10,7 +10,7 @@
 //! }
 //! ```
 
-use super::votes::{self, Refusal, Standing, Voter, Votes};
+use super::votes::{self, Refusal, Standing, Voter, Votes, Withdrawer};
 use crate::trust::{
     Envelope, Timestamp, TrustError, Verified,
     receipt::{Outcome, Receipt, TargetNotOpened, TargetRefused},
@@ -199,10 +199,40 @@ impl Requested {
         self.admit(votes::check_denial(denial, &self.offer, &self.roster)?, now)
     }
 
+    /// Checks a withdrawal: signed by a custodian whose approval was counted, before the quorum and in time.
+    pub fn check_withdrawal(
+        &self,
+        withdrawal: &Envelope,
+        now: Timestamp,
+    ) -> Result<Withdrawer, Refusal> {
+        let by = votes::check_withdrawal(withdrawal, &self.offer, &self.roster)?;
+        if now >= self.request().approve_before {
+            return Err(Refusal::TooLate {
+                at: self.request().approve_before,
+            });
+        }
+        if !self.approved().iter().any(|p| p == by.person()) {
+            return Err(Refusal::NothingToWithdraw {
+                person: by.person().to_owned(),
+            });
+        }
+        Ok(by)
+    }
+
+    /// Takes an approval back; that person's yes can not be given again on this request.
+    pub fn withdraw(mut self, by: &Withdrawer) -> Settled {
+        self.votes.withdraw(by.person());
+        self.settle()
+    }
+
     /// Counts a vote that was checked on this request.
     pub fn count(mut self, voter: Voter) -> Settled {
         let denied = voter.denial().is_some();
         self.votes.count(voter.person().to_owned(), denied);
+        self.settle()
+    }
+
+    fn settle(self) -> Settled {
         match self.votes.standing() {
             Standing::Waiting => Settled::Waiting(self),
             Standing::Denied => Settled::Denied,

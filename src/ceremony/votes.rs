@@ -40,6 +40,11 @@ pub enum Refusal {
         /// The voter.
         person: String,
     },
+    /// This person has no approval here that could be taken back.
+    NothingToWithdraw {
+        /// Who asked.
+        person: String,
+    },
     /// The vote itself is not to be believed.
     Trust(TrustError),
 }
@@ -56,6 +61,9 @@ impl fmt::Display for Refusal {
             }
             Self::AlreadyVoted { person } => {
                 write!(f, "{person} has voted on this request already")
+            }
+            Self::NothingToWithdraw { person } => {
+                write!(f, "{person} has not approved this request")
             }
             Self::Trust(why) => write!(f, "{why}"),
         }
@@ -101,6 +109,27 @@ impl Voter {
     }
 }
 
+/// Proof that a custodian takes back an approval that was counted; made by [`super::Requested`] alone.
+#[derive(Debug)]
+pub struct Withdrawer(Voter);
+
+impl Withdrawer {
+    /// Whose approval.
+    pub fn person(&self) -> &str {
+        &self.0.person
+    }
+
+    /// The token that signed the withdrawal.
+    pub fn serial(&self) -> u32 {
+        self.0.serial
+    }
+
+    /// Key id of its approve key.
+    pub fn key(&self) -> KeyId {
+        self.0.key
+    }
+}
+
 /// The votes on one request.
 #[derive(Debug)]
 pub(super) struct Votes {
@@ -109,6 +138,8 @@ pub(super) struct Votes {
     electorate: Vec<String>,
     approved: Vec<String>,
     denied: Vec<String>,
+    /// Approved and taken back. Final: the approval itself could be handed in again by whoever has kept it.
+    withdrawn: Vec<String>,
 }
 
 impl Votes {
@@ -122,6 +153,7 @@ impl Votes {
                 .collect(),
             approved: Vec::new(),
             denied: Vec::new(),
+            withdrawn: Vec::new(),
         }
     }
 
@@ -137,6 +169,7 @@ impl Votes {
         self.approved
             .iter()
             .chain(&self.denied)
+            .chain(&self.withdrawn)
             .any(|p| p == person)
     }
 
@@ -151,10 +184,17 @@ impl Votes {
         }
     }
 
+    pub(super) fn withdraw(&mut self, person: &str) {
+        if let Some(at) = self.approved.iter().position(|p| p == person) {
+            self.withdrawn.push(self.approved.remove(at));
+        }
+    }
+
     pub(super) fn standing(&self) -> Standing {
         if self.approved.len() >= self.threshold {
             Standing::Approved
-        } else if self.electorate.len() - self.denied.len() < self.threshold {
+        } else if self.electorate.len() - self.denied.len() - self.withdrawn.len() < self.threshold
+        {
             Standing::Denied
         } else {
             Standing::Waiting
@@ -178,6 +218,15 @@ pub(super) fn check_denial(
 ) -> Result<Voter, Refusal> {
     let (token, Denial { reason, .. }) = request::verify_denial(denial, offer, roster)?;
     Ok(voter(token, Some(reason)))
+}
+
+pub(super) fn check_withdrawal(
+    withdrawal: &Envelope,
+    offer: &Verified<Offer>,
+    roster: &Verified<Roster>,
+) -> Result<Withdrawer, Refusal> {
+    let token = request::verify_withdrawal(withdrawal, offer, roster)?;
+    Ok(Withdrawer(voter(token, None)))
 }
 
 fn voter(token: Token, denial: Option<String>) -> Voter {

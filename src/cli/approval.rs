@@ -1,16 +1,28 @@
-//! `twotap approval submit`: hands in an approval that was made elsewhere.
+//! `twotap approval`: hands in an approval that was made elsewhere, or takes one back.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use crate::{
-    protocol::{job, socket::RequestView},
-    trust::request::Approval,
+    protocol::{
+        job,
+        socket::{self, RequestView},
+    },
+    trust::{
+        Envelope,
+        request::{Approval, Withdrawal, verify_withdrawal},
+    },
 };
 
 use super::{
     Door, Ended,
+    approve::check_as_custodian,
+    checked::{self, Papers},
     client::{Patience, request_path},
     files, status,
+    token::{self, TokenArgs},
 };
 
 /// Arguments of `approval`.
@@ -27,11 +39,24 @@ enum Verb {
         /// What twotap approve --out wrote
         file: PathBuf,
     },
+    /// Take your approval back, as long as the quorum is not there; your yes cannot be given again on this request
+    Withdraw {
+        /// Id of the request
+        request: String,
+        #[command(flatten)]
+        token: TokenArgs,
+    },
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
-    let Verb::Submit { file } = args.verb;
-    let approval: job::Approval = files::read_json(&file, "an approval")?;
+    match args.verb {
+        Verb::Submit { file } => submit(&file, door),
+        Verb::Withdraw { request, token } => withdraw(&request, &token, door),
+    }
+}
+
+fn submit(file: &Path, door: &Door) -> Ended {
+    let approval: job::Approval = files::read_json(file, "an approval")?;
     // The worker checks it; here only the id is needed, to know where it belongs.
     let Approval(request) = approval.approval.unverified::<Approval>()?;
     let path = request_path(&request.id, "/approvals")?;
@@ -44,6 +69,55 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     });
     let text = format!(
         "handed in: {} of {}; the request is {}",
+        view.approved_by.len(),
+        view.threshold,
+        status::stage(view.stage)
+    );
+    door.ui.result(&object, &text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn withdraw(request: &str, args: &TokenArgs, door: &Door) -> Ended {
+    let agent = door.agent()?;
+    let view: RequestView = agent.ask(&request_path(request, "")?)?;
+    checked::must_be(&view.offer, request)?;
+    let mut token = token::open(args)?;
+    let papers = Papers {
+        offer: &view.offer,
+        manifest: &view.manifest,
+        roster_chain: &view.roster_chain,
+        next_roster: view.next_roster.as_ref(),
+    };
+    let checked = check_as_custodian(&papers, &mut token, door)?;
+    let listed = token::listed(&token, &checked.roster)?.clone();
+    let mut envelope = Envelope::new(&Withdrawal {
+        v: 1,
+        request_sha256: checked.offer.digest(),
+    })?;
+    let slot = token::slot(&listed.approve)?;
+    let digest = envelope.signing_digest();
+    let signature = token::sign(&mut token, args, slot, &digest, &door.ui)?;
+    envelope.add(&listed.approve.key, signature);
+    if verify_withdrawal(&envelope, &checked.offer, &checked.roster).is_err() {
+        return Err(token::other_key(&listed));
+    }
+
+    let path = request_path(request, "/withdrawals")?;
+    let body = socket::Withdrawal {
+        withdrawal: envelope,
+    };
+    let view: RequestView = agent.hand_in(&path, &body, Patience::Worker)?;
+    let object = serde_json::json!({
+        "request": view.id,
+        "withdrawn": true,
+        "person": listed.person,
+        "stage": view.stage,
+        "approved_by": view.approved_by,
+        "threshold": view.threshold,
+    });
+    let text = format!(
+        "taken back as {}: {} of {}; the request is {}",
+        listed.person,
         view.approved_by.len(),
         view.threshold,
         status::stage(view.stage)

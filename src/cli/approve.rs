@@ -10,7 +10,7 @@ use twotap_shares::Mnemonic;
 use crate::{
     protocol::{
         Code, Problem, job,
-        socket::{ApprovalBundle, RequestView, Stage, Status},
+        socket::{ApprovalBundle, RequestView},
     },
     token::{Pin, Slot, Token},
     trust::{
@@ -26,10 +26,14 @@ use super::{
     checked::{self, Checked, Papers, vault_problem},
     client::{Agent, Patience, request_path},
     files,
+    habits::Habits,
     memory::{FirstMeeting, Memory},
-    pin, screen, span, status,
+    pin,
+    roster::what_changes,
+    screen, span, standing, status,
     token::{self, TokenArgs},
     ui::plain,
+    waiting,
 };
 
 /// Arguments of `approve`.
@@ -41,14 +45,14 @@ where the token is       twotap approve --in request.json --out approval.json\n 
 on the agent's host      twotap approval submit approval.json"
 )]
 pub(super) struct Args {
-    /// Id of the request; without it, the only one that waits for you
+    /// Id of the request; without it, the one that waits for you, or a list of those to choose from
     request: Option<String>,
     #[command(flatten)]
     token: TokenArgs,
     /// For scripts: the six words that the operator read out; they are compared here instead of by you
     #[arg(long, value_name = "WORDS")]
     confirm: Option<String>,
-    /// Show the request and its policy, and stop: nothing is signed
+    /// Show the request, its exact bytes and digest, and its policy, and stop: nothing is signed
     #[arg(long)]
     review: bool,
     /// Write the request with your sealed share to a file, and stop
@@ -73,10 +77,13 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let case = Case::check(&bundle, &mut token, door)?;
     let words = screen::words(&case.checked.offer.digest())?;
 
+    let mut habits = Habits::open()?;
+    let unusual = case.unusual(&habits, &bundle.agent_says);
     let asks = args.confirm.is_none() && !args.review;
-    door.ui.screen(&case.screen(&words, args.review), asks)?;
+    door.ui
+        .screen(&case.screen(&words, &unusual, args.review), asks)?;
     if args.review {
-        return case.reviewed(&words, door);
+        return case.reviewed(&words, &unusual, door);
     }
     in_time(&case, Timestamp::now())?;
     let operator = &case.checked.request().operator;
@@ -89,6 +96,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         case.sign_and_reseal(&mut token, &pin, door)
     })?;
     let view = desk.hand_in(&case.checked.request().id, &approval)?;
+    habits.approved(case.checked.request(), &case.checked.roster);
     case.approved(view.as_ref(), door)
 }
 
@@ -143,7 +151,7 @@ impl Desk {
         let agent = door.agent()?;
         let request = match &args.request {
             Some(request) => request.clone(),
-            None => only_waiting(&agent)?,
+            None => waiting::choose(&agent, door)?,
         };
         Ok(Self::Online { agent, request })
     }
@@ -196,6 +204,7 @@ impl Case {
             offer: &bundle.offer,
             manifest: &bundle.manifest,
             roster_chain: &bundle.roster_chain,
+            next_roster: bundle.next_roster.as_ref(),
         };
         let checked = check_as_custodian(&papers, token, door)?;
         let listed = token::listed(token, &checked.roster)?.clone();
@@ -219,12 +228,24 @@ impl Case {
         })
     }
 
-    fn screen(&self, words: &[&str; 6], review: bool) -> String {
+    /// What is unusual about it: by what this person has approved before, then by the agent's word.
+    fn unusual(&self, habits: &Habits, agent_says: &[String]) -> Vec<String> {
+        let own = habits.unusual(self.checked.request(), &self.checked.roster);
+        let said = agent_says
+            .iter()
+            .map(|line| format!("the agent says: {}", plain(line)));
+        own.into_iter().chain(said).collect()
+    }
+
+    fn screen(&self, words: &[&str; 6], unusual: &[String], review: bool) -> String {
         let request = self.checked.request();
         let mut text = String::new();
         let access = self.checked.roster.access(&request.access);
         if let (true, Some(access)) = (review, access) {
             text.push_str(&screen::policy(access));
+        }
+        if review {
+            text.push_str(&screen::bytes(self.checked.offer.envelope()));
         }
         text.push_str(&screen::request(
             request,
@@ -232,6 +253,12 @@ impl Case {
             self.checked.roster.threshold,
             Timestamp::now(),
         ));
+        if let Some(next) = &self.checked.next {
+            text.push_str(&what_changes(&self.checked.roster, next));
+        }
+        let own_token = standing::unusual(&self.listed, &self.checked.roster);
+        text.push_str(&super::ui::columns(&own_token));
+        text.push_str(&screen::unusual(unusual));
         text.push_str(&screen::words_line(words));
         text
     }
@@ -286,9 +313,13 @@ impl Case {
         })
     }
 
-    fn reviewed(&self, words: &[&str; 6], door: &Door) -> Ended {
+    fn reviewed(&self, words: &[&str; 6], unusual: &[String], door: &Door) -> Ended {
+        let envelope = self.checked.offer.envelope();
         let object = serde_json::json!({
             "request": self.checked.request(),
+            "bytes": crate::trust::Bytes(envelope.payload.clone()),
+            "sha256": envelope.digest(),
+            "unusual": unusual,
             "words": words,
             "approved": false,
         });
@@ -381,30 +412,6 @@ fn not_the_own(checked: &Checked, listed: &roster::Token) -> Result<(), Problem>
         "this is your own request, and nobody approves the own one",
     )
     .hint("ask two other custodians"))
-}
-
-/// The only request that waits for this person.
-fn only_waiting(agent: &Agent) -> Result<String, Problem> {
-    let status: Status = agent.ask("/v1/status")?;
-    let me = &status.you.name;
-    let waiting: Vec<String> = status
-        .requests
-        .iter()
-        .filter(|r| r.stage == Stage::Requested && !r.approved_by.contains(me))
-        .map(|r| r.id.clone())
-        .collect();
-    match &waiting[..] {
-        [only] => Ok(only.clone()),
-        [] => Err(Problem::new(Code::Usage, "no request waits for you").hint("see twotap status")),
-        several => Err(Problem::new(
-            Code::Usage,
-            format!(
-                "several requests wait for you: {}",
-                plain(&several.join(", "))
-            ),
-        )
-        .hint("name one: twotap approve REQUEST; twotap status shows who asks for what")),
-    }
 }
 
 fn export(bundle: &ApprovalBundle, out: &std::path::Path, door: &Door) -> Ended {

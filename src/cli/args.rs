@@ -7,16 +7,16 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, credentials, custodian, deny, doctor, exec, recovery, request,
-    roster, status, ui, vault,
+    approval, approve, audit, close, credentials, custodian, deny, doctor, exec, recovery, relay,
+    request, roster, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
 #[derive(Parser)]
 #[command(name = "twotap", version, max_term_width = 100)]
 pub(super) struct Cli {
-    /// Socket of the agent
-    #[arg(long, global = true, env = "TWOTAP_AGENT", default_value = DEFAULT_SOCKET, value_name = "PATH")]
+    /// The agent: its socket, or ssh://HOST
+    #[arg(long, global = true, env = "TWOTAP_AGENT", default_value = DEFAULT_SOCKET, value_name = "PLACE")]
     pub agent: String,
     /// Write one JSON object to standard output, and nothing else there
     #[arg(long, global = true)]
@@ -33,13 +33,13 @@ pub(super) enum Verb {
     Custodian(custodian::Args),
     /// Draw up a vault, and seal a credential in it
     Vault(vault::Args),
-    /// Show a roster, or sign it with your token
+    /// Show who may do what; propose, sign and hand in a change
     Roster(roster::Args),
     /// Ask for access
     Request(request::Args),
     /// Approve a request with your token
     Approve(approve::Args),
-    /// Hand in an approval that was made elsewhere
+    /// Hand in an approval that was made elsewhere, or take yours back
     Approval(approval::Args),
     /// Say no to a request with your token
     Deny(deny::Args),
@@ -57,6 +57,9 @@ pub(super) enum Verb {
     Audit(audit::Args),
     /// Check this machine: tokens, agent, clock, own state
     Doctor(doctor::Args),
+    /// Pass calls on to the agent of this host, for --agent ssh://HOST
+    #[command(hide = true)]
+    Relay(relay::Args),
 }
 
 /// Why there is no verb to run.

@@ -5,8 +5,8 @@ use crate::{
     trust::{
         Envelope, TrustError, Verified,
         manifest::Manifest,
-        request::{Offer, Request},
-        roster::Roster,
+        request::{Offer, Purpose, Request},
+        roster::{Roster, verify_next},
     },
     vault::VaultError,
 };
@@ -21,6 +21,8 @@ pub(super) struct Papers<'p> {
     pub offer: &'p Envelope,
     pub manifest: &'p Envelope,
     pub roster_chain: &'p [Envelope],
+    /// The roster version that the request would take up.
+    pub next_roster: Option<&'p Envelope>,
 }
 
 /// The same documents, believed.
@@ -28,6 +30,8 @@ pub(super) struct Checked {
     pub roster: Verified<Roster>,
     pub manifest: Verified<Manifest>,
     pub offer: Verified<Offer>,
+    /// The roster version that the request would take up.
+    pub next: Option<Verified<Roster>>,
 }
 
 impl Checked {
@@ -79,11 +83,33 @@ pub(super) fn check(
         .into());
     }
     seen.accept_head(&claimed, request.audit, request.not_before)?;
+    let next = taken_up(request, &roster, papers.next_roster)?;
     Ok(Checked {
         roster,
         manifest,
         offer,
+        next,
     })
+}
+
+/// The version that a request would take up: the very one that it names, and the one that follows.
+fn taken_up(
+    request: &Request,
+    roster: &Verified<Roster>,
+    shown: Option<&Envelope>,
+) -> Result<Option<Verified<Roster>>, Problem> {
+    let Purpose::Roster { roster_sha256, .. } = request.purpose else {
+        return Ok(None);
+    };
+    let next = shown.map(|shown| verify_next(roster, shown)).transpose()?;
+    match next {
+        Some(next) if next.digest() == roster_sha256 => Ok(Some(next)),
+        _ => Err(Problem::new(
+            Code::Tampering,
+            "the roster that the request would take up is not the one that is shown",
+        )
+        .hint("do not go on; tell the security officer")),
+    }
 }
 
 /// Whether the agent shows the request that was named, before anything else about it is believed.
@@ -107,7 +133,7 @@ pub(super) fn vault_problem(why: VaultError) -> Problem {
         V::Tampered { .. } | V::Digest { .. } | V::WrongShare { .. } | V::OtherRequest { .. } => {
             Code::Tampering
         }
-        V::Credential { .. } => Code::Usage,
+        V::Credential { .. } | V::TooLarge { .. } => Code::Usage,
         V::NotForThisKey { .. } | V::Token { .. } => Code::Token,
         _ => Code::Internal,
     };
@@ -181,6 +207,7 @@ mod tests {
                 offer: &offer,
                 manifest: &manifest,
                 roster_chain: &chain,
+                next_roster: None,
             };
             check(&papers, &mut memory, &FirstMeeting::SaySo, &ui).map(|_| ())
         };

@@ -1,11 +1,16 @@
 //! The wire to the agent: HTTP/1.1 with JSON over its unix socket, every wait bounded.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    cell::RefCell,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime::Runtime, time::timeout};
 use zeroize::Zeroizing;
 
@@ -14,13 +19,19 @@ use crate::{
     trust::{request::is_request_id, text::check_name},
 };
 
+use super::{
+    relay::Call,
+    tunnel::{Destination, Tunnel},
+};
+
 /// The largest answer that is read, in bytes: a page of the record.
-const MAX_ANSWER: usize = 32 * 1024 * 1024;
+pub(super) const MAX_ANSWER: usize = 32 * 1024 * 1024;
 /// How long the agent may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long an answer may take.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Patience {
     /// The agent answers by itself.
     Agent,
@@ -41,48 +52,80 @@ impl Patience {
     }
 }
 
-/// The agent behind one socket. Each call is a connection of its own: the agent may be restarted between two.
+/// The agent: behind a socket of this host, where each call is a connection of its own (it may be restarted between two), or behind an ssh.
 pub(super) struct Agent {
-    socket: PathBuf,
+    way: Way,
     runtime: Runtime,
 }
 
+enum Way {
+    Socket(PathBuf),
+    Ssh(Box<Far>),
+}
+
+/// An agent on another host.
+struct Far {
+    to: Destination,
+    /// Opened by the first call.
+    tunnel: RefCell<Option<Tunnel>>,
+}
+
 impl Agent {
-    /// The agent at `place`; nothing is sent yet.
+    /// The agent at `place`, a path or `ssh://HOST`; nothing is sent yet.
     pub(super) fn at(place: &str) -> Result<Self, Problem> {
-        if let Some((scheme, _)) = place.split_once("://") {
-            return Err(Problem::new(
-                Code::Usage,
-                format!(
-                    "cannot reach an agent over '{}' yet",
-                    super::ui::plain(scheme)
-                ),
-            )
-            .hint("run twotap on the agent's host, or approve by files: twotap approve --in FILE --out FILE"));
-        }
+        let way = match place.split_once("://") {
+            Some(("ssh", to)) => Way::Ssh(Box::new(Far {
+                to: Destination::parse(to)?,
+                tunnel: RefCell::new(None),
+            })),
+            Some((scheme, _)) => {
+                return Err(Problem::new(
+                    Code::Usage,
+                    format!(
+                        "cannot reach an agent over '{}'",
+                        super::ui::plain(scheme)
+                    ),
+                )
+                .hint("name a socket or ssh://HOST, or approve by files: twotap approve --in FILE --out FILE"));
+            }
+            None => Way::Socket(PathBuf::from(place)),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|why| Problem::new(Code::Internal, format!("cannot start: {why}")))?;
-        Ok(Self {
-            socket: PathBuf::from(place),
-            runtime,
-        })
+        Ok(Self { way, runtime })
     }
 
-    /// Where it is.
-    pub(super) fn socket(&self) -> &std::path::Path {
-        &self.socket
+    /// Whether it is on another host.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.way, Way::Ssh(_))
+    }
+
+    /// Its socket, where it is on this host.
+    pub(super) fn socket(&self) -> Option<&Path> {
+        match &self.way {
+            Way::Socket(path) => Some(path),
+            Way::Ssh(_) => None,
+        }
+    }
+
+    /// Where it is, as it is shown.
+    pub(super) fn shown(&self) -> String {
+        match &self.way {
+            Way::Socket(path) => path.display().to_string(),
+            Way::Ssh(far) => far.to.shown(),
+        }
     }
 
     /// Asks.
     pub(super) fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
-        decode(&self.send(Method::GET, path, Vec::new(), Patience::Agent)?)
+        decode(&self.send(path, None, Patience::Agent)?)
     }
 
     /// Asks for bytes that are kept as they come; they are wiped when dropped.
     pub(super) fn ask_bytes(&self, path: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
-        self.send(Method::GET, path, Vec::new(), Patience::Agent)
+        self.send(path, None, Patience::Agent)
     }
 
     /// Hands something in.
@@ -94,18 +137,53 @@ impl Agent {
     ) -> Result<T, Problem> {
         let body = serde_json::to_vec(body)
             .map_err(|why| Problem::new(Code::Internal, format!("cannot write json: {why}")))?;
-        decode(&self.send(Method::POST, path, body, patience)?)
+        decode(&self.send(path, Some(body), patience)?)
+    }
+
+    /// Passes on what came over an ssh.
+    pub(super) fn pass_on(&self, call: &Call) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        let body = call.body.as_ref().map(|body| body.0.clone());
+        self.send(&call.path, body, call.patience)
     }
 
     fn send(
         &self,
-        method: Method,
         path: &str,
-        body: Vec<u8>,
+        body: Option<Vec<u8>>,
         patience: Patience,
     ) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        match &self.way {
+            Way::Socket(socket) => self.send_to(socket, path, body, patience),
+            Way::Ssh(far) => {
+                let mut tunnel = far.tunnel.borrow_mut();
+                let tunnel = match &mut *tunnel {
+                    Some(open) => open,
+                    none => none.insert(Tunnel::open(&far.to, &self.runtime)?),
+                };
+                let call = Call {
+                    path: path.to_owned(),
+                    body: body.map(crate::trust::Bytes),
+                    patience,
+                };
+                tunnel.call(&call, patience.bound(), &self.runtime)
+            }
+        }
+    }
+
+    fn send_to(
+        &self,
+        socket: &Path,
+        path: &str,
+        body: Option<Vec<u8>>,
+        patience: Patience,
+    ) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        let method = match body {
+            Some(_) => Method::POST,
+            None => Method::GET,
+        };
+        let body = body.unwrap_or_default();
         self.runtime.block_on(async {
-            let stream = timeout(CONNECT, UnixStream::connect(&self.socket))
+            let stream = timeout(CONNECT, UnixStream::connect(socket))
                 .await
                 .map_err(|_| self.silent())?
                 .map_err(|why| self.unreachable(&why))?;
@@ -162,7 +240,7 @@ impl Agent {
     }
 
     fn unreachable(&self, why: &io::Error) -> Problem {
-        let at = self.socket.display();
+        let at = self.shown();
         let problem = match why.kind() {
             io::ErrorKind::NotFound => {
                 Problem::new(Code::Agent, format!("there is no agent at {at}"))
@@ -191,10 +269,7 @@ impl Agent {
     fn silent(&self) -> Problem {
         Problem::new(
             Code::Agent,
-            format!(
-                "the agent at {} does not answer in time",
-                self.socket.display()
-            ),
+            format!("the agent at {} does not answer in time", self.shown()),
         )
         .hint("see its log; what was begun goes on: twotap status")
     }

@@ -5,15 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::protocol::{
-    Code, Problem,
-    socket::{Close, RequestView, Stage},
+use crate::{
+    protocol::{
+        Code, Problem,
+        socket::{Close, RequestView, Stage, TargetState},
+    },
+    trust::Timestamp,
 };
 
 use super::{
     Door, Ended,
     client::{Patience, request_path},
-    open, span, status,
+    open, secrets, span, status,
     ui::plain,
 };
 
@@ -32,6 +35,9 @@ pub(super) struct Args {
 
 /// How often it asks how far closing is.
 const EVERY: Duration = Duration::from_millis(500);
+/// After so long without news it says what is being waited for; and then now and again.
+const SILENCE: Duration = Duration::from_millis(900);
+const REMINDER: Duration = Duration::from_secs(10);
 /// Closing is due within an hour (design, deadlines); the agent goes on after that, and alarms.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -49,12 +55,25 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     }
 
     let deadline = Instant::now() + LONGEST;
+    let mut heard = Instant::now();
+    let mut patience = SILENCE;
     loop {
         for step in view.progress.iter().skip(shown) {
             door.ui
                 .step(format!("{}  {}", span::at(step.at), plain(&step.text)));
+            (heard, patience) = (Instant::now(), SILENCE);
         }
         shown = view.progress.len();
+        if let Some(end) = beyond_reach(&view) {
+            return end.and_then(|()| ended(&view, door));
+        }
+        // Nothing is waited for in silence: what it is, and how far.
+        if heard.elapsed() >= patience {
+            door.ui.step(format!("closing {}:", plain(&view.id)));
+            door.ui
+                .step(status::waiting(&view, Timestamp::now()).trim_end());
+            (heard, patience) = (Instant::now(), REMINDER);
+        }
         match view.stage {
             Stage::Approved | Stage::Open | Stage::Closing if Instant::now() > deadline => {
                 return Err(Problem::new(Code::Agent, "the session is still not closed")
@@ -68,6 +87,10 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
                 )
                 .hint("see twotap audit tail"));
             }
+            // Over; its secrets are each waited for once, whatever comes of them.
+            Stage::Closed if secrets::are_due(&view) && Instant::now() < deadline => {
+                std::thread::sleep(EVERY);
+            }
             Stage::Closed | Stage::Requested | Stage::Denied | Stage::Expired => {
                 return ended(&view, door);
             }
@@ -76,9 +99,37 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     }
 }
 
+/// A closing that nothing but time can bring further, so that waiting for it shows nothing: denied by its tag with nothing left to observe it,
+/// which is all that can be done; or not even that, because the host kept nothing that could.
+fn beyond_reach(view: &RequestView) -> Option<Result<(), Problem>> {
+    if view.stage != Stage::Closing {
+        return None;
+    }
+    if is_denied_by_tag(view) {
+        return Some(Ok(()));
+    }
+    let setback = view.setback.as_ref()?;
+    (setback.tries == 0 && setback.next_attempt.is_none())
+        .then(|| Err(Problem::new(Code::Refused, plain(&setback.why)).hint("see twotap status")))
+}
+
+fn is_denied_by_tag(view: &RequestView) -> bool {
+    let is = |state: &TargetState| matches!(state, TargetState::NotObserved);
+    let unopened = |state: &TargetState| matches!(state, TargetState::NotOpened { .. });
+    view.targets.iter().any(|t| is(&t.state))
+        && view
+            .targets
+            .iter()
+            .all(|t| is(&t.state) || unopened(&t.state))
+}
+
 fn outcome(view: &RequestView) -> String {
     match &view.outcome {
         Some(outcome) => plain(outcome),
+        None if is_denied_by_tag(view) => {
+            let all = status::waiting(view, Timestamp::now());
+            format!("denied by its tag\n{}", all.trim_end())
+        }
         None => status::stage(view.stage).to_owned(),
     }
 }
@@ -89,8 +140,21 @@ fn ended(view: &RequestView, door: &Door) -> Ended {
         "stage": view.stage,
         "outcome": view.outcome,
         "progress": view.progress,
+        "targets": view.targets,
+        "identity_until": view.identity_until,
+        "setback": view.setback,
+        "secrets": view.secrets,
     });
-    let text = format!("{}: {}", plain(&view.id), outcome(view));
+    let mut text = format!("{}: {}", plain(&view.id), outcome(view));
+    if let Some(until) = view.identity_until.filter(|at| *at > Timestamp::now()) {
+        text.push_str(&format!(
+            "\nsystems that know identity alone (EKS) let it in until {}",
+            span::at(until)
+        ));
+    }
+    for (what, row) in secrets::status_rows(view) {
+        text.push_str(&format!("\n{what} {row}"));
+    }
     door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)
 }

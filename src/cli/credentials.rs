@@ -14,12 +14,43 @@ use super::{Door, Ended, client::request_path, open};
 pub(super) struct Args {
     /// Id of the request; without it, your only open session
     session: Option<String>,
+    /// Of several accounts, this one; without it, the request's first
+    #[arg(long, value_name = "ID", value_parser = account)]
+    account: Option<String>,
+    /// Of several roles, the one with this name
+    #[arg(long, value_name = "NAME", value_parser = role)]
+    role: Option<String>,
+}
+
+fn account(text: &str) -> Result<String, String> {
+    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("an account number has 12 digits".to_owned()),
+    }
+}
+
+/// A role's name or ARN; what IAM lets stand in one stands in a query as it is.
+fn role(text: &str) -> Result<String, String> {
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@-_:/".contains(&b);
+    match !text.is_empty() && text.len() <= 2048 && text.bytes().all(known) {
+        true => Ok(text.to_owned()),
+        false => Err("that is not a role's name".to_owned()),
+    }
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
     let agent = door.agent()?;
     let session = open::session(&agent, args.session)?;
-    let body = agent.ask_bytes(&request_path(&session, "/credentials")?)?;
+    let wanted: Vec<String> = [("account", args.account), ("role", args.role)]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
+        .collect();
+    let query = match wanted.is_empty() {
+        true => String::new(),
+        false => format!("?{}", wanted.join("&")),
+    };
+    let path = format!("{}{query}", request_path(&session, "/credentials")?);
+    let body = agent.ask_bytes(&path)?;
     // Read before it is passed on: what is printed is the contract's form and no other field. The bytes themselves go out as they came.
     let fits = serde_json::from_slice::<Credentials>(&body).is_ok_and(|c| c.version == 1);
     if !fits {

@@ -6,11 +6,17 @@ use crate::{
     protocol::{Code, Problem},
     token::{
         Manage, ManagementAlgorithm, ManagementKey, Pin, PinPolicy, Puk, Purpose, Slot, Token,
-        TouchPolicy,
+        TokenError, TouchPolicy,
     },
     trust::{
-        self, Bytes, Envelope, PublicKey, Timestamp, attestation::Statement,
-        enrollment::Enrollment, roster::SlotKey, stack, text::check_name, words::token_words,
+        self, Bytes, Envelope, PublicKey, Timestamp,
+        attestation::{Statement, verify},
+        enrollment::Enrollment,
+        firmware::{Action, Model, advisories},
+        roster::SlotKey,
+        stack,
+        text::check_name,
+        words::token_words,
     },
 };
 
@@ -76,6 +82,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let slots = choose_slots(&args, &mut token)?;
 
     let (enrollment, envelope) = stack::wiped(|| enroll(&args, &mut token, slots, &door.ui))?;
+    told_of_firmware(&enrollment, &door.ui)?;
     files::write_public_new(&args.output, &envelope)?;
     shown(&args, &enrollment, door)
 }
@@ -100,7 +107,8 @@ fn enroll(
         attestation,
         created_at: Timestamp::now(),
     };
-    let envelope = sign(&enrollment, token, &pin, slots.0, ui)?;
+    let slot = token::slot(&enrollment.approve)?;
+    let envelope = sign(&enrollment, token, &pin, slot, ui)?;
     Ok((enrollment, envelope))
 }
 
@@ -238,8 +246,21 @@ fn make_keys(
     } else {
         TouchPolicy::Cached
     };
+    // Slots that are in use by now, or that turned out not to exist.
+    let mut tried = vec![slots.0, slots.1];
     let mut make = |manage: &mut Manage<'_>, slot: Slot, purpose: Purpose, touch: TouchPolicy| {
-        let key = manage.generate(slot, PinPolicy::Always, touch)?;
+        let mut slot = slot;
+        let key = loop {
+            match manage.generate(slot, PinPolicy::Always, touch) {
+                // Nobody asked for this one: another is as good.
+                Err(TokenError::NoSlot { .. }) if args.slots.is_none() => {
+                    let next = manage.free_slot(&tried)?;
+                    slot = next.ok_or(TokenError::NoSlot { slot })?;
+                    tried.push(slot);
+                }
+                made => break made?,
+            }
+        };
         manage.certify(
             pin,
             slot,
@@ -309,7 +330,14 @@ fn attest(
     let mut attested = Vec::new();
     for key in [&keys.approve, &keys.unseal] {
         let slot = token::slot(key)?;
-        let der = token.attest(slot).map_err(token::problem)?;
+        let der = match token.attest(slot) {
+            Ok(der) => der,
+            Err(TokenError::Refused { .. } | TokenError::NoKey { .. }) => {
+                ui.warn("the token does not attest its keys: nobody can prove that they were made on it");
+                return Ok(None);
+            }
+            Err(why) => return Err(token::problem(why)),
+        };
         if Statement::parse(&der)?.key != key.key {
             return Err(Problem::new(
                 Code::Tampering,
@@ -344,6 +372,29 @@ fn sign(
     envelope.add(&enrollment.approve.key, signature);
     Enrollment::verify(&envelope)?;
     Ok(envelope)
+}
+
+/// What whoever draws up the roster will be told, said now, while another token may be at hand.
+fn told_of_firmware(enrollment: &Enrollment, ui: &Ui) -> Result<(), Problem> {
+    let verified = enrollment.attestation.as_ref().map(|a| verify(a, &[]));
+    let model = match &verified {
+        Some(Ok(attested)) => attested.model(),
+        _ => Model::UNKNOWN,
+    };
+    if let Some(Err(why)) = verified {
+        ui.note(format!(
+            "{why}: the roster has to name the root that vouches for this token"
+        ));
+    }
+    let firmware = enrollment.firmware.parse()?;
+    for advisory in advisories(firmware, model)? {
+        let refused = match advisory.action {
+            Action::Refuse => "; rosters refuse such a token unless they accept the risk",
+            Action::Warn => "",
+        };
+        ui.warn(format!("{advisory}{refused}"));
+    }
+    Ok(())
 }
 
 fn shown(args: &EnrollArgs, enrollment: &Enrollment, door: &Door) -> Ended {

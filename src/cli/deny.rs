@@ -16,6 +16,7 @@ use super::{
     approve::check_as_custodian,
     checked::{self, Papers},
     client::{Patience, request_path},
+    roster::what_changes,
     screen, status,
     token::{self, TokenArgs},
 };
@@ -41,6 +42,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         offer: &view.offer,
         manifest: &view.manifest,
         roster_chain: &view.roster_chain,
+        next_roster: view.next_roster.as_ref(),
     };
     let checked = check_as_custodian(&papers, &mut token, door)?;
     let listed = token::listed(&token, &checked.roster)?.clone();
@@ -51,12 +53,15 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     };
     let mut envelope = Envelope::new(&denial)?;
 
-    let shown = screen::request(
+    let mut shown = screen::request(
         checked.request(),
         checked.host(),
         checked.roster.threshold,
         Timestamp::now(),
     );
+    if let Some(next) = &checked.next {
+        shown.push_str(&what_changes(&checked.roster, next));
+    }
     door.ui.screen(&shown, args.token.pin_fd.is_none())?;
     let slot = token::slot(&listed.approve)?;
     let signature = token::sign(

@@ -9,8 +9,14 @@ use crate::{
         Problem,
         socket::{Stage, Status},
     },
-    token::{Bounds, Contents, Reader, readers},
-    trust::{Timestamp, request::Offer, seen::Seen},
+    token::{Bounds, Contents, Firmware, Reader, readers},
+    trust::{
+        Timestamp,
+        firmware::{Model, advisories},
+        request::Offer,
+        seen::Seen,
+        standing::Told,
+    },
 };
 
 use super::{Door, Ended, client::Agent, files, memory, span, token, ui::plain};
@@ -106,7 +112,16 @@ fn tokens() -> Vec<Finding> {
             )
             .hint("custodians: plug in your yubikey"),
         ],
-        Ok(readers) => readers.into_iter().map(reader).collect(),
+        Ok(readers) => readers
+            .into_iter()
+            .flat_map(|found| {
+                let known = match found.contents {
+                    Contents::Token { firmware, .. } => known(firmware),
+                    _ => Vec::new(),
+                };
+                std::iter::once(reader(found)).chain(known)
+            })
+            .collect(),
     }
 }
 
@@ -153,6 +168,37 @@ fn reader(reader: Reader) -> Finding {
     }
 }
 
+/// What is known of a firmware by itself; the token in the reader says nothing of its model here.
+fn known(firmware: Firmware) -> Vec<Finding> {
+    let found = advisories(firmware, Model::UNKNOWN).unwrap_or_default();
+    let found = found.into_iter();
+    found
+        .map(|advisory| {
+            Finding::new(Verdict::Warn, "advisory", advisory.to_string())
+                .hint("use a token with newer firmware: that of a token cannot be changed")
+        })
+        .collect()
+}
+
+/// A token of a roster.
+fn enrolled(token: &Told) -> Vec<Finding> {
+    let shown = format!(
+        "{} of {}, firmware {}: {}",
+        token.serial, token.person, token.firmware, token.proof
+    );
+    let verdict = match token.by_maker {
+        true => Verdict::Ok,
+        false => Verdict::Warn,
+    };
+    let mut findings = vec![Finding::new(verdict, "enrolled", shown)];
+    findings.extend(token.advisories.iter().map(|advisory| {
+        let about = format!("token {} of {}: {advisory}", token.serial, token.person);
+        Finding::new(Verdict::Warn, "advisory", about)
+            .hint("have the custodian enrol a token with newer firmware")
+    }));
+    findings
+}
+
 fn agent_and_clock(agent: &Agent) -> Vec<Finding> {
     let before = Timestamp::now();
     let status: Status = match agent.ask("/v1/status") {
@@ -163,7 +209,7 @@ fn agent_and_clock(agent: &Agent) -> Vec<Finding> {
         Finding::new(
             Verdict::Ok,
             "agent",
-            format!("version {} at {}", status.version, agent.socket().display()),
+            format!("version {} at {}", status.version, agent.shown()),
         ),
         if status.you.roles.is_empty() {
             Finding::new(
@@ -200,6 +246,9 @@ fn agent_and_clock(agent: &Agent) -> Vec<Finding> {
             )
             .hint(format!("twotap vault seal {} --from -", vault.vault)),
         });
+    }
+    for vault in &status.vaults {
+        findings.extend(vault.tokens.iter().flat_map(enrolled));
     }
     for degraded in &status.degraded {
         findings.push(Finding::new(Verdict::Warn, "degraded", degraded.as_str()));

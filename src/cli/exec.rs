@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     protocol::{
         Code, Problem,
-        socket::{RequestView, Stage},
+        socket::{RequestView, Stage, TargetState},
     },
     trust::{file::write_new, request::Offer},
 };
@@ -82,9 +82,24 @@ pub(super) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     let region = request.regions.first().map_or("us-east-1", String::as_str);
     let exe = std::env::current_exe()
         .map_err(|why| Problem::new(Code::Internal, format!("cannot find myself: {why}")))?;
-    let socket = std::path::absolute(agent.socket()).unwrap_or_else(|_| agent.socket().to_owned());
-    let config = config(&exe, &socket, &session, region)?;
+    let socket = agent.socket().ok_or_else(|| {
+        Problem::new(Code::Refused, "a session is not handed over ssh")
+            .hint("run twotap on the agent's host: ssh HOST, then twotap exec")
+    })?;
+    let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
+    let roles = roles(&view);
+    let config = config(&exe, &socket, &session, region, &roles)?;
     drop(agent);
+    if let [_, _, ..] = roles.as_slice() {
+        let names: Vec<String> = roles.iter().map(Role::profile).collect();
+        door.ui.note(format!("profiles: {}", names.join(", ")));
+    }
+    for target in &view.targets {
+        if let TargetState::NotOpened { why } = &target.state {
+            let what = format!("{} was not opened: {why}", target.role);
+            door.ui.warn(super::ui::plain(&what));
+        }
+    }
 
     let folder = Private::new()?;
     let file = folder.0.join("config");
@@ -115,8 +130,48 @@ pub(super) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     }
 }
 
-/// The AWS configuration: <https://docs.aws.amazon.com/cli/latest/topic/config-vars.html>.
-fn config(exe: &Path, socket: &Path, session: &str, region: &str) -> Result<String, Problem> {
+/// A role that the session is open in.
+struct Role {
+    account: String,
+    name: String,
+}
+
+impl Role {
+    /// The name of its profile.
+    fn profile(&self) -> String {
+        format!("twotap-{}-{}", self.account, self.name)
+    }
+}
+
+/// The roles that are open, if there are several; with one there is nothing to choose from.
+fn roles(view: &RequestView) -> Vec<Role> {
+    let written = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+=,.@-_".contains(&b))
+    };
+    if view.targets.len() < 2 {
+        return Vec::new();
+    }
+    view.targets
+        .iter()
+        .filter(|t| t.state == TargetState::Open)
+        .map(|t| Role {
+            account: t.account.clone(),
+            name: t.role.rsplit('/').next().unwrap_or_default().to_owned(),
+        })
+        .filter(|r| written(&r.account) && written(&r.name))
+        .collect()
+}
+
+/// The AWS configuration: the first role under the names that commands use by themselves, and each of several under its own. Where the first
+/// could not be opened those names give nothing: another account never stands in for it. <https://docs.aws.amazon.com/cli/latest/topic/config-vars.html>.
+fn config(
+    exe: &Path,
+    socket: &Path,
+    session: &str,
+    region: &str,
+    roles: &[Role],
+) -> Result<String, Problem> {
     let quoted = |path: &Path| {
         let text = path.to_str().filter(|text| {
             !text
@@ -139,13 +194,16 @@ fn config(exe: &Path, socket: &Path, session: &str, region: &str) -> Result<Stri
         quoted(exe)?,
         quoted(socket)?
     );
-    let section =
-        |name: &str| format!("[{name}]\ncredential_process = {process}\nregion = {region}\n");
-    Ok(format!(
-        "{}\n{}",
-        section("default"),
-        section("profile break-glass")
-    ))
+    let section = |name: &str, which: &str| {
+        format!("[{name}]\ncredential_process = {process}{which}\nregion = {region}\n")
+    };
+    let mut sections = vec![section("default", ""), section("profile break-glass", "")];
+    for role in roles {
+        let which = format!(" --account {} --role {}", role.account, role.name);
+        let name = format!("profile {}", role.profile());
+        sections.push(section(&name, &which));
+    }
+    Ok(sections.join("\n"))
 }
 
 /// A folder of this user alone, in memory where there is such a place; gone when dropped.
@@ -249,6 +307,7 @@ mod tests {
             Path::new("/run/a.sock"),
             "r-abcdefghijklm",
             "eu-central-1",
+            &[],
         )
         .expect("plain paths");
         let process = "credential_process = \"/opt/two tap/twotap\" --agent \"/run/a.sock\" credentials r-abcdefghijklm\nregion = eu-central-1\n";
@@ -258,10 +317,51 @@ mod tests {
         );
         for bad in ["/a\"b", "/a\nb", "/a$(b)", "/a`b"] {
             assert!(
-                config(Path::new(bad), Path::new("/s"), "r", "x").is_err(),
+                config(Path::new(bad), Path::new("/s"), "r", "x", &[]).is_err(),
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn each_of_several_roles_has_a_profile_and_none_takes_the_place_of_the_first() {
+        let mut view = crate::cli::tests::view(&crate::cli::tests::sample_request(), String::new());
+        let target = |account: &str, state| crate::protocol::socket::TargetView {
+            account: account.to_owned(),
+            role: format!("arn:aws:iam::{account}:role/twotap/op-admin"),
+            state,
+            since: crate::trust::Timestamp(0),
+            refused: Vec::new(),
+            setback: None,
+        };
+        let why = "refused".to_owned();
+        view.targets = vec![target("111122223333", TargetState::NotOpened { why })];
+        assert!(roles(&view).is_empty());
+        view.targets.push(target("444455556666", TargetState::Open));
+        view.targets.push(target("777788889999", TargetState::Open));
+        let text = config(
+            Path::new("/t"),
+            Path::new("/a"),
+            "r-abcdefghijklm",
+            "eu-central-1",
+            &roles(&view),
+        )
+        .expect("plain paths");
+        let names: Vec<&str> = text.lines().filter(|l| l.starts_with('[')).collect();
+        assert_eq!(
+            names,
+            [
+                "[default]",
+                "[profile break-glass]",
+                "[profile twotap-444455556666-op-admin]",
+                "[profile twotap-777788889999-op-admin]"
+            ]
+        );
+        let first = text.lines().nth(1).expect("a line");
+        assert!(first.ends_with("credentials r-abcdefghijklm"), "{first}");
+        assert!(
+            text.contains("credentials r-abcdefghijklm --account 444455556666 --role op-admin\n")
+        );
     }
 
     #[test]

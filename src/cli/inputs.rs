@@ -6,7 +6,8 @@
 //! [[person]]
 //! name = "dana"
 //! roles = ["operator"]          # operator, custodian, commander, officer
-//! uids = [61010]                # accounts on the host; none for people who only tap
+//! uids = [61010]                # accounts on the (first) host; none for people who only tap
+//! accounts.host-2 = [71010]     # accounts on another host of the roster
 //! ```
 //!
 //! `access.toml`, what can be asked for:
@@ -26,14 +27,21 @@
 //! default = "4h"
 //! max = "11h"
 //! policy = '''{ "Version": "2012-10-17", "Statement": [] }'''   # or policy_file = "admin.json", beside this file
+//!
+//! [[access.also]]               # further roles, opened together with the first under the same policy
+//! account = "444455556666"
+//! role_arn = "arn:aws:iam::444455556666:role/twotap/op-admin"
+//! steward_role_arn = "arn:aws:iam::444455556666:role/twotap/steward"
 //! ```
+//!
+//! Below an `[[access]]` stand its `[[access.secrets]]` (`secrets.rs` beside this file).
 //!
 //! `host.pub`, what `twotapd keys` prints on the host, as one JSON object:
 //! `{"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}`; keys are Ed25519, DER `SubjectPublicKeyInfo` (RFC 8410).
 //!
 //! An unknown field is an error: a misspelt one must not fall back to a default.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -42,13 +50,13 @@ use crate::{
     trust::{
         Envelope, PublicKey, Verified,
         enrollment::Enrollment,
-        roster::{Access, Account, AwsBinding, Host, Person, Role},
+        roster::{Access, Account, AwsBinding, Host, Person, Role, Target},
         strict::Json,
         text::check_name,
     },
 };
 
-use super::{files, span, ui::plain};
+use super::{files, secrets, span, ui::plain};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +71,8 @@ struct PersonEntry {
     roles: Vec<Role>,
     #[serde(default)]
     uids: Vec<u32>,
+    #[serde(default)]
+    accounts: BTreeMap<String, Vec<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +104,18 @@ struct AccessEntry {
     max: String,
     policy: Option<String>,
     policy_file: Option<String>,
+    #[serde(default)]
+    secrets: Vec<secrets::Entry>,
+    #[serde(default)]
+    also: Vec<AlsoEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlsoEntry {
+    account: String,
+    role_arn: String,
+    steward_role_arn: String,
 }
 
 #[derive(Deserialize)]
@@ -131,12 +153,12 @@ pub(super) fn host(path: &Path) -> Result<Host, Problem> {
     })
 }
 
-/// Reads `people.toml`; every account is on `host`.
-pub(super) fn people(path: &Path, host: &Host) -> Result<Vec<Person>, Problem> {
-    parse_people(path, &files::read_text(path)?, host)
+/// Reads `people.toml`; `uids` are accounts on the first of `hosts`, `accounts` name theirs.
+pub(super) fn people(path: &Path, hosts: &[Host]) -> Result<Vec<Person>, Problem> {
+    parse_people(path, &files::read_text(path)?, hosts)
 }
 
-fn parse_people(path: &Path, text: &str, host: &Host) -> Result<Vec<Person>, Problem> {
+fn parse_people(path: &Path, text: &str, hosts: &[Host]) -> Result<Vec<Person>, Problem> {
     let file: PeopleFile = from_toml(path, text)?;
     let mut people: Vec<Person> = Vec::new();
     for entry in file.person {
@@ -156,26 +178,39 @@ fn parse_people(path: &Path, text: &str, host: &Host) -> Result<Vec<Person>, Pro
         if entry.roles.is_empty() {
             return wrong("roles", "is empty");
         }
-        for uid in &entry.uids {
+        let mut accounts = Vec::new();
+        let own = hosts.first().map(|h| (h, &entry.uids));
+        for (name, uids) in &entry.accounts {
+            let Some(host) = hosts.iter().find(|h| h.name == *name) else {
+                return wrong("accounts", "names a host that the roster does not list");
+            };
+            accounts.extend(uids.iter().map(|uid| (host.key.id(), *uid)));
+        }
+        accounts.extend(own.iter().flat_map(|(host, uids)| {
+            let host = host.key.id();
+            uids.iter().map(move |uid| (host, *uid))
+        }));
+        for (host, uid) in &accounts {
             if matches!(*uid, 0 | 65534 | u32::MAX) {
                 return wrong("uids", "names root or nobody, who are not people");
             }
-            let taken = |p: &Person| p.accounts.iter().any(|a| a.uid == *uid);
-            if let Some(other) = people.iter().find(|p| taken(p)) {
+            let account = Account {
+                host: *host,
+                uid: *uid,
+            };
+            if let Some(other) = people.iter().find(|p| p.accounts.contains(&account)) {
                 return wrong(
                     "uids",
                     &format!("has {uid}, which is {}'s already", other.name),
                 );
             }
         }
-        let host = host.key.id();
         people.push(Person {
             name: entry.name,
             roles: entry.roles,
-            accounts: entry
-                .uids
+            accounts: accounts
                 .into_iter()
-                .map(|uid| Account { host, uid })
+                .map(|(host, uid)| Account { host, uid })
                 .collect(),
         });
     }
@@ -203,7 +238,7 @@ fn parse_access(path: &Path, text: &str) -> Result<(AwsBinding, Vec<Access>), Pr
     let profiles = file
         .access
         .into_iter()
-        .map(|entry| profile(path, entry))
+        .map(|entry| profile(path, entry, &file.aws.steward_role_arn))
         .collect::<Result<Vec<_>, _>>()?;
     let aws = AwsBinding {
         user_arn: file.aws.user_arn,
@@ -213,20 +248,31 @@ fn parse_access(path: &Path, text: &str) -> Result<(AwsBinding, Vec<Access>), Pr
     Ok((aws, profiles))
 }
 
-fn profile(path: &Path, entry: AccessEntry) -> Result<Access, Problem> {
+fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Problem> {
     let place = format!("access '{}'", plain(&entry.name));
     let bad = |field: &str, why: &str| wrong(path, &[&place, field], why);
     if check_name("access profile's name", &entry.name).is_err() {
         return Err(bad("name", "is not a short name: a-z, 0-9, '-', '_', '.'"));
     }
-    if entry.account.len() != 12 || !entry.account.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(bad("account", "is not an account number of 12 digits"));
+    in_account(&entry.account, &[("role_arn", &entry.role_arn)])
+        .map_err(|(field, why)| bad(field, &why))?;
+    if steward.split(':').nth(4) != Some(entry.account.as_str()) {
+        return Err(bad(
+            "account",
+            "is not the account of [aws] steward_role_arn, which closes it; put it under [[access.also]] with its own steward",
+        ));
     }
-    if !is_arn(&entry.role_arn, "role/") {
-        return Err(bad("role_arn", &not_an_arn("role/")));
-    }
-    if entry.role_arn.split(':').nth(4) != Some(entry.account.as_str()) {
-        return Err(bad("role_arn", "is in another account than 'account' says"));
+    let mut roles = vec![entry.role_arn.clone()];
+    for also in &entry.also {
+        let both = [
+            ("also, role_arn", &also.role_arn),
+            ("also, steward_role_arn", &also.steward_role_arn),
+        ];
+        in_account(&also.account, &both).map_err(|(field, why)| bad(field, &why))?;
+        if roles.contains(&also.role_arn) {
+            return Err(bad("also, role_arn", "stands there twice"));
+        }
+        roles.push(also.role_arn.clone());
     }
     if entry.regions.is_empty() {
         return Err(bad("regions", "is empty"));
@@ -273,6 +319,7 @@ fn profile(path: &Path, entry: AccessEntry) -> Result<Access, Problem> {
             ));
         }
     };
+    let named = secrets::named(entry.secrets).map_err(|why| bad("secrets:", &why))?;
     Ok(Access {
         name: entry.name,
         account: entry.account,
@@ -282,9 +329,40 @@ fn profile(path: &Path, entry: AccessEntry) -> Result<Access, Problem> {
         probe: entry.probe,
         default_seconds,
         max_seconds,
-        also: Vec::new(),
-        secrets: Vec::new(),
+        also: entry.also.into_iter().map(target).collect(),
+        secrets: named,
     })
+}
+
+/// Roles that have to be in this account; the first field that is wrong, and why.
+fn in_account<'f>(account: &str, roles: &[(&'f str, &String)]) -> Result<(), (&'f str, String)> {
+    let number = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    for (field, arn) in roles {
+        if !number {
+            return Err((
+                "account",
+                "is not an account number of 12 digits".to_owned(),
+            ));
+        }
+        if !is_arn(arn, "role/") {
+            return Err((field, not_an_arn("role/")));
+        }
+        if arn.split(':').nth(4) != Some(account) {
+            return Err((
+                field,
+                "is in another account than 'account' says".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn target(also: AlsoEntry) -> Target {
+    Target {
+        account: also.account,
+        role_arn: also.role_arn,
+        steward_role_arn: also.steward_role_arn,
+    }
 }
 
 fn json_policy(text: &str) -> Result<Json, String> {
@@ -310,7 +388,7 @@ pub(super) fn enrollment(path: &Path) -> Result<(Enrollment, Envelope), Problem>
     Ok((verified.into_document(), envelope))
 }
 
-fn is_arn(text: &str, kind: &str) -> bool {
+pub(super) fn is_arn(text: &str, kind: &str) -> bool {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     text.bytes().all(|b| b.is_ascii_graphic())
         && matches!(parts[..], ["arn", partition, "iam", "", account, resource]
@@ -326,7 +404,7 @@ fn not_an_arn(kind: &str) -> String {
 }
 
 /// Reads TOML; what is wrong is said with its line.
-fn from_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problem> {
+pub(super) fn from_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problem> {
     toml::from_str(text).map_err(|why| {
         let line = why.span().map(|span| {
             text.as_bytes()[..span.start.min(text.len())]
@@ -346,7 +424,7 @@ fn from_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problem>
 }
 
 /// A field that is not what it must be, named from the outside inwards.
-fn wrong(path: &Path, place: &[&str], why: &str) -> Problem {
+pub(super) fn wrong(path: &Path, place: &[&str], why: &str) -> Problem {
     Problem::new(
         Code::Usage,
         format!("{}: {} {why}", files::shown(path), place.join(", ")),

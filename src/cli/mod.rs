@@ -21,22 +21,28 @@ mod deny;
 mod doctor;
 mod exec;
 mod files;
+mod habits;
 mod hygiene;
 mod inputs;
 mod memory;
 mod open;
 mod pin;
+mod places;
 mod recovery;
+mod relay;
 mod request;
 mod roster;
 mod screen;
 mod seal;
+mod secrets;
 mod span;
 mod standing;
 mod status;
 mod token;
+mod tunnel;
 mod ui;
 mod vault;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -105,6 +111,7 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Recovery(args) => recovery::run(args, &door),
         Verb::Audit(args) => audit::run(args, &door),
         Verb::Doctor(args) => doctor::run(args, &door),
+        Verb::Relay(args) => relay::run(args, &door),
     };
     ended.unwrap_or_else(|problem| door.ui.fail(&problem))
 }

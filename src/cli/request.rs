@@ -15,7 +15,7 @@ use crate::{
     },
     trust::{
         Bytes, Digest, Timestamp,
-        request::Request,
+        request::{CLOSE_ONLY, CLOSE_ONLY_SECONDS, Purpose, Request, is_request_id},
         roster::Roster,
         text::{check_name, check_text},
     },
@@ -40,8 +40,15 @@ pub(super) struct Args {
     /// The vault, e.g. prod
     vault: String,
     /// The access profile, e.g. admin
-    #[arg(long)]
-    access: String,
+    #[arg(
+        long,
+        required_unless_present = "close_only",
+        conflicts_with = "close_only"
+    )]
+    access: Option<String>,
+    /// No session: close what a reboot left open (all of it, or these requests) and replace the sealed key
+    #[arg(long, value_name = "REQUEST", num_args = 0.., conflicts_with = "duration")]
+    close_only: Option<Vec<String>>,
     /// Reference of the incident, e.g. INC-42
     #[arg(long)]
     incident: String,
@@ -74,14 +81,16 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Some(reason) => reason,
         None => declared(|name| std::env::var(name).ok(), Timestamp::now())?,
     };
-    let ask = ask(
+    let access = args.access.unwrap_or_else(|| CLOSE_ONLY.to_owned());
+    let mut ask = ask(
         args.vault,
-        args.access,
+        access,
         args.incident,
         reason,
         args.duration,
         args.commander,
     )?;
+    ask.close_only = close_only(args.close_only)?;
     let agent = door.agent()?;
     let mut memory = Memory::open()?;
 
@@ -90,6 +99,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         offer: &view.offer,
         manifest: &view.manifest,
         roster_chain: &view.roster_chain,
+        next_roster: view.next_roster.as_ref(),
     };
     let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
     let uid = rustix::process::getuid().as_raw();
@@ -107,17 +117,45 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         let view = wait_until_open(&agent, request, door)?;
         let mut object = json(request, &words, &checked.offer.digest(), &view);
         object["waited"] = true.into();
-        let text = format!(
-            "open until {}\nnext: twotap exec {} -- COMMAND",
-            span::at(request.not_after),
-            request.id
-        );
+        let text = match request.purpose.is_open() {
+            true => opened(request, &view),
+            false => view.outcome.as_deref().map_or(String::new(), plain),
+        };
         door.ui.result(&object, &text)?;
     } else {
         let object = json(request, &words, &checked.offer.digest(), &view);
         door.ui.result(&object, &asked)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The requests that are named to be closed; each once, and each an id.
+fn close_only(named: Option<Vec<String>>) -> Result<Option<Vec<String>>, Problem> {
+    let Some(named) = named else { return Ok(None) };
+    let mut ids: Vec<String> = Vec::new();
+    for id in named {
+        if !is_request_id(&id) {
+            return Err(
+                Problem::new(Code::Usage, format!("{} is not a request's id", plain(&id)))
+                    .hint("an id is like r-abcdefghijklm: see twotap status"),
+            );
+        }
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(Some(ids))
+}
+
+/// What was opened, and of several roles what was not.
+fn opened(request: &Request, view: &RequestView) -> String {
+    let mut text = format!("open until {}", span::at(request.not_after));
+    if view.targets.len() > 1 {
+        text.push('\n');
+        text.push_str(&status::targets(view, Timestamp::now()));
+    }
+    text.push_str(&format!("\nnext: twotap exec {} -- COMMAND", request.id));
+    text
 }
 
 /// The declaration in the environment, where it is whole and fresh.
@@ -206,7 +244,10 @@ fn offers_what_was_asked(
     uid: u32,
 ) -> Result<(), Problem> {
     let default = roster.access(&ask.access).map(|a| a.default_seconds);
-    let seconds = ask.duration_seconds.or(default).map(i64::from);
+    let seconds = match &ask.close_only {
+        None => ask.duration_seconds.or(default).map(i64::from),
+        Some(_) => Some(CLOSE_ONLY_SECONDS),
+    };
     let me = roster.person_at(request.host, uid).map(|p| p.name.as_str());
     let same = [
         ("id", request.id == view.id),
@@ -216,6 +257,7 @@ fn offers_what_was_asked(
         ("reason", request.reason == ask.reason),
         ("commander", request.commander_claimed == ask.commander),
         ("nonce", request.operator_nonce == ask.nonce),
+        ("purpose", ask.is_answered_by(&request.purpose)),
         ("operator", me == Some(request.operator.as_str())),
         (
             "duration",
@@ -238,38 +280,53 @@ fn offers_what_was_asked(
 
 fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
     let now = Timestamp::now();
-    let rows = columns(&[
-        ("access", format!("{} as {}", request.access, request.role)),
-        (
-            "needs",
-            format!(
-                "{} custodians, {} so far",
-                view.threshold,
-                view.approved_by.len()
-            ),
+    let mut rows = match &request.purpose {
+        Purpose::Open => {
+            let mut rows = vec![("access", format!("{} as {}", request.access, request.role))];
+            let also = request.also.iter();
+            rows.extend(also.map(|t| ("and as", t.role_arn.clone())));
+            rows
+        }
+        Purpose::CloseOnly { requests } if requests.is_empty() => {
+            vec![("closes", "nothing; the sealed key is replaced".to_owned())]
+        }
+        Purpose::CloseOnly { requests } => vec![("closes", requests.join(", "))],
+        Purpose::Roster { version, .. } => vec![("takes up", format!("roster version {version}"))],
+    };
+    rows.push((
+        "needs",
+        format!(
+            "{} custodians, {} so far",
+            view.threshold,
+            view.approved_by.len()
         ),
-        (
-            "until",
-            format!(
-                "{} ({})",
-                span::at(request.approve_before),
-                span::from_now(request.approve_before, now)
-            ),
+    ));
+    rows.push((
+        "until",
+        format!(
+            "{} ({})",
+            span::at(request.approve_before),
+            span::from_now(request.approve_before, now)
         ),
-        (
+    ));
+    let next = if request.purpose.is_open() {
+        rows.push((
             "access ends",
             format!(
                 "{} ({} in all)",
                 span::at(request.not_after),
                 span::show(request.not_before.until(request.not_after))
             ),
-        ),
-    ]);
+        ));
+        format!(", then twotap exec {} -- COMMAND", request.id)
+    } else {
+        String::new()
+    };
     format!(
-        "request {}\n{rows}{}\nread the words to the custodians on a call; they must see the same\nnext: twotap status --watch, then twotap exec {} -- COMMAND",
+        "request {}\n{}{}\nread the words to the custodians on a call; they must see the same\nnext: twotap status --watch{next}",
         request.id,
+        columns(&rows),
         screen::words_line(words),
-        request.id
     )
 }
 
@@ -290,6 +347,12 @@ fn json(
         "approved_by": view.approved_by,
         "approve_before": request.approve_before,
         "not_after": request.not_after,
+        "account": request.account,
+        "role": request.role,
+        "also": request.also,
+        "purpose": request.purpose,
+        "targets": view.targets,
+        "outcome": view.outcome,
     })
 }
 

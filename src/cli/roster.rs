@@ -1,15 +1,20 @@
-//! `twotap roster`: shows who may do what, and signs it with a token.
+//! `twotap roster`: shows who may do what, draws up changes, signs them with a token, hands them in.
+//!
+//! A version counts once custodians of the one before have approved it in a ceremony that seals the key anew under it; so `propose`, `sign` and
+//! `submit` are three steps, and the fourth is `twotap approve`. Handing in is a verb of its own because whoever does it is the request's
+//! operator and cannot vote on it, and those who sign have to.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+mod propose;
+mod sign;
+mod submit;
+
+use std::{path::Path, process::ExitCode};
 
 use crate::{
     protocol::{Code, Problem, socket::VaultView},
     trust::{
-        Envelope, PublicKey,
-        roster::{self, Role, Roster, verify_chain},
+        Envelope, TrustError, Verified,
+        roster::{self, Missing, Roster, changes, follows, verify_chain},
     },
 };
 
@@ -19,8 +24,7 @@ use super::{
     files,
     memory::{FirstMeeting, Memory},
     screen, span, standing,
-    token::{self, TokenArgs},
-    ui::columns,
+    ui::{columns, plain},
 };
 
 /// Arguments of `roster`.
@@ -32,31 +36,26 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// Show a roster: people, tokens, threshold, who has signed
+    /// Show a roster: versions, people, tokens, threshold, who has signed
     Show {
         /// A roster file, or the name of a vault of the agent
         #[arg(value_name = "FILE|VAULT")]
         of: String,
     },
+    /// Draw up the next version: who, what it widens, what has to follow
+    Propose(Box<propose::Args>),
     /// Sign a roster file with your token; the signature is added to the file
-    Sign(SignArgs),
-}
-
-#[derive(clap::Args)]
-struct SignArgs {
-    /// The roster file
-    file: PathBuf,
-    #[command(flatten)]
-    token: TokenArgs,
-    /// For scripts: the six words that the other custodians read out; they are compared here instead of by you
-    #[arg(long, value_name = "WORDS")]
-    confirm: Option<String>,
+    Sign(sign::Args),
+    /// Hand in a version that all who must have signed; custodians then approve that it is taken up
+    Submit(submit::Args),
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
     match args.verb {
         Verb::Show { of } => show(&of, door),
-        Verb::Sign(args) => sign(&args, door),
+        Verb::Propose(args) => propose::run(&args, door),
+        Verb::Sign(args) => sign::run(&args, door),
+        Verb::Submit(args) => submit::run(&args, door),
     }
 }
 
@@ -69,24 +68,39 @@ fn show(of: &str, door: &Door) -> Ended {
         believed(of, &view.roster_chain, door)?;
         view.roster_chain
     };
-    let newest = chain
-        .last()
+    let (newest, earlier) = chain
+        .split_last()
         .ok_or_else(|| Problem::new(Code::Usage, "the file holds no roster"))?;
+    let before = match earlier {
+        [] => None,
+        earlier => verify_chain(earlier)?.pop(),
+    };
     let roster: Roster = newest.unverified()?;
-    let (signed, missing) = roster::signatures(newest)?;
+    let missing = roster::missing(before.as_ref(), newest)?;
+    let (signed, _) = signed_by(before.as_ref(), newest)?;
     let complete = verify_chain(&chain).is_ok();
     let words = screen::words(&newest.digest())?;
+    let versions = versions(&chain)?;
     let object = serde_json::json!({
         "roster": roster,
         "tokens": standing::tokens_json(&roster),
         "sha256": newest.digest(),
         "words": words,
+        "versions": versions.iter().map(|v| &v.json).collect::<Vec<_>>(),
         "signed_by": signers(&signed),
-        "not_signed_by": signers(&missing),
+        "not_signed_by": signers(&missing.tokens),
+        "people_missing": missing.people,
         "complete": complete,
     });
-    let mut text = describe(&roster);
-    text.push_str(&columns(&standing(&signed, &missing, complete)));
+    let mut text = String::new();
+    for version in versions.iter().take(earlier.len()) {
+        text.push_str(&version.line);
+    }
+    text.push_str(&describe(&roster));
+    if let Some(before) = &before {
+        text.push_str(&what_changes(before, &roster));
+    }
+    text.push_str(&columns(&standing(&signed, &lacking(&missing), complete)));
     text.push_str(&format!(
         "\n  sha256  {}\n{}",
         newest.digest(),
@@ -96,90 +110,56 @@ fn show(of: &str, door: &Door) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sign(args: &SignArgs, door: &Door) -> Ended {
-    let envelope = files::read_envelope(&args.file)?;
-    let roster: Roster = envelope.unverified()?;
-    let mut token = token::open(&args.token)?;
-    let listed = token::listed(&token, &roster)?;
-    token::must_hold(&mut token, listed)?;
-    standing::must_stand(&roster)?;
-    let words = screen::words(&envelope.digest())?;
-
-    let scripted = args.confirm.is_some() || args.token.pin_fd.is_some();
-    let text = format!("{}{}", describe(&roster), screen::words_line(&words));
-    door.ui.screen(&text, !scripted)?;
-    if scripted && args.confirm.is_none() {
-        // Nothing opens by a roster until root has pinned it: the words can still be compared then, which an approval's cannot.
-        door.ui.note(
-            "nobody has compared the words here: compare them before the roster is installed",
-        );
-    } else {
-        let question = "do the other custodians and you read the same six words?";
-        screen::compare(&door.ui, &words, args.confirm.as_deref(), question)?;
-    }
-
-    let slot = token::slot(&listed.approve)?;
-    let digest = envelope.signing_digest();
-    let signature = token::sign(&mut token, &args.token, slot, &digest, &door.ui)?;
-    if !listed.approve.key.verifies(&envelope.pae(), &signature) {
-        return Err(token::other_key(listed));
-    }
-    let signed = add(&args.file, &envelope, &listed.approve.key, signature)?;
-
-    let (done, missing) = roster::signatures(&signed)?;
-    let complete = verify_chain(std::slice::from_ref(&signed)).is_ok();
-    let object = serde_json::json!({
-        "file": args.file,
-        "sha256": signed.digest(),
-        "words": words,
-        "person": listed.person,
-        "token": listed.serial,
-        "signed_by": signers(&done),
-        "not_signed_by": signers(&missing),
-        "complete": complete,
-    });
-    let next = if complete {
-        "everybody has signed; next, on the host as root: twotap-worker install FILE"
-    } else {
-        "next: hand the file to those who have not signed"
-    };
-    let text = format!(
-        "signed as {} with token {}\n{}{next}",
-        listed.person,
-        listed.serial,
-        columns(&standing(&done, &missing, complete))
-    );
-    door.ui.result(&object, &text)?;
-    Ok(ExitCode::SUCCESS)
+/// A version in one line.
+struct Version {
+    line: String,
+    json: serde_json::Value,
 }
 
-/// Adds the signature to what is in the file now: somebody else may have signed while this person was reading.
-fn add(
-    file: &Path,
-    shown: &Envelope,
-    key: &PublicKey,
-    signature: Vec<u8>,
-) -> Result<Envelope, Problem> {
-    let mut now = files::read_envelope(file)?;
-    if now.payload != shown.payload || now.payload_type != shown.payload_type {
-        return Err(Problem::new(
-            Code::Tampering,
-            "the file was replaced by another roster while you were reading",
-        )
-        .hint("nothing was written; read it again: twotap roster show"));
+fn versions(chain: &[Envelope]) -> Result<Vec<Version>, Problem> {
+    let mut found: Vec<Version> = Vec::new();
+    let mut before: Option<Roster> = None;
+    for envelope in chain {
+        let roster: Roster = envelope.unverified()?;
+        let changes: Vec<String> = before.as_ref().map_or_else(Vec::new, |before| {
+            changes(before, &roster)
+                .into_iter()
+                .map(|c| c.text)
+                .collect()
+        });
+        let what = if changes.is_empty() {
+            "the first".to_owned()
+        } else {
+            plain(&changes.join("; "))
+        };
+        found.push(Version {
+            line: format!(
+                "version {}, {}: {what}\n",
+                roster.version,
+                span::at(roster.created_at)
+            ),
+            json: serde_json::json!({
+                "version": roster.version,
+                "sha256": envelope.digest(),
+                "created_at": roster.created_at,
+                "threshold": roster.threshold,
+                "changes": changes,
+            }),
+        });
+        before = Some(roster);
     }
-    now.add(key, signature);
-    files::write_public(file, &now)?;
-    Ok(now)
+    Ok(found)
 }
 
 /// A file with one roster, or with a whole chain.
 fn read_chain(path: &Path) -> Result<Vec<Envelope>, Problem> {
-    let bytes = files::read(path)?;
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return files::read_json(path, "a chain of rosters");
-    }
-    files::read_envelope(path).map(|one| vec![one])
+    roster::parse_chain(&files::read(path)?).map_err(|why| {
+        let problem = Problem::from(why);
+        Problem {
+            error: format!("{}: {}", files::shown(path), problem.error),
+            ..problem
+        }
+    })
 }
 
 /// Compares with what this person has seen, if there is something; looking at a roster pins nothing.
@@ -199,6 +179,22 @@ fn believed(vault: &str, chain: &[Envelope], door: &Door) -> Result<(), Problem>
     Ok(())
 }
 
+/// The tokens of this version and of the one before that have signed, and those of this version that have not.
+fn signed_by(
+    before: Option<&Verified<Roster>>,
+    envelope: &Envelope,
+) -> Result<(Vec<roster::Token>, Vec<roster::Token>), TrustError> {
+    let (mut signed, not) = roster::signatures(envelope)?;
+    for token in before.iter().flat_map(|b| &b.tokens) {
+        let key = std::slice::from_ref(&token.approve.key);
+        let counted = signed.iter().any(|t| t.approve.key == token.approve.key);
+        if !counted && !envelope.signers(key).is_empty() {
+            signed.push(token.clone());
+        }
+    }
+    Ok((signed, not))
+}
+
 fn signers(tokens: &[roster::Token]) -> Vec<serde_json::Value> {
     tokens
         .iter()
@@ -206,28 +202,53 @@ fn signers(tokens: &[roster::Token]) -> Vec<serde_json::Value> {
         .collect()
 }
 
+fn named(tokens: &[roster::Token]) -> Vec<String> {
+    tokens
+        .iter()
+        .map(|t| format!("{} (token {})", t.person, t.serial))
+        .collect()
+}
+
+/// Who still has to sign, in words.
+fn lacking(missing: &Missing) -> String {
+    let mut parts = named(&missing.tokens);
+    if missing.people > 0 {
+        parts.push(format!("{} of {}", missing.people, missing.of.join(", ")));
+    }
+    if parts.is_empty() {
+        "nobody".to_owned()
+    } else {
+        parts.join("; ")
+    }
+}
+
 fn standing(
     signed: &[roster::Token],
-    missing: &[roster::Token],
+    lacking: &str,
     complete: bool,
 ) -> Vec<(&'static str, String)> {
-    let list = |tokens: &[roster::Token]| {
-        let names: Vec<String> = tokens
-            .iter()
-            .map(|t| format!("{} (token {})", t.person, t.serial))
-            .collect();
-        if names.is_empty() {
-            "nobody".to_owned()
-        } else {
-            names.join(", ")
-        }
+    let by = if signed.is_empty() {
+        "nobody".to_owned()
+    } else {
+        named(signed).join(", ")
     };
-    let mut rows = vec![("signed by", list(signed))];
-    if !complete || !missing.is_empty() {
-        rows.push(("not by", list(missing)));
+    let mut rows = vec![("signed by", by)];
+    if !complete {
+        rows.push(("not by", lacking.to_owned()));
     }
     rows.push(("complete", if complete { "yes" } else { "no" }.to_owned()));
     rows
+}
+
+/// What a version changes and what has to follow: computed from the two, never taken from anybody's words.
+pub(super) fn what_changes(before: &Roster, after: &Roster) -> String {
+    let mut text = format!("\nversion {} changes\n", after.version);
+    for change in changes(before, after) {
+        let mark = if change.widens { "widens" } else { "      " };
+        text.push_str(&format!("  {mark}  {}\n", plain(&change.text)));
+    }
+    text.push_str(&format!("  then    {}\n\n", plain(&follows(after))));
+    text
 }
 
 /// A roster in plain words.
@@ -243,7 +264,7 @@ pub(super) fn describe(roster: &Roster) -> String {
         rows.push(("host", format!("{}, key {}", host.name, host.key.id())));
     }
     for person in &roster.people {
-        let roles: Vec<&str> = person.roles.iter().copied().map(role).collect();
+        let roles: Vec<&str> = person.roles.iter().map(|r| r.name()).collect();
         let accounts: Vec<String> = person
             .accounts
             .iter()
@@ -286,7 +307,20 @@ pub(super) fn describe(roster: &Roster) -> String {
                 access.regions.join(", ")
             ),
         ));
+        for also in &access.also {
+            rows.push((
+                "  also",
+                format!(
+                    "{} in {}, closed by {}",
+                    also.role_arn, also.account, also.steward_role_arn
+                ),
+            ));
+        }
         rows.push(("  allows", super::ui::plain(&policy)));
+    }
+    for place in &roster.places {
+        let required = if place.required { ", required" } else { "" };
+        rows.push(("place", format!("{}{required}", place.name)));
     }
     rows.push((
         "threshold",
@@ -298,14 +332,4 @@ pub(super) fn describe(roster: &Roster) -> String {
     ));
     text.push_str(&columns(&rows));
     text
-}
-
-/// A role as it is written in `people.toml`.
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Operator => "operator",
-        Role::Custodian => "custodian",
-        Role::Commander => "commander",
-        Role::Officer => "officer",
-    }
 }

@@ -6,8 +6,8 @@
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Digest, Timestamp,
-        request::{Clock, Request},
+        Digest, Envelope, Timestamp,
+        request::{Clock, Purpose, Request},
         roster::Access,
         words::{COUNT, verification_words},
     },
@@ -24,8 +24,7 @@ pub(super) fn request(request: &Request, host: &str, threshold: u8, now: Timesta
         Clock::Aws => "AWS's clock",
         Clock::Host => "the host's own clock, AWS could not be asked",
     };
-    let length = request.not_before.until(request.not_after);
-    let rows = [
+    let mut rows = vec![
         ("reason", request.reason.clone()),
         ("incident", request.incident.clone()),
         (
@@ -54,27 +53,81 @@ pub(super) fn request(request: &Request, host: &str, threshold: u8, now: Timesta
         ),
         ("record", format!("event {}", request.audit.seq)),
         ("needs", format!("{threshold} custodians")),
-        ("Regions", request.regions.join(", ")),
-        ("policy", format!("sha256 {}", request.policy_sha256)),
-        ("operator", request.operator.clone()),
-        ("access", request.access.clone()),
-        ("account", request.account.clone()),
-        ("role", request.role.clone()),
-        (
-            "access ends",
-            format!(
-                "{}, {} after it was asked",
-                span::at(request.not_after),
-                span::show(length)
-            ),
-        ),
     ];
+    match &request.purpose {
+        Purpose::Open => opens(request, &mut rows),
+        Purpose::CloseOnly { requests } => closes(request, requests, &mut rows),
+        Purpose::Roster { version, .. } => takes_up(request, *version, &mut rows),
+    }
     format!(
         "\nrequest {} for vault {}\n\n{}",
         request.id,
         request.vault,
         columns(&rows)
     )
+}
+
+/// A session: what may be done with it, where, and for how long.
+fn opens(request: &Request, rows: &mut Vec<(&'static str, String)>) {
+    let length = request.not_before.until(request.not_after);
+    rows.push(("Regions", request.regions.join(", ")));
+    rows.push(("policy", format!("sha256 {}", request.policy_sha256)));
+    for secret in &request.secrets {
+        rows.push(("closing rotates", secret.clone()));
+    }
+    rows.push(("operator", request.operator.clone()));
+    rows.push(("access", request.access.clone()));
+    rows.push(("account", request.account.clone()));
+    rows.push(("role", request.role.clone()));
+    for (n, target) in request.also.iter().enumerate() {
+        let which = format!(
+            "{} of {}: {}",
+            n + 2,
+            request.also.len() + 1,
+            target.account
+        );
+        rows.push(("also account", which));
+        rows.push(("also role", target.role_arn.clone()));
+    }
+    rows.push((
+        "access ends",
+        format!(
+            "{}, {} after it was asked",
+            span::at(request.not_after),
+            span::show(length)
+        ),
+    ));
+}
+
+/// No session: what is closed, and by whom in AWS.
+fn closes(request: &Request, requests: &[String], rows: &mut Vec<(&'static str, String)>) {
+    rows.push(("asked by", request.operator.clone()));
+    rows.push(("closed by", request.role.clone()));
+    for target in &request.also {
+        rows.push(("and by", target.role_arn.clone()));
+    }
+    let what = match requests.is_empty() {
+        true => "no earlier session; the sealed key alone is replaced".to_owned(),
+        false => requests.join(", "),
+    };
+    rows.push(("closes", what));
+    rows.push((
+        "opens",
+        "NO SESSION: nobody gets any access by this".to_owned(),
+    ));
+}
+
+/// What it changes follows below, computed from the two versions.
+fn takes_up(request: &Request, version: u64, rows: &mut Vec<(&'static str, String)>) {
+    rows.push(("asked by", request.operator.clone()));
+    rows.push((
+        "opens",
+        "NO SESSION: nobody gets any access by this".to_owned(),
+    ));
+    rows.push((
+        "takes up",
+        format!("roster version {version}; the key is sealed anew under it"),
+    ));
 }
 
 /// What the access profile allows, for `--review`.
@@ -85,6 +138,26 @@ pub(super) fn policy(access: &Access) -> String {
         access.name,
         super::ui::plain(&text).replace("\\u{a}", "\n")
     )
+}
+
+/// The bytes that are signed, and their digest, for `--review`: whoever likes compares them with another tool.
+pub(super) fn bytes(envelope: &Envelope) -> String {
+    format!(
+        "\nwhat is signed, {} bytes of type {}:\n{}\n\n  sha256  {}\n",
+        envelope.payload.len(),
+        super::ui::plain(&envelope.payload_type),
+        super::ui::plain(&String::from_utf8_lossy(&envelope.payload)),
+        envelope.digest()
+    )
+}
+
+/// What is unusual about a request, one line each; nothing where nothing is.
+pub(super) fn unusual(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    format!("\nunusual about it\n{lines}")
 }
 
 /// The verification words on a line of their own.
@@ -161,6 +234,42 @@ request r-abcdefghijklm for vault prod
 ";
         assert_eq!(screen, expected);
         assert_eq!(screen.chars().find(|c| c.is_control() && *c != '\n'), None);
+    }
+
+    #[test]
+    fn every_account_is_on_the_screen_and_no_session_is_said_plainly() {
+        let mut request_ = sample_request();
+        request_.also = vec![crate::trust::roster::Target {
+            account: "444455556666".to_owned(),
+            role_arn: "arn:aws:iam::444455556666:role/twotap/op-db".to_owned(),
+            steward_role_arn: "arn:aws:iam::444455556666:role/twotap/steward".to_owned(),
+        }];
+        let screen = request(&request_, "host-1", 2, request_.not_before);
+        let (before, after) = screen.split_once("  role ").expect("a role");
+        assert!(before.contains("account        111122223333"), "{screen}");
+        assert!(
+            after.contains("also account   2 of 2: 444455556666"),
+            "{screen}"
+        );
+        assert!(
+            after.contains("role/twotap/op-db\n  access ends"),
+            "{screen}"
+        );
+
+        request_.purpose = Purpose::CloseOnly {
+            requests: vec!["r-aaaaaaaaaaaaa".to_owned()],
+        };
+        let screen = request(&request_, "host-1", 2, request_.not_before);
+        let last: Vec<&str> = screen.trim_end().lines().rev().take(2).collect();
+        assert_eq!(
+            last,
+            [
+                "  opens          NO SESSION: nobody gets any access by this",
+                "  closes         r-aaaaaaaaaaaaa"
+            ],
+            "{screen}"
+        );
+        assert!(!screen.contains("access ends"), "{screen}");
     }
 
     #[test]

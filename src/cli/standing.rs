@@ -15,7 +15,7 @@ use crate::{
         attestation::check_root,
         firmware,
         roster::{AttestationRoot, Roster, Token},
-        standing::{Accepted, Standing, judge, judge_all, known_against},
+        standing::{Accepted, Standing, Told, judge, judge_all, known_against, told},
         text::check_name,
         words::token_words,
     },
@@ -73,7 +73,36 @@ pub(super) fn rows(roster: &Roster) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// The same for `--json`.
+/// A token by the agent's word.
+pub(super) fn told_rows(token: &Told) -> Vec<(&'static str, String)> {
+    let mut rows = vec![(
+        "token",
+        plain(&format!(
+            "{} of {}, firmware {}: {}",
+            token.serial, token.person, token.firmware, token.proof
+        )),
+    )];
+    rows.extend(token.advisories.iter().map(|a| ("  advisory", plain(a))));
+    rows
+}
+
+/// What a custodian has to know of the own token before it is used; nothing, where its maker vouches and nothing is known against it.
+pub(super) fn unusual(token: &Token, roster: &Roster) -> Vec<(&'static str, String)> {
+    let told = told(token, roster);
+    let mut rows = Vec::new();
+    if !told.by_maker {
+        rows.push((
+            "your token",
+            format!("{}: {}", told.serial, plain(&told.proof)),
+        ));
+    }
+    for advisory in &told.advisories {
+        rows.push(("advisory on it", advisory.clone()));
+    }
+    rows
+}
+
+/// The tokens of a roster for `--json`.
 pub(super) fn tokens_json(roster: &Roster) -> Vec<Value> {
     let one = |token: &Token| {
         let standing = judge(token, Accepted::by(roster));

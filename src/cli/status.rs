@@ -6,13 +6,19 @@ use crate::{
     protocol::{
         Code, Problem,
         job::Isolation,
-        socket::{RequestView, Stage, Status, VaultStatus},
+        socket::{
+            CopyStatus, Progress, RequestView, Setback, Stage, Status, TargetState, TargetView,
+            VaultStatus,
+        },
     },
-    trust::{Timestamp, request::Offer},
+    trust::{
+        Timestamp,
+        request::{Offer, Purpose},
+    },
 };
 
 use super::{
-    Door, Ended, span,
+    Door, Ended, secrets, span, standing,
     ui::{columns, plain},
 };
 
@@ -110,9 +116,16 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
             ),
         ),
         ("roster", format!("version {}", vault.roster_version)),
+    ];
+    for token in &vault.tokens {
+        rows.extend(standing::told_rows(token));
+    }
+    rows.extend([
         ("sealed", sealed),
         ("rotation", plain(&vault.rotation)),
-    ];
+        ("watch", plain(&vault.watch)),
+    ]);
+    rows.extend(vault.copies.iter().map(|copy| ("copy", copy_row(copy))));
     if vault.isolation == Isolation::None {
         rows.push((
             "isolation",
@@ -120,6 +133,19 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ));
     }
     rows
+}
+
+fn copy_row(copy: &CopyStatus) -> String {
+    let holds = match copy.generation {
+        Some(generation) => format!("generation {generation}"),
+        None => "none yet".to_owned(),
+    };
+    let required = if copy.required { ", required" } else { "" };
+    let lags = match (copy.lags_since, &copy.why) {
+        (Some(since), Some(why)) => format!("; lags since {}: {}", span::at(since), plain(why)),
+        _ => String::new(),
+    };
+    format!("{}: {holds}{required}{lags}", plain(&copy.place))
 }
 
 fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -130,8 +156,16 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
         rows.push(("incident", request.incident.clone()));
         rows.push((
             "who",
-            format!("{}, access {}", request.operator, request.access),
+            match request.purpose.is_open() {
+                true => format!("{}, access {}", request.operator, request.access),
+                false => format!("{}, opens no session", request.operator),
+            },
         ));
+        if let Purpose::CloseOnly { requests } = &request.purpose
+            && !requests.is_empty()
+        {
+            rows.push(("closes", requests.join(", ")));
+        }
         let until = |at| format!("{} ({})", span::at(at), span::from_now(at, now));
         match view.stage {
             Stage::Requested => rows.push(("until", until(request.approve_before))),
@@ -153,6 +187,33 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     for (who, why) in &view.denied_by {
         rows.push(("denied", format!("{}: {}", plain(who), plain(why))));
     }
+    rows.extend(secrets::status_rows(view));
+    if view.targets.len() > 1 || matches!(view.stage, Stage::Closing | Stage::Closed) {
+        rows.extend(target_rows(view, now));
+    }
+    if let Some(setback) = &view.setback {
+        rows.push(("held up", held_up(setback, now)));
+    }
+    if let Some(until) = view.identity_until.filter(|at| *at > now)
+        && matches!(view.stage, Stage::Closing | Stage::Closed)
+    {
+        rows.push((
+            "identity",
+            format!(
+                "systems that know identity alone (EKS) let it in until {} ({})",
+                span::at(until),
+                span::from_now(until, now)
+            ),
+        ));
+    }
+    if matches!(view.stage, Stage::Closing) {
+        for step in closing_steps(view) {
+            rows.push((
+                "step",
+                format!("{}  {}", span::at(step.at), plain(&step.text)),
+            ));
+        }
+    }
     if let Some(last) = view.progress.last() {
         rows.push((
             "last step",
@@ -163,4 +224,117 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
         rows.push(("outcome", plain(outcome)));
     }
     rows
+}
+
+/// Each account and role with how far it is, as rows of their own.
+pub(super) fn targets(view: &RequestView, now: Timestamp) -> String {
+    columns(&target_rows(view, now))
+}
+
+/// What a closing waits for now.
+pub(super) fn waiting(view: &RequestView, now: Timestamp) -> String {
+    let mut rows = target_rows(view, now);
+    if let Some(setback) = &view.setback {
+        rows.push(("held up", held_up(setback, now)));
+    }
+    columns(&rows)
+}
+
+fn target_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    for target in &view.targets {
+        let name = target.role.rsplit('/').next().unwrap_or(&target.role);
+        let what = format!("{} {}", target.account, name);
+        rows.push((
+            "account",
+            format!("{}: {}", plain(&what), state(target, view)),
+        ));
+        if let Some(setback) = &target.setback {
+            rows.push(("  held up", held_up(setback, now)));
+        }
+    }
+    rows
+}
+
+/// A role's state in words; `revoked` is none of them: what was seen is.
+fn state(target: &TargetView, view: &RequestView) -> String {
+    let since = span::at(target.since);
+    let seen = || {
+        let regions: Vec<&str> = target.refused.iter().map(|r| r.region.as_str()).collect();
+        plain(&regions.join(", "))
+    };
+    match &target.state {
+        TargetState::Opening => format!("being opened since {since}"),
+        TargetState::Open => format!("open since {since}"),
+        TargetState::NotOpened { why } => format!("not opened: {}", plain(why)),
+        TargetState::Requested => format!("revocation requested at {since}"),
+        TargetState::Applied if target.refused.is_empty() => {
+            format!("revocation applied at {since}; refusal being observed")
+        }
+        TargetState::Applied => {
+            format!(
+                "revocation applied at {since}; refused in {} so far",
+                seen()
+            )
+        }
+        TargetState::Refused => format!("refused at {{{}}} since {since}", seen()),
+        TargetState::NotObserved => {
+            let ends = view.offer.unverified::<Offer>().map(|Offer(r)| r.not_after);
+            let ends = ends.map_or(String::new(), |at| format!(", ends at {}", span::at(at)));
+            format!("denied by tag since {since}, not observed{ends}")
+        }
+        TargetState::Expired => format!("expired at {since}"),
+    }
+}
+
+fn held_up(setback: &Setback, now: Timestamp) -> String {
+    let next = match setback.next_attempt {
+        Some(at) if at > now => format!("; next attempt {}", span::from_now(at, now)),
+        Some(_) => "; it is tried again and again".to_owned(),
+        None => String::new(),
+    };
+    let tries = match setback.tries {
+        0 => String::new(),
+        1 => " (tried once)".to_owned(),
+        n => format!(" (tried {n} times)"),
+    };
+    format!("{}{tries}{next}", plain(&setback.why))
+}
+
+/// The steps since the closing began.
+fn closing_steps(view: &RequestView) -> &[Progress] {
+    let begun = view
+        .progress
+        .iter()
+        .position(|p| matches!(p.step.as_str(), "closing" | "revoke_intent"));
+    // The last one has a line of its own.
+    begun.map_or(&[], |at| &view.progress[at..view.progress.len() - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_says_what_it_holds_and_why_it_lags() {
+        let mut copy = CopyStatus {
+            place: "nas".to_owned(),
+            required: true,
+            generation: Some(4),
+            lags_since: None,
+            why: None,
+        };
+        assert_eq!(copy_row(&copy), "nas: generation 4, required");
+        copy.lags_since = Some(Timestamp(0));
+        copy.why = Some("it is not mounted".to_owned());
+        copy.generation = None;
+        copy.required = false;
+        assert_eq!(
+            copy_row(&copy),
+            format!(
+                "nas: none yet; lags since {}: it is not mounted",
+                span::at(Timestamp(0))
+            )
+        );
+    }
 }

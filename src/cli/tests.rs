@@ -52,6 +52,7 @@ pub(super) fn sample_request() -> Request {
 pub(super) fn view(request: &Request, policy: String) -> RequestView {
     let offer = Envelope::new(request).expect("a good request");
     RequestView {
+        next_roster: None,
         id: request.id.clone(),
         stage: Stage::Requested,
         standing: Standing::Waiting,
@@ -64,6 +65,7 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
+        secrets: Vec::new(),
         targets: Vec::new(),
         identity_until: None,
         setback: None,

@@ -7,7 +7,7 @@ use x509_cert::{
 
 use crate::{
     protocol::{Code, Problem},
-    token::{Capability, Prompt, Slot, Token, TokenError, Why},
+    token::{Prompt, Slot, Token, TokenError, Why},
     trust::{PublicKey, roster, stack},
 };
 
@@ -70,12 +70,15 @@ pub(super) fn slot(key: &roster::SlotKey) -> Result<Slot, Problem> {
 
 /// The key that a slot really holds, by the token's own word; `None` where there is none.
 pub(super) fn public_key(token: &mut Token, slot: Slot) -> Result<Option<PublicKey>, Problem> {
-    if token.firmware().has(Capability::Metadata) {
-        let metadata = token.metadata(slot).map_err(problem)?;
-        let point = metadata.and_then(|m| m.public_key);
-        return Ok(point
-            .and_then(|point| p256::PublicKey::from_sec1_bytes(&point).ok())
-            .map(PublicKey::from));
+    match token.metadata(slot) {
+        Ok(metadata) => {
+            let point = metadata.and_then(|m| m.public_key);
+            return Ok(point
+                .and_then(|point| p256::PublicKey::from_sec1_bytes(&point).ok())
+                .map(PublicKey::from));
+        }
+        Err(TokenError::Unsupported { .. }) => {}
+        Err(why) => return Err(problem(why)),
     }
     // Older firmware does not tell; the certificate that was written at enrolment does.
     let certificate = token.certificate(slot).map_err(problem)?;

@@ -120,6 +120,26 @@ impl Ui {
         Ok(answer[..length].trim_ascii() == b"yes")
     }
 
+    /// Asks which of several is meant: a number from 1 on, or the whole of one's text. `None` is an answer that names none of them.
+    pub(super) fn choose(&self, question: &str, of: &[&str]) -> Result<Option<usize>, Problem> {
+        let mut tty = open_tty().map_err(|_| no_terminal(question))?;
+        let mut answer = Zeroizing::new([0; MAX_ANSWER]);
+        let length = ask(&mut tty, &format!("{question} "), &mut answer, Echo::On)?;
+        let answer = std::str::from_utf8(&answer[..length]).unwrap_or_default();
+        let answer = answer.trim();
+        let by_number = answer
+            .parse::<usize>()
+            .ok()
+            .and_then(|n| n.checked_sub(1))
+            .filter(|at| *at < of.len());
+        Ok(by_number.or_else(|| of.iter().position(|one| *one == answer)))
+    }
+
+    /// Whether there is somebody to be asked.
+    pub(super) fn has_terminal(&self) -> bool {
+        !self.json && open_tty().is_ok()
+    }
+
     /// Asks for something that nobody must see.
     pub(super) fn secret(
         &self,
@@ -248,6 +268,18 @@ fn ask(
     raw.special_codes[SpecialCodeIndex::VTIME] = 0;
     termios::tcsetattr(&*tty, OptionalActions::Flush, &raw)
         .map_err(|_| no_terminal(question.trim()))?;
+    // Setting succeeds as soon as any part of it was done: what counts is what is so now.
+    let now = termios::tcgetattr(&*tty).map_err(|_| no_terminal(question.trim()))?;
+    if now
+        .local_modes
+        .intersects(LocalModes::ECHO | LocalModes::ICANON)
+    {
+        return Err(Problem::new(
+            Code::NoTerminal,
+            "this terminal cannot be kept from showing what is typed",
+        )
+        .hint("use another terminal, or see --help for the option that answers this"));
+    }
     let terminal = tty.try_clone().map_err(failed)?;
     let _restore = Restore {
         tty: &terminal,

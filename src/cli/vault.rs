@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{Door, Ended, files, inputs, roster::describe, screen, seal, standing};
+use super::{Door, Ended, files, inputs, places, roster::describe, screen, seal, standing};
 
 /// Arguments of `vault`.
 #[derive(clap::Args)]
@@ -49,6 +49,32 @@ access.toml:
   max = "11h"                 # may be left out
   policy_file = "admin.json"  # or policy = '''{ ... }'''
 
+  [[access.also]]             # further roles, opened with the first; may be left out
+  account = "444455556666"
+  role_arn = "arn:aws:iam::444455556666:role/twotap/op-admin"
+  steward_role_arn = "arn:aws:iam::444455556666:role/twotap/steward"
+
+  [[access.secrets]]          # rotated when such a session is closed; as many as wanted
+  arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/app-1a2b3c"
+
+  [[access.secrets]]
+  arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/db-4d5e6f"
+  [access.secrets.setter]     # only where it has no rotation function
+  name = "postgresql"         # [setters.postgresql] in the host's worker.toml
+  role_arn = "arn:aws:iam::111122223333:role/twotap/setter"
+  field = "password"          # of its JSON; without it, the whole value is replaced
+  length = 32                 # may be left out
+  classes = ["lower", "upper", "digits", "symbols"]   # may be left out
+
+places.toml:
+  [[place]]
+  name = "safe"
+  kind = "secret"             # or "folder", whose path stands in worker.toml
+  secret_arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:twotap/prod-bundle-AbCdEf"
+  role_arn = "arn:aws:iam::111122223333:role/twotap/bundle"
+  required = true             # the old key dies only once this place holds the new one
+  claim = true                # of several hosts one at a time replaces the key
+
 host.pub: what twotapd keys prints on the host:
   {"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}"#;
 
@@ -72,6 +98,9 @@ struct CreateArgs {
     /// The host's public keys
     #[arg(long, value_name = "FILE")]
     host: PathBuf,
+    /// Where copies of the sealed bundle are kept
+    #[arg(long, value_name = "FILE")]
+    places: Option<PathBuf>,
     #[command(flatten)]
     accept: AcceptArgs,
     /// Where to write the roster; it must not exist yet
@@ -81,16 +110,16 @@ struct CreateArgs {
 
 /// What the roster accepts beyond what needs no word; all of it stands in every listing.
 #[derive(clap::Args)]
-struct AcceptArgs {
+pub(super) struct AcceptArgs {
     /// Let tokens count whose own certificate this one (PEM or DER) has signed, instead of the maker's
     #[arg(long, value_name = "NAME=FILE")]
-    attestation_root: Vec<String>,
+    pub(super) attestation_root: Vec<String>,
     /// Let tokens count although this advisory is about them, e.g. YSA-2024-03; it stands in the record of each of their approvals
     #[arg(long, value_name = "ADVISORY")]
-    accept_risk: Vec<String>,
+    pub(super) accept_risk: Vec<String>,
     /// Let this one token count without any attestation
     #[arg(long, value_name = "SERIAL")]
-    accept_unattested: Vec<u32>,
+    pub(super) accept_unattested: Vec<u32>,
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
@@ -103,12 +132,13 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
 fn create(args: &CreateArgs, door: &Door) -> Ended {
     files::must_be_new(&args.output)?;
     let host = inputs::host(&args.host)?;
-    let people = inputs::people(&args.people, &host)?;
+    let people = inputs::people(&args.people, std::slice::from_ref(&host))?;
     let (aws, access) = inputs::access(&args.access)?;
     let tokens = tokens(&args.custodian, &people)?;
     let roster = draw_up(args, host, people, tokens, (aws, access))?;
     standing::must_stand(&roster)?;
     let envelope = Envelope::new(&roster)?;
+    places::must_fit(std::slice::from_ref(&envelope))?;
     let words = screen::words(&envelope.digest())?;
     files::write_public_new(&args.output, &envelope)?;
 
@@ -216,7 +246,10 @@ fn draw_up(
         aws,
         access,
         recovery: None,
-        places: Vec::new(),
+        places: args
+            .places
+            .as_deref()
+            .map_or_else(|| Ok(Vec::new()), places::read)?,
         attestation_roots: accept
             .attestation_root
             .iter()

@@ -6,13 +6,23 @@
 //! What the worker does to the world it first writes to its own journal ([`Entry`]); it reports each entry as it is written, and
 //! whoever missed some asks with [`Job::Journal`]. So the agent records an entry the same way whether it was there or not.
 
+mod entry;
+mod keys;
+mod places;
+
 use serde::{Deserialize, Serialize};
 
+pub use places::PlaceStep;
+
 use super::Problem;
+pub use super::facts::{HostFacts, Isolation, VaultFacts};
+pub use super::secrets::{SecretState, SecretStep, short_name};
+pub use super::socket::RosterSubmit as RosterWish;
 pub use crate::ceremony::Standing;
-use crate::trust::{
-    Bytes, Digest, Envelope, Head, KeyId, PublicKey, Timestamp, request::Purpose, roster::Target,
-};
+pub use crate::trust::receipt::ProvenBy;
+use crate::trust::{Bytes, Envelope, Head, KeyId, Timestamp, request::Purpose};
+pub use entry::{AwsTrace, Entry, Step};
+pub use keys::{KeyUse, Waiting, Watched, Whose};
 
 /// The error of [`FromWorker::Failed`] when nothing is kept of a request: it never came to a session, was closed, or the host was
 /// rebooted. The agent tells these apart by what the journal says.
@@ -47,6 +57,18 @@ pub enum Job {
         /// Head of the record now.
         audit: Head,
     },
+    /// The next version of the roster: answered by [`FromWorker::Offer`], then votes are awaited; where nothing is sealed yet it counts at
+    /// once, answered by [`FromWorker::Vault`].
+    Roster {
+        /// The vault.
+        vault: String,
+        /// What is handed in.
+        wish: RosterWish,
+        /// Who hands it in, as the agent knows.
+        operator: String,
+        /// Head of the record now.
+        audit: Head,
+    },
     /// Close the session of a request: revoke and observe, or note that it has expired.
     Close {
         /// The vault.
@@ -58,6 +80,11 @@ pub enum Job {
     Session {
         /// The request's id.
         request: String,
+    },
+    /// Whether AWS tells of a use of the sealed key that is none of ours: answered by [`FromWorker::Watched`].
+    Watch {
+        /// The vault.
+        vault: String,
     },
     /// Journal entries with a number above `since`.
     Journal {
@@ -118,6 +145,11 @@ pub enum ToWorker {
         /// A signed denial.
         denial: Envelope,
     },
+    /// A custodian takes a yes back; answered by [`FromWorker::Vote`].
+    Withdrawal {
+        /// A signed [`crate::trust::request::Withdrawal`].
+        withdrawal: Envelope,
+    },
     /// The credential to seal, encrypted to the offer's `worker_key`.
     Credential {
         /// A binary age file.
@@ -159,46 +191,16 @@ pub enum FromWorker {
     Vote(Vote),
     /// A journal entry was written.
     Entry(Entry),
+    /// Something does not get through and is tried again; nothing of it stands in the journal.
+    Waiting(Waiting),
+    /// What a look at the sealed key's uses came to.
+    Watched(Watched),
     /// The operator's session.
     Session(Session),
     /// The job is done.
     Done,
     /// The job has failed; nothing follows.
     Failed(Problem),
-}
-
-/// Public facts of this host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostFacts {
-    /// The worker's public key.
-    pub key: PublicKey,
-    /// How this worker is kept apart from the agent.
-    pub isolation: Isolation,
-}
-
-/// Public facts of a vault.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VaultFacts {
-    /// Key id of this host.
-    pub host: KeyId,
-    /// How this worker is kept apart from the agent.
-    pub isolation: Isolation,
-    /// All roster versions, oldest first.
-    pub roster_chain: Vec<Envelope>,
-    /// The current generation's manifest, if anything is sealed.
-    pub manifest: Option<Envelope>,
-}
-
-/// How a worker is kept apart from the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Isolation {
-    /// It runs under an account of its own.
-    Account,
-    /// It runs under the agent's account: the agent could read its files.
-    None,
 }
 
 /// An offer with everything that a custodian needs to check it.
@@ -215,6 +217,9 @@ pub struct OfferMade {
     pub shares: Vec<ShareFile>,
     /// The session policy exactly as it will be sent.
     pub policy: String,
+    /// The roster version that the request would take up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_roster: Option<Envelope>,
     /// How this worker is kept apart from the agent.
     pub isolation: Isolation,
 }
@@ -246,223 +251,19 @@ pub enum Vote {
         /// Where the request stands now.
         standing: Standing,
     },
+    /// A yes was taken back, and the share that came with it dropped.
+    Withdrawn {
+        /// Whose.
+        person: String,
+        /// The token that signed the withdrawal.
+        serial: u32,
+        /// Key id of its approve key.
+        key: KeyId,
+        /// Where the request stands now.
+        standing: Standing,
+    },
     /// It does not count; the request goes on waiting.
     Refused(Problem),
-}
-
-/// One entry of a vault's journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// 1 for the first, then one more each time.
-    pub n: u64,
-    /// The host's clock.
-    pub at: Timestamp,
-    /// The request that it belongs to; absent for a sealing.
-    pub request: Option<String>,
-    /// What is about to be done, or was.
-    pub step: Step,
-    /// AWS's id and clock, where a call stands behind it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aws: Option<AwsTrace>,
-}
-
-/// AWS's own account of a call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AwsTrace {
-    /// AWS's request id.
-    pub request_id: Option<String>,
-    /// AWS's Date.
-    pub date: Option<Timestamp>,
-}
-
-/// What a journal entry says. An `...Intent` stands before the act, everything else after it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Step {
-    /// Sessions are about to be minted; from here on closing revokes by tag whatever is known.
-    MintIntent {
-        /// The first operator role.
-        role: String,
-        /// When access ends.
-        not_after: Timestamp,
-        /// Name of the revocation policy that would end it.
-        revocation: String,
-        /// The steward role that would put it there.
-        #[serde(default)]
-        steward_role: String,
-        /// The further operator roles, each with its own steward.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        also: Vec<Target>,
-    },
-    /// The operator's session in one role exists.
-    Minted {
-        /// ARN of the assumed role.
-        assumed_role: String,
-        /// Access key id of the session (public; the record keeps a fingerprint).
-        access_key_id: String,
-        /// When access ends.
-        not_after: Timestamp,
-        /// ARN of the role; empty in journals of hosts that knew one role a request.
-        #[serde(default)]
-        role: String,
-        /// When the credentials themselves end; for systems that know identity alone access ends then.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        expires_at: Option<Timestamp>,
-    },
-    /// One of several roles could not be opened; the others go on.
-    TargetFailed {
-        /// ARN of the role.
-        role: String,
-        /// Why.
-        why: String,
-    },
-    /// Minting failed; nothing was opened.
-    MintFailed {
-        /// Why.
-        why: String,
-        /// Whether a session may exist all the same, because an answer was lost.
-        #[serde(default)]
-        unsure: bool,
-    },
-    /// Earlier requests' sessions are about to be closed, by a ceremony that opens none.
-    CloseOnlyIntent {
-        /// Those requests.
-        requests: Vec<String>,
-    },
-    /// That ceremony has done what it could; a rotation follows.
-    CloseOnlyDone {
-        /// The requests that are denied by their tag in every role now.
-        denied: Vec<String>,
-        /// The requests for which that could not be done, and why.
-        left: Vec<(String, String)>,
-    },
-    /// The sealed key is about to be replaced.
-    RotationIntent {
-        /// The key that is sealed.
-        old_access_key_id: String,
-    },
-    /// Another key of the user was found and made inactive: our own orphan, or a stranger's.
-    StrangerDisabled {
-        /// That key.
-        access_key_id: String,
-    },
-    /// Such a key was deleted.
-    StrangerDeleted {
-        /// That key.
-        access_key_id: String,
-    },
-    /// A new key was made.
-    KeyCreated {
-        /// That key.
-        access_key_id: String,
-    },
-    /// A generation was written, recombined and fsynced; it does not count yet.
-    GenerationWritten {
-        /// Its number.
-        generation: u64,
-        /// Its signed manifest.
-        manifest: Envelope,
-    },
-    /// The new key was seen to work.
-    KeyProven {
-        /// That key.
-        access_key_id: String,
-    },
-    /// The generation counts from here on.
-    GenerationCommitted {
-        /// Its number.
-        generation: u64,
-        /// Digest of its manifest.
-        manifest_sha256: Digest,
-        /// The key that it holds.
-        access_key_id: String,
-    },
-    /// The old key was made inactive.
-    KeyDeactivated {
-        /// That key.
-        access_key_id: String,
-    },
-    /// The old key was itself seen to be refused.
-    KeyRefused {
-        /// That key.
-        access_key_id: String,
-    },
-    /// The old key was deleted.
-    KeyDeleted {
-        /// That key.
-        access_key_id: String,
-    },
-    /// The rotation is complete.
-    Rotated {
-        /// A signed [`crate::trust::receipt::Receipt`].
-        receipt: Envelope,
-    },
-    /// The rotation could not be completed now; the key that is sealed still works.
-    RotationPending {
-        /// Why, in plain words.
-        why: String,
-    },
-    /// The revocation policy is about to be put.
-    RevokeIntent {
-        /// Its name.
-        policy: String,
-        /// ARN of the role that it is put on.
-        #[serde(default)]
-        role: String,
-    },
-    /// The revocation policy stands.
-    RevokeApplied {
-        /// Its name.
-        policy: String,
-        /// ARN of the role that it stands on.
-        #[serde(default)]
-        role: String,
-    },
-    /// A run of refusals was observed in one Region.
-    RefusalObserved {
-        /// ARN of the role whose session was refused.
-        #[serde(default)]
-        role: String,
-        /// The Region.
-        region: String,
-        /// First refusal of the run.
-        since: Timestamp,
-        /// How many in a row.
-        refusals: u32,
-    },
-    /// The session is over: revoked, and seen refused everywhere.
-    Revoked {
-        /// A signed [`crate::trust::receipt::Receipt`].
-        receipt: Envelope,
-    },
-    /// The session's time ran out before it was revoked.
-    Expired {
-        /// When it ended.
-        at: Timestamp,
-    },
-    /// Every session is denied by its tag, and nothing is kept that could show the refusal: it is over when its time is.
-    NotObserved {
-        /// When access ends at the latest.
-        until: Timestamp,
-        /// Why nothing can be observed.
-        why: String,
-    },
-    /// Closing could not go on now.
-    ClosePending {
-        /// Why, in plain words.
-        why: String,
-        /// ARN of the role that it is about; empty where it is about all.
-        #[serde(default)]
-        role: String,
-        /// How often it was tried.
-        #[serde(default)]
-        tries: u32,
-        /// When it is tried next.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        next_attempt: Option<Timestamp>,
-    },
 }
 
 /// The operator's temporary credentials: what the agent hands to the operator, and all that it ever holds.

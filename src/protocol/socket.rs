@@ -5,6 +5,7 @@
 //! | `GET /v1/status` | | [`Status`] |
 //! | `GET /v1/vaults/{vault}` | | [`VaultView`] |
 //! | `POST /v1/vaults/{vault}/seal` | [`SealBegin`] | [`SealBegun`] |
+//! | `POST /v1/vaults/{vault}/roster` | [`RosterSubmit`] | [`RosterSubmitted`] |
 //! | `POST /v1/seals/{id}` | [`SealFinish`] | [`SealFinished`] |
 //! | `POST /v1/requests` | [`Ask`](super::job::Ask) | [`RequestView`] |
 //! | `GET /v1/requests` | | `Vec<`[`RequestView`]`>`, newest first, at most 100 |
@@ -12,6 +13,7 @@
 //! | `GET /v1/requests/{id}/bundle` | | [`ApprovalBundle`], with the caller's own share |
 //! | `POST /v1/requests/{id}/approvals` | [`Approval`](super::job::Approval) | [`RequestView`] |
 //! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
+//! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
 //! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
@@ -26,18 +28,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp};
+use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp, standing::Told};
 pub use crate::{
     ceremony::{Stage, Standing},
     trust::receipt::RegionRefused,
 };
 
 use super::job::Isolation;
+use super::secrets::SecretState;
 
 /// The default socket of the agent.
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
 /// The largest body that the agent reads, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
+/// The same where a roster is handed in: sixteen custodians with two attested tokens each come to some 150 KiB.
+pub const MAX_ROSTER_BODY: usize = 512 * 1024;
 
 /// How the agent and everything it serves are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,14 +81,37 @@ pub struct VaultStatus {
     pub threshold: u8,
     /// The custodians' names.
     pub custodians: Vec<String>,
+    /// Their tokens: who vouches for each, and what is known against it.
+    #[serde(default)]
+    pub tokens: Vec<Told>,
     /// Current generation; absent where nothing is sealed yet.
     pub generation: Option<u64>,
     /// When that generation was sealed.
     pub sealed_at: Option<Timestamp>,
-    /// The rotation after the newest opening: `done`, `running`, or `pending: WHY`.
+    /// The rotation after the newest opening: `done`, `running`, `running: WHAT IT WAITS FOR`, or `pending: WHY`.
     pub rotation: String,
+    /// What the last look at the sealed key's uses came to.
+    pub watch: String,
     /// How the worker is kept apart from the agent.
     pub isolation: Isolation,
+    /// The places that keep copies, in the roster's order.
+    #[serde(default)]
+    pub copies: Vec<CopyStatus>,
+}
+
+/// The copy at one place, as far as this host knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CopyStatus {
+    /// The place's name in the roster.
+    pub place: String,
+    /// Whether the old key's end waits for it.
+    pub required: bool,
+    /// The generation that it holds; absent where none was ever acknowledged.
+    pub generation: Option<u64>,
+    /// Since when it lacks one; absent where it does not lag.
+    pub lags_since: Option<Timestamp>,
+    /// Why it lags.
+    pub why: Option<String>,
 }
 
 /// A vault's signed documents.
@@ -114,6 +142,9 @@ pub struct RequestView {
     pub roster_chain: Vec<Envelope>,
     /// The session policy exactly as it will be sent.
     pub policy: String,
+    /// The roster version that the request would take up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_roster: Option<Envelope>,
     /// Who has approved, in order.
     pub approved_by: Vec<String>,
     /// Who has denied, with the reason.
@@ -133,6 +164,19 @@ pub struct RequestView {
     /// What holds up the closing as a whole now.
     #[serde(default)]
     pub setback: Option<Setback>,
+    /// The secrets that are rotated when the session is closed, and where each stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretView>,
+}
+
+/// A secret that a request names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretView {
+    /// Its ARN.
+    pub secret: String,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: SecretState,
 }
 
 /// One account and role of a request.
@@ -211,6 +255,12 @@ pub struct ApprovalBundle {
     pub roster_chain: Vec<Envelope>,
     /// The custodian's own share: a binary age file.
     pub share: Bytes,
+    /// The roster version that the request would take up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_roster: Option<Envelope>,
+    /// What the agent has to say about the request, in plain words: its word, and nobody's signature.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent_says: Vec<String>,
 }
 
 /// A signed denial.
@@ -219,6 +269,36 @@ pub struct ApprovalBundle {
 pub struct Denial {
     /// A signed [`crate::trust::request::Denial`].
     pub denial: Envelope,
+}
+
+/// A signed withdrawal of an approval.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawal {
+    /// A signed [`crate::trust::request::Withdrawal`].
+    pub withdrawal: Envelope,
+}
+
+/// Hands in the next version of a roster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RosterSubmit {
+    /// That version, signed by all who must.
+    pub next: Envelope,
+    /// Incident or change reference.
+    pub incident: String,
+    /// Why.
+    pub reason: String,
+    /// 16 random bytes.
+    pub nonce: Bytes,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RosterSubmitted {
+    /// The request that custodians have to approve before the version counts; absent where it counts already.
+    pub request: Option<RequestView>,
 }
 
 /// Asks for a key to seal a credential to.

@@ -90,7 +90,8 @@ impl Manage<'_> {
         self.algorithm
     }
 
-    /// Replaces the management key by a random one, stored on the token under the PIN as ykman does, and proves it.
+    /// Replaces the management key by a random one, stored on the token under the PIN as ykman does, and proves it. A token that
+    /// refuses one of this kind gets one of the kind that it had.
     ///
     /// # Errors
     /// [`TokenError::Refused`] when the token does not take it (the former key then still counts), and those of the
@@ -105,8 +106,14 @@ impl Manage<'_> {
                 firmware,
             });
         }
-        management::replace(&mut self.card, algorithm)?;
-        self.algorithm = algorithm;
+        self.algorithm = match management::replace(&mut self.card, algorithm) {
+            // Other makers' cards may name a version that has AES keys and not take one.
+            Err(TokenError::Refused { .. }) if algorithm != self.algorithm => {
+                management::replace(&mut self.card, self.algorithm)?;
+                self.algorithm
+            }
+            result => result.map(|()| algorithm)?,
+        };
         self.factory = false;
         Ok(())
     }
@@ -119,10 +126,23 @@ impl Manage<'_> {
         piv::metadata(&mut self.card, self.firmware, slot.reference())
     }
 
+    /// The first slot that holds nothing and is none of `besides`.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn free_slot(&mut self, besides: &[Slot]) -> Result<Option<Slot>, TokenError> {
+        for slot in Slot::all().filter(|slot| !besides.contains(slot)) {
+            if !session::in_use(&mut self.card, self.firmware, slot)? {
+                return Ok(Some(slot));
+            }
+        }
+        Ok(None)
+    }
+
     /// Makes a P-256 key in a slot. A key that is there is lost: ask [`Token::slot_in_use`] first.
     ///
     /// # Errors
-    /// [`TokenError::Refused`], and those of the connection.
+    /// [`TokenError::NoSlot`], [`TokenError::Refused`], and those of the connection.
     pub fn generate(
         &mut self,
         slot: Slot,

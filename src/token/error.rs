@@ -84,6 +84,11 @@ pub enum TokenError {
         /// Which slot.
         slot: Slot,
     },
+    /// The token has no such slot.
+    NoSlot {
+        /// Which one it was asked for.
+        slot: Slot,
+    },
     /// The other side's key is no point on P-256; it never reached the token.
     BadPoint,
     /// The management key is neither the default nor stored on the token under the PIN.
@@ -136,6 +141,7 @@ impl fmt::Display for TokenError {
                 write!(f, "the token refused {what} (status {status:04x})")
             }
             Self::NoKey { slot } => write!(f, "slot {slot} holds no p-256 key"),
+            Self::NoSlot { slot } => write!(f, "the token has no slot {slot}"),
             Self::BadPoint => f.write_str("the other side's key is not a point on p-256"),
             Self::ManagementKeyNeeded => {
                 f.write_str("the token's management key was changed and is not stored on it")
@@ -152,7 +158,9 @@ impl TokenError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::NoService => "start it: sudo systemctl start pcscd.socket",
+            Self::NoService => {
+                "start it: sudo systemctl start pcscd.socket; where it is not installed: sudo apt-get install pcscd"
+            }
             Self::Forbidden => {
                 "allow the user in polkit (action org.debian.pcsc-lite.access_card), or use the console"
             }
@@ -180,6 +188,7 @@ impl TokenError {
             Self::NotYubiKey => "use a yubikey with the piv application switched on",
             Self::Unsupported { .. } => "use a newer yubikey",
             Self::NoKey { .. } => "enrol this token first, or name the slot that was enrolled",
+            Self::NoSlot { .. } => "name others with --slots, 82 to 95",
             Self::ManagementKeyNeeded | Self::ManagementKeyWrong => {
                 "give the management key that was set on this token"
             }

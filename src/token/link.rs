@@ -93,6 +93,9 @@ fn run(
         serve(&mut card, &context, reader, &questions, &replies);
     }
     let _ = card.disconnect(Disposition::LeaveCard);
+    // Whoever waits for `replies` to close may end the process at once, and with it PC/SC's own memory: this thread has to be done with it.
+    drop(context);
+    drop(replies);
     Ok(())
 }
 

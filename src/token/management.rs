@@ -5,7 +5,7 @@
 //! (<https://docs.yubico.com/yesdk/users-manual/application-piv/piv-objects.html>, "PIN-protected").
 
 use super::apdu::Card;
-use super::{Capability, Firmware, TokenError, piv, tlv};
+use super::{Capability, Firmware, TokenError, piv, session, tlv};
 use aes::cipher::generic_array::GenericArray;
 use aes::cipher::{BlockDecrypt, BlockEncrypt, KeyInit};
 use rand_core::{OsRng, RngCore};
@@ -126,13 +126,14 @@ pub(super) fn kind(
     card: &mut dyn Card,
     firmware: Firmware,
 ) -> Result<(ManagementAlgorithm, Option<bool>), TokenError> {
-    if !firmware.has(Capability::Metadata) {
-        return Ok((ManagementAlgorithm::Tdes, None));
-    }
     const MALFORMED: TokenError = TokenError::Malformed {
         what: "get metadata",
     };
-    let metadata = piv::metadata(card, firmware, piv::MANAGEMENT)?.ok_or(MALFORMED)?;
+    // A token that does not tell has triple DES: AES came later than this command.
+    let Some(metadata) = session::told(piv::metadata(card, firmware, piv::MANAGEMENT))? else {
+        return Ok((ManagementAlgorithm::Tdes, None));
+    };
+    let metadata = metadata.ok_or(MALFORMED)?;
     let algorithm = metadata
         .algorithm
         .and_then(ManagementAlgorithm::from_byte)

@@ -269,7 +269,12 @@ pub(super) fn generate(
             &tlv::element(0xab, &[&[touch.byte()]]),
         ],
     );
-    let reply = apdu::send(card, command(0x47, 0, slot.reference()), &data)?.ok(WHAT)?;
+    let reply = apdu::send(card, command(0x47, 0, slot.reference()), &data)?;
+    // What a card says that lacks the slot differs; where the parameters are wrong, it is the only one that can be.
+    if matches!(reply.status, 0x6b00 | 0x6a82 | 0x6a86 | 0x6a88) {
+        return Err(TokenError::NoSlot { slot });
+    }
+    let reply = reply.ok(WHAT)?;
     point(tlv::within(&reply, &[0x7f49, 0x86], WHAT)?, WHAT)
 }
 
@@ -381,13 +386,21 @@ pub(super) fn metadata(
     reference: u8,
 ) -> Result<Option<Metadata>, TokenError> {
     const WHAT: &str = "get metadata";
+    const LACKS: &str = "metadata";
     if !firmware.has(Capability::Metadata) {
         return Err(TokenError::Unsupported {
-            what: "metadata",
+            what: LACKS,
             firmware,
         });
     }
     let reply = apdu::send(card, command(0xf7, 0, reference), &[])?;
+    // Other makers' cards may name a version that has it and not have it.
+    if reply.status == 0x6d00 {
+        return Err(TokenError::Unsupported {
+            what: LACKS,
+            firmware,
+        });
+    }
     if matches!(reply.status, 0x6a82 | 0x6a88) {
         return Ok(None);
     }

@@ -123,8 +123,10 @@ impl Token {
     /// Those of the connection.
     pub fn pin_tries(&mut self) -> Result<u8, TokenError> {
         let firmware = self.firmware;
-        if firmware.has(Capability::Metadata) {
-            return self.unselected(|card| run_tries(card, firmware));
+        if firmware.has(Capability::Metadata)
+            && let Some(tries) = told(self.unselected(|card| run_tries(card, firmware)))?
+        {
+            return Ok(tries);
         }
         if let Some(tries) = self.with(piv::tries_by_verify)? {
             return Ok(tries);
@@ -158,11 +160,8 @@ impl Token {
 
     fn default_in_use(&mut self, reference: u8) -> Result<Option<bool>, TokenError> {
         let firmware = self.firmware;
-        if !firmware.has(Capability::Metadata) {
-            return Ok(None);
-        }
-        let metadata = self.with(|card| piv::metadata(card, firmware, reference))?;
-        Ok(metadata.and_then(|metadata| metadata.default))
+        let metadata = told(self.with(|card| piv::metadata(card, firmware, reference)))?;
+        Ok(metadata.flatten().and_then(|metadata| metadata.default))
     }
 
     /// Certificate in a slot, DER.
@@ -329,6 +328,15 @@ impl Token {
     }
 }
 
+/// `None` where the token does not tell such things at all.
+pub(super) fn told<T>(asked: Result<T, TokenError>) -> Result<Option<T>, TokenError> {
+    match asked {
+        Ok(told) => Ok(Some(told)),
+        Err(TokenError::Unsupported { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Most often PIV is still selected, and one command is enough: no other application answers in this form.
 fn run_tries(card: &mut dyn Card, firmware: Firmware) -> Result<u8, TokenError> {
     let ask = |card: &mut dyn Card| {
@@ -339,7 +347,12 @@ fn run_tries(card: &mut dyn Card, firmware: Firmware) -> Result<u8, TokenError> 
     };
     match ask(card) {
         Ok(Some(left)) => return Ok(left),
-        Ok(None) | Err(TokenError::Refused { .. } | TokenError::Malformed { .. }) => {}
+        Ok(None)
+        | Err(
+            TokenError::Refused { .. }
+            | TokenError::Malformed { .. }
+            | TokenError::Unsupported { .. },
+        ) => {}
         Err(error) => return Err(error),
     }
     piv::select(card)?;
@@ -348,10 +361,12 @@ fn run_tries(card: &mut dyn Card, firmware: Firmware) -> Result<u8, TokenError> 
     })
 }
 
-fn in_use(card: &mut dyn Card, firmware: Firmware, slot: Slot) -> Result<bool, TokenError> {
-    if firmware.has(Capability::Metadata)
-        && piv::metadata(card, firmware, slot.reference())?.is_some()
-    {
+pub(super) fn in_use(
+    card: &mut dyn Card,
+    firmware: Firmware,
+    slot: Slot,
+) -> Result<bool, TokenError> {
+    if let Some(Some(_)) = told(piv::metadata(card, firmware, slot.reference()))? {
         return Ok(true);
     }
     Ok(piv::object(card, slot.object())?.is_some())

@@ -36,6 +36,18 @@ pub enum Outcome {
         generation: u64,
         /// Digest of its manifest.
         manifest_sha256: Digest,
+        /// Digest of the manifest that counted before; absent where none did on this host.
+        previous_manifest_sha256: Option<Digest>,
+        /// The new key was seen to take the operator role.
+        new_key_worked: Proof,
+        /// The new generation counts since then, by the host's clock.
+        counts_since: Timestamp,
+        /// The old key was seen refused.
+        old_key_refused: Proof,
+        /// How that was seen.
+        proven_by: ProvenBy,
+        /// The old key was deleted; absent where AWS did not let it be. It is dead either way.
+        old_key_deleted: Option<Proof>,
     },
     /// A session was revoked and seen refused.
     Revoked {
@@ -57,6 +69,40 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         identity_until: Option<Timestamp>,
     },
+    /// A named secret was rotated: `AWSCURRENT` was seen to stand on the new version.
+    SecretRotated {
+        /// ARN of the secret.
+        secret: String,
+        /// The version that counts now.
+        version: String,
+        /// The version that counted before, where it was known.
+        previous: Option<String>,
+        /// The setter that has set the new value and seen it work; absent where the secret has a rotation function of its own.
+        setter: Option<String>,
+    },
+}
+
+/// When something was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// By the host's clock.
+    pub at: Timestamp,
+    /// AWS's id of the call that showed it.
+    pub aws_request_id: Option<String>,
+    /// AWS's clock in its answer.
+    pub aws_date: Option<Timestamp>,
+}
+
+/// How a key was seen to be dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProvenBy {
+    /// A call signed with the key itself was refused with `InvalidClientTokenId`.
+    Itself,
+    /// AWS does not know its id any more, where it does know the new key's: the worker that held its secret was stopped, so nothing
+    /// could be signed with it.
+    Id,
 }
 
 /// A role whose session was seen refused.

@@ -3,6 +3,8 @@
 //! The request is one JSON document. The host signs it as an *offer*; a custodian approves by signing *the same bytes* under
 //! another payload type; a denial is a document of its own that names the request's digest.
 
+mod purpose;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -19,9 +21,11 @@ pub const MAX_REASON: usize = 1024;
 pub const MAX_INCIDENT: usize = 128;
 /// What stands in the place of an access profile's name where no session is opened.
 pub const CLOSE_ONLY: &str = "close-only";
+/// The same where a roster is taken up.
+pub const ROSTER_CHANGE: &str = "roster";
 /// How long a request that only closes may take to be approved and served, in seconds.
 pub const CLOSE_ONLY_SECONDS: i64 = 3600;
-/// The policy that stands in a request that only closes: there is no session that could carry it, and it would allow nothing.
+/// The policy that stands in a request that opens no session: there is none that could carry it, and it would allow nothing.
 pub const NOTHING_ALLOWED: &str =
     r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}"#;
 
@@ -114,6 +118,13 @@ pub enum Purpose {
         /// The requests whose sessions are revoked; none where only a rotation is owed.
         requests: Vec<String>,
     },
+    /// No session for anybody: the next version of the roster is taken up, and the key sealed anew under it.
+    Roster {
+        /// Its number: one more than that of the roster which the request was made under.
+        version: u64,
+        /// Digest of that version.
+        roster_sha256: Digest,
+    },
 }
 
 impl Purpose {
@@ -153,6 +164,16 @@ pub struct Denial {
     pub request_sha256: Digest,
     /// Why not.
     pub reason: String,
+}
+
+/// A custodian takes the own yes back, before the quorum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawal {
+    /// Format version, 1.
+    pub v: u8,
+    /// Digest of the request's bytes.
+    pub request_sha256: Digest,
 }
 
 /// What a custodian's CLI seals to the worker's one-time key: the share, bound to what was approved.
@@ -270,6 +291,21 @@ impl Document for Denial {
     }
 }
 
+impl Document for Withdrawal {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.twotap.withdraw.v1+json";
+    const WHAT: &'static str = "withdrawal";
+
+    fn check(&self) -> Result<(), TrustError> {
+        if self.v == 1 {
+            return Ok(());
+        }
+        Err(TrustError::malformed(
+            "withdrawal",
+            "its format version is not 1",
+        ))
+    }
+}
+
 impl Document for SealOffer {
     const PAYLOAD_TYPE: &'static str = "application/vnd.twotap.seal-offer.v1+json";
     const WHAT: &'static str = "offer to seal";
@@ -308,71 +344,9 @@ impl Offer {
         if request.roster_sha256 != roster.digest() {
             return differs("it was made under another roster");
         }
-        match &request.purpose {
-            Purpose::Open => opens_what_the_roster_says(request, roster),
-            Purpose::CloseOnly { .. } => closes_and_no_more(request, roster),
-        }
-        .map_err(|why| TrustError::mismatch("offer", why))?;
+        purpose::fits(request, roster).map_err(|why| TrustError::mismatch("offer", why))?;
         Ok(offer)
     }
-}
-
-/// A session: account, role, Regions, secrets and length are those of the access profile.
-fn opens_what_the_roster_says(request: &Request, roster: &Roster) -> Result<(), &'static str> {
-    let Some(access) = roster.access(&request.access) else {
-        return Err("the roster has no such access profile");
-    };
-    if request.account != access.account
-        || request.role != access.role_arn
-        || request.also != access.also
-        || request.regions != access.regions
-    {
-        return Err("accounts, roles or Regions are not those of the access profile");
-    }
-    if !request
-        .secrets
-        .iter()
-        .eq(access.secrets.iter().map(|s| &s.arn))
-    {
-        return Err("its secrets are not those of the access profile");
-    }
-    if request.not_before.until(request.not_after) > i64::from(access.max_seconds) {
-        return Err("it asks for longer than the access profile allows");
-    }
-    Ok(())
-}
-
-/// No session: steward roles of the roster alone, no secret, a policy that allows nothing, an hour at most.
-fn closes_and_no_more(request: &Request, roster: &Roster) -> Result<(), &'static str> {
-    let own = &roster.aws.steward_role_arn;
-    let stewards: Vec<&str> = roster.steward_roles();
-    let steward = |t: &Target| {
-        t.role_arn == t.steward_role_arn
-            && account_of(&t.role_arn) == Some(&t.account)
-            && stewards.contains(&t.role_arn.as_str())
-    };
-    if request.access != CLOSE_ONLY
-        || request.role != *own
-        || account_of(own) != Some(&request.account)
-        || !request.also.iter().all(steward)
-    {
-        return Err("it only closes, and names another role than the roster's stewards");
-    }
-    if !request.secrets.is_empty() {
-        return Err("it only closes, and names a secret");
-    }
-    if request.policy_sha256 != Digest::of(NOTHING_ALLOWED.as_bytes()) {
-        return Err("it only closes, and its policy allows something");
-    }
-    if request.not_before.until(request.not_after) > CLOSE_ONLY_SECONDS {
-        return Err("it only closes, and takes longer than an hour");
-    }
-    Ok(())
-}
-
-/// The account number in an IAM ARN.
-fn account_of(arn: &str) -> Option<&str> {
-    arn.split(':').nth(4)
 }
 
 /// Checks an approval: the same bytes as `offer`, signed by an approve key of the roster. Returns whose token it was.
@@ -403,6 +377,23 @@ pub fn verify_denial(
         return Err(TrustError::mismatch("denial", "it is for another request"));
     }
     Ok((key, denial))
+}
+
+/// Checks a withdrawal of an approval of `offer`. Returns whose token signed it.
+pub fn verify_withdrawal(
+    envelope: &Envelope,
+    offer: &Verified<Offer>,
+    roster: &Verified<Roster>,
+) -> Result<super::roster::Token, TrustError> {
+    let key = signed_by_custodian::<Withdrawal>(envelope, roster)?;
+    let withdrawal: Withdrawal = envelope.unverified()?;
+    if withdrawal.request_sha256 != offer.digest() {
+        return Err(TrustError::mismatch(
+            "withdrawal",
+            "it is for another request",
+        ));
+    }
+    Ok(key)
 }
 
 fn signed_by_custodian<D: Document>(

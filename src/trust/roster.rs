@@ -5,6 +5,7 @@
 //! versions count up by exactly one and each names the digest of the one before.
 
 mod chain;
+mod change;
 mod check;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,11 @@ use super::{Bytes, Digest, KeyId, PublicKey, Timestamp, strict::Json};
 
 /// The longest chain of roster versions that is read.
 pub const MAX_VERSIONS: usize = 1000;
+/// The largest file with a chain that is read, in bytes of JSON.
+pub const MAX_CHAIN: usize = 4 * 1024 * 1024;
 
-pub use chain::{signatures, verify_chain};
+pub use chain::{Missing, missing, parse_chain, signatures, verify_chain, verify_next};
+pub use change::{Change, changes, follows};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -278,6 +282,18 @@ pub enum CharacterClass {
     Digits,
     /// Punctuation that no shell, URL or quoting rule makes trouble with: `-_.~+=@%`.
     Symbols,
+}
+
+impl Role {
+    /// As it is written in `people.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Custodian => "custodian",
+            Self::Commander => "commander",
+            Self::Officer => "officer",
+        }
+    }
 }
 
 impl Roster {

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     PublicKey, TrustError,
     attestation::{self, AttestationError, Attested, Root, Statement, Which},
@@ -117,6 +119,71 @@ pub fn judge(token: &Token, accepted: Accepted<'_>) -> Result<Standing, Refusal>
 pub fn judge_all(roster: &Roster) -> Result<Vec<Standing>, Refusal> {
     let accepted = Accepted::by(roster);
     roster.tokens.iter().map(|t| judge(t, accepted)).collect()
+}
+
+/// Judges what a change brings in: tokens that are new or have changed, and all of them where something is no longer accepted. What stood there
+/// before stays: an advisory that is learnt meanwhile must not keep anybody from striking out a lost host.
+///
+/// # Errors
+/// The first [`Refusal`].
+pub fn judge_change(before: &Roster, after: &Roster) -> Result<(), Refusal> {
+    let narrower = before
+        .attestation_roots
+        .iter()
+        .any(|r| !after.attestation_roots.contains(r))
+        || before
+            .accept_risk
+            .iter()
+            .any(|r| !after.accept_risk.contains(r))
+        || before
+            .accept_unattested
+            .iter()
+            .any(|s| !after.accept_unattested.contains(s));
+    for token in &after.tokens {
+        if narrower || !before.tokens.contains(token) {
+            judge(token, Accepted::by(after))?;
+        }
+    }
+    Ok(())
+}
+
+/// What people are told of a token that is in a roster already.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    /// Whose it is.
+    pub person: String,
+    /// Serial number.
+    pub serial: u32,
+    /// Firmware, as it is listed.
+    pub firmware: String,
+    /// Who vouches for it, as [`Standing::proof`] says, or why nobody does.
+    pub proof: String,
+    /// Whether that is the maker.
+    pub by_maker: bool,
+    /// Each advisory that is about it.
+    pub advisories: Vec<String>,
+}
+
+/// What people are told of a token that is in a roster already; nothing is refused.
+#[must_use]
+pub fn told(token: &Token, roster: &Roster) -> Told {
+    let standing = judge(token, Accepted::by(roster));
+    let attested = standing.as_ref().ok().and_then(|s| s.attested.as_ref());
+    Told {
+        person: token.person.clone(),
+        serial: token.serial,
+        firmware: token.firmware.clone(),
+        by_maker: attested.is_some_and(|a| matches!(a.root, Root::Yubico(_))),
+        proof: match &standing {
+            Ok(standing) => standing.proof(),
+            Err(refusal) => format!("NOT ACCEPTABLE: {}", refusal.why),
+        },
+        advisories: known_against(token, roster)
+            .into_iter()
+            .map(ToString::to_string)
+            .collect(),
+    }
 }
 
 /// What is known against a token of a roster that counts already: nothing is refused. A token whose model is not proven is taken to be

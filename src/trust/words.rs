@@ -10,6 +10,15 @@ use super::{Digest, TrustError, roster::SlotKey};
 /// How many words.
 pub const COUNT: usize = 6;
 
+/// How likely it is at most that any two of so many documents share their words: each pair with one chance in 2^60.
+///
+/// Two documents that share them are of use only where the host has signed both, while both wait for approvals. So what counts is how many offers a
+/// host can be made to sign in half an hour, and that is bounded by the few that may wait at once and by the process that each takes to make.
+pub fn collision_bound(documents: u64) -> f64 {
+    let n = documents as f64;
+    n * (n - 1.0) / 2.0 / 2f64.powi(10 * COUNT as i32)
+}
+
 /// The verification words of a document's digest; the same for everybody who holds the same bytes.
 pub fn verification_words(digest: &Digest) -> Result<[&'static str; COUNT], TrustError> {
     let failed = |_| TrustError::malformed("verification words", "scrypt refused its parameters");

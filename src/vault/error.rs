@@ -107,6 +107,17 @@ pub enum VaultError {
         /// Its number.
         generation: u64,
     },
+    /// A bundle does not fit a secret of AWS Secrets Manager.
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// How much of it are the rosters.
+        rosters: usize,
+        /// How many versions of the roster that is.
+        versions: usize,
+        /// The most that fits.
+        most: usize,
+    },
     /// Another process is changing this vault.
     Busy {
         /// The lock file.
@@ -149,6 +160,9 @@ impl VaultError {
             Self::Exists { .. } => "generations count up by one; take the next number",
             Self::Missing { .. } => "take it from another copy of the vault",
             Self::IsCurrent { .. } => "commit another generation first",
+            Self::TooLarge { .. } => {
+                "keep copies in a folder instead of a secret, or list fewer custodians and tokens: attestations and old versions of the roster take the room"
+            }
             Self::Busy { .. } => "wait until the other process has finished",
         })
     }
@@ -235,6 +249,15 @@ impl fmt::Display for VaultError {
             Self::IsCurrent { generation } => {
                 write!(f, "generation {generation} is the current one")
             }
+            Self::TooLarge {
+                size,
+                rosters,
+                versions,
+                most,
+            } => write!(
+                f,
+                "the sealed bundle has {size} bytes, {rosters} of them in {versions} versions of the roster, and a secret takes {most}"
+            ),
             Self::Busy { path } => {
                 write!(
                     f,

@@ -365,6 +365,14 @@ impl Writer {
         Ok(newest)
     }
 
+    /// Writes a roster version, in the place of one with the same number that never came to count. Which one counts is said by the
+    /// manifest of the current generation.
+    pub fn put_roster(&self, roster: &Verified<Roster>) -> Result<(), VaultError> {
+        let path = self.roster_path(roster.version);
+        write_atomic(&path, roster.envelope().to_json().as_bytes(), 0o600)
+            .map_err(|why| VaultError::io(&path, why))
+    }
+
     fn half_path(&self, n: u64) -> PathBuf {
         self.generations().join(format!("{HALF}{n}"))
     }

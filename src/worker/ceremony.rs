@@ -8,15 +8,16 @@ use super::{
     Worker, close_only,
     home::Vault,
     mint,
+    places::{self, Turn},
     plan::{Plan, plan},
     problems::{Explain as _, of_refusal},
     rotate::{self, Rotation},
 };
 use crate::{
-    ceremony::{Approved, Requested, Settled, Standing, Voter},
+    ceremony::{Approved, Requested, Settled, Voter, Withdrawer},
     protocol::{
         Code, Problem,
-        job::{Approval, Ask, FromWorker, OfferMade, ShareFile, ToWorker, Vote},
+        job::{Approval, Ask, Entry, FromWorker, OfferMade, ShareFile, ToWorker, Vote},
     },
     trust::{
         Envelope, Head, Verified,
@@ -33,15 +34,13 @@ pub(super) async fn run(
     operator: String,
     audit: Head,
 ) -> Result<(), Problem> {
+    let found = places::look(worker, &ask.vault).await?;
+    let again = places::again(&ask);
     let vault = worker.home.vault(&ask.vault)?;
     // Until the quorum is there this process holds one secret: the key that shares are sealed to, made for this request.
     let one_time = OneTime::generate();
     let plan = plan(worker, &vault, ask, &operator, audit, one_time.recipient()).await?;
-    let requested = offer(worker, &vault, &plan).await?;
-
-    let quorum = votes(worker, &plan, requested, &vault, &one_time).await?;
-    // From here on the key alone is needed: neither shares nor the identity that they make.
-    let opened = stack::wiped(|| unseal(worker, &vault, quorum))?;
+    let opened = opened(worker, &vault, &plan, &one_time, Begin { found, again }).await?;
 
     // A share lives only as long as its credential: whatever minting comes to, the key is replaced.
     let minted = match plan.request.purpose {
@@ -49,6 +48,8 @@ pub(super) async fn run(
         Purpose::CloseOnly { .. } => {
             close_only::run(worker, &vault, &plan, &opened.approved, &opened.key).await
         }
+        // Nothing to mint; and it is planned by a job of its own (`roster::run`).
+        Purpose::Roster { .. } => Ok(()),
     };
     let rotated = rotate::rotate(
         worker,
@@ -57,22 +58,62 @@ pub(super) async fn run(
             request: Some(&plan.request.id),
             audit: plan.request.audit,
             key: opened.key,
+            turn: opened.turn,
+            next: None,
         },
     )
     .await;
     minted.and(rotated)
 }
 
+/// What a ceremony begins with.
+pub(super) struct Begin {
+    /// What was found at the places that keep copies, to be reported once the request is known.
+    pub(super) found: Vec<Entry>,
+    /// What to type when the vault moved on meanwhile.
+    pub(super) again: String,
+}
+
+/// Offers the request, waits for the quorum, opens the vault, and takes this host's turn.
+pub(super) async fn opened(
+    worker: &mut Worker,
+    vault: &Vault,
+    plan: &Plan,
+    one_time: &OneTime,
+    begin: Begin,
+) -> Result<Opened, Problem> {
+    let Begin { found, again } = begin;
+    let _slot = worker.home.offer_slot()?;
+    let requested = offer(worker, vault, plan).await?;
+    for entry in found {
+        worker.link.report(entry).await;
+    }
+    let quorum = votes(worker, plan, requested, vault, one_time).await?;
+    // From here on the key alone is needed: neither shares nor the identity that they make.
+    let (approved, key) = stack::wiped(|| unseal(worker, vault, quorum, &again))?;
+    // Of two hosts that opened the same generation one goes on.
+    let turn = Turn::begin(worker, vault, Some(&plan.request.id), again, &key).await?;
+    Ok(Opened {
+        approved,
+        key,
+        turn,
+    })
+}
+
 /// A quorum's shares, each checked against the manifest.
 struct Quorum {
     approved: Approved,
-    shares: Vec<Mnemonic>,
+    shares: Shares,
 }
 
-/// The key that was sealed, and the proof that it may be used.
-struct Opened {
-    approved: Approved,
-    key: AccessKey,
+/// Shares with whose they are: one that is taken back goes.
+type Shares = Vec<(String, Mnemonic)>;
+
+/// The key that was sealed, the proof that it may be used, and this host's turn to replace it.
+pub(super) struct Opened {
+    pub(super) approved: Approved,
+    pub(super) key: AccessKey,
+    pub(super) turn: Turn,
 }
 
 /// Signs the request and sends it with all that custodians need to check it.
@@ -93,6 +134,7 @@ async fn offer(worker: &mut Worker, vault: &Vault, plan: &Plan) -> Result<Reques
             })
             .collect(),
         policy: plan.policy.clone(),
+        next_roster: plan.next.as_ref().map(|next| next.envelope().clone()),
         isolation: worker.link.isolation(),
     };
     worker.link.send(&FromWorker::Offer(made)).await;
@@ -107,7 +149,7 @@ async fn votes(
     vault: &Vault,
     one_time: &OneTime,
 ) -> Result<Quorum, Problem> {
-    let mut shares = Vec::new();
+    let mut shares = Shares::new();
     loop {
         let rest = plan.clock.now().until(plan.request.approve_before);
         let rest = Duration::from_secs(u64::try_from(rest).unwrap_or(0));
@@ -117,8 +159,33 @@ async fn votes(
                 Problem::new(Code::Approvals, "nobody approved in time")
                     .hint("ask for a new request")
             })??;
-        let (voter, share) = match check(message, plan, &requested, vault, one_time) {
-            Ok(Some(vote)) => vote,
+        let (settled, vote) = match check(message, plan, &requested, vault, one_time) {
+            Ok(Some(Checked::Vote(voter, share))) => {
+                shares.extend(share.map(|share| (voter.person().to_owned(), share)));
+                let (person, serial, key) =
+                    (voter.person().to_owned(), voter.serial(), voter.key());
+                let approved = voter.denial().is_none();
+                let settled = requested.count(voter);
+                let vote = Vote::Counted {
+                    person,
+                    serial,
+                    key,
+                    approved,
+                    standing: settled.standing(),
+                };
+                (settled, vote)
+            }
+            Ok(Some(Checked::Withdrawal(by))) => {
+                shares.retain(|(person, _)| person != by.person());
+                let settled = requested.withdraw(&by);
+                let vote = Vote::Withdrawn {
+                    person: by.person().to_owned(),
+                    serial: by.serial(),
+                    key: by.key(),
+                    standing: settled.standing(),
+                };
+                (settled, vote)
+            }
             Ok(None) => continue,
             Err(Verdict::NotCounted(problem)) => {
                 worker
@@ -134,19 +201,7 @@ async fn votes(
                 ));
             }
         };
-        shares.extend(share);
-        let mut counted = Vote::Counted {
-            person: voter.person().to_owned(),
-            serial: voter.serial(),
-            key: voter.key(),
-            approved: voter.denial().is_none(),
-            standing: Standing::Waiting,
-        };
-        let settled = requested.count(voter);
-        if let Vote::Counted { standing, .. } = &mut counted {
-            *standing = settled.standing();
-        }
-        worker.link.send(&FromWorker::Vote(counted)).await;
+        worker.link.send(&FromWorker::Vote(vote)).await;
         match settled {
             Settled::Waiting(still) => requested = still,
             Settled::Approved(approved) => return Ok(Quorum { approved, shares }),
@@ -158,6 +213,12 @@ async fn votes(
             }
         }
     }
+}
+
+/// A message that counts.
+enum Checked {
+    Vote(Voter, Option<Mnemonic>),
+    Withdrawal(Withdrawer),
 }
 
 /// Why a message is no vote that counts.
@@ -173,14 +234,20 @@ fn check(
     requested: &Requested,
     vault: &Vault,
     one_time: &OneTime,
-) -> Result<Option<(Voter, Option<Mnemonic>)>, Verdict> {
+) -> Result<Option<Checked>, Verdict> {
     let refused = |why| Verdict::NotCounted(of_refusal(why));
     let now = plan.clock.now();
     match message {
         None => Err(Verdict::AgentGone),
         Some(ToWorker::Denial { denial }) => {
             let voter = requested.check_denial(&denial, now).map_err(refused)?;
-            Ok(Some((voter, None)))
+            Ok(Some(Checked::Vote(voter, None)))
+        }
+        Some(ToWorker::Withdrawal { withdrawal }) => {
+            let by = requested
+                .check_withdrawal(&withdrawal, now)
+                .map_err(refused)?;
+            Ok(Some(Checked::Withdrawal(by)))
         }
         Some(ToWorker::Approval(Approval {
             approval,
@@ -191,7 +258,7 @@ fn check(
             let share =
                 stack::wiped(|| share_of(&voter, sealed, requested.offer(), vault, one_time))
                     .map_err(Verdict::NotCounted)?;
-            Ok(Some((voter, Some(share))))
+            Ok(Some(Checked::Vote(voter, Some(share))))
         }
         Some(ToWorker::Credential { .. } | ToWorker::Recorded { .. }) => Ok(None),
     }
@@ -216,7 +283,12 @@ fn share_of(
 }
 
 /// Recombines the shares and opens the vault, if the generation is still the one that was approved.
-fn unseal(worker: &Worker, vault: &Vault, quorum: Quorum) -> Result<Opened, Problem> {
+fn unseal(
+    worker: &Worker,
+    vault: &Vault,
+    quorum: Quorum,
+    again: &str,
+) -> Result<(Approved, AccessKey), Problem> {
     let now = worker.home.vault(&vault.name)?;
     let current = now.sealed()?;
     if current.manifest.digest() != quorum.approved.request().manifest_sha256 {
@@ -224,11 +296,9 @@ fn unseal(worker: &Worker, vault: &Vault, quorum: Quorum) -> Result<Opened, Prob
             Code::Refused,
             "the vault moved on while this request waited",
         )
-        .hint("ask again: the custodians' new shares belong to the new generation"));
+        .hint(format!("ask again: {again}")));
     }
-    let key = open(&current.files.vault_age, &current.manifest, &quorum.shares).explain()?;
-    Ok(Opened {
-        approved: quorum.approved,
-        key,
-    })
+    let shares: Vec<Mnemonic> = quorum.shares.into_iter().map(|(_, share)| share).collect();
+    let key = open(&current.files.vault_age, &current.manifest, &shares).explain()?;
+    Ok((quorum.approved, key))
 }

@@ -9,8 +9,9 @@ use super::{
     Worker,
     home::Vault,
     journal::Journal,
-    room,
+    places, room,
     runtime::{Kept, Whose},
+    secrets,
     target::{Closer, End, Said},
 };
 use crate::{
@@ -34,6 +35,9 @@ const FIRST_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Closes the session of one request.
 pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Result<(), Problem> {
     let vault = worker.home.vault(vault)?;
+    if secrets::are_left(worker, request)? {
+        return secrets::rotate(worker, &vault, request).await;
+    }
     let _alone = claim(worker, request).await?;
     let kept = worker.home.runtime().read(request)?;
     let clock = Clock::of(worker).await;
@@ -66,7 +70,7 @@ pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Resu
             run.not_observed(&kept, "no session was ever handed out")
                 .await?;
             run.prune(&kept).await;
-            return run.worker.home.runtime().forget(request);
+            return secrets::after(run.worker, &vault, closing.request(), &kept).await;
         }
         Outcomes::Later => closing
             .expired(clock.now())
@@ -76,8 +80,10 @@ pub(super) async fn run(worker: &mut Worker, vault: &str, request: &str) -> Resu
         run.log(Step::Expired { at: *at }, None).await?;
     }
     run.prune(&kept).await;
-    // Secrets that this request names are rotated here, with the sessions that are kept; then all of them go.
-    run.worker.home.runtime().forget(request)
+    let rotated = secrets::after(run.worker, &vault, closed.request(), &kept).await;
+    // A folder that was away while the key was replaced may be back.
+    places::to_every_folder(worker, &vault).await;
+    rotated
 }
 
 /// Denies every session of a request by its tag, with nothing at hand that could show the refusal. Tries until `until`; whether it is done.

@@ -1,6 +1,7 @@
 //! `worker.toml`: the only source of folders, endpoint and Regions; never the agent, never the environment.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -8,9 +9,11 @@ use std::{
 
 use serde::Deserialize;
 
+use super::places::PlaceConfig;
 use crate::{
     aws::{Endpoints, Timeouts},
     protocol::{Code, Problem},
+    trust::text::check_name,
 };
 
 /// The worker's configuration.
@@ -30,6 +33,14 @@ pub(super) struct Config {
     /// Limits that this host lowers.
     #[serde(default)]
     limits: Limits,
+    /// Programs that set new values of secrets, by the name that the roster calls them by.
+    #[serde(default)]
+    pub(super) setters: BTreeMap<String, SetterProgram>,
+    /// How this host reaches the roster's places, by their names.
+    #[serde(default)]
+    pub(super) places: BTreeMap<String, PlaceConfig>,
+    /// Watching the sealed key between ceremonies.
+    watch: Option<WatchConfig>,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -42,12 +53,46 @@ struct Limits {
     /// How long a worker goes on trying to replace the sealed key while it holds it, in seconds: 1 to 600.
     #[serde(default = "longest_rotation")]
     rotation_seconds: u64,
+    /// How long a closing worker waits for a secret's rotation function before it says what it waits for, in seconds: 1 to 120.
+    #[serde(default = "longest_function")]
+    function_seconds: u64,
+}
+
+/// A program that sets a secret's new value; see `packaging/setters/README.md`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetterProgram {
+    /// Absolute path; it and every folder on the way belong to root alone.
+    pub(super) program: PathBuf,
+    /// How long it may take, in seconds: 1 to 300.
+    #[serde(default = "setter_seconds")]
+    seconds: u64,
+}
+
+impl SetterProgram {
+    /// How long it may take.
+    pub(super) fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+fn setter_seconds() -> u64 {
+    30
+}
+
+/// A standing identity that may ask when the break-glass user's keys were used last, and nothing else.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WatchConfig {
+    /// A file that holds what `aws iam create-access-key` prints; mode 0600, owned by the worker's account.
+    credential: PathBuf,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             rotation_seconds: longest_rotation(),
+            function_seconds: longest_function(),
         }
     }
 }
@@ -55,6 +100,11 @@ impl Default for Limits {
 /// The default, and the most, of `rotation_seconds`.
 fn longest_rotation() -> u64 {
     10 * 60
+}
+
+/// The default, and the most, of `function_seconds`.
+fn longest_function() -> u64 {
+    2 * 60
 }
 
 /// How long a worker goes on asking STS for the sessions of one ceremony, at most. The agent takes one that is silent for two minutes
@@ -90,15 +140,41 @@ impl Config {
             let line = why.message().lines().next().unwrap_or_default().to_owned();
             Problem::new(Code::Usage, format!("{}: {line}", path.display())).hint(&hint)
         })?;
-        if !(1..=longest_rotation()).contains(&config.limits.rotation_seconds) {
-            let said = format!(
-                "{}: rotation_seconds is {}, and may be 1 to {}",
-                path.display(),
+        for (name, value, most) in [
+            (
+                "rotation_seconds",
                 config.limits.rotation_seconds,
-                longest_rotation()
-            );
-            return Err(Problem::new(Code::Usage, said)
-                .hint("limits can be lowered in worker.toml, not raised"));
+                longest_rotation(),
+            ),
+            (
+                "function_seconds",
+                config.limits.function_seconds,
+                longest_function(),
+            ),
+        ] {
+            if !(1..=most).contains(&value) {
+                let said = format!(
+                    "{}: {name} is {value}, and may be 1 to {most}",
+                    path.display()
+                );
+                return Err(Problem::new(Code::Usage, said)
+                    .hint("limits can be lowered in worker.toml, not raised"));
+            }
+        }
+        for (name, setter) in &config.setters {
+            let wrong = |what: &str| {
+                let said = format!("{}: setters.{name}: {what}", path.display());
+                Err(Problem::new(Code::Usage, said).hint(&hint))
+            };
+            if check_name("setter's name", name).is_err() {
+                return wrong("its name is not a short name: a-z, 0-9, '-', '_', '.'");
+            }
+            if !setter.program.is_absolute() {
+                return wrong("'program' is not an absolute path");
+            }
+            if !(1..=300).contains(&setter.seconds) {
+                return wrong("'seconds' is not between 1 and 300");
+            }
         }
         #[cfg(feature = "failpoints")]
         crate::fail::arm(config.rig.as_ref());
@@ -113,6 +189,16 @@ impl Config {
     /// How long to go on asking for the sessions of a ceremony.
     pub(super) fn minting_patience(&self) -> Duration {
         self.rotation_patience().min(LONGEST_MINTING)
+    }
+
+    /// How long to wait for a secret's rotation function.
+    pub(super) fn function_patience(&self) -> Duration {
+        Duration::from_secs(self.limits.function_seconds)
+    }
+
+    /// The standing identity's credential, where there is one.
+    pub(super) fn watch_credential(&self) -> Option<&Path> {
+        self.watch.as_ref().map(|w| w.credential.as_path())
     }
 
     /// Where AWS is, as the `aws` module wants it.
@@ -177,5 +263,21 @@ mod tests {
             assert_eq!(read(&bad).expect_err("refused").code, Code::Usage);
         }
         assert!(read("[limits]\nrotation_minutes = 5").is_err());
+    }
+
+    #[test]
+    fn setters_are_named_by_absolute_paths() {
+        let config = read("[setters.postgresql]\nprogram = \"/usr/lib/x\"").expect("good");
+        assert_eq!(config.setters["postgresql"].time(), Duration::from_secs(30));
+        for bad in [
+            "[setters.postgresql]\nprogram = \"lib/x\"",
+            "[setters.\"a b\"]\nprogram = \"/usr/lib/x\"",
+            "[setters.x]\nprogram = \"/x\"\nseconds = 0",
+            "[setters.x]\nprogram = \"/x\"\nseconds = 301",
+            "[setters.x]\nprogram = \"/x\"\nargs = []",
+            "[limits]\nfunction_seconds = 121",
+        ] {
+            assert_eq!(read(bad).expect_err(bad).code, Code::Usage);
+        }
     }
 }

@@ -73,6 +73,20 @@ fn restrict_files(config: &Config) -> Result<(), Problem> {
             .add_rule(PathBeneath::new(fd, AccessFs::from_all(abi)))
             .map_err(|why| failed(&why))?;
     }
+    for place in config.places.values() {
+        // One that is not there cannot be opened later either, and shows as a copy that lags.
+        if let Some(fd) = place.path.as_ref().and_then(|p| PathFd::new(p).ok()) {
+            rules = rules
+                .add_rule(PathBeneath::new(fd, AccessFs::from_all(abi)))
+                .map_err(|why| failed(&why))?;
+        }
+        if let Some(fd) = place.identity.as_ref().and_then(|p| PathFd::new(p).ok()) {
+            let read = AccessFs::from_file(abi) & AccessFs::from_read(abi);
+            rules = rules
+                .add_rule(PathBeneath::new(fd, read))
+                .map_err(|why| failed(&why))?;
+        }
+    }
     // Resolver, certificates, shared libraries that the resolver loads, entropy.
     for read in [
         "/etc",
@@ -89,6 +103,13 @@ fn restrict_files(config: &Config) -> Result<(), Problem> {
         } else {
             AccessFs::from_read(abi)
         };
+        rules = rules
+            .add_rule(PathBeneath::new(fd, access))
+            .map_err(|why| failed(&why))?;
+    }
+    // Where it is missing, the job that needs it says so.
+    if let Some(Ok(fd)) = config.watch_credential().map(PathFd::new) {
+        let access = AccessFs::from_file(abi) & AccessFs::from_read(abi);
         rules = rules
             .add_rule(PathBeneath::new(fd, access))
             .map_err(|why| failed(&why))?;

@@ -6,11 +6,15 @@ use super::{config::Config, home::Home, home::make_folder, problems::Explain as 
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Envelope, Signer as _, roster::verify_chain, standing::judge_all, words::verification_words,
+        Signer as _,
+        roster::{parse_chain, verify_chain},
+        standing::judge_all,
+        words::verification_words,
     },
 };
 
-/// `twotap-worker install ROSTER`: checks every signature, stores the roster, pins the worker to it.
+/// `twotap-worker install ROSTER`: checks every signature, stores the roster, pins the worker to it. A host that joins later is given the
+/// whole chain.
 pub(super) fn install(config: &Path, roster: &Path) -> Result<(), Problem> {
     // Read as the caller, stored as the worker.
     let json = fs::read(roster)
@@ -19,8 +23,9 @@ pub(super) fn install(config: &Path, roster: &Path) -> Result<(), Problem> {
     become_owner(&config)?;
     let home = Home::open(&config)?;
 
-    let envelope = Envelope::parse(&json)?;
-    let roster = verify_chain(std::slice::from_ref(&envelope))?.remove(0);
+    let chain = parse_chain(&json)?;
+    let newest = verify_chain(&chain)?.pop();
+    let roster = newest.ok_or_else(|| Problem::new(Code::Usage, "the file holds no roster"))?;
     if roster.host(home.key_id()).is_none() {
         return Err(
             Problem::new(Code::Refused, "the roster does not list this host's key")
@@ -41,11 +46,13 @@ pub(super) fn install(config: &Path, roster: &Path) -> Result<(), Problem> {
                 roster.vault
             ),
         )
-        .hint("rosters change by a threshold of signatures, not by installing again"));
+        .hint("rosters change by a ceremony, not by installing again: twotap roster submit"));
     }
     let store = home.generations(&roster.vault)?.lock().explain()?;
     if store.rosters().explain()?.is_empty() {
-        store.add_roster(&envelope).explain()?;
+        for envelope in &chain {
+            store.add_roster(envelope).explain()?;
+        }
     }
     seen.pin(&roster)?;
     println!(

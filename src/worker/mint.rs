@@ -17,6 +17,7 @@ use super::{
     problems::{in_one_line, may_pass, of_aws},
     room,
     runtime::{Kept, Whose},
+    secrets,
 };
 use crate::{
     aws::{Answer, AssumeRole, Aws, AwsError, Credentials, Minted, revocation},
@@ -91,6 +92,8 @@ pub(super) async fn mint(
         };
         run.log(step, None).await?;
     }
+    // The operator, who has the session by now, does not wait for these.
+    secrets::mint(run.worker, vault, open.request(), key).await;
     result
 }
 

@@ -5,7 +5,7 @@
 //! manifest, approvals, policy and digests are checked here again, against state that the agent cannot write.
 //!
 //! ```text
-//! main ─▶ harden ─▶ serve ─▶ one of   facts · seal · ceremony · close · session · journal
+//! main ─▶ harden ─▶ serve ─▶ one of   facts · seal · ceremony · roster · close · session · journal
 //!                                              │        │
 //!                                              └─ rotate ◀┘ mint
 //! ```
@@ -23,16 +23,21 @@ mod ledger;
 mod link;
 mod mint;
 mod observe;
+mod places;
 mod plan;
 mod problems;
 mod recovery;
 mod room;
+mod roster;
 mod rotate;
 mod runtime;
 mod seal;
 mod seccomp;
+mod secrets;
 mod setback;
+mod slot;
 mod target;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -48,6 +53,7 @@ use crate::{
 use config::Config;
 use home::Home;
 use link::Link;
+use secrets::helper::{self, Setters};
 
 /// What a worker has at hand for its one job.
 struct Worker {
@@ -55,6 +61,8 @@ struct Worker {
     aws: Aws,
     link: Link,
     config: Config,
+    /// Sets secrets' new values, where the configuration names programs for it.
+    setters: Option<Setters>,
 }
 
 /// The vault's worker: serves one job of the agent on standard input.
@@ -80,6 +88,9 @@ enum Verb {
     /// Serve one recovery set to `twotap recovery` on standard input.
     #[command(hide = true)]
     Recovery,
+    /// Start setters' programs for a worker, which may not.
+    #[command(name = helper::VERB, hide = true)]
+    SetterHelper,
 }
 
 /// Entry point of `twotap-worker`.
@@ -90,6 +101,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Install { roster }) => install::install(&args.config, &roster),
         Some(Verb::Recovery) => recovery::serve(),
         Some(Verb::Key) => install::print_key(&args.config),
+        Some(Verb::SetterHelper) => helper::main(&args.config),
         None => serve(&args.config),
     });
     match result {
@@ -104,9 +116,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn serve(config: &std::path::Path) -> Result<(), Problem> {
-    let config = Config::read(config)?;
+fn serve(file: &std::path::Path) -> Result<(), Problem> {
+    let config = Config::read(file)?;
     let stdin = link::standard_input(&config)?;
+    let setters = helper::start(&config, file)?;
     let home = Home::open(&config)?;
     let aws = Aws::new(config.endpoints()).map_err(|why| {
         Problem::new(Code::Usage, &why).hint("see the [aws] table of worker.toml")
@@ -117,16 +130,21 @@ fn serve(config: &std::path::Path) -> Result<(), Problem> {
         .enable_all()
         .build()
         .map_err(|why| Problem::new(Code::Internal, format!("cannot start: {why}")))?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut worker = Worker {
             home,
             aws,
             link: Link::new(stdin)?,
+            setters: setters.map(|s| Setters::new(s, &config)).transpose()?,
             config,
         };
         let Some(job) = worker.link.job().await? else {
             return Ok(());
         };
+        if !matches!(job, Job::Close { .. }) {
+            // Nothing else has a reason to start a program.
+            worker.setters = None;
+        }
         let outcome = worker.run(job).await;
         worker
             .link
@@ -136,7 +154,10 @@ fn serve(config: &std::path::Path) -> Result<(), Problem> {
             })
             .await;
         Ok(())
-    })
+    });
+    // A folder on a disk that does not answer must not keep the process.
+    runtime.shutdown_background();
+    served
 }
 
 impl Worker {
@@ -162,13 +183,29 @@ impl Worker {
                 operator,
                 audit,
             } => ceremony::run(self, ask, operator, audit).await,
+            Job::Roster {
+                vault,
+                wish,
+                operator,
+                audit,
+            } => {
+                let handed_in = roster::HandedIn {
+                    wish,
+                    operator,
+                    audit,
+                };
+                roster::run(self, &vault, handed_in).await
+            }
             Job::Close { vault, request } => close::run(self, &vault, &request).await,
             Job::Session { request } => {
                 let session = self.home.runtime().read(&request)?.session()?;
                 self.link.send(&FromWorker::Session(session)).await;
                 Ok(())
             }
+            Job::Watch { vault } => watch::run(self, &vault).await,
             Job::Journal { vault, since } => {
+                // The journal is what matters here; what is left over is looked for again with the next one.
+                let _ = self.home.forget_closed(&vault);
                 for entry in self.home.journal(&vault)?.since(since)? {
                     self.link.send(&FromWorker::Entry(entry)).await;
                 }

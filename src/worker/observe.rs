@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use crate::{
     aws::{Aws, Credentials, Observation, ProbeAction},
-    ceremony::refusals::{Answer, Run},
+    ceremony::refusals::{Answer, REFUSALS, Run},
     fail,
     trust::Timestamp,
 };
 
-/// How many refusals in a row make one Region believed.
-pub(super) const REFUSALS: u32 = 10;
 /// Over how long those must be spread: IAM's data plane is cached, and answers flap.
 pub(super) const SPREAD: Duration = Duration::from_secs(30);
 

@@ -8,11 +8,11 @@ use crate::{
     ceremony::times,
     protocol::{Code, Problem, job::Ask},
     trust::{
-        Bytes, Digest, Head, Timestamp,
+        Bytes, Digest, Head, Timestamp, Verified,
         request::{
             CLOSE_ONLY, CLOSE_ONLY_SECONDS, Clock, NOTHING_ALLOWED, Purpose, Request, request_id,
         },
-        roster::{Access, Role, Target},
+        roster::{Access, Role, Roster, Target},
     },
 };
 
@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) request: Request,
     pub(super) policy: String,
     pub(super) clock: Skew,
+    /// The roster version that it would take up.
+    pub(super) next: Option<Verified<Roster>>,
 }
 
 /// AWS's clock minus the host's, in whole seconds; 0 where AWS could not be asked.
@@ -47,15 +49,9 @@ pub(super) async fn plan(
     operator_may(vault, operator)?;
     others_can_approve(vault, operator)?;
 
-    let (skew, clock) = match worker.aws.aws_time().await {
-        Some(date) => (
-            Skew(Timestamp::now().until(Timestamp::from(date))),
-            Clock::Aws,
-        ),
-        None => (Skew(0), Clock::Host),
-    };
+    let (skew, clock) = clock(worker).await;
     let now = skew.now();
-    let id = request_id(random_u128());
+    let id = fresh_id();
     let what = match &ask.close_only {
         None => session(worker, vault, &ask, operator, &id, now)?,
         Some(asked) => closing(worker, vault, asked, now)?,
@@ -66,8 +62,6 @@ pub(super) async fn plan(
         policy,
         ..
     } = what;
-    let mut nonce = vec![0; 16];
-    OsRng.fill_bytes(&mut nonce);
 
     let request = Request {
         v: 1,
@@ -95,7 +89,7 @@ pub(super) async fn plan(
         manifest_sha256: current.manifest.digest(),
         audit,
         worker_key,
-        nonce: Bytes(nonce),
+        nonce: nonce(),
         operator_nonce: ask.nonce,
     };
     // STS's own limits on names, tags and policy, now and not after two taps.
@@ -114,7 +108,31 @@ pub(super) async fn plan(
         request,
         policy,
         clock: skew,
+        next: None,
     })
+}
+
+/// Whose clock a request's times are read from, and how far it is from the host's.
+pub(super) async fn clock(worker: &Worker) -> (Skew, Clock) {
+    match worker.aws.aws_time().await {
+        Some(date) => (
+            Skew(Timestamp::now().until(Timestamp::from(date))),
+            Clock::Aws,
+        ),
+        None => (Skew(0), Clock::Host),
+    }
+}
+
+/// The worker's own 16 bytes of a request.
+pub(super) fn nonce() -> Bytes {
+    let mut nonce = vec![0; 16];
+    OsRng.fill_bytes(&mut nonce);
+    Bytes(nonce)
+}
+
+/// An id that no request had before.
+pub(super) fn fresh_id() -> String {
+    request_id(random_u128())
 }
 
 /// What a request asks for, as far as it differs by its purpose.
@@ -302,7 +320,7 @@ fn operator_may(vault: &Vault, operator: &str) -> Result<(), Problem> {
 }
 
 /// Nobody votes on the own request: without the operator there must be a threshold of custodians left.
-fn others_can_approve(vault: &Vault, operator: &str) -> Result<(), Problem> {
+pub(super) fn others_can_approve(vault: &Vault, operator: &str) -> Result<(), Problem> {
     let others = vault
         .roster
         .custodians()

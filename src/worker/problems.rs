@@ -35,7 +35,10 @@ pub(super) fn of_vault(why: &VaultError) -> Problem {
         | V::SameShareTwice { .. }
         | V::Tampered { .. }
         | V::Trust(_) => Code::Tampering,
-        V::Credential { .. } | V::Malformed { .. } | V::NotForThisKey { .. } => Code::Usage,
+        V::TooLarge { .. }
+        | V::Credential { .. }
+        | V::Malformed { .. }
+        | V::NotForThisKey { .. } => Code::Usage,
         V::Busy { .. } => Code::Refused,
         _ => Code::Internal,
     };
@@ -87,6 +90,9 @@ pub(super) fn of_refusal(why: Refusal) -> Problem {
         }
         Refusal::OwnRequest { .. } => {
             Problem::new(Code::Refused, &why).hint("another custodian has to approve")
+        }
+        Refusal::NothingToWithdraw { .. } => {
+            Problem::new(Code::Refused, &why).hint("see who has approved: twotap status")
         }
         Refusal::AlreadyVoted { .. } => Problem::new(Code::Refused, &why)
             .hint("one vote a person; another custodian has to approve"),

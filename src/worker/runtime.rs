@@ -153,7 +153,17 @@ impl Runtime {
         }
     }
 
-    fn path(&self, request: &str) -> Result<PathBuf, Problem> {
+    /// The requests of which something is kept.
+    pub(super) fn requests(&self) -> Vec<String> {
+        let names = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        names
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
+            .filter(|id| is_request_id(id))
+            .collect()
+    }
+
+    pub(super) fn path(&self, request: &str) -> Result<PathBuf, Problem> {
         if !is_request_id(request) {
             return Err(Problem::new(Code::Usage, "that is not a request's id"));
         }

@@ -3,7 +3,7 @@
 //! The key that a human saw dies before anybody relies on it. Killed in between, it is sealed and works, and the next ceremony
 //! rotates it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand_core::OsRng;
 
@@ -11,18 +11,24 @@ use super::{
     Worker,
     home::Vault,
     mint::{credentials, trace},
+    places::{self, Turn},
     problems::Explain as _,
-    rotate::{self, Rotation},
+    rotate::{self, Rotation, prove},
+    setback::{Setback, Tries, setback},
 };
 use crate::{
     protocol::{
         Code, Problem,
-        job::{FromWorker, Step, ToWorker},
+        job::{AwsTrace, FromWorker, Step, ToWorker},
     },
     trust::{Bytes, Envelope, Head, Timestamp, manifest::Manifest, request::SealOffer, stack},
     vault::{AccessKey, OneTime, SealInput, seal},
 };
 
+/// How long a place that holds the claim is waited for: an officer is watching.
+const CLAIM: Duration = Duration::from_secs(60);
+/// How long a key that was just made may stay unknown.
+const NEW_KEYS_LAG: Duration = Duration::from_secs(60);
 /// How long the credential may take to come.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
@@ -33,6 +39,7 @@ pub(super) async fn run(
     audit: Head,
     nonce: Bytes,
 ) -> Result<(), Problem> {
+    let found = places::look(worker, vault).await?;
     let vault = worker.home.vault(vault)?;
     let one_time = OneTime::generate();
     let offer = SealOffer {
@@ -45,9 +52,12 @@ pub(super) async fn run(
     };
     let offer = Envelope::signed(&offer, worker.home.key())?;
     worker.link.send(&FromWorker::SealOffer { offer }).await;
+    for entry in found {
+        worker.link.report(entry).await;
+    }
 
     let key = credential(worker, &one_time).await?;
-    store(worker, &vault, &key, audit).await?;
+    let turn = store(worker, &vault.name, &key, audit).await?;
     rotate::rotate(
         worker,
         Rotation {
@@ -55,6 +65,8 @@ pub(super) async fn run(
             request: None,
             audit,
             key,
+            turn,
+            next: None,
         },
     )
     .await
@@ -72,30 +84,30 @@ async fn credential(worker: &mut Worker, one_time: &OneTime) -> Result<AccessKey
     }
 }
 
-/// Checks whose key it is and makes it the current generation.
+/// Checks whose key it is and that it works, and makes it the current generation.
 async fn store(
     worker: &mut Worker,
-    vault: &Vault,
+    vault: &str,
     key: &AccessKey,
     audit: Head,
-) -> Result<(), Problem> {
-    let identity = worker
+) -> Result<Turn, Problem> {
+    let vault = worker.home.vault(vault)?;
+    check_owner(worker, &vault, key).await?;
+    let proven = takes_role(worker, &vault, key).await?;
+
+    let (mut turn, vault) = turn(worker, vault, key).await?;
+    let writer = worker.home.generations(&vault.name)?.lock().explain()?;
+    let until = Instant::now() + worker.config.rotation_patience().min(CLAIM);
+    turn.claimed(worker, &writer, &vault, key, until)
+        .await
+        .map_err(Setback::into_problem)?;
+    // Until now a rotation may have made another generation, and taken this key for a stranger's. From here on nothing moves.
+    let vault = worker.home.vault(&vault.name)?;
+    worker
         .aws
         .caller_identity(&credentials(key))
         .await
         .explain()?;
-    if identity.value.arn != vault.roster.aws.user_arn {
-        return Err(Problem::new(
-            Code::Refused,
-            format!(
-                "that key belongs to {}, the roster names {}",
-                identity.value.arn, vault.roster.aws.user_arn
-            ),
-        )
-        .hint("make a key for the break-glass user and seal that"));
-    }
-
-    let writer = worker.home.generations(&vault.name)?.lock().explain()?;
     let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
     let input = SealInput {
         vault: &vault.name,
@@ -108,6 +120,8 @@ async fn store(
         host_key_id: worker.home.key_id(),
     };
     let generation = stack::wiped(|| seal(&input, worker.home.key(), &mut OsRng)).explain()?;
+    // Too large for a place is found out before anything rests on it.
+    places::fits(&vault, &generation).explain()?;
     let manifest = Manifest::verify(&generation.manifest, &vault.roster)?;
     writer.remove(number).explain()?;
     writer.write(&generation).explain()?;
@@ -118,10 +132,23 @@ async fn store(
     };
     worker
         .link
-        .report(journal.append(None, written, Some(trace(&identity)))?)
+        .report(journal.append(None, written, None)?)
         .await;
-    writer.commit(number).explain()?;
-    worker.home.seen()?.accept_manifest(&manifest)?;
+    let works = Step::KeyProven {
+        access_key_id: key.id().to_owned(),
+    };
+    worker
+        .link
+        .report(journal.append(None, works, Some(proven))?)
+        .await;
+    let counted = turn
+        .commit(worker, &writer, &vault, &manifest, key, until)
+        .await;
+    if let Err(why) = counted {
+        turn.give_back(worker, &vault, key).await;
+        return Err(why.into_problem());
+    }
+    // What cannot be remembered now is remembered by whoever reads the vault next: the rotation that follows.
     let committed = Step::GenerationCommitted {
         generation: number,
         manifest_sha256: manifest.digest(),
@@ -131,5 +158,77 @@ async fn store(
         .link
         .report(journal.append(None, committed, None)?)
         .await;
-    Ok(())
+    worker.home.seen()?.accept_manifest(&manifest)?;
+    Ok(turn)
+}
+
+/// This host's turn at sealing, on top of whatever another host has sealed meanwhile.
+async fn turn(
+    worker: &mut Worker,
+    vault: Vault,
+    key: &AccessKey,
+) -> Result<(Turn, Vault), Problem> {
+    let again = format!("twotap vault seal {} --from FILE", vault.name);
+    let before = vault.manifest_digest();
+    match Turn::begin(worker, &vault, None, again.clone(), key).await {
+        Ok(turn) => Ok((turn, vault)),
+        Err(problem) => {
+            let vault = worker.home.vault(&vault.name)?;
+            if vault.manifest_digest() == before {
+                return Err(problem);
+            }
+            // It was behind, and followed.
+            let turn = Turn::begin(worker, &vault, None, again, key).await?;
+            Ok((turn, vault))
+        }
+    }
+}
+
+/// The key must be the break-glass user's.
+async fn check_owner(worker: &mut Worker, vault: &Vault, key: &AccessKey) -> Result<(), Problem> {
+    let mut tries = Tries::new("the new key to be known", until(worker));
+    let identity = loop {
+        match worker.aws.caller_identity(&credentials(key)).await {
+            Ok(identity) => break identity,
+            Err(why) => again(worker, &mut tries, setback(&why)).await?,
+        }
+    };
+    if identity.value.arn == vault.roster.aws.user_arn {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::Refused,
+        format!(
+            "that key belongs to {}, the roster names {}",
+            identity.value.arn, vault.roster.aws.user_arn
+        ),
+    )
+    .hint("make a key for the break-glass user and seal that"))
+}
+
+/// The key must take the operator role: the generation that works now stays until this one is proven.
+async fn takes_role(
+    worker: &mut Worker,
+    vault: &Vault,
+    key: &AccessKey,
+) -> Result<AwsTrace, Problem> {
+    let mut tries = Tries::new("the new key to work", until(worker));
+    loop {
+        match prove::take_role(worker, vault, None, key).await {
+            Ok(answer) => return Ok(trace(&answer)),
+            Err(setback) => again(worker, &mut tries, setback).await?,
+        }
+    }
+}
+
+/// A key that is mistyped looks like one that is not known everywhere yet: whoever waits is told after a minute.
+fn until(worker: &Worker) -> Instant {
+    Instant::now() + worker.config.rotation_patience().min(NEW_KEYS_LAG)
+}
+
+async fn again(worker: &mut Worker, tries: &mut Tries, setback: Setback) -> Result<(), Problem> {
+    tries
+        .again(setback, &mut worker.link, None)
+        .await
+        .map_err(Setback::into_problem)
 }

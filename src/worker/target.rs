@@ -213,7 +213,7 @@ impl Setbacks {
         if self.last != why {
             (self.last, self.of_this_kind) = (why.to_owned(), 1);
         }
-        let told = self.of_this_kind <= TOLD || self.of_this_kind % 10 == 0;
+        let told = self.of_this_kind <= TOLD || self.of_this_kind.is_multiple_of(10);
         told.then_some(self.tries)
     }
 }

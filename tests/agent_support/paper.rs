@@ -93,7 +93,8 @@ impl Paper {
                 .map(|(i, (name, key))| Token {
                     person: name.clone(),
                     serial: 1000 + u32::try_from(i).expect("two"),
-                    firmware: "5.7.4".into(),
+                    // The second is of the kind that rosters take only on purpose.
+                    firmware: ["5.7.4", "5.4.3"][i].into(),
                     approve: SlotKey {
                         slot: 0x82,
                         key: key.public(),
@@ -130,8 +131,8 @@ impl Paper {
             recovery: None,
             places: Vec::new(),
             attestation_roots: Vec::new(),
-            accept_risk: Vec::new(),
-            accept_unattested: Vec::new(),
+            accept_risk: vec!["YSA-2024-03".into()],
+            accept_unattested: vec![1000, 1001],
         };
         let mut envelope = Envelope::new(&roster).expect("a good roster");
         for (_, token) in &tokens {

@@ -18,11 +18,12 @@ use twotap::{
         job::{
             Approval, Ask, AwsTrace, Entry, FromWorker, HostFacts, Isolation, Job, NOT_KEPT,
             OfferMade, Session, ShareFile, Step, TargetSession, ToWorker, VaultFacts, Vote,
+            Watched,
         },
     },
     trust::{
         Bytes, Digest, Envelope, Head, Signer as _, Timestamp,
-        receipt::Outcome,
+        receipt::{Outcome, Proof, ProvenBy},
         request::{Offer, Request},
     },
 };
@@ -123,6 +124,19 @@ impl FakeWorker {
         worker
     }
 
+    /// The generation that counts now, to be put back later.
+    pub fn snapshot(&self) -> (u64, Option<Envelope>) {
+        let state = self.lock();
+        (state.generation, state.manifest.clone())
+    }
+
+    /// The folder as it was then.
+    pub fn put_back(&self, (generation, manifest): (u64, Option<Envelope>)) {
+        let mut state = self.lock();
+        state.generation = generation;
+        state.manifest = manifest;
+    }
+
     pub fn paper(&self) -> &Paper {
         &self.paper
     }
@@ -221,6 +235,10 @@ impl FakeWorker {
                 wire.send(&FromWorker::Vault(facts));
                 Ok(())
             }
+            Job::Watch { .. } => {
+                wire.send(&FromWorker::Watched(Watched::Off));
+                Ok(())
+            }
             Job::Journal { since, .. } => {
                 for entry in self.journal().into_iter().filter(|e| e.n > since) {
                     wire.send(&FromWorker::Entry(entry));
@@ -246,6 +264,8 @@ impl FakeWorker {
                 operator,
                 audit,
             } => self.ceremony(ask, &operator, audit, wire),
+            // Its one roster stays what it is.
+            Job::Roster { .. } => Err(refused(Code::Tampering, "that is not the next version")),
             Job::Close { request, .. } => self.close(&request, wire),
             Job::Seal { audit, nonce, .. } => self.seal(audit, nonce, wire),
         }
@@ -276,6 +296,7 @@ impl FakeWorker {
                 })
                 .collect(),
             policy: "{}".into(),
+            next_roster: None,
             isolation: Isolation::Account,
         }));
         let Ok(requested) = Requested::new(&offer, self.paper.roster.clone()) else {
@@ -312,6 +333,30 @@ impl FakeWorker {
                     requested.check_approval(approval, now)
                 }
                 ToWorker::Denial { denial } => requested.check_denial(denial, now),
+                ToWorker::Withdrawal { withdrawal } => {
+                    match requested.check_withdrawal(withdrawal, now) {
+                        Ok(by) => {
+                            let (person, serial, key) =
+                                (by.person().to_owned(), by.serial(), by.key());
+                            let settled = requested.withdraw(&by);
+                            wire.send(&FromWorker::Vote(Vote::Withdrawn {
+                                person,
+                                serial,
+                                key,
+                                standing: settled.standing(),
+                            }));
+                            match settled {
+                                Settled::Waiting(still) => requested = still,
+                                _ => return Err(refused(Code::Approvals, "too few are left")),
+                            }
+                        }
+                        Err(why) => {
+                            let problem = Problem::new(Code::Refused, why);
+                            wire.send(&FromWorker::Vote(Vote::Refused(problem)));
+                        }
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             let voter = match checked {
@@ -408,6 +453,7 @@ impl FakeWorker {
             id,
             Step::KeyRefused {
                 access_key_id: old.clone(),
+                by: ProvenBy::Itself,
             },
             wire,
         )?;
@@ -418,6 +464,12 @@ impl FakeWorker {
                 new_access_key_id: new,
                 generation,
                 manifest_sha256: manifest,
+                previous_manifest_sha256: None,
+                new_key_worked: proof(),
+                counts_since: Timestamp::now(),
+                old_key_refused: proof(),
+                proven_by: ProvenBy::Itself,
+                old_key_deleted: None,
             },
         );
         self.log(id, Step::Rotated { receipt }, wire)
@@ -608,4 +660,12 @@ pub fn session(request: &Request) -> Session {
 
 fn key_id(generation: u64) -> String {
     format!("AKIA{generation:016}")
+}
+
+fn proof() -> Proof {
+    Proof {
+        at: Timestamp::now(),
+        aws_request_id: None,
+        aws_date: None,
+    }
 }

@@ -3,13 +3,14 @@
 use crate::source::{Source, read, tree};
 
 /// Types that hold, in plain, what opens a vault or a token, and where they are at home.
-const SECRETS: [(&str, &str); 11] = [
+const SECRETS: [(&str, &str); 12] = [
     ("twotap_shares", "Mnemonic"),
     ("twotap_shares", "Secret"),
     ("crate::vault", "AccessKey"),
     ("crate::vault", "VaultIdentity"),
     ("crate::vault", "OneTime"),
     ("crate::aws", "NewKey"),
+    ("crate::aws", "SecretValue"),
     ("crate::token", "Pin"),
     ("crate::token", "Puk"),
     ("crate::token", "ManagementKey"),
@@ -22,7 +23,7 @@ const SECRETS: [(&str, &str); 11] = [
 const PARTS: [&str; 3] = ["worker", "vault", "token"];
 
 /// Files elsewhere, each with all that it names.
-const FILES: [(&str, &[&str]); 7] = [
+const FILES: [(&str, &[&str]); 8] = [
     // A share between the token and the worker's key.
     ("cli/approve.rs", &["Mnemonic", "Pin", "ask"]),
     // An access key between standard input and the worker's key.
@@ -36,7 +37,9 @@ const FILES: [(&str, &[&str]); 7] = [
     ("cli/pin.rs", &["Pin", "Typed"]),
     // The one reply of AWS that carries a long-term secret.
     ("aws/iam.rs", &["NewKey"]),
-    ("aws/mod.rs", &["NewKey"]),
+    ("aws/mod.rs", &["NewKey", "SecretValue"]),
+    // The one that carries a named secret.
+    ("aws/secrets.rs", &["SecretValue"]),
 ];
 
 /// The operator's temporary session: all that the agent ever holds.

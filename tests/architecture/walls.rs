@@ -49,9 +49,10 @@ const WALLS: [(&str, &[&str]); 4] = [
 ];
 
 /// What the outer world is reached through, and the only places that reach it: a wall would be worth little if anybody could go around it.
-const OWNED: [(&str, &[&str]); 12] = [
+const OWNED: [(&str, &[&str]); 13] = [
     ("pcsc", &["token"]),
     ("aws_sdk_iam", &["aws"]),
+    ("aws_sdk_secretsmanager", &["aws"]),
     ("aws_sdk_sts", &["aws"]),
     ("aws_sigv4", &["aws"]),
     ("aws_smithy_http_client", &["aws"]),

@@ -2,6 +2,7 @@
 //! answer as AWS does on its bad days.
 
 mod ambient;
+mod bundle_secret;
 mod ceremony;
 mod classes;
 mod emulator;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use twotap::{
     protocol::job::{Entry, FromWorker, Job, Session, Step, ToWorker},
-    trust::manifest::Manifest,
+    trust::{manifest::Manifest, receipt::Receipt},
 };
 use twotap_rig::{Credentials, World, world};
 
@@ -70,6 +70,17 @@ pub(crate) fn pending(bench: &Bench, request: &str) -> Option<String> {
         })
 }
 
+/// The receipts among these entries.
+pub(crate) fn receipts(entries: &[Entry]) -> Vec<Receipt> {
+    let receipts = entries.iter().filter_map(|e| match &e.step {
+        Step::Rotated { receipt } => Some(receipt),
+        _ => None,
+    });
+    receipts
+        .map(|r| r.unverified().expect("a receipt"))
+        .collect()
+}
+
 /// The id of the key that the newest signed manifest names.
 pub(crate) fn sealed_key(bench: &Bench) -> String {
     let mut worker = bench.worker();
@@ -116,10 +127,16 @@ pub(crate) fn key_of(world: &World, id: &str) -> Credentials {
 
 /// After a ceremony that went through: the session works, exactly one key exists, it is the sealed one, and the one before is dead.
 pub(crate) fn assert_whole(bench: &Bench, before: &str, ended: &Ended, what: &str) {
+    // What a worker does of an earlier one's stands in that one's name.
     let entries = match &ended.result {
-        Ok(entries) => names(entries),
+        Ok(entries) => entries
+            .iter()
+            .filter(|e| e.request.as_deref() == Some(ended.request.as_str()))
+            .cloned()
+            .collect::<Vec<_>>(),
         Err(why) => panic!("{what}: {why}"),
     };
+    let entries = names(&entries);
     let session = ended.session.as_ref();
     let session = session.unwrap_or_else(|| panic!("{what}: no session"));
     assert!(

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use twotap::protocol::job::Step;
+use twotap::{
+    protocol::job::{ProvenBy, Step},
+    trust::receipt::Outcome,
+};
 use twotap_rig::{Fault, Rule, When, world};
 
 use crate::{
     ceremony::{
         Ended, assert_one_key, assert_whole, ceremony, close, journal, key_of, patience, pending,
-        sealed_key, side_by_side, works,
+        receipts, sealed_key, side_by_side, works,
     },
     support::{Bench, names},
 };
@@ -52,7 +55,6 @@ fn with_iam_down_for_the_whole_incident_the_session_is_delivered_and_the_next_tw
             ("all of IAM", "iam:*"),
             ("from making a key on", "iam:CreateAccessKey"),
             ("from disabling the old key on", "iam:UpdateAccessKey"),
-            ("from deleting the old key on", "iam:DeleteAccessKey"),
         ],
         |(what, action)| {
             let bench = Bench::sealed();
@@ -67,6 +69,57 @@ fn with_iam_down_for_the_whole_incident_the_session_is_delivered_and_the_next_tw
                 why.contains("iam:") && why.contains("no whole answer"),
                 "{why}"
             );
+            repaired(&bench, what);
+        },
+    );
+}
+
+#[test]
+fn an_old_key_that_cannot_be_deleted_is_dead_and_goes_with_the_next_two_taps() {
+    side_by_side(
+        vec![
+            ("unreachable", Fault::Unreachable, "no whole answer"),
+            ("refused for good", Fault::denied(), "AccessDenied"),
+        ],
+        |(what, fault, said)| {
+            let bench = Bench::sealed();
+            patience(&bench, 3);
+            let before = sealed_key(&bench);
+            let proxy = bench.world.proxy();
+            proxy.add(Rule::new("iam:DeleteAccessKey", When::Always, fault));
+            let ended = ceremony(&bench);
+            assert!(ended.result.is_ok(), "{what}: {:?}", ended.result);
+            let entries = journal(&bench, &ended.request);
+            let last = entries.last().expect("a journal");
+            let Step::DeletionOwed { access_key_id, why } = &last.step else {
+                panic!("{what}: {:?}", names(&entries));
+            };
+            assert_eq!(*access_key_id, before);
+            assert!(why.contains(said), "{what}: {why}");
+            // The receipt says that it is dead, and that it is not deleted.
+            let receipt = receipts(&entries).pop().expect("a receipt");
+            let Outcome::Rotated {
+                old_access_key_id,
+                old_key_deleted,
+                proven_by,
+                ..
+            } = receipt.outcome
+            else {
+                panic!("{what}: another receipt");
+            };
+            assert_eq!((old_access_key_id, old_key_deleted), (before.clone(), None));
+            assert_eq!(proven_by, ProvenBy::Itself);
+            let dead = key_of(&bench.world, &before);
+            assert!(!bench.world.key_works(&dead).expect("an answer"), "{what}");
+            let kept = bench.world.list_keys(world::USER).expect("a list");
+            assert_eq!(kept.len(), 2, "{what}: {kept:?}");
+
+            // As long as it cannot be deleted the two places are taken: the sealed key stays.
+            let sealed = sealed_key(&bench);
+            let ended = ceremony(&bench);
+            let why = assert_pending(&bench, &ended, what);
+            assert!(why.contains(&before) && why.contains("two places"), "{why}");
+            assert_eq!(sealed_key(&bench), sealed);
             repaired(&bench, what);
         },
     );
@@ -216,8 +269,20 @@ fn closing_waits_for_iam_and_says_that_it_waits() {
                 place("close_pending") < place("revoke_applied"),
                 "{entries:?}"
             );
-            let times = entries.iter().filter(|e| *e == "close_pending").count();
-            assert_eq!(times, 1, "{what}: told once");
+            // Each setback is told with its number and the time of the next try.
+            let told: Vec<u32> = journal(&bench, &ended.request)
+                .into_iter()
+                .filter_map(|e| match e.step {
+                    Step::ClosePending {
+                        tries,
+                        next_attempt: Some(next),
+                        ..
+                    } => (next >= e.at).then_some(tries),
+                    _ => None,
+                })
+                .collect();
+            let count = u32::try_from(told.len()).expect("few");
+            assert_eq!(told, (1..=count).collect::<Vec<_>>(), "{what}");
             assert_eq!(entries.last().map(String::as_str), Some("revoked"));
             let why = pending(&bench, &ended.request).expect("pending");
             assert!(why.contains(said), "{why}");

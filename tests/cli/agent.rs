@@ -32,6 +32,7 @@ use twotap::trust::request::{
     Clock, Offer, Request, SealOffer, ShareBinding, request_id, verify_approval, verify_denial,
 };
 use twotap::trust::roster::{Roster, verify_chain};
+use twotap::trust::standing::told;
 use twotap::trust::{
     Bytes, Digest, Document, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
 };
@@ -262,10 +263,13 @@ async fn status(
             roster_version: 1,
             threshold: 2,
             custodians: roster.custodians().map(|p| p.name.clone()).collect(),
+            tokens: roster.tokens.iter().map(|t| told(t, &roster)).collect(),
             generation: world.generation.as_ref().map(|_| 1),
             sealed_at: None,
             rotation: "done".into(),
+            watch: "quiet".into(),
             isolation: Isolation::None,
+            copies: Vec::new(),
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],
@@ -407,6 +411,7 @@ async fn request(
     world.record(event);
     world.shares.clear();
     world.view = Some(RequestView {
+        next_roster: None,
         id,
         stage: Stage::Requested,
         standing: Standing::Waiting,
@@ -422,6 +427,7 @@ async fn request(
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        secrets: Vec::new(),
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {
@@ -463,6 +469,8 @@ async fn bundle(
         .ok_or_else(|| refuse(Code::Refused, "you are no custodian"))?;
     let view = world.current();
     let mut bundle = ApprovalBundle {
+        next_roster: None,
+        agent_says: Vec::new(),
         offer: view.offer.clone(),
         manifest: view.manifest.clone(),
         roster_chain: view.roster_chain.clone(),

@@ -65,19 +65,36 @@ impl Bench {
 
     /// A factory-fresh token.
     pub(crate) fn insert(&self, serial: u32) -> TokenProcess {
+        self.insert_like(serial, "5.7.4")
+    }
+
+    /// The same of another make: a built-in profile's name, or the text of one.
+    pub(crate) fn insert_like(&self, serial: u32, profile: &str) -> TokenProcess {
         let program = TokenOptions::beside_tests().expect("twotap-token");
         let mut options = TokenOptions::new(program, self.dir.path(), serial);
         options.touch_timeout_ms = Some(400);
+        options.profile = match profile.contains('=') {
+            false => profile.to_owned(),
+            true => {
+                let file = self.write(&format!("{serial}.toml"), profile);
+                file.to_str().expect("a plain path").to_owned()
+            }
+        };
         let pcscd = self.pcscd.as_ref().expect("a bench with readers");
         pcscd.insert(&options).expect("a virtual token")
     }
 
     /// Who vouches for the virtual tokens, as `--attestation-root` takes it; readable by everybody.
     pub(crate) fn attestation_root(&self) -> String {
+        self.authority(Authority::PivIntermediate, "rig")
+    }
+
+    /// The same, of another authority and under another name.
+    pub(crate) fn authority(&self, of: Authority, name: &str) -> String {
         let pki = Pki::open(&self.path("pki")).expect("the tokens' authority");
-        let to = self.path("rig-root.pem");
-        std::fs::copy(pki.certificate_path(Authority::PivIntermediate), &to).expect("copied");
-        format!("rig={}", to.display())
+        let to = self.path(of.file_name());
+        std::fs::copy(pki.certificate_path(of), &to).expect("copied");
+        format!("{name}={}", to.display())
     }
 
     /// A home that is this account's alone.

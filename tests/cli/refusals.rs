@@ -146,6 +146,8 @@ fn status_and_doctor_show_what_the_agent_says_and_no_control_characters() {
             "agent",
             "you",
             "vault",
+            "enrolled",
+            "enrolled",
             "degraded",
             "clock",
             "own state"
@@ -170,9 +172,18 @@ fn a_wrong_line_and_a_far_agent_are_told_in_json_too() {
     let bench = Bench::bare();
     assert_eq!(bench.twotap(DANA, &["no-such-verb"]).fails().0, 2);
     let (code, error) = bench
-        .twotap(DANA, &["status", "--agent", "ssh://host"])
+        .twotap(DANA, &["status", "--agent", "http://host"])
         .fails();
-    assert_eq!((code, error.contains("ssh")), (2, true), "{error}");
+    assert_eq!((code, error.contains("http")), (2, true), "{error}");
+    // An option to ssh is no host's name.
+    let (code, error) = bench
+        .twotap(DANA, &["status", "--agent", "ssh://-oProxyCommand=x"])
+        .fails();
+    assert_eq!(
+        (code, error.contains("names no host")),
+        (2, true),
+        "{error}"
+    );
     let done = bench.twotap(DANA, &["request", "prod"]).output();
     assert_eq!((done.code(), done.out().as_str()), (2, ""));
     assert!(

@@ -79,6 +79,12 @@ pub(crate) fn enroll(bench: &Bench, uid: u32, name: &str, serial: u32) -> Value 
 }
 
 pub(crate) fn create(bench: &Bench) -> Value {
+    let root = bench.attestation_root();
+    creating(bench, &["--attestation-root", &root]).json()
+}
+
+/// `vault create` of what Alice and Bob have enrolled, with what else the roster is to accept.
+pub(crate) fn creating<'b>(bench: &'b Bench, more: &[&str]) -> Run<'b> {
     let paths = [
         bench.home(ALICE).join("enrollment.json"),
         bench.home(BOB).join("enrollment.json"),
@@ -87,33 +93,26 @@ pub(crate) fn create(bench: &Bench) -> Value {
         bench.write("host.pub", &bench.agent.host_pub()),
     ];
     let [alice, bob, access, people, host] = paths.each_ref().map(|p| p.to_str().expect("plain"));
-    let root = bench.attestation_root();
-    bench
-        .twotap(
-            DANA,
-            &[
-                "vault",
-                "create",
-                "prod",
-                "--threshold",
-                "2",
-                "--custodian",
-                alice,
-                "--custodian",
-                bob,
-                "--access",
-                access,
-                "--people",
-                people,
-                "--host",
-                host,
-                "--attestation-root",
-                &root,
-                "-o",
-                "roster.json",
-            ],
-        )
-        .json()
+    let args = [
+        "vault",
+        "create",
+        "prod",
+        "--threshold",
+        "2",
+        "--custodian",
+        alice,
+        "--custodian",
+        bob,
+        "--access",
+        access,
+        "--people",
+        people,
+        "--host",
+        host,
+        "-o",
+        "roster.json",
+    ];
+    bench.twotap(DANA, &[&args[..], more].concat())
 }
 
 /// Enrols Alice and Bob, draws up and signs the roster, gives it to the agent and seals a credential. The tokens tap whenever asked.
@@ -128,7 +127,13 @@ pub(crate) fn sealed_vault(bench: &Bench) -> (TokenProcess, TokenProcess) {
     }
     enroll(bench, ALICE, "alice", 1001);
     enroll(bench, BOB, "bob", 1002);
-    let words = words(&create(bench));
+    seal_by(bench, &create(bench));
+    tokens
+}
+
+/// Alice and Bob sign the roster that was drawn up, the agent gets it, and a credential is sealed.
+pub(crate) fn seal_by(bench: &Bench, created: &Value) {
+    let words = words(created);
     let drawn_up = bench.home(DANA).join("roster.json");
     for (uid, serial) in [(ALICE, "1001"), (BOB, "1002")] {
         // The file goes from hand to hand.
@@ -161,7 +166,6 @@ pub(crate) fn sealed_vault(bench: &Bench) -> (TokenProcess, TokenProcess) {
         .twotap(DANA, &["vault", "seal", "prod", "--from", "-"])
         .input(PRINTED)
         .json();
-    tokens
 }
 
 pub(crate) fn request(bench: &Bench, uid: u32) -> Value {

@@ -80,12 +80,96 @@ impl Terminal {
 
     /// Waits for the end; answers the exit code and everything that was on the screen.
     fn end(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().expect("ended");
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            if began.elapsed() > BOUND {
+                let _ = self.child.kill();
+                let seen: Vec<u8> = self.screen.try_iter().flatten().collect();
+                panic!("it does not end: {}", String::from_utf8_lossy(&seen));
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        };
         while let Ok(more) = self.screen.recv_timeout(Duration::from_millis(200)) {
             self.seen.push_str(&String::from_utf8_lossy(&more));
         }
         (status.code(), std::mem::take(&mut self.seen))
     }
+}
+
+/// Makes the kernel answer this thread's, and its children's, terminal settings without doing anything: `errno` 0 says that it was done.
+fn without_terminal_settings(requests: &[u64], errno: u32) {
+    use seccompiler::{
+        SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Op, SeccompCondition,
+        SeccompFilter, SeccompRule,
+    };
+    let rule = |request: &u64| {
+        let condition = SeccompCondition::new(1, Length::Dword, Op::Eq, *request);
+        SeccompRule::new(vec![condition.expect("a condition")]).expect("a rule")
+    };
+    let rules = [(libc::SYS_ioctl, requests.iter().map(rule).collect())];
+    let filter = SeccompFilter::new(
+        rules.into_iter().collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(errno),
+        std::env::consts::ARCH.try_into().expect("an architecture"),
+    );
+    let program: seccompiler::BpfProgram = filter.and_then(TryInto::try_into).expect("a filter");
+    seccompiler::apply_filter(&program).expect("for this thread");
+}
+
+/// `TCSETS`, `TCSETSW`, `TCSETSF`, and the same with speeds (asm-generic/ioctls.h).
+const SET: [u64; 6] = [
+    0x5402,
+    0x5403,
+    0x5404,
+    0x402c_542b,
+    0x402c_542c,
+    0x402c_542d,
+];
+/// `TCGETS` and the same with speeds.
+const LOOK: [u64; 2] = [0x5401, 0x802c_542a];
+
+#[test]
+fn a_terminal_without_echo_control_is_not_asked_for_a_pin() {
+    let bench = Bench::start();
+    let token = bench.insert(1001);
+    let not_a_terminal = u32::try_from(libc::ENOTTY).expect("small");
+    let cases: [(&[u64], u32, &str); 3] = [
+        (
+            &SET,
+            0,
+            "this terminal cannot be kept from showing what is typed",
+        ),
+        (&SET, not_a_terminal, "there is no terminal to ask"),
+        (&LOOK, not_a_terminal, "there is no terminal to ask"),
+    ];
+    for (requests, errno, said) in cases {
+        let (status, screen) = std::thread::scope(|scope| {
+            let at = || {
+                without_terminal_settings(requests, errno);
+                let args = ["custodian", "enroll", "--name", "alice", "-o", "e.json"];
+                Terminal::start(&bench, ALICE, &args).end()
+            };
+            scope.spawn(at).join().expect("ended")
+        });
+        assert_eq!(status, Some(12), "{screen}");
+        assert!(screen.contains(said), "{screen}");
+        // Not even the question was put.
+        assert!(
+            !screen.contains("new pin (6 to 8 characters): "),
+            "{screen}"
+        );
+    }
+    let seen = token.control().expect("a hand").status().expect("counted");
+    assert_eq!(
+        seen.apdus.by_ins.get("20"),
+        None,
+        "no pin was shown to the token"
+    );
+    assert_eq!(seen.apdus.by_ins.get("24"), None, "and none was changed");
 }
 
 #[test]

@@ -180,11 +180,11 @@ fn a_custodian_signs_nothing_that_is_forged_or_by_a_host_that_is_not_listed() {
     );
     desk.tampered(
         &desk.offering(|r| r.role.push('x')),
-        "account, role or Regions",
+        "accounts, roles or Regions",
     );
     desk.tampered(
         &desk.offering(|r| r.account = "999999999999".into()),
-        "account, role or Regions",
+        "accounts, roles or Regions",
     );
     desk.tampered(
         &desk.offering(|r| r.access = "root".into()),

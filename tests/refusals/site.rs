@@ -66,7 +66,7 @@ fn a_database_that_was_put_back_to_an_earlier_day_is_found_by_whoever_saw_a_late
     site.kill_agent();
     copy(&state, &earlier);
     site.start_agent().expect("it comes back");
-    for incident in ["INC-1", "INC-2", "INC-3"] {
+    for incident in ["INC-1", "INC-2", "INC-3", "INC-5", "INC-6"] {
         site.request(incident, "seen by dana").expect("asked");
     }
     let verify = |site: &Site| {

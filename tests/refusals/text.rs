@@ -262,7 +262,7 @@ fn json_tricks_in_what_custodians_sign_are_refused_though_the_signature_is_good(
                     "{problem}"
                 );
             }
-            Vote::Counted { .. } => panic!("counted"),
+            other => panic!("{other:?}"),
         }
     }
     assert!(matches!(worker.vote(good), Vote::Counted { .. }));

@@ -22,7 +22,7 @@ use crate::support::{Bench, SoftCustodian, Worker, ask};
 fn refused(worker: &mut Worker, approval: job::Approval) -> (Code, String) {
     match worker.vote(approval) {
         Vote::Refused(problem) => (problem.code, problem.error),
-        Vote::Counted { person, .. } => panic!("counted for {person}"),
+        other => panic!("counted: {other:?}"),
     }
 }
 
@@ -31,7 +31,7 @@ fn counted(worker: &mut Worker, approval: job::Approval) -> (String, Standing) {
         Vote::Counted {
             person, standing, ..
         } => (person, standing),
-        Vote::Refused(why) => panic!("not counted: {why}"),
+        other => panic!("not counted: {other:?}"),
     }
 }
 

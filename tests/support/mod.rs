@@ -15,12 +15,14 @@ use tempfile::TempDir;
 use twotap::{
     protocol::{
         Code, Problem, frame,
-        job::{self, Ask, FromWorker, Job, OfferMade, ToWorker, Vote},
+        job::{self, Ask, FromWorker, Job, OfferMade, RosterWish, ToWorker, Vote},
     },
     trust::{
         Bytes, Digest, Envelope, Head, KeyId, PublicKey, Signer, Timestamp,
-        request::{Approval, Denial, Offer, ShareBinding},
-        roster::{Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token},
+        request::{Approval, Denial, Offer, ShareBinding, Withdrawal},
+        roster::{
+            Access, Account, AwsBinding, Host, NamedSecret, Person, Role, Roster, SlotKey, Token,
+        },
         strict::Json,
     },
     vault::{Ecdh, SealedShare, seal_share, seal_to},
@@ -104,6 +106,15 @@ impl SoftCustodian {
         Mnemonic::parse(words).expect("a share")
     }
 
+    /// Takes the own yes back.
+    pub(crate) fn withdraw(&self, made: &OfferMade) -> Envelope {
+        let withdrawal = Withdrawal {
+            v: 1,
+            request_sha256: made.offer.digest(),
+        };
+        Envelope::signed(&withdrawal, self).expect("a good withdrawal")
+    }
+
     /// Says no to an offer.
     pub(crate) fn deny(&self, made: &OfferMade) -> Envelope {
         let denial = Denial {
@@ -150,6 +161,12 @@ pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) custodians: Vec<SoftCustodian>,
     operators: Vec<&'static str>,
+    /// What closing rotates.
+    secrets: Vec<NamedSecret>,
+    /// Further lines of `worker.toml`.
+    more_config: String,
+    /// What a case changes about its roster.
+    shape: fn(&World, &mut Roster),
     folder: TempDir,
 }
 
@@ -165,6 +182,25 @@ impl Bench {
         )
     }
 
+    /// An account, custodians, an operator and a folder; nothing lies in it yet.
+    pub(crate) fn bare() -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        Self {
+            world: World::new().expect("an account"),
+            custodians: custodians
+                .map(|(n, serial)| SoftCustodian::new(n, serial))
+                .into(),
+            operators: vec!["dana"],
+            shape: |_, _| {},
+            secrets: Vec::new(),
+            more_config: String::new(),
+            folder: tempfile::Builder::new()
+                .prefix("twotap-kill-")
+                .tempdir_in("/dev/shm")
+                .expect("a folder in memory"),
+        }
+    }
+
     /// The same with other people. A name that comes twice is one person with two tokens; an operator may be a custodian too.
     pub(crate) fn of(custodians: Vec<SoftCustodian>, operators: &[&'static str]) -> Self {
         Self::on(&|_| {}, custodians, operators)
@@ -177,6 +213,25 @@ impl Bench {
         operators: &[&'static str],
     ) -> Self {
         let world = World::new().expect("an account");
+        Self::built(world, prepare, custodians, operators, |_, _| {})
+    }
+
+    /// The usual people in a world of the caller's own, under a roster that the case changes; the first key is sealed.
+    pub(crate) fn shaped(world: World, shape: fn(&World, &mut Roster)) -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        let custodians = custodians.map(|(n, serial)| SoftCustodian::new(n, serial));
+        let bench = Self::built(world, &|_| {}, custodians.into(), &["dana"], shape);
+        bench.seal().expect("the first key can be sealed");
+        bench
+    }
+
+    fn built(
+        world: World,
+        prepare: &dyn Fn(&Path),
+        custodians: Vec<SoftCustodian>,
+        operators: &[&'static str],
+        shape: fn(&World, &mut Roster),
+    ) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("twotap-bench-")
             .tempdir_in("/dev/shm")
@@ -185,11 +240,43 @@ impl Bench {
             world,
             custodians,
             operators: operators.to_vec(),
+            secrets: Vec::new(),
+            more_config: String::new(),
+            shape,
             folder,
         };
         prepare(&bench.path("state"));
         bench.configure();
         bench.install();
+        bench
+    }
+
+    /// A sealed host whose access profile names these secrets, and these further lines of `worker.toml`; both are made with the account and
+    /// the host's folder at hand.
+    pub(crate) fn with_secrets(
+        make: impl FnOnce(&World, &Path) -> (Vec<NamedSecret>, String),
+    ) -> Self {
+        let custodians = [("alice", 1), ("bob", 2), ("carol", 3)];
+        let world = World::new().expect("an account");
+        let folder = tempfile::Builder::new()
+            .prefix("twotap-bench-")
+            .tempdir_in("/dev/shm")
+            .expect("a folder in memory");
+        let (secrets, more_config) = make(&world, folder.path());
+        let bench = Self {
+            world,
+            custodians: custodians
+                .map(|(n, serial)| SoftCustodian::new(n, serial))
+                .into(),
+            operators: vec!["dana"],
+            secrets,
+            more_config,
+            shape: |_, _| {},
+            folder,
+        };
+        bench.configure();
+        bench.install();
+        bench.seal().expect("the first key can be sealed");
         bench
     }
 
@@ -249,6 +336,56 @@ impl Bench {
         (worker, answer)
     }
 
+    /// The host's key, which signs receipts.
+    pub(crate) fn host_key(&self) -> PublicKey {
+        let mut worker = self.worker();
+        worker.send(&Job::Host);
+        match worker.next() {
+            Some(FromWorker::Host(facts)) => facts.key,
+            other => panic!("no host: {other:?}"),
+        }
+    }
+
+    /// Waits until the vault's journal has this text; a step's name, say.
+    pub(crate) fn wait_for_journal(&self, text: &str) {
+        let journal = self.path("state/vaults/prod/journal");
+        let deadline = std::time::Instant::now() + BOUND;
+        while !std::fs::read_to_string(&journal).is_ok_and(|j| j.contains(text)) {
+            assert!(std::time::Instant::now() < deadline, "{text} does not come");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    /// The chain of rosters that counts on this host.
+    pub(crate) fn chain(&self) -> Vec<Envelope> {
+        let mut worker = self.worker();
+        worker.send(&Job::Vault {
+            vault: "prod".to_owned(),
+        });
+        match worker.next() {
+            Some(FromWorker::Vault(facts)) => facts.roster_chain,
+            other => panic!("no vault: {other:?}"),
+        }
+    }
+
+    /// Hands a roster version in; gives the worker and its first answer.
+    pub(crate) fn hand_in(&self, next: &Envelope) -> (Worker, Option<FromWorker>) {
+        let mut worker = self.worker();
+        worker.send(&Job::Roster {
+            vault: "prod".to_owned(),
+            wish: RosterWish {
+                next: next.clone(),
+                incident: "CHG-7".to_owned(),
+                reason: "somebody came and somebody left".to_owned(),
+                nonce: nonce(),
+            },
+            operator: "dana".to_owned(),
+            audit: Head::EMPTY,
+        });
+        let answer = worker.next();
+        (worker, answer)
+    }
+
     /// Starts a worker for one job.
     pub(crate) fn worker(&self) -> Worker {
         self.worker_in(&[])
@@ -260,12 +397,22 @@ impl Bench {
         Worker::new(child, ours)
     }
 
+    /// The worker of another host, by its configuration.
+    pub(crate) fn worker_of(&self, config: &str) -> Worker {
+        let (ours, child) = self.raw_worker_of(config, &[]);
+        Worker::new(child, ours)
+    }
+
     /// A worker as a process and the agent's end of the connection, for what no agent would send.
     pub(crate) fn raw_worker(&self, environment: &[(&str, &str)]) -> (UnixStream, Child) {
+        self.raw_worker_of("worker.toml", environment)
+    }
+
+    fn raw_worker_of(&self, config: &str, environment: &[(&str, &str)]) -> (UnixStream, Child) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let child = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
             .arg("--config")
-            .arg(self.path("worker.toml"))
+            .arg(self.path(config))
             .env_clear()
             .envs(environment.iter().copied())
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
@@ -286,7 +433,7 @@ impl Bench {
             self.path("state"),
             self.path("runtime"),
             self.world.endpoint(),
-        );
+        ) + &self.more_config;
         std::fs::write(self.path("worker.toml"), toml).expect("written");
     }
 
@@ -297,7 +444,9 @@ impl Bench {
             Some(FromWorker::Host(facts)) => facts.key,
             other => panic!("no host: {other:?}"),
         };
-        let mut roster = Envelope::new(&self.roster(host)).expect("a good roster");
+        let mut roster = self.roster(host);
+        (self.shape)(&self.world, &mut roster);
+        let mut roster = Envelope::new(&roster).expect("a good roster");
         for custodian in &self.custodians {
             roster.sign(custodian);
         }
@@ -313,7 +462,8 @@ impl Bench {
         assert!(installed.success(), "install failed");
     }
 
-    fn roster(&self, host: PublicKey) -> Roster {
+    /// The roster of its vault: two of the custodians must approve.
+    pub(crate) fn roster(&self, host: PublicKey) -> Roster {
         let checkpoint = ed25519_dalek::SigningKey::generate(&mut OsRng).verifying_key();
         let host_id = host.id();
         let mut people: Vec<Person> = Vec::new();
@@ -360,7 +510,7 @@ impl Bench {
                 default_seconds: 4 * 3600,
                 max_seconds: 11 * 3600,
                 also: Vec::new(),
-                secrets: Vec::new(),
+                secrets: self.secrets.clone(),
             }],
             recovery: None,
             places: Vec::new(),
@@ -372,7 +522,7 @@ impl Bench {
     }
 }
 
-fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
+pub(crate) fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
     Person {
         name: name.to_owned(),
         roles: vec![role],
@@ -380,7 +530,7 @@ fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
     }
 }
 
-fn account(host: KeyId, uid: u32) -> Vec<Account> {
+pub(crate) fn account(host: KeyId, uid: u32) -> Vec<Account> {
     vec![Account { host, uid }]
 }
 
@@ -412,7 +562,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn new(child: Child, stream: UnixStream) -> Self {
+    /// A worker that was started with the other end of `stream`.
+    pub(crate) fn new(child: Child, stream: UnixStream) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

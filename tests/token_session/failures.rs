@@ -141,13 +141,26 @@ fn a_token_that_was_pulled_out_meanwhile_is_not_another() {
     isolated(
         "failures::a_token_that_was_pulled_out_meanwhile_is_not_another",
         |bench| {
-            let first = bench.insert(1001, "5.7.4");
-            let mut token = first.open(PATIENT);
-            drop(first);
-            // Into the same reader.
-            let second = bench.insert(1002, "5.7.4");
-            assert_eq!(error(token.pin_tries()), TokenError::Removed);
-            assert_eq!(second.open(PATIENT).pin_tries(), Ok(3));
+            for asked_again in [false, true] {
+                let first = bench.insert(1001, "5.7.4");
+                let mut token = first.open(PATIENT);
+                // The PIN is asked for, saying how many tries are left; the person is still typing.
+                assert_eq!(token.pin_tries(), Ok(3));
+                drop(first);
+                // Into the same reader.
+                let second = bench.insert(1002, "5.7.4");
+                let gone = match asked_again {
+                    true => token.pin_tries().map(drop),
+                    false => token
+                        .sign(&pin(), Slot::APPROVE, &DIGEST, &mut |_| {})
+                        .map(drop),
+                };
+                assert_eq!(error(gone), TokenError::Removed);
+                // It was neither shown the other one's PIN nor asked to sign.
+                let seen = second.control().status().unwrap().apdus.by_ins;
+                assert_eq!((seen.get("20"), seen.get("87")), (None, None));
+                assert_eq!(second.open(PATIENT).pin_tries(), Ok(3));
+            }
         },
     );
 }

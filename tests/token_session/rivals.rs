@@ -40,6 +40,14 @@ fn a_reader_that_hangs_hides_no_other() {
         // Still hanging from the look before: the other one opens all the same.
         let token = Token::open_within(Some(1002), Bounds::default());
         assert_eq!(token.ok().unwrap().serial(), well.serial);
+        // And without waiting for it: with all the patience in the world, as soon as it answers itself.
+        let began = Instant::now();
+        let token = Token::open_within(Some(1002), PATIENT);
+        assert!(
+            token.is_ok() && began.elapsed() < PATIENT.probe / 2,
+            "{:?}",
+            began.elapsed()
+        );
         silent.control().clear_faults().unwrap();
     });
 }

@@ -6,6 +6,7 @@
 
 mod console;
 mod demo;
+mod quiet;
 mod reach;
 mod setup;
 mod terminals;

@@ -6,10 +6,13 @@ use std::process::{Command, Stdio};
 
 use twotap_rig::people;
 
-use crate::console::{Console, Failure, run_logged};
+use crate::{
+    console::{Console, Failure, run_logged},
+    quiet::Quiet,
+};
 
 /// Debian packages and what each is for.
-const PACKAGES: [(&str, &str); 13] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("pkg-config", "finds libpcsclite when crates are built"),
     ("libpcsclite-dev", "PC/SC, for the crate `pcsc`"),
     ("pcscd", "the PC/SC daemon"),
@@ -29,9 +32,15 @@ const PACKAGES: [(&str, &str); 13] = [
         "util-linux",
         "setpriv and unshare: people as uids, rigs apart",
     ),
+    (
+        "postgresql",
+        "a real server whose roles' passwords are rotated, and its client",
+    ),
     ("mount", "the rigs' private views of /run"),
     ("iproute2", "the rigs' own loopback"),
     ("procps", "what runs"),
+    ("openssh-server", "a host that custodians reach from afar"),
+    ("openssh-client", "how they reach it"),
 ];
 
 /// The plugin with which stock age opens a share; the last release.
@@ -137,6 +146,7 @@ fn debian_packages(console: Console, log: &Path) -> Result<(), Failure> {
     };
     // Lists that cannot be fetched matter only if the old ones do not do; the installation shows that.
     let _ = run_logged(apt().arg("update"), "apt-get update", log);
+    let _quiet = Quiet::begin();
     run_logged(
         apt()
             .args(["install", "--no-install-recommends"])

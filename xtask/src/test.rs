@@ -1,6 +1,7 @@
 //! `cargo xtask test`: set up, build, run every test, and say at the end how it went.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use crate::console::{Console, Failure};
@@ -15,6 +16,18 @@ struct Totals {
     ignored: u32,
 }
 
+/// The test programs whose binaries have failpoints.
+const WITH_FAILPOINTS: &[&str] = &[
+    "-p",
+    "twotap",
+    "--features",
+    "failpoints",
+    "--test",
+    "kill_matrix",
+    "--test",
+    "fault_matrix",
+];
+
 /// Runs the tests; `arguments` go to `cargo test`. The exit code is that of the first part that failed.
 pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     let console = Console::new(false);
@@ -27,11 +40,37 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     if !built.success() {
         return Ok(code(built));
     }
+    let mut totals = Totals::default();
+    let mut worst = 0;
+    // The matrices first: their programs have failpoints, and those of the other tests take their place again. Whoever says what to test
+    // says by that whether it is meant.
+    let chosen = arguments.first().is_some_and(|first| first != "--");
+    let everything: &[&str] = &["--workspace"];
+    let parts = [WITH_FAILPOINTS, everything];
+    for part in parts.into_iter().skip(usize::from(chosen)) {
+        let status = tests(part, arguments, &tools.environment(), &mut totals)?;
+        worst = if worst == 0 { code(status) } else { worst };
+    }
+    println!(
+        "{} passed, {} failed, {} ignored in {} test programs",
+        totals.passed, totals.failed, totals.ignored, totals.programs
+    );
+    Ok(worst)
+}
+
+/// One run of `cargo test`; its results are added up.
+fn tests(
+    part: &[&str],
+    arguments: &[String],
+    environment: &[(&'static str, PathBuf)],
+    totals: &mut Totals,
+) -> Result<ExitStatus, Failure> {
     let mut cargo = reach::for_everybody(terminals::for_tests(setup::cargo()))?;
     let mut child = cargo
-        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(["test", "--no-fail-fast"])
+        .args(part)
         .args(arguments)
-        .envs(tools.environment())
+        .envs(environment.iter().cloned())
         // The long ones wait (for AWS to have refused for 30 s, for a finger): more of them than there are cores.
         .env("RUST_TEST_THREADS", threads())
         .stdout(Stdio::piped())
@@ -41,7 +80,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
         .stdout
         .take()
         .ok_or_else(|| Failure::new("cargo test has no output"))?;
-    let mut totals = Totals::default();
     let mut out = std::io::stdout().lock();
     for line in BufReader::new(output).split(b'\n') {
         let line =
@@ -50,14 +88,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
         // A reader that has gone away (a pipe into head) is no reason to stop the tests.
         let _ = out.write_all(&line).and_then(|()| out.write_all(b"\n"));
     }
-    let status = child
+    child
         .wait()
-        .map_err(|error| Failure::new(format!("cargo test: {error}")))?;
-    println!(
-        "{} passed, {} failed, {} ignored in {} test programs",
-        totals.passed, totals.failed, totals.ignored, totals.programs
-    );
-    Ok(code(status))
+        .map_err(|error| Failure::new(format!("cargo test: {error}")))
 }
 
 /// How many tests of one program run side by side.

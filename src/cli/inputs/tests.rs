@@ -128,7 +128,7 @@ fn a_bad_field_of_access_is_named() {
 fn people_are_read_with_their_accounts_on_the_host() {
     let text = "[[person]]\nname = \"dana\"\nroles = [\"operator\"]\nuids = [61010]\n\
                 [[person]]\nname = \"alice\"\nroles = [\"custodian\", \"commander\"]\n";
-    let people = parse_people(Path::new("people.toml"), text, &the_host()).expect("good");
+    let people = parse_people(Path::new("people.toml"), text, &[the_host()]).expect("good");
     assert_eq!(people[0].accounts[0].uid, 61010);
     assert_eq!(people[0].accounts[0].host, people::host().public().id());
     assert_eq!(people[1].roles, [Role::Custodian, Role::Commander]);
@@ -172,7 +172,8 @@ fn a_bad_person_is_named() {
         ),
     ] {
         let text = format!("[[person]]\n{text}\n");
-        let problem = parse_people(Path::new("people.toml"), &text, &the_host()).expect_err(&text);
+        let problem =
+            parse_people(Path::new("people.toml"), &text, &[the_host()]).expect_err(&text);
         assert!(problem.error.contains(named), "{named}: {}", problem.error);
     }
 }

@@ -2,8 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAX_VERSIONS, Roster, Token};
+use super::{MAX_CHAIN, MAX_VERSIONS, Roster, Token};
 use crate::trust::{Envelope, TrustError, Verified};
+
+/// Reads a file with one version or with a chain of them, oldest first; nothing is verified.
+pub fn parse_chain(json: &[u8]) -> Result<Vec<Envelope>, TrustError> {
+    if !json.trim_ascii_start().starts_with(b"[") {
+        return Envelope::parse(json).map(|one| vec![one]);
+    }
+    if json.len() > MAX_CHAIN {
+        return Err(TrustError::malformed("roster", "the chain is over 4 MiB"));
+    }
+    serde_json::from_slice(json).map_err(|why| TrustError::malformed("roster", why))
+}
 
 /// Checks a chain of versions from the first on and returns them all, newest last.
 pub fn verify_chain(chain: &[Envelope]) -> Result<Vec<Verified<Roster>>, TrustError> {
@@ -35,6 +46,56 @@ pub fn signatures(envelope: &Envelope) -> Result<(Vec<Token>, Vec<Token>), Trust
         .partition(|t| signers.contains(&&t.approve.key)))
 }
 
+/// What a version still lacks before it holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missing {
+    /// How many more people of the version before have to sign.
+    pub people: usize,
+    /// Who of them has not signed yet.
+    pub of: Vec<String>,
+    /// Tokens that have to sign for themselves: all of the first version, those that are new in a later one.
+    pub tokens: Vec<Token>,
+}
+
+impl Missing {
+    /// Whether nothing is missing.
+    pub fn is_nothing(&self) -> bool {
+        self.people == 0 && self.tokens.is_empty()
+    }
+}
+
+/// Whose signatures `envelope` still lacks as the version after `before` (as the first, where there is none before).
+pub fn missing(
+    before: Option<&Verified<Roster>>,
+    envelope: &Envelope,
+) -> Result<Missing, TrustError> {
+    let roster: Roster = envelope.unverified()?;
+    let unsigned = |tokens: Vec<&Token>| -> Vec<Token> {
+        tokens
+            .into_iter()
+            .filter(|t| !has_signed(envelope, t))
+            .cloned()
+            .collect()
+    };
+    let Some(before) = before else {
+        return Ok(Missing {
+            people: 0,
+            of: Vec::new(),
+            tokens: unsigned(roster.tokens.iter().collect()),
+        });
+    };
+    let signed = people(before, envelope);
+    Ok(Missing {
+        people: usize::from(before.threshold).saturating_sub(signed.len()),
+        of: before
+            .custodians()
+            .map(|p| p.name.clone())
+            .filter(|name| !signed.contains(name.as_str()))
+            .collect(),
+        tokens: unsigned(new_tokens(before, &roster).collect()),
+    })
+}
+
 fn verify_first(envelope: &Envelope) -> Result<Verified<Roster>, TrustError> {
     let roster: Roster = envelope.unverified()?;
     if roster.version != 1 {
@@ -47,7 +108,8 @@ fn verify_first(envelope: &Envelope) -> Result<Verified<Roster>, TrustError> {
     Ok(Verified::new(roster, envelope.clone()))
 }
 
-fn verify_next(
+/// Checks the version after `before`.
+pub fn verify_next(
     before: &Verified<Roster>,
     envelope: &Envelope,
 ) -> Result<Verified<Roster>, TrustError> {
@@ -67,15 +129,7 @@ fn verify_next(
             "it does not follow the version before it",
         ));
     }
-    // A threshold of people of the version before: people are counted, not keys.
-    let old_keys = before.approve_keys();
-    let people: BTreeSet<&str> = envelope
-        .signers(&old_keys)
-        .into_iter()
-        .filter_map(|key| before.token_by_approve_key(key))
-        .map(|token| token.person.as_str())
-        .collect();
-    if people.len() < usize::from(before.threshold) {
+    if people(before, envelope).len() < usize::from(before.threshold) {
         return Err(TrustError::Unsigned {
             what: "roster",
             by: format!(
@@ -84,14 +138,33 @@ fn verify_next(
             ),
         });
     }
-    // A token that changes hands or gets another unseal key is as new as one that was never there.
-    let new = roster.tokens.iter().filter(|t| {
+    require_tokens(envelope, new_tokens(before, &roster))?;
+    Ok(Verified::new(roster, envelope.clone()))
+}
+
+/// Who of the version before has signed: people are counted, not keys.
+fn people<'b>(before: &'b Roster, envelope: &Envelope) -> BTreeSet<&'b str> {
+    envelope
+        .signers(&before.approve_keys())
+        .into_iter()
+        .filter_map(|key| before.token_by_approve_key(key))
+        .map(|token| token.person.as_str())
+        .collect()
+}
+
+/// A token that changes hands or gets another unseal key is as new as one that was never there.
+fn new_tokens<'t>(before: &'t Roster, roster: &'t Roster) -> impl Iterator<Item = &'t Token> {
+    roster.tokens.iter().filter(|t| {
         !before.tokens.iter().any(|b| {
             b.approve.key == t.approve.key && b.unseal.key == t.unseal.key && b.person == t.person
         })
-    });
-    require_tokens(envelope, new)?;
-    Ok(Verified::new(roster, envelope.clone()))
+    })
+}
+
+fn has_signed(envelope: &Envelope, token: &Token) -> bool {
+    !envelope
+        .signers(std::slice::from_ref(&token.approve.key))
+        .is_empty()
 }
 
 fn require_tokens<'t>(
@@ -99,10 +172,7 @@ fn require_tokens<'t>(
     tokens: impl Iterator<Item = &'t Token>,
 ) -> Result<(), TrustError> {
     for token in tokens {
-        if envelope
-            .signers(std::slice::from_ref(&token.approve.key))
-            .is_empty()
-        {
+        if !has_signed(envelope, token) {
             return Err(TrustError::Unsigned {
                 what: "roster",
                 by: format!("{} (token {})", token.person, token.serial),

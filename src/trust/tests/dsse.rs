@@ -11,7 +11,7 @@ use crate::trust::{
     dsse::{MAX_ENVELOPE, Signature},
     enrollment::Enrollment,
     manifest::Manifest,
-    receipt::{Outcome, Receipt, Step},
+    receipt::{Outcome, Proof, ProvenBy, Receipt, Step},
     roster::{Roster, verify_chain},
 };
 
@@ -278,6 +278,11 @@ fn an_enrollment_proves_its_own_key() {
 
 #[test]
 fn a_receipt_reads_back_and_takes_nothing_more() {
+    let proof = || Proof {
+        at: people::at("2026-01-06T10:00:00Z"),
+        aws_request_id: Some("2".into()),
+        aws_date: None,
+    };
     let receipt = Receipt {
         v: 1,
         vault: "prod".into(),
@@ -288,6 +293,12 @@ fn a_receipt_reads_back_and_takes_nothing_more() {
             new_access_key_id: "AKIAI44QH8DHBEXAMPLE".into(),
             generation: 2,
             manifest_sha256: crate::trust::Digest::of(b"manifest"),
+            previous_manifest_sha256: None,
+            new_key_worked: proof(),
+            counts_since: people::at("2026-01-06T10:00:01Z"),
+            old_key_refused: proof(),
+            proven_by: ProvenBy::Itself,
+            old_key_deleted: None,
         },
         steps: vec![Step {
             step: "create".into(),

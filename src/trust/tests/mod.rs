@@ -4,7 +4,9 @@ pub(crate) mod people;
 pub(crate) mod python;
 
 mod dsse;
+mod histories;
 mod requests;
 mod rosters;
 mod seen;
+mod types;
 mod words;

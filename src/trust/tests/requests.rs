@@ -3,7 +3,8 @@ use crate::trust::{
     Bytes, Digest, Envelope, Signer as _, TrustError, Verified,
     manifest::Manifest,
     request::{
-        Approval, Denial, Offer, Request, is_request_id, request_id, verify_approval, verify_denial,
+        Approval, CLOSE_ONLY, CLOSE_ONLY_SECONDS, Denial, NOTHING_ALLOWED, Offer, Purpose, Request,
+        is_request_id, request_id, verify_approval, verify_denial,
     },
     roster::Roster,
 };
@@ -239,4 +240,84 @@ fn a_manifest_is_signed_by_the_host_that_it_names() {
         change(&mut bad);
         assert!(Envelope::signed(&bad, &host()).is_err(), "{what}");
     }
+}
+
+/// A request that only closes: what the worker draws up after a reboot.
+fn closing(roster: &Verified<Roster>) -> Request {
+    let mut request = request(roster);
+    let steward = roster.aws.steward_role_arn.clone();
+    request.access = CLOSE_ONLY.into();
+    request.account = steward.split(':').nth(4).expect("an account").into();
+    request.role = steward;
+    request.also.clear();
+    request.secrets.clear();
+    request.regions.clear();
+    request.policy_sha256 = Digest::of(NOTHING_ALLOWED.as_bytes());
+    request.not_after = request.not_before.plus(CLOSE_ONLY_SECONDS);
+    request.purpose = Purpose::CloseOnly {
+        requests: vec!["r-aaaaaaaaaaaaa".into()],
+    };
+    request
+}
+
+#[test]
+fn an_offer_that_only_closes_names_stewards_and_allows_nothing() {
+    let [alice, bob] = pair();
+    let roster = verified(2, &[&alice, &bob]);
+    let verify = |request: Request| {
+        let envelope = Envelope::signed(&Offer(request), &host()).expect("well-formed");
+        Offer::verify(&envelope, &roster)
+    };
+    assert!(verify(closing(&roster)).is_ok());
+    let mut rotation_alone = closing(&roster);
+    rotation_alone.purpose = Purpose::CloseOnly { requests: vec![] };
+    assert!(verify(rotation_alone).is_ok());
+
+    type Change = (&'static str, fn(&mut Request));
+    let changes: [Change; 8] = [
+        ("an operator role", |r| {
+            r.role = "arn:aws:iam::111122223333:role/twotap/op-admin".into();
+        }),
+        ("another account", |r| r.account = "444455556666".into()),
+        ("an access profile", |r| r.access = "admin".into()),
+        ("a role that is no steward", |r| {
+            let role = "arn:aws:iam::111122223333:role/twotap/op-admin".to_owned();
+            r.also = vec![crate::trust::roster::Target {
+                account: "111122223333".into(),
+                steward_role_arn: role.clone(),
+                role_arn: role,
+            }];
+        }),
+        ("a secret", |r| {
+            r.secrets =
+                vec!["arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/x".into()];
+        }),
+        ("a policy", |r| {
+            r.policy_sha256 = Digest::of(b"allow everything")
+        }),
+        ("more than an hour", |r| {
+            r.not_after = r.not_before.plus(CLOSE_ONLY_SECONDS + 1);
+        }),
+        ("a session after all", |r| {
+            r.purpose = Purpose::Open;
+            r.regions = vec!["eu-central-1".into()];
+        }),
+    ];
+    for (what, change) in changes {
+        let mut other = closing(&roster);
+        change(&mut other);
+        let refused = verify(other);
+        assert!(
+            matches!(refused, Err(TrustError::Mismatch { .. })),
+            "{what}"
+        );
+    }
+    // What has no session has no Region, and what has one has.
+    let mut with_region = closing(&roster);
+    with_region.regions = vec!["eu-central-1".into()];
+    assert!(Envelope::signed(&Offer(with_region), &host()).is_err());
+    // An ordinary request cannot be turned into one that only closes, nor its custodians' approvals.
+    let mut open = request(&roster);
+    open.purpose = Purpose::CloseOnly { requests: vec![] };
+    assert!(Envelope::signed(&Offer(open), &host()).is_err());
 }

@@ -100,3 +100,49 @@ fn what_is_not_a_bundle_is_refused() {
         ));
     }
 }
+
+#[test]
+fn it_has_one_spelling() {
+    let (_, chain) = chain();
+    let (generation, _) = sealed(&newest(&chain), 1);
+    let json = Bundle::new(&generation, chain).to_json();
+    for other in [
+        json.trim_end().to_owned(),
+        format!("{json}\n"),
+        format!(" {json}"),
+        json.replacen(",\"vault_age\"", ", \"vault_age\"", 1),
+        json.replacen("{\"manifest\"", "{\"claim\":null,\"manifest\"", 1),
+    ] {
+        assert_ne!(other, json);
+        assert!(Bundle::parse(other.as_bytes()).is_err(), "{other}");
+    }
+}
+
+#[test]
+fn a_claim_takes_no_more_room_than_is_kept_for_it_and_leaves_no_trace() {
+    let (_, chain) = chain();
+    let (generation, _) = sealed(&newest(&chain), 1);
+    let free = Bundle::new(&generation, chain);
+    let claim = Claim {
+        host: free.manifest.signatures[0].keyid,
+        request: Some("r-abcdefghijklm".to_owned()),
+        at: Timestamp::now(),
+    };
+    let claimed = free.clone().claimed(Some(claim));
+    let (long, short) = (claimed.to_json(), free.to_json());
+    assert!(long.len() <= short.len() + CLAIM);
+    assert!(claimed.verify().is_ok());
+    assert_eq!(Bundle::parse(long.as_bytes()).expect("good"), claimed);
+    assert_eq!(claimed.claimed(None).digest(), free.digest());
+}
+
+#[test]
+fn its_size_is_known_before_it_is_sealed() {
+    let (_, chain) = chain();
+    let roster = newest(&chain);
+    let (generation, _) = sealed(&roster, 1);
+    let rosters: usize = chain.iter().map(|r| r.to_json().len()).sum();
+    let real = Bundle::new(&generation, chain).to_json().len() - rosters;
+    let told = sealed_size(&roster);
+    assert!(told >= real && told < real + real / 3, "{told} for {real}");
+}

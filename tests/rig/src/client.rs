@@ -85,8 +85,18 @@ impl Client {
 
     /// Calls an action of a JSON-protocol service; `target` is the `X-Amz-Target`, e.g. `secretsmanager.ListSecrets`.
     pub fn json(&self, service: &str, target: &str, body: &Value) -> Result<Reply, RigError> {
+        http::wait(self.json_async(service, target, body))?
+    }
+
+    pub(crate) async fn json_async(
+        &self,
+        service: &str,
+        target: &str,
+        body: &Value,
+    ) -> Result<Reply, RigError> {
         let body = body.to_string();
-        http::wait(self.send(service, "application/x-amz-json-1.1", Some(target), body))?
+        self.send(service, "application/x-amz-json-1.1", Some(target), body)
+            .await
     }
 
     pub(crate) async fn query_async(

@@ -5,6 +5,8 @@
 //! | [`emulator`] | one `ministack` process that checks signatures, key status and policies |
 //! | [`proxy`] | our own wire between the SDKs and the emulator: records, loses, delays, repeats, refuses, and adds AWS's limits |
 //! | [`policies`] | the shipped policies of `packaging/aws`, rendered, and translated for the emulator |
+//! | [`postgres`] | a real PostgreSQL server for a case |
+//! | [`secrets`] | secrets in Secrets Manager, and rotation functions that do what a case says |
 //! | [`world`] | one AWS account made ready for a case: user, first key, roles, boundary, policies |
 //! | [`client`] | an independent SigV4 client, for assertions that do not trust the code under test |
 //! | [`people`] | persons as uids, and a stage of private folders for them |
@@ -26,7 +28,9 @@ mod http;
 pub mod memory;
 pub mod people;
 pub mod policies;
+pub mod postgres;
 pub mod proxy;
+pub mod secrets;
 mod sigv4;
 pub mod site;
 pub mod tools;

@@ -25,8 +25,11 @@ pub const SOFIA: u32 = 61013;
 /// Ivan, the incident commander.
 pub const IVAN: u32 = 61014;
 
+/// Carol, a custodian who comes later.
+pub const CAROL: u32 = 61015;
+
 /// Everybody whom a [`Stage`] prepares a home for: folder name and uid.
-pub const EVERYBODY: [(&str, u32); 7] = [
+pub const EVERYBODY: [(&str, u32); 8] = [
     ("agent", AGENT),
     ("worker", WORKER),
     ("dana", DANA),
@@ -34,6 +37,7 @@ pub const EVERYBODY: [(&str, u32); 7] = [
     ("bob", BOB),
     ("sofia", SOFIA),
     ("ivan", IVAN),
+    ("carol", CAROL),
 ];
 
 /// Whether this process may become other people.

@@ -13,23 +13,38 @@ use crate::RigError;
 pub enum Template {
     /// What the user `break-glass` may: assume twotap's roles and replace its own key.
     User,
+    /// What it may beside that where a profile has roles in another account: assume those.
+    UserFurther,
     /// Who may assume an operator role or the steward role, and how.
     RoleTrust,
     /// What the steward may: revoke on operator roles, rotate named secrets.
     Steward,
+    /// What gives secrets without a rotation function a new value.
+    Setter,
     /// The example of an operator role: everything that the ceiling leaves.
     OpAdmin,
     /// The permissions boundary of every operator role.
     Ceiling,
+    /// What the role of a place that is a secret may: keep the sealed bundle there.
+    Bundle,
+    /// What a standby host's own user may: read it.
+    BundleReader,
+    /// What the standing user that watches the sealed key may: ask when it was used last.
+    Watch,
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 5] = [
+pub const TEMPLATES: [(Template, &str); 10] = [
     (Template::User, "user-policy.json"),
+    (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
     (Template::Steward, "steward-policy.json"),
+    (Template::Setter, "setter-policy.json"),
     (Template::OpAdmin, "op-admin-policy.json"),
     (Template::Ceiling, "ceiling.json"),
+    (Template::Bundle, "bundle-policy.json"),
+    (Template::BundleReader, "bundle-reader-policy.json"),
+    (Template::Watch, "watch-policy.json"),
 ];
 
 /// Condition keys that the emulator refuses or ignores although the request satisfies them.
@@ -39,10 +54,16 @@ const WITHHELD_KEYS: [&str; 3] = [
     "iam:PermissionsBoundary",
 ];
 
+/// The action that the emulator judges without its resource; the guard judges it with the user whose key it is.
+const WITHOUT_RESOURCE: &str = "iam:GetAccessKeyLastUsed";
+
 /// What stands in for twotap's IAM path, which the emulator drops when it evaluates IAM actions.
 const WITHOUT_PATH: [(&str, &[&str]); 5] = [
     (":role/twotap/op-*", &[":role/op-*"]),
-    (":role/twotap/*", &[":role/op-*", ":role/steward"]),
+    (
+        ":role/twotap/*",
+        &[":role/op-*", ":role/steward", ":role/bundle"],
+    ),
     (":user/twotap/break-glass", &[":user/break-glass"]),
     (":user/twotap/*", &[":user/break-glass"]),
     (":policy/twotap/*", &[":policy/ceiling"]),
@@ -54,10 +75,16 @@ pub struct Names {
     pub partition: String,
     /// `${AWS::AccountId}`, twelve digits.
     pub account: String,
+    /// `${FurtherAccountId}`, another account with roles of twotap's.
+    pub further_account: String,
     /// `${ExternalId}`, what the vault says in every AssumeRole.
     pub external_id: String,
     /// `${RotatedSecretsArn}`, the secrets (a pattern) that closing may rotate.
     pub rotated_secrets_arn: String,
+    /// `${RotationFunctionsArn}`, the functions (a pattern) by which AWS rotates them.
+    pub rotation_functions_arn: String,
+    /// `${BundleSecretArn}`, the secret that keeps the sealed bundle.
+    pub bundle_secret_arn: String,
     /// `${AuditKeyArn}`, the KMS key of the audit trail.
     pub audit_key_arn: String,
 }
@@ -67,8 +94,11 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
     let text = source(template)
         .replace("${AWS::Partition}", &names.partition)
         .replace("${AWS::AccountId}", &names.account)
+        .replace("${FurtherAccountId}", &names.further_account)
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
+        .replace("${RotationFunctionsArn}", &names.rotation_functions_arn)
+        .replace("${BundleSecretArn}", &names.bundle_secret_arn)
         .replace("${AuditKeyArn}", &names.audit_key_arn);
     if text.contains("${") {
         return Err(RigError::new(format!(
@@ -90,6 +120,9 @@ pub fn for_emulator(policy: &Value) -> Value {
     {
         withhold_conditions(statement);
         add_resources_without_path(statement);
+        if statement.get("Action").and_then(Value::as_str) == Some(WITHOUT_RESOURCE) {
+            statement.insert("Resource".to_owned(), "*".into());
+        }
     }
     policy
 }
@@ -97,10 +130,15 @@ pub fn for_emulator(policy: &Value) -> Value {
 fn source(template: Template) -> &'static str {
     match template {
         Template::User => include_str!("../../../packaging/aws/user-policy.json"),
+        Template::UserFurther => include_str!("../../../packaging/aws/user-further-policy.json"),
         Template::RoleTrust => include_str!("../../../packaging/aws/role-trust.json"),
         Template::Steward => include_str!("../../../packaging/aws/steward-policy.json"),
+        Template::Setter => include_str!("../../../packaging/aws/setter-policy.json"),
         Template::OpAdmin => include_str!("../../../packaging/aws/op-admin-policy.json"),
         Template::Ceiling => include_str!("../../../packaging/aws/ceiling.json"),
+        Template::Bundle => include_str!("../../../packaging/aws/bundle-policy.json"),
+        Template::BundleReader => include_str!("../../../packaging/aws/bundle-reader-policy.json"),
+        Template::Watch => include_str!("../../../packaging/aws/watch-policy.json"),
     }
 }
 
@@ -166,8 +204,13 @@ mod tests {
         Names {
             partition: "aws".into(),
             account: "111122223333".into(),
+            further_account: "444455556666".into(),
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
+            rotation_functions_arn: "arn:aws:lambda:*:111122223333:function:rotate-*".into(),
+            bundle_secret_arn:
+                "arn:aws:secretsmanager:eu-central-1:111122223333:secret:twotap/prod-bundle-AbCdEf"
+                    .into(),
             audit_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/audit".into(),
         }
     }
@@ -215,9 +258,15 @@ mod tests {
             properties("BreakGlass")["Policies"][0]["PolicyDocument"],
             file(Template::User)
         );
+        assert_eq!(
+            properties("Watch")["Policies"][0]["PolicyDocument"],
+            file(Template::Watch)
+        );
+        assert_eq!(stack["Resources"]["Watch"]["Condition"], "Watched");
         for (role, template) in [
             ("OpAdmin", Template::OpAdmin),
             ("Steward", Template::Steward),
+            ("Setter", Template::Setter),
         ] {
             let role = properties(role);
             assert_eq!(role["AssumeRolePolicyDocument"], file(Template::RoleTrust));
@@ -225,6 +274,19 @@ mod tests {
             assert_eq!(role["Policies"][0]["PolicyDocument"], file(template));
             assert_eq!(role["MaxSessionDuration"], 43_200);
         }
+        let bundle = properties("Bundle");
+        assert_eq!(
+            bundle["AssumeRolePolicyDocument"],
+            file(Template::RoleTrust)
+        );
+        assert_eq!(
+            bundle["Policies"][0]["PolicyDocument"],
+            file(Template::Bundle)
+        );
+        assert_eq!(
+            properties("BundleReader")["Policies"][0]["PolicyDocument"],
+            file(Template::BundleReader)
+        );
         assert_eq!(
             properties("OpAdmin")["PermissionsBoundary"]["Ref"],
             "Ceiling"

@@ -101,6 +101,9 @@ impl Card {
         if c.p1 != 0x04 {
             return Err(Sw::BAD_P1P2.into());
         }
+        if self.piv.is_foreign() {
+            return Err(Sw::NOT_FOUND.into());
+        }
         let is = |aid: &[u8]| c.data.len() >= AID_LEAST && aid.starts_with(&c.data);
         let (application, reply) = if is(&piv::AID) {
             (Application::Piv, self.piv.select())

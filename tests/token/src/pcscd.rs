@@ -27,6 +27,10 @@ const READER_NAME: &str = "Yubico YubiKey OTP+FIDO+CCID";
 
 /// How long pcscd or a token may take to be ready.
 const READY: Duration = Duration::from_secs(15);
+/// By when a token is powered up, unless pcscd took it for the one before.
+const SOON: Duration = Duration::from_secs(3);
+/// Longer than pcscd takes between two looks.
+const UNSEEN: Duration = Duration::from_secs(1);
 
 /// How often readiness is looked for.
 const LOOK: Duration = Duration::from_millis(5);
@@ -143,7 +147,7 @@ impl Pcscd {
             control: options.control.clone(),
             _reader: reader,
         };
-        token.await_power()?;
+        token.power_up()?;
         Ok(token)
     }
 
@@ -267,15 +271,32 @@ impl TokenProcess {
     /// # Errors
     /// The token has ended, or was not powered up in time.
     pub fn await_power(&mut self) -> io::Result<()> {
+        let powered = self.powered_within(READY)?;
+        powered.ok_or_else(|| io::Error::other("pcscd did not power the token up"))
+    }
+
+    /// The same for one that has just come. pcscd looks for cards a few times a second: one that follows another in its reader faster than that is
+    /// taken for the same, and not powered up. Then it is pulled out for longer than a look takes, and put in again.
+    fn power_up(&mut self) -> io::Result<()> {
+        if self.powered_within(SOON)?.is_some() {
+            return Ok(());
+        }
+        let mut control = self.control()?;
+        control.remove()?;
+        thread::sleep(UNSEEN);
+        control.insert()?;
+        self.await_power()
+    }
+
+    fn powered_within(&mut self, bound: Duration) -> io::Result<Option<()>> {
         let (child, control) = (&mut self.child, &self.control);
-        let powered = within(READY, || {
+        within(bound, || {
             if let Some(status) = child.try_wait()? {
                 return Err(io::Error::other(format!("the token ended with {status}")));
             }
             let status = Control::connect(control).and_then(|mut c| c.status());
             Ok(status.is_ok_and(|s| s.power_ons > 0).then_some(()))
-        })?;
-        powered.ok_or_else(|| io::Error::other("pcscd did not power the token up"))
+        })
     }
 }
 

@@ -142,12 +142,18 @@ impl Serialize for Slot {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
+    /// Some other card, e.g. a bank's: it has none of the applications.
+    pub foreign: bool,
     /// The firmware version.
     pub version: Version,
     /// The cipher of the factory management key (01 to 08, as often as it is long).
     pub management_key: ManagementAlgorithm,
-    /// Whether F9 attests; otherwise it answers 6D00.
+    /// Whether there is an attestation key, with its certificate, and F9 attests; otherwise it answers 6D00.
     pub attestation: bool,
+    /// Whether the command F9 exists; otherwise it answers 6D00 although slot F9 may have its certificate.
+    pub attest_command: bool,
+    /// Whether management keys may be AES keys where the version has them.
+    pub aes_management_keys: bool,
     /// The chain above the attestation key.
     pub chain: Chain,
     /// Whether GET METADATA exists (firmware 5.3 and later).
@@ -166,6 +172,8 @@ pub struct Profile {
     pub puk_tries: u8,
     /// Slots that this token has not.
     pub missing_slots: Vec<Slot>,
+    /// The answer when a key is to be made in such a slot: `6b00`, on some cards `6a86` or `6a88`.
+    pub missing_slot_status: StatusWord,
     /// Whether PIN and management key stay verified when PIV is selected again.
     pub keeps_pin_over_select: bool,
     /// Whether a PIN-always key wants VERIFY as the very last command before it. Otherwise
@@ -182,9 +190,12 @@ pub struct Profile {
 impl Default for Profile {
     fn default() -> Self {
         Self {
+            foreign: false,
             version: Version(5, 7, 4),
             management_key: ManagementAlgorithm::Aes192,
             attestation: true,
+            attest_command: true,
+            aes_management_keys: true,
             chain: Chain::Intermediates,
             metadata: true,
             touch_cache: CacheScope::Token,
@@ -194,6 +205,7 @@ impl Default for Profile {
             pin_tries: 3,
             puk_tries: 3,
             missing_slots: Vec::new(),
+            missing_slot_status: StatusWord(0x6b00),
             keeps_pin_over_select: false,
             pin_always_immediate: true,
             form_factor: 0x03,

@@ -13,6 +13,7 @@ pub(crate) struct Findings {
     pub(crate) old_key_refused: bool,
     pub(crate) new_key_sealed: bool,
     pub(crate) session_revoked: bool,
+    pub(crate) named_secret_rotated: bool,
     pub(crate) second_ceremony_worked: bool,
     pub(crate) audit_verified: bool,
     pub(crate) tamper_found: bool,
@@ -31,6 +32,7 @@ impl Findings {
             "old_key_refused": self.old_key_refused,
             "new_key_sealed": self.new_key_sealed,
             "session_revoked": self.session_revoked,
+            "named_secret_rotated": self.named_secret_rotated,
             "second_ceremony_worked": self.second_ceremony_worked,
             "audit_verified": self.audit_verified,
             "tamper_found": self.tamper_found,
@@ -50,6 +52,7 @@ impl Findings {
             && self.old_key_refused
             && self.new_key_sealed
             && self.session_revoked
+            && self.named_secret_rotated
             && self.second_ceremony_worked
             && self.audit_verified
             && self.tamper_found

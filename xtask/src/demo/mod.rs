@@ -2,6 +2,7 @@
 
 mod findings;
 mod liar;
+mod secrets;
 mod story;
 mod teller;
 

@@ -12,6 +12,7 @@ use twotap_rig::{Credentials, RigError, world};
 use super::Manner;
 use super::findings::Findings;
 use super::liar;
+use super::secrets::Secrets;
 use super::teller::Teller;
 
 /// How long a person may take to press Enter.
@@ -23,7 +24,10 @@ pub(crate) fn tell(manner: Manner, teller: &Teller) -> Result<Findings, RigError
     teller.part("The stage");
     teller.say("an AWS emulator that checks signatures, key status and policies; a pcscd and a virtual YubiKey for alice and for bob;");
     teller.say("everybody under an own account: twotapd, its workers, dana, alice, bob, sofia");
+    teller.say("two secrets that closing rotates: one by a rotation function, one a role's password in a real PostgreSQL");
+    let secrets = Secrets::new()?;
     let mut site = Site::new(Options {
+        secrets: secrets.named(),
         // A person at the keyboard needs longer than a script.
         touch_timeout_ms: if manner.manual { 60_000 } else { 15_000 },
         ..Options::default()
@@ -31,7 +35,7 @@ pub(crate) fn tell(manner: Manner, teller: &Teller) -> Result<Findings, RigError
 
     set_up(&mut site, teller)?;
     let sealed = seal(&site, teller)?;
-    first_ceremony(&site, manner, teller, &sealed, &mut seen)?;
+    first_ceremony(&site, manner, teller, &sealed, &secrets, &mut seen)?;
     second_ceremony(&site, teller, &mut seen)?;
     audit(&site, teller, &mut seen)?;
     Ok(seen)
@@ -86,6 +90,7 @@ fn first_ceremony(
     manner: Manner,
     teller: &Teller,
     sealed: &Credentials,
+    secrets: &Secrets,
     seen: &mut Findings,
 ) -> Result<(), RigError> {
     teller.part("3  Production burns: dana asks");
@@ -129,7 +134,9 @@ fn first_ceremony(
     ));
 
     teller.part("9  Dana closes; AWS is asked until it has refused the session ten times in a row over 30 s");
+    let before = secrets.current(site)?;
     seen.session_revoked = close(site, teller, &request, &credentials)?;
+    seen.named_secret_rotated = secrets.rotated(site, teller, &before)?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! knows. It only ever refuses: whatever it lets pass, the emulator still decides.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
@@ -50,9 +51,9 @@ impl Shipped {
         self
     }
 
-    /// Adds a role's policies.
-    pub fn role(mut self, name: &str, role: Role) -> Self {
-        self.roles.insert(name.to_owned(), role);
+    /// Adds a role's policies; roles of one name in two accounts are two.
+    pub fn role(mut self, arn: &str, role: Role) -> Self {
+        self.roles.insert(arn.to_owned(), role);
         self
     }
 }
@@ -69,7 +70,7 @@ impl Session {
     /// The session that a successful AssumeRole made, with its key's id.
     pub(super) fn of(call: &Call, reply: &str) -> Option<(String, Self)> {
         let session = Self {
-            role: last(call.param("RoleArn")?).to_owned(),
+            role: call.param("RoleArn")?.to_owned(),
             arn: xml::text(reply, "Arn")?,
             tags: call
                 .tags()
@@ -95,6 +96,7 @@ enum Caller {
 /// Refuses the call if AWS would and the emulator would not. `session` is what the proxy knows of the call's key.
 pub(super) async fn check(
     shipped: &Shipped,
+    emulator: SocketAddr,
     admin: &Client,
     call: &Call,
     session: Option<Session>,
@@ -106,9 +108,17 @@ pub(super) async fn check(
     if matches!(caller, Caller::Unknown) {
         return Ok(Ok(()));
     }
+    // A role is looked up where it is; IAM is asked in the caller's own account.
+    let of =
+        |arn: &str| crate::emulator::admin(emulator, arn.split(':').nth(4).unwrap_or_default());
     match call.action.as_str() {
-        "sts:AssumeRole" => assume_role(shipped, admin, call, &caller).await,
-        action if action.starts_with("iam:") => iam(shipped, admin, call, &caller).await,
+        "sts:AssumeRole" => {
+            let admin = of(call.param("RoleArn").unwrap_or_default());
+            assume_role(shipped, &admin, call, &caller).await
+        }
+        action if action.starts_with("iam:") => {
+            iam(shipped, &of(caller.arn()), call, &caller).await
+        }
         _ => Ok(Ok(())),
     }
 }
@@ -213,13 +223,34 @@ async fn assume_role(
         if let Err(refusal) = identity_allows(shipped, caller, &question)? {
             return Ok(Err(refusal));
         }
-        if let Some(role) = shipped.roles.get(last(arn))
+        if let Some(role) = shipped.roles.get(arn)
             && said(&role.trust, &question)? != Verdict::Allowed
         {
             return Ok(Err(denied(&question)));
         }
     }
     Ok(Ok(()))
+}
+
+/// Whether the caller of RotateSecret may invoke the rotation function, as AWS demands and the emulator does not.
+/// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html>.
+pub(super) fn may_invoke(
+    shipped: &Shipped,
+    session: Option<Session>,
+    function: &str,
+) -> Result<Result<(), Refusal>, RigError> {
+    let caller = match session {
+        Some(session) => Caller::Session(session),
+        None => Caller::Unknown,
+    };
+    let context = caller.context();
+    let question = Question {
+        action: "lambda:InvokeFunction",
+        resource: function,
+        principal: caller.arn(),
+        context: &context,
+    };
+    identity_allows(shipped, &caller, &question)
 }
 
 async fn iam(
@@ -240,6 +271,16 @@ async fn iam(
     } else if let Some(name) = call.param("UserName") {
         admin
             .query_async("iam", "GetUser", &[("UserName", name)])
+            .await?
+    } else if let Some(key) = call.param("AccessKeyId") {
+        let owner = admin
+            .query_async("iam", "GetAccessKeyLastUsed", &[("AccessKeyId", key)])
+            .await?;
+        let Some(name) = owner.text("UserName").filter(|_| owner.is_ok()) else {
+            return Ok(Ok(()));
+        };
+        admin
+            .query_async("iam", "GetUser", &[("UserName", &name)])
             .await?
     } else {
         return Ok(Ok(()));

@@ -11,6 +11,7 @@ mod guard;
 mod limits;
 mod reply;
 mod rules;
+mod secrets;
 mod wire;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 pub use call::Call;
 pub use guard::{Role, Shipped};
 pub use rules::{Fault, Gate, Keep, Rule, When};
+pub use secrets::Function;
 
 use crate::client::{Client, Credentials};
 use crate::{RigError, emulator};
@@ -55,8 +57,12 @@ struct Shared {
     shipped: Shipped,
     state: Mutex<State>,
     changed: Condvar,
+    /// Told how long the door is to be shut.
+    shut: tokio::sync::Notify,
     /// Held for writing while a key is made, so that two requests cannot both find room for one key.
     making_keys: tokio::sync::RwLock<()>,
+    /// Held for writing while a secret's labels are put right, so that nobody sees them in between.
+    rotating: tokio::sync::RwLock<()>,
 }
 
 struct State {
@@ -71,10 +77,24 @@ struct State {
     new_keys: HashMap<String, NewKey>,
     /// Sessions made through this proxy.
     sessions: HashMap<String, guard::Session>,
+    /// For how long nobody is to listen.
+    shut_for: Option<Duration>,
     /// AWS's clock minus the host's.
     clock_offset: time::Duration,
+    /// Rotation functions of secrets.
+    functions: secrets::Functions,
+    /// Uses of keys that are told as the newest, whatever came over this wire.
+    told_uses: HashMap<String, Used>,
     /// Faults of the rig itself, which fail the case that asks for them.
     broken: Vec<String>,
+}
+
+/// A use of a key, as AWS tells it.
+#[derive(Clone)]
+struct Used {
+    at: OffsetDateTime,
+    region: String,
+    service: String,
 }
 
 struct NewKey {
@@ -106,11 +126,16 @@ impl Proxy {
                 lag: KeyLag::None,
                 new_keys: HashMap::new(),
                 sessions: HashMap::new(),
+                shut_for: None,
                 clock_offset: time::Duration::ZERO,
+                functions: secrets::Functions::new(),
+                told_uses: HashMap::new(),
                 broken: Vec::new(),
             }),
             changed: Condvar::new(),
+            shut: tokio::sync::Notify::new(),
             making_keys: tokio::sync::RwLock::new(()),
+            rotating: tokio::sync::RwLock::new(()),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = std::thread::spawn({
@@ -160,6 +185,23 @@ impl Proxy {
     /// AWS's clock, as seen in the `Date` header, from now on runs so many seconds ahead of the host's.
     pub fn set_clock_offset(&self, seconds: i64) {
         self.shared.lock().clock_offset = time::Duration::seconds(seconds);
+    }
+
+    /// What the rotation function of a secret (by its ARN) does from now on, and the value that it puts when it succeeds.
+    pub fn set_function(&self, secret: &str, function: Function, next: serde_json::Value) {
+        let mut state = self.shared.lock();
+        state.functions.insert(secret.to_owned(), (function, next));
+    }
+
+    /// From now on AWS says that this key was used last then (seconds from now), there and so: a use that lies far back, or far on.
+    pub fn tell_last_use(&self, access_key_id: &str, seconds: i64, region: &str, service: &str) {
+        let used = Used {
+            at: OffsetDateTime::now_utc() + time::Duration::seconds(seconds),
+            region: region.to_owned(),
+            service: service.to_owned(),
+        };
+        let mut state = self.shared.lock();
+        state.told_uses.insert(access_key_id.to_owned(), used);
     }
 
     /// Every call since the record was last cleared, oldest first.
@@ -254,6 +296,22 @@ impl State {
         self.calls[self.shown_from..]
             .iter()
             .filter(move |call| rules::action_matches(action, &call.action))
+    }
+
+    /// The newest use of a key that reached AWS over this wire.
+    fn last_use(&self, access_key_id: &str) -> Option<Used> {
+        if let Some(told) = self.told_uses.get(access_key_id) {
+            return Some(told.clone());
+        }
+        let mut calls = self.calls.iter().rev();
+        let newest = calls.find(|call| {
+            call.access_key_id.as_deref() == Some(access_key_id) && call.forwarded > 0
+        })?;
+        Some(Used {
+            at: newest.at.into(),
+            region: newest.region.clone(),
+            service: newest.service().to_owned(),
+        })
     }
 
     /// Whether a call signed by this key comes before AWS knows it.

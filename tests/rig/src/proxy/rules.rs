@@ -43,6 +43,8 @@ pub enum Fault {
     LoseReply,
     /// The call never reaches AWS: the connection closes without a reply.
     Unreachable,
+    /// The call never reaches AWS, and for so long nobody listens where AWS was: connections are refused.
+    Refused(Duration),
     /// AWS acts at once; the reply comes so much later.
     Delay(Duration),
     /// The call reaches AWS twice, as the network may deliver it; the client sees the reply that is named.

@@ -17,7 +17,7 @@ use super::call::Call;
 use super::guard::{self, Session};
 use super::reply::{self, Dropped, Refusal, ReplyBody, cut, dated};
 use super::rules::{Fault, Keep};
-use super::{Shared, State};
+use super::{Shared, State, Used, secrets};
 use crate::client::Reply;
 use crate::{RigError, http};
 
@@ -27,7 +27,8 @@ pub(super) async fn serve(
     listener: std::net::TcpListener,
     stopped: oneshot::Receiver<()>,
 ) {
-    let listener = match TcpListener::from_std(listener) {
+    let address = listener.local_addr();
+    let mut listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
             return shared
@@ -40,12 +41,39 @@ pub(super) async fn serve(
     loop {
         tokio::select! {
             _ = &mut stopped => return,
+            () = shared.shut.notified() => {
+                drop(listener);
+                let rest = shared.lock().shut_for.take().unwrap_or_default();
+                tokio::time::sleep(rest).await;
+                listener = match again(&address).await {
+                    Ok(listener) => listener,
+                    Err(error) => {
+                        return shared.lock().broken.push(format!("the proxy's port is gone: {error}"));
+                    }
+                };
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     tokio::spawn(connection(Arc::clone(&shared), stream));
                 }
                 Err(error) => shared.lock().broken.push(format!("the proxy cannot accept: {error}")),
             },
+        }
+    }
+}
+
+/// Listens at the same address again. A connection that goes out may have been given the port meanwhile; it will not keep it long.
+async fn again(address: &std::io::Result<std::net::SocketAddr>) -> std::io::Result<TcpListener> {
+    let address = address
+        .as_ref()
+        .map_err(|why| std::io::Error::new(why.kind(), why.to_string()))?;
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Err(_) if begun.elapsed().as_secs() < 5 => {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            bound => return bound,
         }
     }
 }
@@ -128,7 +156,7 @@ impl Shared {
 
 /// The reply to a call, faults included, with what was seen of it noted in `call`.
 async fn answer(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     call: &mut Call,
     fault: Option<Fault>,
     head: &Parts,
@@ -136,6 +164,11 @@ async fn answer(
 ) -> Result<Response<Bytes>, Dropped> {
     match &fault {
         Some(Fault::Unreachable) => return Err(Dropped),
+        Some(Fault::Refused(rest)) => {
+            shared.lock().shut_for = Some(*rest);
+            shared.shut.notify_one();
+            return Err(Dropped);
+        }
         Some(Fault::Refuse(status, code, message)) => {
             let response = Refusal::new(*status, code, message).response(call);
             note(call, &response);
@@ -170,7 +203,7 @@ async fn answer(
 }
 
 /// What AWS does with the call and answers.
-async fn act(shared: &Shared, call: &mut Call, head: &Parts, body: &Bytes) -> Response<Bytes> {
+async fn act(shared: &Arc<Shared>, call: &mut Call, head: &Parts, body: &Bytes) -> Response<Bytes> {
     match act_or_break(shared, call, head, body).await {
         Ok(response) => response,
         Err(error) => {
@@ -184,7 +217,7 @@ async fn act(shared: &Shared, call: &mut Call, head: &Parts, body: &Bytes) -> Re
 }
 
 async fn act_or_break(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     call: &mut Call,
     head: &Parts,
     body: &Bytes,
@@ -205,9 +238,24 @@ async fn act_or_break(
         (None, Some(shared.making_keys.read().await))
     };
     let session = shared.lock().sessions.get(&key).cloned();
-    if let Err(refusal) = guard::check(&shared.shipped, &shared.admin, call, session).await? {
+    if let Err(refusal) = guard::check(
+        &shared.shipped,
+        shared.emulator,
+        &shared.admin,
+        call,
+        session,
+    )
+    .await?
+    {
         return Ok(refusal.response(call));
     }
+    if secrets::is_ours(call) {
+        return secrets::act(shared, call, head, body).await;
+    }
+    let _labels = match call.service() {
+        "secretsmanager" => Some(shared.rotating.read().await),
+        _ => None,
+    };
     call.forwarded += 1;
     let mut response = http::exchange(shared.emulator, forwarded(head, body)).await?;
     if response.status().is_success() {
@@ -217,7 +265,7 @@ async fn act_or_break(
 }
 
 /// The same request again, without the headers that belong to one connection.
-fn forwarded(head: &Parts, body: &Bytes) -> Request<Full<Bytes>> {
+pub(super) fn forwarded(head: &Parts, body: &Bytes) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = head.uri.clone();
@@ -241,6 +289,17 @@ fn learn(state: &mut State, call: &Call, response: &mut Response<Bytes>) {
                 state.remember_key(id);
             }
         }
+        // The emulator counts no uses.
+        "iam:GetAccessKeyLastUsed" => {
+            let used = call
+                .param("AccessKeyId")
+                .and_then(|key| state.last_use(key));
+            if let Some(used) = used {
+                let told = used_as_told(&used);
+                let untold = "<Region>N/A</Region><ServiceName>N/A</ServiceName>";
+                *response.body_mut() = Bytes::from(body.replacen(untold, &told, 1));
+            }
+        }
         "sts:AssumeRole" => {
             state.sessions.extend(Session::of(call, &body));
             if let Some(identity) = call.param("SourceIdentity") {
@@ -251,6 +310,20 @@ fn learn(state: &mut State, call: &Call, response: &mut Response<Bytes>) {
         }
         _ => {}
     }
+}
+
+/// As IAM writes it: whole seconds, UTC.
+fn used_as_told(used: &Used) -> String {
+    let at = used
+        .at
+        .replace_nanosecond(0)
+        .unwrap_or(used.at)
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default();
+    let (region, service) = (&used.region, &used.service);
+    format!(
+        "<LastUsedDate>{at}</LastUsedDate><Region>{region}</Region><ServiceName>{service}</ServiceName>"
+    )
 }
 
 fn note(call: &mut Call, response: &Response<Bytes>) {

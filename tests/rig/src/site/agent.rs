@@ -36,6 +36,12 @@ pub(super) fn write_configs(
         regions = regions.join(", "),
         endpoint = world.endpoint(),
     );
+    let setter = stage.path().join("bin").join(super::SETTER);
+    let set = |named: &super::Named| matches!(named, super::Named::Postgresql { .. });
+    let worker = match options.secrets.iter().any(set) {
+        true => worker + &format!("\n[setters.{}]\nprogram = {setter:?}\n", super::SETTER),
+        false => worker,
+    };
     let agent = format!(
         "socket = {socket:?}\nstate = {state:?}\nhost_name = \"host-1\"\nvaults = [{VAULT:?}]\n\n[worker]\nsocket = {worker:?}\n\n[audit]\nfile = {audit:?}\n",
         socket = stage.run().join("agent.sock"),
@@ -43,6 +49,7 @@ pub(super) fn write_configs(
         worker = stage.path().join("worker.sock"),
         audit = stage.home("agent").join("audit"),
     );
+    let [worker, agent] = [worker, agent].map(|text| text + &options.configured);
     for name in ["state", "runtime"] {
         make_private(&stage.home("worker").join(name), crate::people::WORKER)?;
     }

@@ -5,6 +5,7 @@
 //! steps and the end-to-end tests assert on them.
 
 mod agent;
+mod custody;
 mod run;
 mod steps;
 
@@ -45,8 +46,35 @@ pub struct Options {
     pub pin: String,
     /// Their PUK.
     pub puk: String,
+    /// Whether the access profile has three roles in two accounts.
+    pub several: bool,
     /// What all programs find in their environment beside the usual.
     pub environment: Vec<(String, String)>,
+    /// The secrets that closing rotates.
+    pub secrets: Vec<Named>,
+    /// What stands at the end of both configurations.
+    pub configured: String,
+}
+
+/// A secret that the site's access profile names.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// It has a rotation function, which puts `next`.
+    ByFunction {
+        /// Its name stands after `prod/`.
+        name: String,
+        /// Its value at first.
+        value: String,
+        /// The value that the function puts.
+        next: String,
+    },
+    /// It is a PostgreSQL role's password, for the setter that ships.
+    Postgresql {
+        /// Its name stands after `prod/`.
+        name: String,
+        /// Its value at first: the JSON that the setter reads.
+        value: String,
+    },
 }
 
 impl Default for Options {
@@ -56,7 +84,10 @@ impl Default for Options {
             regions: vec![crate::emulator::REGION.to_owned()],
             pin: PIN.to_owned(),
             puk: PUK.to_owned(),
+            several: false,
             environment: Vec::new(),
+            secrets: Vec::new(),
+            configured: String::new(),
         }
     }
 }
@@ -78,16 +109,22 @@ pub struct Site {
     stage: Stage,
     bin: PathBuf,
     options: Options,
+    /// ARNs of the options' secrets.
+    secrets: Vec<String>,
 }
 
 impl Site {
     /// Sets the site up to the point where people can begin: nobody has enrolled, the agent does not run.
     pub fn new(options: Options) -> Result<Self, RigError> {
         let aws = Aws::shared()?;
-        let world = World::on(aws, &aws.new_account())?;
+        let world = match options.several {
+            true => World::with_further()?,
+            false => World::on(aws, &aws.new_account())?,
+        };
         let stage = Stage::new()?;
         let bin = install_programs(&stage)?;
         let machines = machines(&stage, &options)?;
+        let secrets = make_secrets(&world, &options)?;
         let config = agent::write_configs(&stage, &world, &options)?;
         // `env` becomes the worker, under the same process id.
         let mut worker = vec!["env".to_owned()];
@@ -112,6 +149,7 @@ impl Site {
             stage,
             bin,
             options,
+            secrets,
         })
     }
 
@@ -144,6 +182,11 @@ impl Site {
     /// The options that the site was made with.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// ARNs of the secrets that closing rotates, in the options' order.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     /// The workers' door.
@@ -230,38 +273,94 @@ fn install_programs(stage: &Stage) -> Result<PathBuf, RigError> {
         fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
             .map_err(|why| failed(&to, why))?;
     }
+    // Installed as a package would: root's, whomever the checkout belongs to.
+    let setter = bin.join(SETTER);
+    fs::write(&setter, POSTGRESQL_SETTER).map_err(|why| failed(&setter, why))?;
+    fs::set_permissions(&setter, fs::Permissions::from_mode(0o755))
+        .map_err(|why| failed(&setter, why))?;
     Ok(bin)
+}
+
+/// The name of the setter for PostgreSQL, in the roster and in `worker.toml`.
+const SETTER: &str = "postgresql";
+const POSTGRESQL_SETTER: &str = include_str!("../../../../packaging/setters/postgresql");
+
+/// The options' secrets, made; their ARNs.
+fn make_secrets(world: &World, options: &Options) -> Result<Vec<String>, RigError> {
+    let make = |named: &Named| match named {
+        Named::ByFunction { name, value, next } => {
+            world.make_rotated_secret(name, value, crate::secrets::Function::Succeeds, next)
+        }
+        Named::Postgresql { name, value } => world.make_secret(name, value),
+    };
+    options.secrets.iter().map(make).collect()
+}
+
+/// Their lines in `access.toml`, below the profile.
+fn secrets_toml(world: &World, options: &Options, arns: &[String]) -> String {
+    let mut toml = String::new();
+    for (named, arn) in options.secrets.iter().zip(arns) {
+        toml.push_str(&format!("\n[[access.secrets]]\narn = {arn:?}\n"));
+        if let Named::Postgresql { .. } = named {
+            toml.push_str(&format!(
+                "[access.secrets.setter]\nname = {SETTER:?}\nrole_arn = {:?}\nfield = \"password\"\n",
+                world.role_arn(world::SETTER_ROLE)
+            ));
+        }
+    }
+    toml
 }
 
 /// One machine a custodian.
 fn machines(stage: &Stage, options: &Options) -> Result<BTreeMap<&'static str, Machine>, RigError> {
+    CUSTODIANS
+        .into_iter()
+        .map(|(name, serial, profile)| {
+            Ok((name, machine(stage, options, (name, serial, profile))?))
+        })
+        .collect()
+}
+
+/// A custodian's machine with a token in it.
+fn machine(
+    stage: &Stage,
+    options: &Options,
+    (name, serial, profile): (&str, u32, &str),
+) -> Result<Machine, RigError> {
+    let folder = stage.path().join(format!("machine-{name}"));
+    let pcscd = Pcscd::start(&folder, 1)
+        .map_err(|why| RigError::new(format!("{name}'s machine: {why}")))?;
+    let control = folder.join("finger.sock");
+    let options = token_options(stage, options, name, serial, profile)?;
+    let token = pcscd
+        .insert(&options)
+        .map_err(|why| RigError::new(format!("{name}'s token: {why}")))?;
+    Ok(Machine {
+        pcscd,
+        _token: token,
+        control,
+    })
+}
+
+fn token_options(
+    stage: &Stage,
+    options: &Options,
+    name: &str,
+    serial: u32,
+    profile: &str,
+) -> Result<TokenOptions, RigError> {
     let program = crate::tools::build_folder()?.join("twotap-token");
-    let mut machines = BTreeMap::new();
-    for (name, serial, profile) in CUSTODIANS {
-        let failed = |why: std::io::Error| RigError::new(format!("{name}'s machine: {why}"));
-        let folder = stage.path().join(format!("machine-{name}"));
-        let pcscd = Pcscd::start(&folder, 1).map_err(failed)?;
-        let control = folder.join("finger.sock");
-        let mut token = TokenOptions::new(&program, &folder, serial);
-        token.profile = profile.to_owned();
-        token.pki = stage.path().join("pki");
-        token.control = control.clone();
-        token.touch_timeout_ms = Some(options.touch_timeout_ms);
-        let token = pcscd.insert(&token).map_err(failed)?;
-        machines.insert(
-            name,
-            Machine {
-                pcscd,
-                _token: token,
-                control,
-            },
-        );
-    }
-    Ok(machines)
+    let folder = stage.path().join(format!("machine-{name}"));
+    let mut token = TokenOptions::new(&program, &folder, serial);
+    token.profile = profile.to_owned();
+    token.pki = stage.path().join("pki");
+    token.control = folder.join("finger.sock");
+    token.touch_timeout_ms = Some(options.touch_timeout_ms);
+    Ok(token)
 }
 
 /// ARNs and names that the roster binds, for `access.toml`.
-fn access_toml(world: &World, options: &Options) -> String {
+fn access_toml(world: &World, options: &Options, secrets: &[String]) -> String {
     let regions: Vec<String> = options.regions.iter().map(|r| format!("{r:?}")).collect();
     format!(
         r#"[aws]
@@ -286,7 +385,27 @@ policy = '''
         account = world.account(),
         role = world.role_arn(world::OPERATOR_ROLE),
         regions = regions.join(", "),
-    )
+    ) + &also_toml(world)
+        + &secrets_toml(world, options, secrets)
+}
+
+/// The further roles, where the world has a second account.
+fn also_toml(world: &World) -> String {
+    let Some(further) = world.further() else {
+        return String::new();
+    };
+    [
+        (world.account(), world::DATABASE_ROLE),
+        (further, world::OPERATOR_ROLE),
+    ]
+    .map(|(account, role)| {
+        format!(
+            "\n[[access.also]]\naccount = {account:?}\nrole_arn = {:?}\nsteward_role_arn = {:?}\n",
+            world.role_arn_in(account, role),
+            world.role_arn_in(account, world::STEWARD_ROLE),
+        )
+    })
+    .concat()
 }
 
 const PEOPLE_TOML: &str = r#"[[person]]

@@ -27,9 +27,13 @@ pub struct Requested {
 impl Site {
     /// A custodian prepares the token: new PIN and PUK, two keys, an enrollment.
     pub fn enroll(&self, name: &str) -> Result<Value, RigError> {
+        self.enroll_into(name, &format!("{name}.enrollment.json"))
+    }
+
+    /// The same, with another name for what goes between people.
+    pub fn enroll_into(&self, name: &str, file: &str) -> Result<Value, RigError> {
         self.tap(name, 3)?;
-        let file = self.shared(&format!("{name}.enrollment.json"));
-        let file = file.display().to_string();
+        let file = self.shared(file).display().to_string();
         self.twotap(
             name,
             &[
@@ -63,7 +67,10 @@ impl Site {
         for (name, text) in [
             ("host.pub", host.as_str()),
             ("people.toml", PEOPLE_TOML),
-            ("access.toml", &access_toml(&self.world, &self.options)),
+            (
+                "access.toml",
+                &access_toml(&self.world, &self.options, &self.secrets),
+            ),
         ] {
             let path = self.shared(name);
             fs::write(&path, text)
@@ -111,7 +118,12 @@ impl Site {
 
     /// A custodian signs the roster. The file passes from hand to hand, so each signs an own copy.
     pub fn sign_roster(&self, name: &str) -> Result<Value, RigError> {
-        let copy = self.hand_over(name, "roster.json")?;
+        self.sign(name, "roster.json")
+    }
+
+    /// The same with another file.
+    pub fn sign(&self, name: &str, file: &str) -> Result<Value, RigError> {
+        let copy = self.hand_over(name, file)?;
         let shown = self
             .twotap(name, &["--json", "roster", "show", &copy])?
             .json()?;
@@ -133,7 +145,7 @@ impl Site {
             )?
             .input(self.options.pin.as_str())
             .json()?;
-        self.hand_back(&copy, "roster.json")?;
+        self.hand_back(&copy, file)?;
         Ok(signed)
     }
 

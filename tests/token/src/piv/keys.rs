@@ -12,9 +12,6 @@ use crate::{
 use p256::{PublicKey, SecretKey, elliptic_curve::sec1::ToEncodedPoint};
 use rand_core::OsRng;
 
-/// 6B00, which generating into a slot that does not exist answers.
-const INCORRECT_SLOT: Sw = Sw(0x6b00);
-
 /// PIN policy: never.
 const PIN_NEVER: u8 = 1;
 /// PIN policy: once in a session.
@@ -76,7 +73,7 @@ impl Piv {
 
     /// ATTEST (F9/slot/00): the certificate that says that this key was made here.
     pub(super) fn attest(&mut self, c: &Command) -> Reply {
-        if !self.profile.attestation {
+        if !self.profile.attestation || !self.profile.attest_command {
             return Err(Sw::BAD_INS.into());
         }
         let slot = Slot(c.p1);
@@ -109,7 +106,7 @@ impl Piv {
         if self.has_slot(slot) {
             return Ok(slot);
         }
-        Err(INCORRECT_SLOT.into())
+        Err(Sw(self.profile.missing_slot_status.0).into())
     }
 
     fn put_key(

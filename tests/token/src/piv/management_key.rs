@@ -88,7 +88,10 @@ impl Piv {
             return Err(Sw::BAD_DATA.into());
         };
         let algorithm = ManagementAlgorithm::from_number(*algorithm)
-            .filter(|a| *a == ManagementAlgorithm::Tdes || self.profile.version >= Version(5, 4, 2))
+            .filter(|a| {
+                let aes = self.profile.aes_management_keys;
+                *a == ManagementAlgorithm::Tdes || (aes && self.profile.version >= Version(5, 4, 2))
+            })
             .ok_or(Sw::BAD_DATA)?;
         if usize::from(*len) != key.len() || key.len() != algorithm.key_len() {
             return Err(Sw::BAD_DATA.into());

@@ -105,6 +105,11 @@ impl Piv {
         self.session = Session::default();
     }
 
+    /// Whether this is not even there.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.profile.foreign
+    }
+
     /// SELECT: answers with the application property template.
     pub(crate) fn select(&mut self) -> Vec<u8> {
         if !self.profile.keeps_pin_over_select {

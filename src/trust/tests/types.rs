@@ -1,0 +1,222 @@
+//! Every kind of signed document handed in where another is expected; and files with changed bytes.
+
+use super::people::{self, SoftToken, host};
+use crate::trust::{
+    Bytes, Document, Envelope, Signer as _, Verified,
+    enrollment::Enrollment,
+    manifest::Manifest,
+    receipt::Receipt,
+    request::{
+        Approval, Denial, Offer, SealOffer, Withdrawal, verify_approval, verify_denial,
+        verify_withdrawal,
+    },
+    roster::{Roster, parse_chain, verify_chain},
+};
+
+/// One good document of each kind, signed by everybody who could have to: custodians and host.
+fn documents(roster: &Verified<Roster>, tokens: [&SoftToken; 2]) -> Vec<(&'static str, Envelope)> {
+    let [alice, bob] = tokens;
+    let offer = Envelope::signed(&Offer(people::request(roster)), &host()).expect("good");
+    let denial = Denial {
+        v: 1,
+        request_sha256: offer.digest(),
+        reason: "no".into(),
+    };
+    let withdrawal = Withdrawal {
+        v: 1,
+        request_sha256: offer.digest(),
+    };
+    let seal = SealOffer {
+        v: 1,
+        vault: "prod".into(),
+        roster_sha256: roster.digest(),
+        host: host().public().id(),
+        worker_key: "age1".into(),
+        nonce: Bytes(vec![0; 16]),
+    };
+    let listed = alice.listed();
+    let enrollment = Enrollment {
+        v: 1,
+        name: "alice".into(),
+        serial: listed.serial,
+        firmware: listed.firmware,
+        approve: listed.approve,
+        unseal: listed.unseal,
+        attestation: None,
+        created_at: people::at("2026-01-06T10:00:00Z"),
+    };
+    let manifest = Envelope::signed(&people::manifest(roster, 1), &host()).expect("good");
+    let all = |mut envelope: Envelope| {
+        for token in [alice, bob] {
+            envelope.sign(token);
+        }
+        envelope
+    };
+    let both = |mut envelope: Envelope| {
+        envelope.sign(&host());
+        all(envelope)
+    };
+    vec![
+        (Roster::WHAT, roster.envelope().clone()),
+        (Offer::WHAT, both(offer.clone())),
+        (Approval::WHAT, both(offer.repurposed::<Approval>())),
+        (Denial::WHAT, both(Envelope::new(&denial).expect("good"))),
+        (
+            Withdrawal::WHAT,
+            both(Envelope::new(&withdrawal).expect("good")),
+        ),
+        (SealOffer::WHAT, both(Envelope::new(&seal).expect("good"))),
+        (
+            Enrollment::WHAT,
+            both(Envelope::new(&enrollment).expect("good")),
+        ),
+        (Manifest::WHAT, manifest),
+        (Receipt::WHAT, {
+            let mut receipt = offer.repurposed::<Receipt>();
+            receipt.sign(&host());
+            all(receipt)
+        }),
+    ]
+}
+
+#[test]
+fn a_document_is_taken_for_its_own_purpose_and_no_other() {
+    let [alice, bob] = ["alice", "bob"].map(SoftToken::new);
+    let roster = people::verified(2, &[&alice, &bob]);
+    let documents = documents(&roster, [&alice, &bob]);
+    let offer = Offer::verify(
+        &documents
+            .iter()
+            .find(|d| d.0 == Offer::WHAT)
+            .expect("there")
+            .1,
+        &roster,
+    )
+    .expect("good");
+    type Reader<'r> = Box<dyn Fn(&Envelope) -> bool + 'r>;
+    let hosts = roster.host_keys();
+    let readers: Vec<(&str, Reader<'_>)> = vec![
+        (
+            Roster::WHAT,
+            Box::new(|e| verify_chain(std::slice::from_ref(e)).is_ok()),
+        ),
+        (Offer::WHAT, Box::new(|e| Offer::verify(e, &roster).is_ok())),
+        (
+            Approval::WHAT,
+            Box::new(|e| verify_approval(e, &offer, &roster).is_ok()),
+        ),
+        (
+            Denial::WHAT,
+            Box::new(|e| verify_denial(e, &offer, &roster).is_ok()),
+        ),
+        (
+            Withdrawal::WHAT,
+            Box::new(|e| verify_withdrawal(e, &offer, &roster).is_ok()),
+        ),
+        (
+            SealOffer::WHAT,
+            Box::new(|e| e.verify::<SealOffer>(&hosts, "a host").is_ok()),
+        ),
+        (
+            Enrollment::WHAT,
+            Box::new(|e| Enrollment::verify(e).is_ok()),
+        ),
+        (
+            Manifest::WHAT,
+            Box::new(|e| Manifest::verify(e, &roster).is_ok()),
+        ),
+    ];
+    for (what, read) in &readers {
+        for (kind, envelope) in &documents {
+            assert_eq!(read(envelope), what == kind, "a {kind} taken for a {what}");
+            // The same bytes and signatures under the label of what is expected: the label is signed too.
+            let expected = &documents.iter().find(|d| d.0 == *what).expect("there").1;
+            let mut relabelled = envelope.clone();
+            relabelled.payload_type.clone_from(&expected.payload_type);
+            assert_eq!(read(&relabelled), what == kind, "a {kind} labelled {what}");
+        }
+    }
+    // No two kinds have one label, and each is of its own version.
+    let mut types: Vec<&str> = documents
+        .iter()
+        .map(|d| d.1.payload_type.as_str())
+        .collect();
+    types.sort_unstable();
+    types.dedup();
+    assert_eq!(types.len(), documents.len());
+}
+
+/// The same numbers each time: a case that fails is the same case tomorrow.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides as u64).unwrap_or(0)
+    }
+}
+
+/// The file with some bytes changed, left out, doubled, cut, or put where others were.
+fn mutated(good: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = good.to_vec();
+    for _ in 0..=dice.roll(3) {
+        let at = dice.roll(bytes.len().max(1));
+        match dice.roll(6) {
+            0 if !bytes.is_empty() => bytes[at] ^= 1 << dice.roll(8),
+            1 if !bytes.is_empty() => bytes[at] = b"\"{}[],:0Aa\\"[dice.roll(11)],
+            2 if !bytes.is_empty() => drop(bytes.remove(at)),
+            3 => bytes.insert(at.min(bytes.len()), b'0'),
+            4 => bytes.truncate(at),
+            _ => {
+                let to = dice.roll(bytes.len().max(1));
+                let (from, to) = (at.min(to), at.max(to));
+                let part = bytes[from..to.min(from + 64)].to_vec();
+                bytes.splice(from..from, part);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn files_with_changed_bytes_are_refused_or_say_the_same() {
+    let [alice, bob] = ["alice", "bob"].map(SoftToken::new);
+    let roster = people::verified(2, &[&alice, &bob]);
+    let second = people::signed(&people::next(&roster), &[&alice, &bob]);
+    let chain = serde_json::to_vec(&[roster.envelope().clone(), second]).expect("JSON");
+    let offer = Envelope::signed(&Offer(people::request(&roster)), &host()).expect("good");
+    let offer = Offer::verify(&offer, &roster).expect("good");
+    let mut approval = offer.envelope().repurposed::<Approval>();
+    approval.sign(&alice);
+    let approval = approval.to_json().into_bytes();
+    let newest = people::newest(&parse_chain(&chain).expect("good")).digest();
+
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let (mut refused, mut same) = (0, 0);
+    for _ in 0..1500 {
+        let bad = mutated(&chain, &mut dice);
+        match parse_chain(&bad).and_then(|chain| verify_chain(&chain)) {
+            Ok(versions) => {
+                // Space between tokens, a label of a signature, a version cut off: never another content.
+                let last = versions.last().expect("not empty").digest();
+                assert!(last == newest || last == roster.digest());
+                same += 1;
+            }
+            Err(why) => {
+                assert!(!why.to_string().is_empty());
+                refused += 1;
+            }
+        }
+        let bad = mutated(&approval, &mut dice);
+        match Envelope::parse(&bad).and_then(|e| verify_approval(&e, &offer, &roster)) {
+            Ok(token) => {
+                assert_eq!(token.person, "alice");
+                same += 1;
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 2000, "{refused} refused, {same} the same");
+}
