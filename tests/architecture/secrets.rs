@@ -23,7 +23,7 @@ const SECRETS: [(&str, &str); 12] = [
 const PARTS: [&str; 3] = ["worker", "vault", "token"];
 
 /// Files elsewhere, each with all that it names.
-const FILES: [(&str, &[&str]); 8] = [
+const FILES: [(&str, &[&str]); 11] = [
     // A share between the token and the worker's key.
     ("cli/approve.rs", &["Mnemonic", "Pin", "ask"]),
     // An access key between standard input and the worker's key.
@@ -35,6 +35,10 @@ const FILES: [(&str, &[&str]); 8] = [
         &["ManagementKey", "Pin", "Puk", "Typed", "ask"],
     ),
     ("cli/pin.rs", &["Pin", "Typed"]),
+    // Paper shares, as a holder types them.
+    ("cli/recovery/check.rs", &["Mnemonic"]),
+    ("cli/recovery/keys.rs", &["Mnemonic"]),
+    ("cli/recovery/typing.rs", &["Mnemonic"]),
     // The one reply of AWS that carries a long-term secret.
     ("aws/iam.rs", &["NewKey"]),
     ("aws/mod.rs", &["NewKey", "SecretValue"]),

@@ -39,24 +39,20 @@ fn the_same_input_makes_the_same_bytes() {
 }
 
 #[test]
-fn zz_write() {
-    let (mut one, shares) = set(Scheme::single(3, 5), &[]);
-    std::fs::write(
-        "/tmp/a4.pdf",
-        &*draw(&one, &shares[0][1], Paper::A4).unwrap(),
-    )
-    .unwrap();
-    one.demo = true;
-    one.passphrase = true;
-    std::fs::write(
-        "/tmp/letter.pdf",
-        &*draw(&one, &shares[0][1], Paper::Letter).unwrap(),
-    )
-    .unwrap();
-    let (set, shares) = groups();
-    std::fs::write(
-        "/tmp/groups.pdf",
-        &*draw(&set, &shares[1][4], Paper::A4).unwrap(),
-    )
-    .unwrap();
+fn a_share_of_another_shape_has_no_sheet() {
+    let (single, _) = set(Scheme::single(3, 5), &[]);
+    let (grouped, shares) = groups();
+    assert!(draw(&grouped, &shares[1][4], Paper::A4).is_ok());
+    assert!(matches!(
+        draw(&single, &shares[1][4], Paper::A4),
+        Err(SheetError::NotOfTheSet)
+    ));
+    let nameless = Set {
+        names: Vec::new(),
+        ..grouped
+    };
+    assert!(matches!(
+        draw(&nameless, &shares[0][0], Paper::A4),
+        Err(SheetError::Set(None))
+    ));
 }
