@@ -75,6 +75,8 @@ catalogue! {
     RosterChanged = "ROSTER_CHANGED", "change_roster";
     /// A generation was sealed and counts; carries its manifest.
     VaultSealed = "VAULT_SEALED", "seal";
+    /// The sealed bundle (ciphertext) was handed out to be kept elsewhere.
+    BundleExported = "BUNDLE_EXPORTED", "export_bundle";
     /// An operator asked; carries the signed offer.
     BreakGlassRequested = "BREAK_GLASS_REQUESTED", "request";
     /// A custodian approved; carries the signed approval.

@@ -173,6 +173,11 @@ impl Worker {
                 self.link.send(&FromWorker::Vault(facts)).await;
                 Ok(())
             }
+            Job::Bundle { vault } => {
+                let sealed = self.home.vault(&vault)?.to_sealed()?;
+                self.link.send(&FromWorker::Bundle(sealed)).await;
+                Ok(())
+            }
             Job::Seal {
                 vault,
                 audit,
