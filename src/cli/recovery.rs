@@ -1,11 +1,10 @@
-//! `twotap recovery`: printed shares, made and checked. Needs no agent, no network and no state of its own.
+//! `twotap recovery`: printed shares, made, checked, and used. Needs no agent, no network and no state of its own.
 
 mod check;
 mod create;
 mod keys;
-#[allow(dead_code, reason = "a whole quorum is read by recovery open alone")]
+mod open;
 mod quorum;
-#[allow(dead_code, reason = "as above")]
 mod reading;
 mod typing;
 mod worker;
@@ -25,11 +24,14 @@ enum Verb {
     Create(create::Args),
     /// Say of one sheet whether it is good
     Check(check::Args),
+    /// Open a bundle with sheets or tokens, without agent and network
+    Open(Box<open::Args>),
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
     match args.verb {
         Verb::Create(args) => create::run(&args, door),
         Verb::Check(args) => check::run(&args, door),
+        Verb::Open(args) => open::run(&args, door),
     }
 }
