@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     hardening,
-    mint::{assume, credentials},
+    mint::credentials,
     plan::{arn, seconds, tag},
     problems::{Explain as _, of_aws},
     recovery::{broken, standard_input},
@@ -27,8 +27,9 @@ use crate::{
     vault::{AccessKey, VaultError, VaultIdentity, recovery::RecoverySigner},
 };
 
-/// How long minting is tried again where an answer may still come.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// How often minting is tried where an answer may still come, and the pause between.
+const TRIES: u32 = 4;
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Where STS is; without it there is no network.
 #[derive(clap::Args)]
@@ -48,12 +49,12 @@ pub(super) struct Args {
 pub(super) fn serve(args: Args) -> Result<(), Problem> {
     let stream = standard_input()?;
     let aws = match args.region.is_empty() {
-        true => None,
-        false => Some(sts(args)?),
+        true => Ok(None),
+        false => sts(args).map(Some),
     };
     match aws {
-        None => hardening::alone()?,
-        Some(_) => hardening::network_alone()?,
+        Ok(Some(_)) => hardening::network_alone()?,
+        _ => hardening::alone()?,
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -61,7 +62,7 @@ pub(super) fn serve(args: Args) -> Result<(), Problem> {
         .map_err(|why| Problem::new(Code::Internal, format!("cannot start: {why}")))?;
     let served = runtime.block_on(async {
         let mut stream = UnixStream::from_std(stream).map_err(broken)?;
-        if let Err(problem) = talk(&mut stream, aws.as_ref()).await {
+        if let Err(problem) = talk(&mut stream, aws).await {
             frame::write(&mut stream, &Answer::Failed(problem))
                 .await
                 .map_err(broken)?;
@@ -87,7 +88,10 @@ fn sts(args: Args) -> Result<Aws, Problem> {
     })
 }
 
-async fn talk(stream: &mut UnixStream, aws: Option<&Aws>) -> Result<(), Problem> {
+async fn talk(stream: &mut UnixStream, aws: Result<Option<Aws>, Problem>) -> Result<(), Problem> {
+    // Said over the wire, so that the program has one thing to say.
+    let aws = aws?;
+    let aws = aws.as_ref();
     let mut open: Option<AccessKey> = None;
     while let Some(ask) = frame::read(stream).await.map_err(broken)? {
         let answer = match (ask, open.take()) {
@@ -190,14 +194,26 @@ async fn mint(aws: &Aws, wish: &Wish, key: &AccessKey) -> Result<AwsAnswer<Minte
         policy: Some(boxed(wish.not_after)),
         duration_seconds: seconds(left),
     };
-    let until = std::time::Instant::now() + PATIENCE;
-    assume(aws, &credentials(key), &ask, until)
-        .await
-        .map_err(|why| {
-            let mut problem = of_aws(&why);
-            problem.error = format!("the session could not be had: {}", problem.error);
-            problem
-        })
+    let key = credentials(key);
+    let mut tries = 1;
+    let why = loop {
+        match aws.assume_role(&key, &ask).await {
+            Ok(answer) => return Ok(answer),
+            // Unlike in a ceremony, where a key may be too new to be known everywhere, AWS's no is a no here.
+            Err(why) if why.is_transient() && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(why) => break why,
+        }
+    };
+    let mut problem = of_aws(&why);
+    problem.error = format!("the session could not be had: {}", problem.error);
+    if why.code() == Some("InvalidClientTokenId") {
+        problem = problem
+            .hint("aws does not know this key any more: look for a newer copy of the bundle");
+    }
+    Err(problem)
 }
 
 /// Everything that the role may, until then, and no further role.

@@ -22,7 +22,7 @@ use twotap::{
 use crate::{support::SoftCustodian, talk::Talk};
 
 /// What the AWS CLI prints; the secret is the one of AWS's own examples.
-pub const KEY: &str = r#"{
+pub(crate) const KEY: &str = r#"{
     "AccessKey": {
         "UserName": "break-glass",
         "AccessKeyId": "AKIAIOSFODNN7EXAMPLE",
@@ -33,10 +33,10 @@ pub const KEY: &str = r#"{
 }
 "#;
 /// The secret half.
-pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 /// A folder in memory.
-pub fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     tempfile::Builder::new()
         .prefix("twotap-open-")
         .tempdir_in("/dev/shm")
@@ -44,15 +44,15 @@ pub fn folder() -> TempDir {
 }
 
 /// A path as an argument.
-pub fn arg(path: &Path) -> String {
+pub(crate) fn arg(path: &Path) -> String {
     path.display().to_string()
 }
 
 /// A host's key.
-pub struct HostKey(pub ed25519_dalek::SigningKey);
+pub(crate) struct HostKey(pub(crate) ed25519_dalek::SigningKey);
 
 impl HostKey {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(ed25519_dalek::SigningKey::generate(&mut OsRng))
     }
 }
@@ -69,20 +69,24 @@ impl Signer for HostKey {
 }
 
 /// A vault in software: alice and bob, of whom both must, and a host.
-pub struct Vault {
-    pub host: HostKey,
-    pub custodians: Vec<SoftCustodian>,
-    pub chain: Vec<Envelope>,
-    pub roster: Verified<Roster>,
+pub(crate) struct Vault {
+    pub(crate) host: HostKey,
+    pub(crate) custodians: Vec<SoftCustodian>,
+    pub(crate) chain: Vec<Envelope>,
+    pub(crate) roster: Verified<Roster>,
 }
 
 impl Vault {
-    pub fn new(name: &str, recovery: Option<Recovery>) -> Self {
+    pub(crate) fn new(name: &str, recovery: Option<Recovery>) -> Self {
         let custodians = vec![SoftCustodian::new("alice", 1), SoftCustodian::new("bob", 2)];
         Self::of(name, recovery, custodians)
     }
 
-    pub fn of(name: &str, recovery: Option<Recovery>, custodians: Vec<SoftCustodian>) -> Self {
+    pub(crate) fn of(
+        name: &str,
+        recovery: Option<Recovery>,
+        custodians: Vec<SoftCustodian>,
+    ) -> Self {
         let host = HostKey::new();
         let person = |name: &str, uid| Person {
             name: name.to_owned(),
@@ -145,7 +149,7 @@ impl Vault {
     }
 
     /// The bundle of one generation.
-    pub fn bundle(&self, number: u64) -> Bundle {
+    pub(crate) fn bundle(&self, number: u64) -> Bundle {
         let credential = AccessKey::parse(KEY.as_bytes()).expect("an access key");
         let input = SealInput {
             vault: &self.roster.vault,
@@ -163,19 +167,19 @@ impl Vault {
 }
 
 /// A printed set.
-pub struct Sheets {
-    pub folder: TempDir,
-    pub set: RecoverySet,
-    pub record: PathBuf,
+pub(crate) struct Sheets {
+    _folder: TempDir,
+    pub(crate) set: RecoverySet,
+    pub(crate) record: PathBuf,
     /// Words of each sheet, as its QR code says them, in lower case.
-    pub words: Vec<String>,
-    pub pictures: Vec<PathBuf>,
-    pub pdfs: Vec<PathBuf>,
+    pub(crate) words: Vec<String>,
+    pub(crate) pictures: Vec<PathBuf>,
+    pub(crate) pdfs: Vec<PathBuf>,
 }
 
 impl Sheets {
     /// `recovery create`, rendered as a printer would and read back as a phone would.
-    pub fn create(args: &[&str], passphrase: Option<&str>) -> Self {
+    pub(crate) fn create(args: &[&str], passphrase: Option<&str>) -> Self {
         let folder = folder();
         let record = folder.path().join("prod.recovery.json");
         let mut command = Command::new(env!("CARGO_BIN_EXE_twotap"));
@@ -214,7 +218,7 @@ impl Sheets {
         let pictures: Vec<PathBuf> = pdfs.iter().map(|pdf| picture(pdf)).collect();
         let words = pictures.iter().map(|p| scanned(p)).collect();
         Self {
-            folder,
+            _folder: folder,
             set,
             record,
             words,
@@ -224,16 +228,16 @@ impl Sheets {
     }
 
     /// Three sheets, two of which are enough.
-    pub fn two_of_three() -> Self {
+    pub(crate) fn two_of_three() -> Self {
         Self::create(&["--shares", "3", "--threshold", "2"], None)
     }
 
-    pub fn entry(&self) -> Option<Recovery> {
+    pub(crate) fn entry(&self) -> Option<Recovery> {
         Some(self.set.entry().expect("a good set"))
     }
 
     /// These sheets' words, one a line.
-    pub fn lines(&self, sheets: &[usize]) -> String {
+    pub(crate) fn lines(&self, sheets: &[usize]) -> String {
         sheets
             .iter()
             .map(|n| format!("{}\n", self.words[*n]))
@@ -268,24 +272,24 @@ fn scanned(png: &Path) -> String {
 
 /// What came of a run.
 #[derive(Debug)]
-pub struct Ran {
-    pub status: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// A machine with no network, an empty home and no terminal.
-pub struct Machine {
-    pub folder: TempDir,
+pub(crate) struct Machine {
+    pub(crate) folder: TempDir,
     home: PathBuf,
     /// `PCSCLITE_CSOCK_NAME`, if it has tokens.
-    pub pcscd: Option<PathBuf>,
+    pub(crate) pcscd: Option<PathBuf>,
     /// Whether it has the network of whoever runs this.
-    pub network: bool,
+    pub(crate) network: bool,
 }
 
 impl Machine {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = folder();
         let home = folder.path().join("home");
         fs::create_dir(&home).expect("a folder");
@@ -298,19 +302,19 @@ impl Machine {
     }
 
     /// A file of this machine.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Puts a file there.
-    pub fn put(&self, name: &str, bytes: &[u8]) -> String {
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.file(name);
         fs::write(&path, bytes).expect("written");
         arg(&path)
     }
 
     /// `twotap ARGS` as it would be typed.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(if self.network { "env" } else { "unshare" });
         if !self.network {
             command.arg("--net");
@@ -329,7 +333,7 @@ impl Machine {
     }
 
     /// The same, with this on standard input, and without a terminal.
-    pub fn run(&self, args: &[&str], input: &str) -> Ran {
+    pub(crate) fn run(&self, args: &[&str], input: &str) -> Ran {
         let plain = self.command(args);
         let mut alone = Command::new("setsid");
         alone
@@ -358,12 +362,12 @@ impl Machine {
     }
 
     /// Nothing was left in its home: no state, no log, no memory of what was seen.
-    pub fn home_is_empty(&self) -> bool {
+    pub(crate) fn home_is_empty(&self) -> bool {
         fs::read_dir(&self.home).expect("there").next().is_none()
     }
 
     /// Nothing but what the case put there.
-    pub fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.folder.path())
             .expect("there")
             .map(|e| {

@@ -135,6 +135,7 @@ fn while_a_session_is_minted_nothing_is_left_of_what_opened_the_vault() {
     }
     assert_eq!(child.wait().expect("it ends").code(), Some(9), "{said}");
     assert!(said.contains("the vault was opened"), "{said}");
+    assert!(said.contains("look for a newer copy"), "{said}");
     assert!(secrets.look(said.as_bytes(), "what it said", 0).is_empty());
     assert_eq!(machine.files(), ["prod.recovery.json", "prod.tar"]);
     let record = fs::read(machine.file("prod.recovery.json")).expect("a record");

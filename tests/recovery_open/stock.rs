@@ -81,7 +81,7 @@ fn opens(sheets: &Sheets, which: &[usize], passphrase: Option<&str>) {
 }
 
 /// PyPI's `shamir recover`, the words typed.
-pub fn joined(dir: &Path, words: &[&str], passphrase: Option<&str>) -> String {
+pub(crate) fn joined(dir: &Path, words: &[&str], passphrase: Option<&str>) -> String {
     let mut shamir = Command::new(tools::script("shamir").expect("shamir"));
     shamir.arg("recover").current_dir(dir);
     if passphrase.is_some() {
@@ -125,7 +125,7 @@ fn program_on(pdf: &Path) -> String {
 }
 
 /// Runs a program with a line on its input.
-pub fn python(program: &str, line: &str) -> String {
+pub(crate) fn python(program: &str, line: &str) -> String {
     let mut python = Command::new(tools::python().expect("python"))
         .args(["-c", program])
         .stdin(Stdio::piped())

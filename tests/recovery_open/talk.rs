@@ -17,7 +17,7 @@ use rustix::{
 const BOUND: Duration = Duration::from_secs(60);
 
 /// A program on a terminal of its own; killed if it is dropped before its end.
-pub struct Talk {
+pub(crate) struct Talk {
     child: Child,
     keyboard: File,
     screen: mpsc::Receiver<Vec<u8>>,
@@ -26,7 +26,7 @@ pub struct Talk {
 }
 
 impl Talk {
-    pub fn start(command: &Command) -> Self {
+    pub(crate) fn start(command: &Command) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&master).expect("granted");
         unlockpt(&master).expect("unlocked");
@@ -72,7 +72,7 @@ impl Talk {
     }
 
     /// Waits until this is on the screen, after what was waited for before.
-    pub fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         let deadline = Instant::now() + BOUND;
         loop {
             if let Some(at) = self.shown[self.seen..].find(text) {
@@ -88,14 +88,14 @@ impl Talk {
     }
 
     /// Waits for a prompt and types an answer.
-    pub fn answer(&mut self, prompt: &str, answer: &str) {
+    pub(crate) fn answer(&mut self, prompt: &str, answer: &str) {
         self.wait_for(prompt);
         self.keyboard.write_all(answer.as_bytes()).expect("typed");
         self.keyboard.write_all(b"\r").expect("typed");
     }
 
     /// The same for what is not echoed: some programs throw away what was typed before they had switched the echo off.
-    pub fn secret(&mut self, prompt: &str, answer: &str) {
+    pub(crate) fn secret(&mut self, prompt: &str, answer: &str) {
         self.wait_for(prompt);
         let deadline = Instant::now() + BOUND;
         let echoes = |tty: &File| {
@@ -110,7 +110,7 @@ impl Talk {
     }
 
     /// Its end, which has to be a good one; all that was shown.
-    pub fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         while let Ok(bytes) = self.screen.recv_timeout(BOUND) {
             self.shown.push_str(&String::from_utf8_lossy(&bytes));
         }

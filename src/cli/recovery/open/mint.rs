@@ -26,6 +26,7 @@ const SECONDS: std::ops::RangeInclusive<u32> = 900..=43_200;
 
 /// The session that is wanted.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Do not hand out the key, but one session minted with it; needs a network
     #[arg(long, requires = "role")]

@@ -16,6 +16,7 @@ const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// Where it goes.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Write it to this new file (0600), which has to lie in memory (tmpfs)
     #[arg(long, value_name = "FILE")]

@@ -16,6 +16,7 @@ use crate::{
 
 /// What sheets alone do not say.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// The set's public record, as recovery create wrote it: a sheet of another set is then told at once
     #[arg(long, value_name = "FILE")]

@@ -23,6 +23,7 @@ use crate::{
 
 /// Whose tokens, and where their PINs come from.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Whose tokens, where more custodians are listed than are needed; once for each
     #[arg(long, value_name = "NAME", requires = "tokens")]

@@ -10,6 +10,7 @@ use crate::{
 
 /// What to compare with.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Refuse a bundle whose rosters do not contain the one with this digest, e.g. from an earlier twotap roster show
     #[arg(long, value_name = "HEX", value_parser = digest)]
