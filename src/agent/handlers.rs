@@ -107,6 +107,11 @@ pub(super) async fn vault(call: Call) -> Answered {
     })
 }
 
+pub(super) async fn sealed(call: Call) -> Answered {
+    let vault = call.param("vault");
+    Answer::json(&super::exports::export(&call.agent, vault, &call.caller).await?)
+}
+
 pub(super) async fn begin_seal(call: Call) -> Answered {
     let SealBegin { nonce, next } = call.body()?;
     let begun = call

@@ -16,6 +16,7 @@ mod closing;
 mod config;
 mod copies;
 mod deadlines;
+mod exports;
 mod handlers;
 mod hygiene;
 mod journal;

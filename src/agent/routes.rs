@@ -35,6 +35,9 @@ type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Answer, Refusal>> 
 pub(super) const ROUTES: &[Route<Handler>] = &[
     get("/v1/status", P::Listed, |c| Box::pin(h::status(c))),
     get("/v1/vaults/{vault}", P::Listed, |c| Box::pin(h::vault(c))),
+    get("/v1/vaults/{vault}/bundle", P::CustodianOrOfficer, |c| {
+        Box::pin(h::sealed(c))
+    }),
     post("/v1/vaults/{vault}/seal", P::Officer, |c| {
         Box::pin(h::begin_seal(c))
     }),

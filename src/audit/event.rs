@@ -77,6 +77,8 @@ catalogue! {
     RecoveryUsed = "RECOVERY_USED", "recover";
     /// A generation was sealed and counts; carries its manifest.
     VaultSealed = "VAULT_SEALED", "seal";
+    /// The sealed bundle (ciphertext) was handed out to be kept elsewhere.
+    BundleExported = "BUNDLE_EXPORTED", "export_bundle";
     /// An operator asked; carries the signed offer.
     BreakGlassRequested = "BREAK_GLASS_REQUESTED", "request";
     /// A custodian approved; carries the signed approval.

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `GET /v1/status` | | [`Status`] |
 //! | `GET /v1/vaults/{vault}` | | [`VaultView`] |
+//! | `GET /v1/vaults/{vault}/bundle` | | [`Sealed`](super::job::Sealed), the generation that counts |
 //! | `POST /v1/vaults/{vault}/seal` | [`SealBegin`] | [`SealBegun`] |
 //! | `POST /v1/vaults/{vault}/roster` | [`RosterSubmit`] | [`RosterSubmitted`] |
 //! | `POST /v1/vaults/{vault}/recovery` | [`RecoveryHandIn`] | [`RecoveryRecorded`] |

@@ -179,6 +179,11 @@ impl Worker {
                 audit,
                 nonce,
             } => seal::run(self, &vault, Some(&next), audit, nonce).await,
+            Job::Bundle { vault } => {
+                let sealed = self.home.vault(&vault)?.to_sealed()?;
+                self.link.send(&FromWorker::Bundle(sealed)).await;
+                Ok(())
+            }
             Job::Seal {
                 vault,
                 audit,
