@@ -22,7 +22,7 @@ use crate::{
         Bytes, Verified,
         manifest::Manifest,
         request::SealOffer,
-        roster::{self, By, Roster},
+        roster::{self, Roster},
         stack,
     },
     vault::{AccessKey, credential::MAX_CREDENTIAL, seal_to},
@@ -115,7 +115,7 @@ fn next_version(vault: &str, path: &Path) -> Result<Verified<Roster>, Problem> {
             format!("that roster is for vault {}", plain(&next.vault)),
         ));
     }
-    if next.by != Some(By::Recovery) {
+    if next.by.is_none() {
         return Err(Problem::new(
             Code::Refused,
             "custodians stand for the newest version of that roster, not recovery shares",

@@ -69,10 +69,25 @@ pub struct Roster {
 
 /// Who stands for a version in the place of the people of the version before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(tag = "who", rename_all = "lowercase", deny_unknown_fields)]
 pub enum By {
     /// A quorum of the recovery shares that the version before names: as many tokens as the threshold were lost at once.
-    Recovery,
+    Recovery {
+        /// The newest generation that those who drew it up had at hand. What a fresh host seals is numbered above it, because
+        /// everybody who has seen that generation takes a lower one for a vault that was put back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<LastSealed>,
+    },
+}
+
+/// A generation by number and manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastSealed {
+    /// Its number.
+    pub generation: u64,
+    /// Digest of its manifest.
+    pub manifest_sha256: Digest,
 }
 
 /// The recovery identity by its public halves. The identity itself exists on paper alone.

@@ -23,11 +23,8 @@ use crate::{
         job::{AwsTrace, FromWorker, Step, ToWorker},
     },
     trust::{
-        Bytes, Envelope, Head, Timestamp, Verified,
-        manifest::Manifest,
-        request::SealOffer,
-        roster::{By, Roster},
-        stack,
+        Bytes, Envelope, Head, Timestamp, Verified, manifest::Manifest, request::SealOffer,
+        roster::Roster, stack,
     },
     vault::{AccessKey, OneTime, SealInput, seal},
 };
@@ -96,7 +93,7 @@ async fn credential(worker: &mut Worker, one_time: &OneTime) -> Result<AccessKey
 /// The next version of the roster, if recovery shares stand for it. One that custodians stand for is approved by them, in a ceremony.
 fn by_paper(vault: &Vault, next: &Envelope) -> Result<Verified<Roster>, Problem> {
     let next = vault.next_version(next)?;
-    if next.by == Some(By::Recovery) {
+    if next.by.is_some() {
         return Ok(next);
     }
     Err(Problem::new(
@@ -133,13 +130,14 @@ async fn store(
         .explain()?;
     // As in a rotation: it counts from the commit of the generation that is sealed under it.
     vault.take_up(next, &writer)?;
-    let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
+    let before = vault.newest_known();
+    let number = before.map_or(0, |b| b.generation) + 1;
     let input = SealInput {
         vault: &vault.name,
         generation: number,
         credential: key,
         roster: &vault.roster,
-        previous: vault.manifest_digest(),
+        previous: before.map(|b| b.manifest_sha256),
         audit,
         created_at: Timestamp::now(),
         host_key_id: worker.home.key_id(),

@@ -268,6 +268,8 @@ impl FakeWorker {
             Job::Roster { .. } | Job::SealAnew { .. } => {
                 Err(refused(Code::Tampering, "that is not the next version"))
             }
+            // It has signed papers, and no files.
+            Job::Bundle { .. } => Err(refused(Code::Refused, "nothing is sealed")),
             Job::Close { request, .. } => self.close(&request, wire),
             Job::Seal { audit, nonce, .. } => self.seal(audit, nonce, wire),
         }

@@ -51,7 +51,7 @@ fn sheets_that_stood_for_a_roster_are_spent_unless_it_names_others() {
     let (old, new) = (paper("old"), paper("new"));
     let before = roster(Some(old.clone()));
     let mut after = roster(Some(old.clone()));
-    after.by = Some(crate::trust::roster::By::Recovery);
+    after.by = Some(crate::trust::roster::By::Recovery { after: None });
     let mut left = Recovered::default();
     left.roster_counts(Some(&before), &after, NOW);
     let status = left.status(&after, AGES).unwrap();

@@ -36,7 +36,7 @@ use crate::{
     trust::{
         Envelope, Timestamp, Verified,
         recovery::RecoverySet,
-        roster::{By, Person, Role, Roster, changes, follows, missing, verify_chain},
+        roster::{By, LastSealed, Person, Role, Roster, changes, follows, missing, verify_chain},
         standing::judge_change,
     },
     vault::archive,
@@ -93,7 +93,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, door: &Door) -> Ended {
     files::must_be_new(&args.output)?;
-    let mut chain = chain(&args.bundle)?;
+    let (mut chain, after) = chain(&args.bundle)?;
     let before = newest(&chain)?;
     believed(&before.vault, &chain, door)?;
     if before.recovery.is_none() {
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         )
         .hint("its custodians alone can change it: twotap roster propose"));
     }
-    let next = draw_up(args, &before)?;
+    let next = draw_up(args, &before, after)?;
     let envelope = Envelope::new(&next)?;
     let words = screen::words(&envelope.digest())?;
     let shown = format!(
@@ -163,26 +163,34 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
 }
 
 /// The rosters of a bundle in either form, or of a file that holds them alone.
-fn chain(path: &Path) -> Result<Vec<Envelope>, Problem> {
+fn chain(path: &Path) -> Result<(Vec<Envelope>, Option<LastSealed>), Problem> {
     let bytes = files::read(path)?;
     match archive::read(&bytes) {
         Ok(read) => {
-            read.bundle.verify().map_err(vault_problem)?;
-            Ok(read.bundle.roster_chain)
+            let (_, manifest) = read.bundle.verify().map_err(vault_problem)?;
+            let after = LastSealed {
+                generation: manifest.generation,
+                manifest_sha256: manifest.digest(),
+            };
+            Ok((read.bundle.roster_chain, Some(after)))
         }
         Err(why) => {
             let rosters = read_chain(path).map_err(|_| vault_problem(why))?;
             verify_chain(&rosters)?;
-            Ok(rosters)
+            Ok((rosters, None))
         }
     }
 }
 
-fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
+fn draw_up(
+    args: &Args,
+    before: &Verified<Roster>,
+    after: Option<LastSealed>,
+) -> Result<Roster, Problem> {
     let mut next = Roster::clone(before);
     next.version = before.version + 1;
     next.previous = Some(before.digest());
-    next.by = Some(By::Recovery);
+    next.by = Some(By::Recovery { after });
     next.created_at = Timestamp::now();
     hosts(&args.add_host, &args.remove_host, &mut next)?;
     if let Some(path) = &args.people {

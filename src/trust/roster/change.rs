@@ -1,6 +1,6 @@
 //! What a new version changes, in plain words: what people read before they sign it, approve it, or look it up later.
 
-use super::{Access, By, Host, Person, Role, Roster, Token};
+use super::{Access, Host, Person, Role, Roster, Token};
 
 /// One difference between two versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,7 +229,7 @@ impl Found {
     }
 
     fn recovery(&mut self, before: &Roster, after: &Roster) {
-        if after.by == Some(By::Recovery) {
+        if after.by.is_some() {
             self.more(
                 "recovery shares stand for this version, in the place of its custodians".to_owned(),
             );

@@ -4,10 +4,7 @@ use twotap_shares::{Mnemonic, combine};
 
 use crate::{
     protocol::{Code, Problem, recovery::ToSign},
-    trust::{
-        Envelope, Signer as _,
-        roster::{By, Roster},
-    },
+    trust::{Envelope, Signer as _, roster::Roster},
     vault::{VaultIdentity, recovery::RecoverySigner},
     worker::problems::Explain as _,
 };
@@ -28,7 +25,7 @@ pub(super) fn sign(asked: ToSign) -> Result<Envelope, Problem> {
     let follows = after.vault == roster.vault
         && after.version == roster.version + 1
         && after.previous == Some(before.digest());
-    if !follows || after.by != Some(By::Recovery) {
+    if !follows || after.by.is_none() {
         return Err(Problem::new(
             Code::Refused,
             "that is not the next version of the roster, with recovery shares to stand for it",

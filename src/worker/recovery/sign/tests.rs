@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     trust::{
         Verified,
-        roster::verify_next,
+        roster::{By, verify_next},
         tests::people::{self, SoftToken},
     },
     vault::recovery::{Made, Wanted, make},
@@ -42,7 +42,7 @@ fn before(made: &Made) -> Verified<Roster> {
 fn after(before: &Verified<Roster>) -> Envelope {
     let new = [SoftToken::new("alice/2"), SoftToken::new("bob/2")];
     let mut roster = people::next(before);
-    roster.by = Some(By::Recovery);
+    roster.by = Some(By::Recovery { after: None });
     roster.tokens = new.iter().map(SoftToken::listed).collect();
     people::signed(&roster, &[&new[0], &new[1]])
 }
