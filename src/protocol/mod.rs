@@ -9,6 +9,7 @@
 mod facts;
 pub mod frame;
 pub mod job;
+pub mod opening;
 pub mod problem;
 pub mod recovery;
 pub mod secrets;
