@@ -25,6 +25,7 @@ mod left;
 mod offers;
 mod people;
 mod record;
+mod recovered;
 mod routes;
 mod said;
 mod seals;

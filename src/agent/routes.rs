@@ -44,6 +44,10 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     post("/v1/vaults/{vault}/roster", P::OperatorOrOfficer, |c| {
         Box::pin(h::submit_roster(c))
     }),
+    // Who stands in the roster may bring it: what is in it was signed by others.
+    post("/v1/vaults/{vault}/recovery", P::Listed, |c| {
+        Box::pin(h::recovery(c))
+    }),
     post("/v1/seals/{seal}", P::Officer, |c| {
         Box::pin(h::finish_seal(c))
     }),
@@ -171,7 +175,8 @@ async fn serve(
         caller.may(route.permission(), record.as_deref())?;
     }
 
-    let most = if route.path().ends_with("/roster") {
+    let with_roster = ["/roster", "/seal"];
+    let most = if with_roster.iter().any(|end| route.path().ends_with(end)) {
         MAX_ROSTER_BODY
     } else {
         MAX_BODY

@@ -73,6 +73,8 @@ catalogue! {
     RosterSigned = "ROSTER_SIGNED", "sign_roster";
     /// A later roster version counts from here on; says in plain words what it changes, and carries it.
     RosterChanged = "ROSTER_CHANGED", "change_roster";
+    /// A vault was opened without an agent, by recovery shares or by tokens; carries the signed record, handed in by the actor.
+    RecoveryUsed = "RECOVERY_USED", "recover";
     /// A generation was sealed and counts; carries its manifest.
     VaultSealed = "VAULT_SEALED", "seal";
     /// The sealed bundle (ciphertext) was handed out to be kept elsewhere.

@@ -53,6 +53,18 @@ pub enum Job {
         /// The caller's nonce.
         nonce: Bytes,
     },
+    /// The same under the next version of the roster, for which recovery shares stand: nobody's token can open what is sealed, so the
+    /// credential that they opened is sealed for the custodians of that version.
+    SealAnew {
+        /// The vault.
+        vault: String,
+        /// That version.
+        next: Envelope,
+        /// Head of the record now.
+        audit: Head,
+        /// The caller's nonce.
+        nonce: Bytes,
+    },
     /// A request: answered by [`FromWorker::Offer`], then votes are awaited.
     Ceremony {
         /// What is asked for.

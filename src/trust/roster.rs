@@ -14,6 +14,8 @@ use super::{Bytes, Day, Digest, KeyId, PublicKey, Timestamp, strict::Json};
 
 /// The longest chain of roster versions that is read.
 pub const MAX_VERSIONS: usize = 1000;
+/// After how many days new recovery sheets are asked for, where the roster says nothing.
+pub const RENEW_DAYS: u16 = 365;
 /// The largest file with a chain that is read, in bytes of JSON.
 pub const MAX_CHAIN: usize = 4 * 1024 * 1024;
 
@@ -67,10 +69,25 @@ pub struct Roster {
 
 /// Who stands for a version in the place of the people of the version before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(tag = "who", rename_all = "lowercase", deny_unknown_fields)]
 pub enum By {
     /// A quorum of the recovery shares that the version before names: as many tokens as the threshold were lost at once.
-    Recovery,
+    Recovery {
+        /// The newest generation that those who drew it up had at hand. What a fresh host seals is numbered above it, because
+        /// everybody who has seen that generation takes a lower one for a vault that was put back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<LastSealed>,
+    },
+}
+
+/// A generation by number and manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastSealed {
+    /// Its number.
+    pub generation: u64,
+    /// Digest of its manifest.
+    pub manifest_sha256: Digest,
 }
 
 /// The recovery identity by its public halves. The identity itself exists on paper alone.
@@ -83,6 +100,16 @@ pub struct Recovery {
     pub signer: PublicKey,
     /// The day on which its sheets were made.
     pub made: Day,
+    /// After how many days new sheets are asked for; [`RENEW_DAYS`] where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u16>,
+}
+
+impl Recovery {
+    /// After how many days new sheets are asked for.
+    pub fn renew_days(&self) -> u16 {
+        self.days.unwrap_or(RENEW_DAYS)
+    }
 }
 
 /// A place that keeps a copy of each sealed bundle. What it is reached by (a path) stands in the host's `worker.toml` under its name.

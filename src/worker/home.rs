@@ -22,7 +22,7 @@ use crate::{
     trust::{
         Bytes, Digest, Envelope, KeyId, Signer, Verified,
         manifest::Manifest,
-        roster::{Roster, verify_chain, verify_next},
+        roster::{By, LastSealed, Roster, verify_chain, verify_next},
         seen::Seen,
         standing::judge_change,
         text::check_name,
@@ -294,6 +294,22 @@ impl Vault {
             )
             .hint("an officer seals with: twotap vault seal")
         })
+    }
+
+    /// The newest generation that counts here, or that a roster counts on from: one of a host that was lost.
+    pub(super) fn newest_known(&self) -> Option<LastSealed> {
+        let here = self.current.as_ref().map(|current| LastSealed {
+            generation: current.manifest.generation,
+            manifest_sha256: current.manifest.digest(),
+        });
+        let rosters = self.chain.iter().filter_map(|version| {
+            // Each was verified when the chain was.
+            let By::Recovery { after } = version.unverified::<Roster>().ok()?.by?;
+            after
+        });
+        here.into_iter()
+            .chain(rosters)
+            .max_by_key(|sealed| sealed.generation)
     }
 
     /// Digest of the current manifest, for the next one to name.

@@ -178,6 +178,12 @@ impl Worker {
                 self.link.send(&FromWorker::Vault(facts)).await;
                 Ok(())
             }
+            Job::SealAnew {
+                vault,
+                next,
+                audit,
+                nonce,
+            } => seal::run(self, &vault, Some(&next), audit, nonce).await,
             Job::Bundle { vault } => {
                 let sealed = self.home.vault(&vault)?.to_sealed()?;
                 self.link.send(&FromWorker::Bundle(sealed)).await;
@@ -187,7 +193,7 @@ impl Worker {
                 vault,
                 audit,
                 nonce,
-            } => seal::run(self, &vault, audit, nonce).await,
+            } => seal::run(self, &vault, None, audit, nonce).await,
             Job::Ceremony {
                 ask,
                 operator,

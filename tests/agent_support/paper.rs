@@ -11,7 +11,8 @@ use twotap::{
         receipt::{Outcome, Receipt},
         request::{Approval, Clock, Denial, Offer, Request, SealOffer, request_id},
         roster::{
-            Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token, verify_chain,
+            Access, Account, AwsBinding, Host, Person, Recovery, Role, Roster, SlotKey, Token,
+            verify_chain,
         },
         strict::Json,
     },
@@ -52,6 +53,8 @@ impl Signer for HostKey {
 /// The keys of a host and its custodians, and the roster that they signed.
 pub struct Paper {
     pub host: HostKey,
+    /// What a quorum of its recovery shares signs with.
+    pub recovery: HostKey,
     tokens: Vec<(String, SoftToken)>,
     pub chain: Vec<Envelope>,
     pub roster: Verified<Roster>,
@@ -62,6 +65,7 @@ impl Paper {
     pub fn new() -> Self {
         let host = HostKey(ed25519_dalek::SigningKey::generate(&mut OsRng));
         let checkpoint = HostKey(ed25519_dalek::SigningKey::generate(&mut OsRng));
+        let recovery = HostKey(ed25519_dalek::SigningKey::generate(&mut OsRng));
         let tokens: Vec<(String, SoftToken)> = ["alice", "bob"]
             .into_iter()
             .map(|name| (name.to_owned(), token()))
@@ -129,7 +133,12 @@ impl Paper {
                 also: Vec::new(),
                 secrets: Vec::new(),
             }],
-            recovery: None,
+            recovery: Some(Recovery {
+                recipient: age::x25519::Identity::generate().to_public().to_string(),
+                signer: recovery.public(),
+                made: Timestamp::now().into(),
+                days: None,
+            }),
             places: Vec::new(),
             attestation_roots: Vec::new(),
             accept_risk: vec!["YSA-2024-03".into()],
@@ -143,10 +152,17 @@ impl Paper {
         let roster = verify_chain(&chain).expect("signed by all").remove(0);
         Self {
             host,
+            recovery,
             tokens,
             chain,
             roster,
         }
+    }
+
+    /// What the custodians sign with, in the roster's order.
+    pub fn signers(&self) -> Vec<&dyn Signer> {
+        let tokens = self.tokens.iter();
+        tokens.map(|(_, token)| token as &dyn Signer).collect()
     }
 
     pub fn manifest(&self, generation: u64, key: &str, audit: Head) -> Envelope {

@@ -87,7 +87,7 @@ pub fn missing(
             recovery: false,
         });
     };
-    if roster.by == Some(By::Recovery) {
+    if roster.by.is_some() {
         return Ok(Missing {
             people: 0,
             of: Vec::new(),
@@ -152,7 +152,7 @@ pub fn verify_next(
             });
         }
         None => {}
-        Some(By::Recovery) => by_paper(before, &roster, envelope)?,
+        Some(By::Recovery { .. }) => by_paper(before, &roster, envelope)?,
     }
     require_tokens(envelope, new_tokens(before, &roster))?;
     Ok(Verified::new(roster, envelope.clone()))

@@ -1,6 +1,6 @@
 //! What a new version changes, in plain words: what people read before they sign it, approve it, or look it up later.
 
-use super::{Access, By, Host, Person, Role, Roster, Token};
+use super::{Access, Host, Person, Role, Roster, Token};
 
 /// One difference between two versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,7 +229,7 @@ impl Found {
     }
 
     fn recovery(&mut self, before: &Roster, after: &Roster) {
-        if after.by == Some(By::Recovery) {
+        if after.by.is_some() {
             self.more(
                 "recovery shares stand for this version, in the place of its custodians".to_owned(),
             );
@@ -249,7 +249,19 @@ impl Found {
                 is.signer.id(),
                 was.made
             )),
-            (Some(was), Some(is)) if was != is => self.more(format!(
+            (Some(was), Some(is)) if (&was.signer, was.made) == (&is.signer, is.made) => {
+                if was.renew_days() != is.renew_days() {
+                    self.0.push(Change {
+                        text: format!(
+                            "new recovery sheets are asked for after {} days, instead of {}",
+                            is.renew_days(),
+                            was.renew_days()
+                        ),
+                        widens: is.renew_days() > was.renew_days(),
+                    });
+                }
+            }
+            (Some(_), Some(is)) => self.more(format!(
                 "recovery shares sign with key {}, are said to be made on {}, and open the same",
                 is.signer.id(),
                 is.made

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Access, PlaceKind, Role, Roster};
+use super::{Access, By, PlaceKind, Role, Roster};
 use crate::trust::{
     Document, PublicKey, TrustError,
     text::{check_name, check_text},
 };
+
+/// More than a generation a second for thirty years.
+const MAX_GENERATION: u64 = 1_000_000_000;
 
 impl Document for Roster {
     const PAYLOAD_TYPE: &'static str = "application/vnd.twotap.roster.v1+json";
@@ -162,6 +165,12 @@ impl Roster {
             self.by.is_none() || self.version > 1,
             "recovery shares cannot stand for the first version",
         )?;
+        if let Some(By::Recovery { after: Some(after) }) = self.by {
+            ensure(
+                (1..=MAX_GENERATION).contains(&after.generation),
+                "it counts on from a generation that nobody can have sealed",
+            )?;
+        }
         let Some(recovery) = &self.recovery else {
             return Ok(());
         };

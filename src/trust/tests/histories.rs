@@ -1,16 +1,17 @@
 //! Random histories of a roster: forks, replays, rollbacks, skips, swapped keys, signatures twice, malleated or by other keys. A plain model that
-//! knows who signed what, and nothing of cryptography, says which versions hold; the chain has to agree with it.
+//! knows who signed what, and nothing of cryptography, says which versions hold; the chain has to agree with it. Custodians stand for some
+//! versions, recovery shares for others, and some are signed by both.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use p256::ecdsa::Signature as Ecdsa;
 use proptest::prelude::*;
 
-use super::people::{self, SoftToken, low_s};
+use super::people::{self, HostKey, SoftToken, low_s};
 use crate::trust::{
     Digest, Envelope, PublicKey, Signer as _, Verified,
     dsse::Signature,
-    roster::{Roster, missing, verify_chain, verify_next},
+    roster::{By, Recovery, Roster, missing, verify_chain, verify_next},
     seen::Seen,
 };
 
@@ -59,6 +60,12 @@ struct Step {
     threshold: u8,
     signers: Vec<(usize, How)>,
     twist: Twist,
+    /// Which recovery shares it names.
+    names: Option<usize>,
+    /// Whether it says that recovery shares stand for it.
+    by: bool,
+    /// Which recovery shares have signed it.
+    paper: BTreeSet<usize>,
 }
 
 fn how() -> impl Strategy<Value = How> {
@@ -90,13 +97,27 @@ fn step() -> impl Strategy<Value = Step> {
         2..=3u8,
         prop::collection::vec((0..POOL.len(), how()), 0..10),
         twist(),
+        prop::option::weighted(0.8, 0..2usize),
+        any::<bool>(),
+        prop::collection::btree_set(0..2usize, 0..=2),
     )
-        .prop_map(|(tokens, threshold, signers, twist)| Step {
-            tokens,
-            threshold,
-            signers,
-            twist,
-        })
+        .prop_map(
+            |(tokens, threshold, signers, twist, names, by, paper)| Step {
+                tokens,
+                threshold,
+                signers,
+                twist,
+                names,
+                by,
+                paper,
+            },
+        )
+}
+
+/// Two recovery identities, and what signs for each.
+fn papers() -> &'static [(Recovery, HostKey); 2] {
+    static PAPERS: OnceLock<[(Recovery, HostKey); 2]> = OnceLock::new();
+    PAPERS.get_or_init(|| ["one", "other"].map(people::recovery))
 }
 
 fn pool() -> Vec<SoftToken> {
@@ -110,7 +131,9 @@ fn version(step: &Step, before: Option<&Verified<Roster>>, pool: &[SoftToken]) -
     if let Some(before) = before {
         roster.version = before.version + 1;
         roster.previous = Some(before.digest());
+        roster.by = step.by.then_some(By::Recovery { after: None });
     }
+    roster.recovery = step.names.map(|n| papers()[n].0.clone());
     match step.twist {
         Twist::None => {}
         Twist::Skipped => {
@@ -168,6 +191,9 @@ fn signed(roster: &Roster, step: &Step, pool: &[SoftToken]) -> Envelope {
         }
         envelope.signatures.push(Signature { keyid, sig });
     }
+    for n in &step.paper {
+        envelope.sign(&papers()[*n].1);
+    }
     envelope
 }
 
@@ -211,13 +237,24 @@ fn holds(
         .iter()
         .filter(|t| !same(t))
         .all(|t| signs(&t.approve.key));
-    follows && people.len() >= usize::from(before.threshold) && newcomers
+    let stands = match roster.by {
+        None => people.len() >= usize::from(before.threshold),
+        Some(By::Recovery { .. }) => {
+            let named = papers()
+                .iter()
+                .position(|(p, _)| before.recovery.as_ref() == Some(p));
+            named.is_some_and(|n| step.paper.contains(&n))
+        }
+    };
+    follows && stands && newcomers
 }
 
 /// A first version that all of its tokens have signed.
 fn first(pool: &[SoftToken]) -> Envelope {
     let all: Vec<&SoftToken> = pool[..5].iter().collect();
-    people::signed(&people::roster(2, &all), &all)
+    let mut roster = people::roster(2, &all);
+    roster.recovery = Some(papers()[0].0.clone());
+    people::signed(&roster, &all)
 }
 
 proptest! {

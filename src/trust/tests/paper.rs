@@ -20,7 +20,7 @@ fn first() -> (Envelope, HostKey, [SoftToken; 2]) {
 fn renewed(before: &Verified<Roster>) -> (Roster, [SoftToken; 2]) {
     let new = [SoftToken::new("alice/2"), SoftToken::new("bob/2")];
     let mut roster = people::next(before);
-    roster.by = Some(By::Recovery);
+    roster.by = Some(By::Recovery { after: None });
     roster.tokens = new.iter().map(SoftToken::listed).collect();
     (roster, new)
 }
@@ -38,7 +38,7 @@ fn paper_and_every_new_token_make_the_next_version() {
     envelope.sign(&new[1]);
     assert!(missing(Some(&before), &envelope).unwrap().is_nothing());
     let after = verify_chain(&[first, envelope]).unwrap().pop().unwrap();
-    assert_eq!(after.by, Some(By::Recovery));
+    assert_eq!(after.by, Some(By::Recovery { after: None }));
     let said = changes(&before, &after);
     assert!(
         said.iter()

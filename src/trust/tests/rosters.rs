@@ -1,7 +1,7 @@
 use super::people::{self, HostKey, SoftToken, newest, next, roster, signed};
 use crate::trust::{
     Envelope, Signer as _, TrustError,
-    roster::{By, Role, Roster, signatures, verify_chain},
+    roster::{By, LastSealed, Role, Roster, signatures, verify_chain},
 };
 
 /// What is wrong, and how it is made so.
@@ -183,7 +183,7 @@ fn a_roster_that_makes_no_sense_is_refused() {
     let all = [&alice, &bob, &carol];
     let good = roster(2, &all);
     assert!(Envelope::new(&good).is_ok());
-    let changes: [Change<Roster>; 19] = [
+    let changes: [Change<Roster>; 20] = [
         ("threshold 1", |r| r.threshold = 1),
         ("threshold above the custodians", |r| r.threshold = 4),
         ("previous in version 1", |r| {
@@ -231,7 +231,17 @@ fn a_roster_that_makes_no_sense_is_refused() {
             r.recovery = Some(recovery);
         }),
         ("a first version that paper stands for", |r| {
-            r.by = Some(By::Recovery)
+            r.by = Some(By::Recovery { after: None })
+        }),
+        ("a count that runs over", |r| {
+            r.version = 2;
+            r.previous = Some(crate::trust::Digest::of(b"before"));
+            r.by = Some(By::Recovery {
+                after: Some(LastSealed {
+                    generation: u64::MAX,
+                    manifest_sha256: crate::trust::Digest::of(b""),
+                }),
+            });
         }),
     ];
     for (what, change) in changes {
