@@ -6,15 +6,15 @@ use crate::testing::Draw;
 
 /// A page in shades of grey.
 #[derive(Clone)]
-pub struct Grey {
-    pub width: usize,
-    pub height: usize,
-    pub pixels: Vec<u8>,
+pub(crate) struct Grey {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) pixels: Vec<u8>,
 }
 
 /// One thing that happens to it.
 #[derive(Clone, Copy, Debug)]
-pub enum Damage {
+pub(crate) enum Damage {
     /// Each pixel is off by up to so much.
     Noise(u8),
     /// Each pixel is the mean of those at most so far away, twice.
@@ -35,7 +35,7 @@ pub enum Damage {
 
 impl Grey {
     /// From a binary PGM with 255 shades, as `pdftoppm` writes it.
-    pub fn from_pgm(file: &[u8]) -> Self {
+    pub(crate) fn from_pgm(file: &[u8]) -> Self {
         let mut parts = file.splitn(4, |byte| byte.is_ascii_whitespace());
         let mut next = || parts.next().expect("a header");
         assert_eq!(next(), b"P5");
@@ -53,13 +53,13 @@ impl Grey {
         }
     }
 
-    pub fn pgm(&self) -> Vec<u8> {
+    pub(crate) fn pgm(&self) -> Vec<u8> {
         let mut file = format!("P5\n{} {}\n255\n", self.width, self.height).into_bytes();
         file.extend(&self.pixels);
         file
     }
 
-    pub fn png(&self) -> Vec<u8> {
+    pub(crate) fn png(&self) -> Vec<u8> {
         let mut file = Vec::new();
         let (width, height) = (self.width as u32, self.height as u32);
         let mut encoder = png::Encoder::new(&mut file, width, height);
@@ -72,7 +72,7 @@ impl Grey {
     }
 
     /// Two pages side by side.
-    pub fn beside(&self, other: &Self) -> Self {
+    pub(crate) fn beside(&self, other: &Self) -> Self {
         let height = self.height.max(other.height);
         let mut pixels = Vec::new();
         for y in 0..height {
@@ -135,7 +135,7 @@ impl Grey {
 }
 
 impl Damage {
-    pub fn done_to(self, page: &Grey, dpi: u32) -> Grey {
+    pub(crate) fn done_to(self, page: &Grey, dpi: u32) -> Grey {
         let (width, height) = (page.width as f32, page.height as f32);
         let mm = dpi as f32 / 25.4;
         match self {

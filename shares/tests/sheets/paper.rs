@@ -16,13 +16,13 @@ use twotap_shares::{
 use crate::{damage::Grey, testing::Draw};
 
 /// A set of one group.
-pub fn single(threshold: u8, count: u8) -> (Set, Vec<Mnemonic>) {
+pub(crate) fn single(threshold: u8, count: u8) -> (Set, Vec<Mnemonic>) {
     let (set, mut shares) = made(Scheme::single(threshold, count), &[]);
     (set, shares.remove(0))
 }
 
 /// 2 of 3 executives or 3 of 5 of the board.
-pub fn groups() -> (Set, Vec<Vec<Mnemonic>>) {
+pub(crate) fn groups() -> (Set, Vec<Vec<Mnemonic>>) {
     let group = |threshold, count| Group { threshold, count };
     let scheme = Scheme {
         extendable: true,
@@ -33,7 +33,7 @@ pub fn groups() -> (Set, Vec<Vec<Mnemonic>>) {
     made(scheme, &["executives", "board"])
 }
 
-pub const SECRET: [u8; 32] = *b"an identity that no sheet has...";
+pub(crate) const SECRET: [u8; 32] = *b"an identity that no sheet has...";
 
 fn made(scheme: Scheme, names: &[&str]) -> (Set, Vec<Vec<Mnemonic>>) {
     let secret = Secret::new(&SECRET).expect("32 bytes");
@@ -51,12 +51,12 @@ fn made(scheme: Scheme, names: &[&str]) -> (Set, Vec<Vec<Mnemonic>>) {
 }
 
 /// A sheet's file, and what comes out of it.
-pub struct Printed {
+pub(crate) struct Printed {
     folder: TempDir,
 }
 
 impl Printed {
-    pub fn new(set: &Set, share: &Mnemonic, paper: Paper) -> Self {
+    pub(crate) fn new(set: &Set, share: &Mnemonic, paper: Paper) -> Self {
         let folder = TempDir::new().expect("a folder");
         let pdf = draw(set, share, paper).expect("a sheet");
         fs::write(folder.path().join("sheet.pdf"), &*pdf).expect("written");
@@ -68,12 +68,12 @@ impl Printed {
     }
 
     /// The page as a printer or a scanner sees it.
-    pub fn page(&self, dpi: u32) -> Grey {
+    pub(crate) fn page(&self, dpi: u32) -> Grey {
         Grey::from_pgm(&self.picture(dpi, "-gray"))
     }
 
     /// The page as a picture's file: `-gray`, `-png` or `-jpeg`.
-    pub fn picture(&self, dpi: u32, format: &str) -> Vec<u8> {
+    pub(crate) fn picture(&self, dpi: u32, format: &str) -> Vec<u8> {
         let to = self.folder.path().join("page");
         run(Command::new("pdftoppm")
             .args(["-r", &dpi.to_string(), "-singlefile", format])
@@ -88,7 +88,7 @@ impl Printed {
     }
 
     /// What one of poppler's tools says of it.
-    pub fn told_by(&self, tool: &str, args: &[&str]) -> String {
+    pub(crate) fn told_by(&self, tool: &str, args: &[&str]) -> String {
         let mut command = Command::new(tool);
         command.args(args).arg(self.pdf());
         if tool == "pdftotext" {
@@ -99,7 +99,7 @@ impl Printed {
 }
 
 /// The texts of all codes that `zbarimg` sees.
-pub fn zbar(page: &Grey) -> Vec<String> {
+pub(crate) fn zbar(page: &Grey) -> Vec<String> {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("page.pgm");
     fs::write(&file, page.pgm()).expect("written");
