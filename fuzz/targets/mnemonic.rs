@@ -2,7 +2,7 @@
 
 use twotap_shares::{Error, Mnemonic, suggestions, word_index};
 
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(typed) = std::str::from_utf8(data) else {
         return;
     };

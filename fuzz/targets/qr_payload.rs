@@ -6,7 +6,7 @@ use twotap_shares::{
     sheet,
 };
 
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };

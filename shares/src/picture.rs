@@ -112,15 +112,26 @@ pub fn share(text: &str) -> Result<Mnemonic, PictureError> {
     })
 }
 
-/// The text of the one code in a picture. What is too fine or too coarse for the reader in one size is seen in another.
+/// The text of the one code in a picture. What is too fine or too coarse for the reader in one size is seen in another, and what lies in
+/// the shade under even light, with the grain taken out.
 fn find(picture: &Grey) -> Result<Zeroizing<String>, PictureError> {
     let mut worst = PictureError::NoCode;
+    let mut seen = |picture: &Grey| match codes(picture) {
+        Ok(mut codes) if codes.len() == 1 => codes.pop().map(Ok),
+        Ok(codes) if codes.is_empty() => None,
+        Ok(codes) => Some(Err(PictureError::Several { codes: codes.len() })),
+        Err(why) => {
+            worst = why;
+            None
+        }
+    };
     for size in picture.sizes() {
-        match codes(&size) {
-            Ok(mut codes) if codes.len() == 1 => return codes.pop().ok_or(worst),
-            Ok(codes) if codes.is_empty() => {}
-            Ok(codes) => return Err(PictureError::Several { codes: codes.len() }),
-            Err(seen) => worst = seen,
+        let tried = seen(&size).or_else(|| {
+            let even = size.evened();
+            seen(&even).or_else(|| seen(&even.softened()))
+        });
+        if let Some(read) = tried {
+            return read;
         }
     }
     Err(worst)

@@ -18,6 +18,9 @@ use crate::{Error, Group, Mnemonic, Scheme};
 /// Seven lines that turn the 64 hexadecimal digits that `shamir recover` prints into an age identity. Python 3, nothing else.
 pub const AGE_KEY_PY: &str = include_str!("sheet/age_key.py");
 
+/// The recipient of the public set in `demo/`, whose shares everybody has: nothing may be sealed to it.
+pub const DEMO_RECIPIENT: &str = "age15jgk274uttvetxs0j00dc55rlt53pxjrsndadqwzlwf99vs0cvdstky8hd";
+
 /// What all sheets of a set have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {

@@ -24,6 +24,7 @@ mod keys;
 mod left;
 mod offers;
 mod people;
+mod proofs;
 mod record;
 mod recovered;
 mod routes;

@@ -1,7 +1,7 @@
 //! The key that a vault is sealed to: 32 bytes that can be split into shares, and an age identity.
 
 use rand_core::CryptoRngCore;
-use twotap_shares::Secret;
+use twotap_shares::{Secret, sheet::DEMO_RECIPIENT};
 use zeroize::Zeroizing;
 
 use super::VaultError;
@@ -89,8 +89,33 @@ impl VaultIdentity {
     }
 }
 
-/// Reads an age X25519 recipient (`age1...`); `what` names it in errors.
+/// Reads an age X25519 recipient (`age1...`) that something is to be sealed to; `what` names it in errors. The demo set's is none.
 pub(super) fn recipient(what: &str, text: &str) -> Result<age::x25519::Recipient, VaultError> {
-    text.parse()
-        .map_err(|why: &str| VaultError::malformed(what, why))
+    let recipient: age::x25519::Recipient = text
+        .parse()
+        .map_err(|why: &str| VaultError::malformed(what, why))?;
+    if recipient.to_string() == DEMO_RECIPIENT {
+        return Err(VaultError::malformed(
+            what,
+            "it is that of the demo set, whose shares everybody has",
+        ));
+    }
+    Ok(recipient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_sealed_to_the_demo_set() {
+        for demo in [DEMO_RECIPIENT.to_owned(), DEMO_RECIPIENT.to_uppercase()] {
+            let Err(why) = recipient("the recovery recipient", &demo) else {
+                panic!("{demo} was taken");
+            };
+            assert!(why.to_string().contains("demo set"), "{why}");
+        }
+        let other = "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z";
+        assert!(recipient("the recovery recipient", other).is_ok());
+    }
 }

@@ -21,7 +21,7 @@ const LONGEST: usize = 64 * 1024;
 ///
 /// # Panics
 /// The target does, or there is no corpus.
-pub fn corpus(name: &str, target: fn(&[u8])) {
+pub(crate) fn corpus(name: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(name);

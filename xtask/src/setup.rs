@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Debian packages and what each is for.
-const PACKAGES: [(&str, &str); 16] = [
+const PACKAGES: [(&str, &str); 18] = [
     ("pkg-config", "finds libpcsclite when crates are built"),
     ("libpcsclite-dev", "PC/SC, for the crate `pcsc`"),
     ("pcscd", "the PC/SC daemon"),
@@ -41,6 +41,11 @@ const PACKAGES: [(&str, &str); 16] = [
     ("procps", "what runs"),
     ("openssh-server", "a host that custodians reach from afar"),
     ("openssh-client", "how they reach it"),
+    (
+        "poppler-utils",
+        "draws recovery sheets as pictures, and reads their text",
+    ),
+    ("zbar-tools", "reads the sheets' QR codes"),
 ];
 
 /// The plugin with which stock age opens a share; the last release.

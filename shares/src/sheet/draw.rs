@@ -132,7 +132,7 @@ impl Pen<'_, '_> {
             face,
             size,
             text,
-            Ink(226),
+            Ink(234),
         );
         self.surface.pop();
         drawn.map(|_| ())

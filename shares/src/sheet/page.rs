@@ -26,8 +26,10 @@ const MARGIN: f32 = 16.0 * MM;
 const COLUMNS: usize = 3;
 /// Sizes of type: running text, the seven lines, commands.
 const TEXT: f32 = 9.0;
-const CODE: f32 = 6.9;
+const CODE: f32 = 7.5;
 const COMMAND: f32 = 8.6;
+/// Which share it is, beside the title.
+const PLACE: f32 = 14.0;
 /// How far the steps' text stands in from their numbers.
 const INDENT: f32 = 13.0;
 /// The QR code's width: 0.95 mm a module at version 11.
@@ -120,11 +122,19 @@ impl Sheet<'_, '_, '_> {
     ) -> Result<f32, SheetError> {
         let (faces, left, right) = (self.faces, self.left, self.right);
         let mut y = MARGIN + 16.0;
-        self.pen
+        let title = self
+            .pen
             .text(left, y, &faces.bold, 21.0, "Recovery share", BLACK)?;
         let place = text::place(share.share().member_index, group, name);
+        // A group with a long name takes a smaller size, never the title's place.
+        let room = right - title - 24.0;
+        let width = faces
+            .bold
+            .width(&place, PLACE)
+            .ok_or(SheetError::Text("group's name"))?;
+        let size = PLACE.min(PLACE * room / width);
         self.pen
-            .text_left_of(right, y, &faces.bold, 14.0, &place, BLACK)?;
+            .text_left_of(right, y, &faces.bold, size, &place, BLACK)?;
         y += 9.0;
         self.pen.bar(left, y, right - left, 1.4, BLACK)?;
         y += 17.0;
@@ -208,7 +218,10 @@ impl Sheet<'_, '_, '_> {
         self.pen
             .bar(right - QR - 8.0, top - 8.0, QR + 16.0, QR + 16.0, PAPER)?;
         self.pen.squares(right - QR, top, module, runs(&code))?;
-        Ok(top + height + 14.0)
+        let caption = "the same words once more, for a machine";
+        self.pen
+            .text_left_of(right, top + QR + 10.0, &faces.text, 7.0, caption, GREY)?;
+        Ok(top + height + 15.0)
     }
 
     /// What to do with it, and how to open the vault with other people's tools.

@@ -56,3 +56,33 @@ fn a_share_of_another_shape_has_no_sheet() {
         Err(SheetError::Set(None))
     ));
 }
+
+#[test]
+fn the_longest_names_and_the_largest_groups_fit() {
+    let group = |threshold, count| Group { threshold, count };
+    let scheme = Scheme {
+        extendable: true,
+        iteration_exponent: 0,
+        group_threshold: 2,
+        groups: vec![group(16, 16), group(2, 3), group(1, 1)],
+    };
+    let widest = "w".repeat(32);
+    let (mut set, shares) = set(scheme, &[&widest, "board", "founder"]);
+    set.vault = widest;
+    set.passphrase = true;
+    for paper in [Paper::A4, Paper::Letter] {
+        for share in shares.iter().flatten() {
+            assert!(draw(&set, share, paper).is_ok());
+        }
+    }
+}
+
+#[test]
+fn what_the_typefaces_lack_is_refused() {
+    let (mut set, shares) = set(Scheme::single(2, 3), &[]);
+    set.vault = "\u{1f511}".to_owned();
+    assert!(matches!(
+        draw(&set, &shares[0][0], Paper::A4),
+        Err(SheetError::Text(_))
+    ));
+}

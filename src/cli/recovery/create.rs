@@ -13,6 +13,7 @@ use std::{
 
 use serde::Serialize;
 use time::OffsetDateTime;
+use twotap_shares::{Group, Scheme};
 use zeroize::Zeroizing;
 
 use super::{
@@ -96,6 +97,9 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     check_name("vault name", &args.vault).map_err(|why| Problem::new(Code::Usage, why))?;
     let way = Way::of(args, &door.ui)?;
     files::must_be_new(&args.output)?;
+    let groups = groups(args)?;
+    let group_threshold = if args.group.is_empty() { 1 } else { args.any };
+    makes_sense(&groups, group_threshold)?;
     let today = OffsetDateTime::now_utc().date();
     let wanted = Wanted {
         vault: args.vault.clone(),
@@ -104,8 +108,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
             u8::from(today.month()),
             today.day(),
         ),
-        group_threshold: if args.group.is_empty() { 1 } else { args.any },
-        groups: groups(args)?,
+        group_threshold,
+        groups,
         passphrase: passphrase(args, &door.ui)?,
         letter: args.paper == Paper::Letter,
     };
@@ -287,6 +291,39 @@ fn groups(args: &Args) -> Result<Vec<WantedGroup>, Problem> {
 }
 
 /// `2of3:executives`.
+/// Says of a set that cannot be so before a passphrase is asked for and a worker started.
+fn makes_sense(groups: &[WantedGroup], group_threshold: u8) -> Result<(), Problem> {
+    let scheme = Scheme {
+        extendable: true,
+        iteration_exponent: 0,
+        group_threshold,
+        groups: groups
+            .iter()
+            .map(|g| Group {
+                threshold: g.threshold,
+                count: g.count,
+            })
+            .collect(),
+    };
+    scheme
+        .check()
+        .map_err(|why| Problem::new(Code::Usage, why))?;
+    // Two groups of one name would be two sheets of one name.
+    for (n, group) in groups.iter().enumerate() {
+        if groups[..n].iter().any(|other| other.name == group.name) {
+            return Err(Problem::new(Code::Usage, "two groups have the same name"));
+        }
+    }
+    // 1 of 1 splits nothing: whoever has the sheet has the vault.
+    if group_threshold == 1 && groups.iter().any(|group| group.threshold == 1) {
+        return Err(
+            Problem::new(Code::Usage, "one sheet alone would open the vault")
+                .hint("take a threshold of two or more"),
+        );
+    }
+    Ok(())
+}
+
 fn group(text: &str) -> Result<WantedGroup, String> {
     let parsed = text.split_once(':').and_then(|(size, name)| {
         let (threshold, count) = size.split_once("of")?;

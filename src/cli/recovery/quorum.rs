@@ -231,3 +231,6 @@ fn group_name(set: Option<&RecoverySet>, index: u8, count: u8) -> String {
         None => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,16 +202,25 @@ impl Entry {
     /// Where to look when the whole does not fit.
     fn doubt(&mut self, words: &[u16], why: Error) -> String {
         match why {
-            Error::Checksum { suspect: Some(word) } => {
+            Error::Checksum {
+                suspect: Some(word),
+            } => {
                 self.at = word - 1;
                 format!("word {word} is not the one on the sheet: compare it and type it again")
             }
             Error::Checksum { suspect: None } => match swapped(words) {
                 Some(first) => {
                     self.at = first;
-                    format!("words {} and {} seem to have changed places: compare them", first + 1, first + 2)
+                    format!(
+                        "words {} and {} seem to have changed places: compare them",
+                        first + 1,
+                        first + 2
+                    )
                 }
-                None => "more than one word is not what the sheet says: go through them with the arrow keys".to_owned(),
+                None => {
+                    "more than one word differs from the sheet: go through them with the arrows"
+                        .to_owned()
+                }
             },
             Error::Length { .. } => {
                 let grid = USUAL.max(self.words.len());

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use twotap_shares::sheet::DEMO_RECIPIENT;
+
 use super::{Access, By, PlaceKind, Role, Roster};
 use crate::trust::{
     Document, PublicKey, TrustError,
@@ -174,9 +176,16 @@ impl Roster {
         let Some(recovery) = &self.recovery else {
             return Ok(());
         };
+        let recipient = recovery.recipient.parse::<age::x25519::Recipient>();
+        let spelt = recipient.map(|recipient| recipient.to_string());
         ensure(
-            recovery.recipient.parse::<age::x25519::Recipient>().is_ok(),
+            spelt.is_ok(),
             "the recovery recipient is not an age X25519 recipient (age1...)",
+        )?;
+        // However it is spelt: in capitals it is the same.
+        ensure(
+            spelt.as_deref() != Ok(DEMO_RECIPIENT),
+            "the recovery recipient is that of the demo set, whose shares everybody has",
         )?;
         ensure(
             matches!(recovery.signer, PublicKey::Ed25519(_)),

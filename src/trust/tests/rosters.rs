@@ -220,6 +220,11 @@ fn a_roster_that_makes_no_sense_is_refused() {
             recovery.recipient = "age1nothing".into();
             r.recovery = Some(recovery);
         }),
+        ("the demo set's recipient, in capitals as well", |r| {
+            let (mut recovery, _) = people::recovery("paper");
+            recovery.recipient = twotap_shares::sheet::DEMO_RECIPIENT.to_uppercase();
+            r.recovery = Some(recovery);
+        }),
         ("a recovery signer that is a host", |r| {
             let (mut recovery, _) = people::recovery("paper");
             recovery.signer = r.hosts[0].checkpoint_key.clone();

@@ -142,6 +142,38 @@ fn nothing_is_lost_by_going_back() {
     assert!(read.expose() == share.expose());
 }
 
+#[test]
+fn whatever_goes_wrong_fits_a_line_of_the_terminal() {
+    let share = share(32);
+    let right = words(&share);
+    let mut entry = Entry::new();
+    // Three words wrong, which no rule can name.
+    let mut typed = right.clone();
+    for place in [10, 15, 20] {
+        typed[place] = if right[place] == "zero" {
+            "academic"
+        } else {
+            "zero"
+        }
+        .to_owned();
+    }
+    assert!(matches!(type_all(&mut entry, &typed), Outcome::Typing));
+    for entry in [entry, {
+        // The word with the longest near matches.
+        let mut entry = Entry::new();
+        type_word(&mut entry, "smirkk");
+        entry
+    }] {
+        let screen = entry.screen();
+        assert!(
+            screen.lines().all(|line| line.chars().count() <= 79),
+            "{}",
+            &*screen
+        );
+        assert!(screen.lines().count() <= 20, "{}", &*screen);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
