@@ -17,7 +17,7 @@ use twotap::{
         Code, Problem,
         job::{
             Approval, Ask, AwsTrace, Entry, FromWorker, HostFacts, Isolation, Job, NOT_KEPT,
-            OfferMade, Session, ShareFile, Step, TargetSession, ToWorker, VaultFacts, Vote,
+            OfferMade, Sealed, Session, ShareFile, Step, TargetSession, ToWorker, VaultFacts, Vote,
             Watched,
         },
     },
@@ -233,6 +233,18 @@ impl FakeWorker {
                     }
                 };
                 wire.send(&FromWorker::Vault(facts));
+                Ok(())
+            }
+            Job::Bundle { .. } => {
+                let manifest = self.lock().manifest.clone();
+                let manifest =
+                    manifest.ok_or_else(|| refused(Code::Refused, "nothing is sealed"))?;
+                wire.send(&FromWorker::Bundle(Sealed {
+                    manifest,
+                    vault_age: Bytes(b"vault".to_vec()),
+                    shares: Vec::new(),
+                    roster_chain: self.paper.chain.clone(),
+                }));
                 Ok(())
             }
             Job::Watch { .. } => {

@@ -43,7 +43,7 @@ fn the_first_bundle_opens_with_its_sheets() {
             let ran = machine.run(&args, &typed);
             assert_eq!(ran.status, Some(0), "{ran:?}");
             assert_eq!(ran.stdout, KEY);
-            let record = fs::read(machine.file("b.recovery.json")).expect("a record");
+            let record = fs::read(machine.file("b.recovered.json")).expect("a record");
             let read = archive::read(&fs::read(golden(bundle)).expect("there")).expect("a bundle");
             let (chain, _) = read.bundle.verify().expect("good");
             let record = Envelope::parse(&record).expect("one");

@@ -50,7 +50,7 @@ fn a_quorum_of_sheets_opens_a_bundle_where_there_is_nothing_else() {
     assert!(machine.home_is_empty());
     assert_eq!(
         machine.files(),
-        ["key.json", "prod.recovery.json", "prod.tar"]
+        ["key.json", "prod.recovered.json", "prod.tar"]
     );
     for shown in [&ran.stdout, &ran.stderr] {
         assert!(
@@ -71,7 +71,7 @@ fn a_quorum_of_sheets_opens_a_bundle_where_there_is_nothing_else() {
         assert!(ran.stdout.contains(next), "{next}: {ran:?}");
     }
 
-    let record = record(&machine, &vault, "prod.recovery.json");
+    let record = record(&machine, &vault, "prod.recovered.json");
     assert_eq!((record.how, record.took), (How::Paper, Took::Credential));
     assert_eq!((record.vault.as_str(), record.generation), ("prod", 1));
 }
@@ -157,7 +157,7 @@ fn groups_and_a_passphrase_open_it_and_another_passphrase_does_not() {
     assert_eq!(right.status, Some(0), "{right:?}");
     assert_eq!(fs::read_to_string(&to).expect("the key"), KEY);
     assert!(!right.stderr.contains("correct horse"));
-    record(&machine, &vault, "prod.recovery.json");
+    record(&machine, &vault, "prod.recovered.json");
 }
 
 #[test]

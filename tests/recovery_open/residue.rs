@@ -137,7 +137,7 @@ fn while_a_session_is_minted_nothing_is_left_of_what_opened_the_vault() {
     assert!(said.contains("the vault was opened"), "{said}");
     assert!(said.contains("look for a newer copy"), "{said}");
     assert!(secrets.look(said.as_bytes(), "what it said", 0).is_empty());
-    assert_eq!(machine.files(), ["prod.recovery.json", "prod.tar"]);
-    let record = fs::read(machine.file("prod.recovery.json")).expect("a record");
+    assert_eq!(machine.files(), ["prod.recovered.json", "prod.tar"]);
+    let record = fs::read(machine.file("prod.recovered.json")).expect("a record");
     assert!(secrets.look(&record, "the record", 0).is_empty());
 }

@@ -178,7 +178,7 @@ fn two_tokens_on_a_laptop_open_it_without_network_or_state() {
         let status = token.control().expect("a finger").status().expect("told");
         assert_eq!(status.taps, 1);
     }
-    let record = laptop.record("prod.recovery.json");
+    let record = laptop.record("prod.recovered.json");
     let by = vec!["alice".to_owned(), "bob".to_owned()];
     assert_eq!(
         (record.how, record.took),
@@ -200,7 +200,7 @@ fn one_reader_is_enough_and_tokens_may_follow_one_another() {
         "{alone:?}"
     );
     assert!(!laptop.machine.file("key.json").exists());
-    assert!(!laptop.machine.file("prod.recovery.json").exists());
+    assert!(!laptop.machine.file("prod.recovered.json").exists());
 
     let command = laptop.machine.command(&[
         "recovery", "open", "--bundle", "prod.tar", "--tokens", "--to", "key.json",
@@ -214,7 +214,7 @@ fn one_reader_is_enough_and_tokens_may_follow_one_another() {
     talk.secret("pin of token 10001", PIN);
     let shown = talk.end();
     assert!(shown.contains("opened: key AKIA"), "{shown}");
-    laptop.record("prod.recovery.json");
+    laptop.record("prod.recovered.json");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_wrong_pin_a_stranger_and_a_changed_share_open_nothing() {
         .put("prod.tar", &archive::write(&read).expect("written"));
     let changed = laptop.open(&["--to", "key.json"], &pins());
     assert_eq!(changed.status, Some(11), "{changed:?}");
-    for left in ["key.json", "prod.recovery.json"] {
+    for left in ["key.json", "prod.recovered.json"] {
         assert!(!laptop.machine.file(left).exists(), "{left}");
     }
 }
@@ -280,7 +280,7 @@ fn a_session_can_be_minted_instead_of_handing_out_the_key() {
         who.body.contains(":assumed-role/op-admin/alice+bob"),
         "{who:?}"
     );
-    let record = laptop.record("prod.recovery.json");
+    let record = laptop.record("prod.recovered.json");
     let Took::Session {
         role: taken,
         not_after,

@@ -277,9 +277,9 @@ fn next(papers: &Papers, how: &How, record: &Path) -> Vec<String> {
     next
 }
 
-/// `prod.tar` gives `prod.recovery.json`.
+/// `prod.tar` gives `prod.recovered.json`: the set's own record is most often called `prod.recovery.json`.
 fn beside(bundle: &Path) -> PathBuf {
-    bundle.with_extension("recovery.json")
+    bundle.with_extension("recovered.json")
 }
 
 fn nonce() -> Bytes {
