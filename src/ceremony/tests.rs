@@ -102,6 +102,7 @@ fn world(custodians: usize, threshold: u8) -> World {
         vault: "prod".into(),
         version: 1,
         previous: None,
+        by: None,
         created_at: NOW,
         threshold,
         people,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAX_CHAIN, MAX_VERSIONS, Roster, Token};
+use super::{By, MAX_CHAIN, MAX_VERSIONS, Roster, Token};
 use crate::trust::{Envelope, TrustError, Verified};
 
 /// Reads a file with one version or with a chain of them, oldest first; nothing is verified.
@@ -55,12 +55,14 @@ pub struct Missing {
     pub of: Vec<String>,
     /// Tokens that have to sign for themselves: all of the first version, those that are new in a later one.
     pub tokens: Vec<Token>,
+    /// Whether a quorum of the recovery shares has to sign, and has not.
+    pub recovery: bool,
 }
 
 impl Missing {
     /// Whether nothing is missing.
     pub fn is_nothing(&self) -> bool {
-        self.people == 0 && self.tokens.is_empty()
+        self.people == 0 && self.tokens.is_empty() && !self.recovery
     }
 }
 
@@ -82,8 +84,17 @@ pub fn missing(
             people: 0,
             of: Vec::new(),
             tokens: unsigned(roster.tokens.iter().collect()),
+            recovery: false,
         });
     };
+    if roster.by == Some(By::Recovery) {
+        return Ok(Missing {
+            people: 0,
+            of: Vec::new(),
+            tokens: unsigned(new_tokens(before, &roster).collect()),
+            recovery: !paper_signed(before, envelope),
+        });
+    }
     let signed = people(before, envelope);
     Ok(Missing {
         people: usize::from(before.threshold).saturating_sub(signed.len()),
@@ -93,6 +104,7 @@ pub fn missing(
             .filter(|name| !signed.contains(name.as_str()))
             .collect(),
         tokens: unsigned(new_tokens(before, &roster).collect()),
+        recovery: false,
     })
 }
 
@@ -129,17 +141,47 @@ pub fn verify_next(
             "it does not follow the version before it",
         ));
     }
-    if people(before, envelope).len() < usize::from(before.threshold) {
-        return Err(TrustError::Unsigned {
-            what: "roster",
-            by: format!(
-                "{} custodians of version {}",
-                before.threshold, before.version
-            ),
-        });
+    match roster.by {
+        None if people(before, envelope).len() < usize::from(before.threshold) => {
+            return Err(TrustError::Unsigned {
+                what: "roster",
+                by: format!(
+                    "{} custodians of version {}",
+                    before.threshold, before.version
+                ),
+            });
+        }
+        None => {}
+        Some(By::Recovery) => by_paper(before, &roster, envelope)?,
     }
     require_tokens(envelope, new_tokens(before, &roster))?;
     Ok(Verified::new(roster, envelope.clone()))
+}
+
+/// What a quorum of recovery shares may stand for: new custodians, tokens and hosts, and other sheets. What a session can do, and where copies
+/// go, stays what custodians have signed.
+fn by_paper(before: &Roster, roster: &Roster, envelope: &Envelope) -> Result<(), TrustError> {
+    if !paper_signed(before, envelope) {
+        return Err(TrustError::Unsigned {
+            what: "roster",
+            by: format!("the recovery shares that version {} names", before.version),
+        });
+    }
+    if roster.aws != before.aws || roster.access != before.access || roster.places != before.places
+    {
+        return Err(TrustError::mismatch(
+            "roster",
+            "recovery shares stand for people, tokens and hosts, and it changes what can be asked for",
+        ));
+    }
+    Ok(())
+}
+
+fn paper_signed(before: &Roster, envelope: &Envelope) -> bool {
+    before
+        .recovery
+        .as_ref()
+        .is_some_and(|r| !envelope.signers(std::slice::from_ref(&r.signer)).is_empty())
 }
 
 /// Who of the version before has signed: people are counted, not keys.

@@ -5,6 +5,7 @@ pub(crate) mod python;
 
 mod dsse;
 mod histories;
+mod paper;
 mod requests;
 mod rosters;
 mod seen;
