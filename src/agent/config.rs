@@ -33,6 +33,8 @@ pub(super) struct Config {
     pub(super) audit: PathBuf,
     /// How often the sealed keys' uses are looked at; zero for never.
     pub(super) watch: Duration,
+    /// After how many days new recovery sheets are asked for, where the roster does not ask sooner.
+    pub(super) renew_days: u16,
     /// SHA-256 of the file.
     pub(super) digest: Digest,
 }
@@ -64,6 +66,8 @@ struct File {
     audit: AuditTable,
     #[serde(default)]
     watch: WatchTable,
+    #[serde(default)]
+    recovery: RecoveryTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -88,6 +92,12 @@ struct AuditTable {
 #[serde(deny_unknown_fields)]
 struct WatchTable {
     gap_seconds: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecoveryTable {
+    renew_days: Option<u16>,
 }
 
 impl Default for WatchTable {
@@ -153,6 +163,7 @@ impl Config {
             worker,
             audit: at(file.audit.file),
             watch: Duration::from_secs(file.watch.gap_seconds.into()),
+            renew_days: file.recovery.renew_days.unwrap_or(u16::MAX),
             digest: Digest::of(text.as_bytes()),
         })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{copies::Copy, proofs::Proofs};
+use super::{copies::Copy, proofs::Proofs, recovered::Recovered};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
@@ -328,6 +328,9 @@ pub(super) struct VaultRow {
     /// What has shown that the vault would open.
     #[serde(default)]
     pub(super) proofs: Proofs,
+    /// What recoveries have left behind.
+    #[serde(default)]
+    pub(super) recovered: Recovered,
 }
 
 /// The rotation after the newest opening.

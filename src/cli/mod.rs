@@ -20,6 +20,7 @@ mod custodian;
 mod deny;
 mod doctor;
 mod exec;
+mod export;
 mod files;
 mod habits;
 mod hygiene;

@@ -1,4 +1,5 @@
-//! `twotap recovery`: printed shares, made and checked. Needs no agent, no network and no state of its own.
+//! `twotap recovery`: printed shares, made and checked; what a recovery leaves behind, put on record. All but the last needs no agent, no
+//! network and no state of its own.
 
 mod check;
 mod create;
@@ -7,6 +8,7 @@ mod keys;
 mod quorum;
 #[allow(dead_code, reason = "as above")]
 mod reading;
+mod record;
 mod typing;
 mod worker;
 
@@ -25,11 +27,14 @@ enum Verb {
     Create(create::Args),
     /// Say of one sheet whether it is good
     Check(check::Args),
+    /// Hand the record of a recovery to an agent
+    Record(record::Args),
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
     match args.verb {
         Verb::Create(args) => create::run(&args, door),
         Verb::Check(args) => check::run(&args, door),
+        Verb::Record(args) => record::run(&args, door),
     }
 }

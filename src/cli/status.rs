@@ -7,8 +7,8 @@ use crate::{
         Code, Problem,
         job::Isolation,
         socket::{
-            CopyStatus, Progress, RequestView, Setback, Stage, Status, TargetState, TargetView,
-            VaultStatus,
+            CopyStatus, Progress, RecoveryStatus, RequestView, Setback, Stage, Status, TargetState,
+            TargetView, VaultStatus,
         },
     },
     trust::{
@@ -125,6 +125,9 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ("rotation", plain(&vault.rotation)),
         ("watch", plain(&vault.watch)),
     ]);
+    if let Some(recovery) = &vault.recovery {
+        rows.push(("recovery", recovery_row(recovery)));
+    }
     rows.extend(vault.copies.iter().map(|copy| ("copy", copy_row(copy))));
     if vault.isolation == Isolation::None {
         rows.push((
@@ -133,6 +136,20 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ));
     }
     rows
+}
+
+fn recovery_row(recovery: &RecoveryStatus) -> String {
+    match recovery.spent_since {
+        Some(since) => format!(
+            "sheets of {}, SPENT at {}: make new ones",
+            recovery.made,
+            span::at(since)
+        ),
+        None => format!(
+            "sheets of {}, to be renewed by {}",
+            recovery.made, recovery.renew_by
+        ),
+    }
 }
 
 fn copy_row(copy: &CopyStatus) -> String {

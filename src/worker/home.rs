@@ -17,10 +17,10 @@ use super::{
 use crate::{
     protocol::{
         Code, Problem,
-        job::{HostFacts, Isolation, Step, VaultFacts},
+        job::{HostFacts, Isolation, Sealed, ShareFile, Step, VaultFacts},
     },
     trust::{
-        Digest, Envelope, KeyId, Signer, Verified,
+        Bytes, Digest, Envelope, KeyId, Signer, Verified,
         manifest::Manifest,
         roster::{Roster, verify_chain, verify_next},
         seen::Seen,
@@ -232,6 +232,21 @@ impl Vault {
             roster_chain: self.chain.clone(),
             manifest: self.current.as_ref().map(|c| c.files.manifest.clone()),
         }
+    }
+
+    /// The generation that counts, to be kept elsewhere.
+    pub(super) fn to_sealed(&self) -> Result<Sealed, Problem> {
+        let files = &self.sealed()?.files;
+        let share = |(custodian, age): &(String, Vec<u8>)| ShareFile {
+            custodian: custodian.clone(),
+            age: Bytes(age.clone()),
+        };
+        Ok(Sealed {
+            manifest: files.manifest.clone(),
+            vault_age: Bytes(files.vault_age.clone()),
+            shares: files.shares.iter().map(share).collect(),
+            roster_chain: self.chain.clone(),
+        })
     }
 
     /// The version after this one, if `envelope` is it: signed by all who must, for this vault, with this host still in it, and for the same

@@ -173,11 +173,22 @@ impl Worker {
                 self.link.send(&FromWorker::Vault(facts)).await;
                 Ok(())
             }
+            Job::SealAnew {
+                vault,
+                next,
+                audit,
+                nonce,
+            } => seal::run(self, &vault, Some(&next), audit, nonce).await,
+            Job::Bundle { vault } => {
+                let sealed = self.home.vault(&vault)?.to_sealed()?;
+                self.link.send(&FromWorker::Bundle(sealed)).await;
+                Ok(())
+            }
             Job::Seal {
                 vault,
                 audit,
                 nonce,
-            } => seal::run(self, &vault, audit, nonce).await,
+            } => seal::run(self, &vault, None, audit, nonce).await,
             Job::Ceremony {
                 ask,
                 operator,

@@ -265,7 +265,9 @@ impl FakeWorker {
                 audit,
             } => self.ceremony(ask, &operator, audit, wire),
             // Its one roster stays what it is.
-            Job::Roster { .. } => Err(refused(Code::Tampering, "that is not the next version")),
+            Job::Roster { .. } | Job::SealAnew { .. } => {
+                Err(refused(Code::Tampering, "that is not the next version"))
+            }
             Job::Close { request, .. } => self.close(&request, wire),
             Job::Seal { audit, nonce, .. } => self.seal(audit, nonce, wire),
         }

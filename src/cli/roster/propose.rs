@@ -74,6 +74,9 @@ pub(super) struct Args {
     /// The public record of a recovery set, as recovery create wrote it: its sheets open the vault from then on, and no others
     #[arg(long, value_name = "FILE", conflicts_with = "no_recovery")]
     recovery: Option<PathBuf>,
+    /// After how many days new recovery sheets are asked for; 365 where nothing is said
+    #[arg(long, value_name = "DAYS", conflicts_with = "no_recovery")]
+    recovery_days: Option<u16>,
     /// Recovery shares open the vault no more
     #[arg(long)]
     no_recovery: bool,
@@ -166,10 +169,23 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
         next.places = places::read(path)?;
     }
     if let Some(path) = &args.recovery {
-        next.recovery = Some(recovery(path, &next.vault)?);
+        let days = next.recovery.as_ref().and_then(|r| r.days);
+        next.recovery = Some(Recovery {
+            days,
+            ..recovery(path, &next.vault)?
+        });
     }
     if args.no_recovery {
         next.recovery = None;
+    }
+    if let Some(days) = args.recovery_days {
+        let Some(recovery) = &mut next.recovery else {
+            return Err(
+                Problem::new(Code::Usage, "the roster names no recovery shares")
+                    .hint("name them in the same change: --recovery RECORD"),
+            );
+        };
+        recovery.days = Some(days);
     }
     accepted(&args.accept, &mut next)?;
     sensible(&next)?;
