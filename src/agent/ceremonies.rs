@@ -360,6 +360,10 @@ impl Ceremony {
                         event = event.justification(reason);
                     }
                     change.event(&event)?;
+                    if approved {
+                        // It came with the share that was sealed, which the worker has compared.
+                        super::proofs::approved(change, &record, (key, &person, serial))?;
+                    }
                     record.votes.push(Counted {
                         person,
                         serial,

@@ -24,8 +24,7 @@ use crate::{
         job::{Approval, Ask},
         socket::{
             ApprovalBundle, AuditEnvelope, Close, Denial, RequestView, RosterSubmit,
-            RosterSubmitted, SealBegin, SealFinish, SheetChecked, Status, VaultStatus, VaultView,
-            Withdrawal,
+            RosterSubmitted, SealBegin, SealFinish, Status, VaultStatus, VaultView, Withdrawal,
         },
     },
     trust::{Bytes, Digest, Timestamp, standing::told},
@@ -40,7 +39,9 @@ const ENVELOPES_PAGE: u64 = 100;
 /// About the largest page, in bytes.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-type Answered = Result<Answer, Refusal>;
+pub(super) use super::drills::{drill, drill_failed, drill_passed, sheet_checked};
+
+pub(super) type Answered = Result<Answer, Refusal>;
 
 pub(super) async fn status(call: Call) -> Answered {
     let agent = &call.agent;
@@ -202,14 +203,6 @@ pub(super) async fn submit_roster(call: Call) -> Answered {
     })
 }
 
-pub(super) async fn sheet_checked(call: Call) -> Answered {
-    let sheet: SheetChecked = call.body()?;
-    let agent = Arc::clone(&call.agent);
-    let (vault, caller) = (call.param("vault").to_owned(), call.caller.clone());
-    let noted = finish(async move { agent.sheet_checked(&vault, sheet, &caller).await }).await?;
-    Answer::json(&noted)
-}
-
 async fn vote(call: Call, ballot: Ballot) -> Answered {
     let id = call.record()?.id().to_owned();
     let agent = Arc::clone(&call.agent);
@@ -308,7 +301,7 @@ async fn page(call: &Call, most: u64) -> Result<Vec<Entry>, Problem> {
 }
 
 /// Runs to its end even if the client goes away.
-async fn finish<T: Send + 'static>(
+pub(super) async fn finish<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::spawn(work)

@@ -16,6 +16,7 @@ mod closing;
 mod config;
 mod copies;
 mod deadlines;
+mod drills;
 mod handlers;
 mod hygiene;
 mod journal;
@@ -81,6 +82,7 @@ struct Agent {
     alarms: Alarms,
     waits: Waits,
     watches: Watches,
+    nonces: drills::Nonces,
     /// Rung when a deadline may have changed.
     bell: tokio::sync::Notify,
     /// The worker's key: this host's name in signed documents.

@@ -123,6 +123,10 @@ catalogue! {
     SecretRotated = "SECRET_ROTATED", "rotate_secret";
     /// A named secret could not be rotated, and why; `again` says whether the host tries again by itself.
     SecretRotationFailed = "SECRET_ROTATION_FAILED", "rotate_secret_failed";
+    /// A custodian's token has opened its share, and it was the one that was sealed; carries the signed receipt.
+    DrillPassed = "DRILL_PASSED", "drill";
+    /// A custodian's share did not open in a drill; `what.layer` says where it failed.
+    DrillFailed = "DRILL_FAILED", "fail_drill";
     /// Somebody has read a printed recovery share and found it sound; says which, and nothing of its words.
     RecoverySheetChecked = "RECOVERY_SHEET_CHECKED", "check_sheet";
     /// A signed statement of the record's head; carries the note in `what.note`.

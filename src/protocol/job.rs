@@ -39,6 +39,11 @@ pub enum Job {
         /// The vault.
         vault: String,
     },
+    /// The same, with each custodian's share as it is sealed: answered by [`FromWorker::Shares`]. Nothing is opened.
+    Shares {
+        /// The vault.
+        vault: String,
+    },
     /// Seal a new credential: answered by [`FromWorker::SealOffer`], then [`ToWorker::Credential`] is awaited.
     Seal {
         /// The vault.
@@ -180,6 +185,13 @@ pub enum FromWorker {
     Host(HostFacts),
     /// Public facts of a vault.
     Vault(VaultFacts),
+    /// Public facts of a vault, and its shares as they are sealed.
+    Shares {
+        /// The facts.
+        facts: VaultFacts,
+        /// Each custodian's share; none where nothing is sealed.
+        shares: Vec<ShareFile>,
+    },
     /// The one-time key for a credential, signed.
     SealOffer {
         /// A signed [`crate::trust::request::SealOffer`].

@@ -16,6 +16,9 @@
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
 //! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
+//! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
+//! | `POST /v1/vaults/{vault}/drills` | [`DrillReceipt`] | [`DrillNoted`] |
+//! | `POST /v1/vaults/{vault}/drills/failed` | [`DrillFailure`] | [`DrillNoted`] |
 //! | `POST /v1/vaults/{vault}/sheets` | [`SheetChecked`] | [`SheetNoted`] |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
@@ -36,7 +39,9 @@ pub use crate::{
 };
 
 use super::job::Isolation;
-pub use super::readiness::{SheetChecked, SheetNoted};
+pub use super::readiness::{
+    DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, SheetChecked, SheetNoted,
+};
 use super::secrets::SecretState;
 
 /// The default socket of the agent.

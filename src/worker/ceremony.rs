@@ -17,7 +17,7 @@ use crate::{
     ceremony::{Approved, Requested, Settled, Voter, Withdrawer},
     protocol::{
         Code, Problem,
-        job::{Approval, Ask, Entry, FromWorker, OfferMade, ShareFile, ToWorker, Vote},
+        job::{Approval, Ask, Entry, FromWorker, OfferMade, ToWorker, Vote},
     },
     trust::{
         Envelope, Head, Verified,
@@ -124,15 +124,7 @@ async fn offer(worker: &mut Worker, vault: &Vault, plan: &Plan) -> Result<Reques
         offer: offer.clone(),
         manifest: current.files.manifest.clone(),
         roster_chain: vault.chain.clone(),
-        shares: current
-            .files
-            .shares
-            .iter()
-            .map(|(custodian, age)| ShareFile {
-                custodian: custodian.clone(),
-                age: crate::trust::Bytes(age.clone()),
-            })
-            .collect(),
+        shares: current.share_files(),
         policy: plan.policy.clone(),
         next_roster: plan.next.as_ref().map(|next| next.envelope().clone()),
         isolation: worker.link.isolation(),

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     protocol::{
         Code, Problem,
-        job::{HostFacts, Isolation, Step, VaultFacts},
+        job::{HostFacts, Isolation, ShareFile, Step, VaultFacts},
     },
     trust::{
         Digest, Envelope, KeyId, Signer, Verified,
@@ -50,6 +50,17 @@ pub(super) struct Vault {
 pub(super) struct Current {
     pub(super) manifest: Verified<Manifest>,
     pub(super) files: Generation,
+}
+
+impl Current {
+    /// Each custodian's share, as sealed.
+    pub(super) fn share_files(&self) -> Vec<ShareFile> {
+        let file = |(custodian, age): &(String, Vec<u8>)| ShareFile {
+            custodian: custodian.clone(),
+            age: crate::trust::Bytes(age.clone()),
+        };
+        self.files.shares.iter().map(file).collect()
+    }
 }
 
 impl Home {

@@ -173,6 +173,13 @@ impl Worker {
                 self.link.send(&FromWorker::Vault(facts)).await;
                 Ok(())
             }
+            Job::Shares { vault } => {
+                let vault = self.home.vault(&vault)?;
+                let facts = vault.facts(self.link.isolation());
+                let shares = vault.sealed()?.share_files();
+                self.link.send(&FromWorker::Shares { facts, shares }).await;
+                Ok(())
+            }
             Job::Seal {
                 vault,
                 audit,
