@@ -374,7 +374,11 @@ impl Ceremony {
                     record.standing = standing;
                     match standing {
                         Standing::Waiting => {}
-                        Standing::Approved => record.advance(Stage::Approved, now)?,
+                        Standing::Approved => {
+                            record.advance(Stage::Approved, now)?;
+                            let millis = change.millis();
+                            record.rehearsal.iter_mut().for_each(|r| r.quorum(millis));
+                        }
                         Standing::Denied => {
                             record.end(Stage::Denied, "denied by the custodians", now)?;
                             not_owed(change, &record.request)?;

@@ -74,6 +74,7 @@ pub(super) async fn drill_passed(call: Call) -> Answered {
     let (agent, caller) = (Arc::clone(&call.agent), call.caller.clone());
     let vault = call.param("vault").to_owned();
     let noted = finish(async move { agent.drill_passed(&vault, receipt, &caller).await }).await?;
+    call.agent.bell.notify_one();
     Answer::json(&noted)
 }
 
@@ -82,6 +83,7 @@ pub(super) async fn drill_failed(call: Call) -> Answered {
     let (agent, caller) = (Arc::clone(&call.agent), call.caller.clone());
     let vault = call.param("vault").to_owned();
     let noted = finish(async move { agent.drill_failed(&vault, failure, &caller).await }).await?;
+    call.agent.bell.notify_one();
     Answer::json(&noted)
 }
 
@@ -90,6 +92,7 @@ pub(super) async fn sheet_checked(call: Call) -> Answered {
     let (agent, caller) = (Arc::clone(&call.agent), call.caller.clone());
     let vault = call.param("vault").to_owned();
     let noted = finish(async move { agent.sheet_checked(&vault, sheet, &caller).await }).await?;
+    call.agent.bell.notify_one();
     Answer::json(&noted)
 }
 

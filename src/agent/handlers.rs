@@ -7,6 +7,7 @@ use super::{
     book::head,
     ceremonies::Ballot,
     people::Listed,
+    readiness::Subject,
     routes::{Answer, Call, Refusal},
     said,
     sessions::Wanted,
@@ -61,6 +62,8 @@ pub(super) async fn status(call: Call) -> Answered {
         }
         let lags = |copy| super::copies::degraded(&vault.vault, copy);
         degraded.extend(vault.copies.iter().filter_map(lags));
+        let unready = vault.readiness.degraded.iter();
+        degraded.extend(unready.map(|why| format!("vault {}: readiness: {why}", vault.vault)));
         degraded.extend(owed(agent, &known).await?);
         if let Some(misused) = agent.book.vault(&known.vault).await?.misused {
             degraded.push(format!(
@@ -330,6 +333,7 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         watch: agent.watches.of(agent, &known.vault),
         isolation: known.isolation,
         copies: super::copies::status(&known.roster, &row.copies),
+        readiness: Subject::of(known).view(&row.proofs, &agent.config.readiness, Timestamp::now()),
     })
 }
 

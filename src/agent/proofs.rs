@@ -14,6 +14,7 @@ use crate::{
     audit::event::{Actor, Event, EventType},
     protocol::{
         Code, Problem,
+        readiness::FullDrill,
         socket::{Layer, SheetChecked, SheetNoted},
     },
     trust::{KeyId, Timestamp, recovery::set_fingerprint, text::check_name},
@@ -29,6 +30,15 @@ pub(super) struct Proofs {
     /// The newest failure of each custodian, until a proof follows.
     #[serde(default)]
     pub(super) failed: BTreeMap<String, (Layer, Timestamp)>,
+    /// Since when each of these could have been shown, by cause: from then on its time runs.
+    #[serde(default)]
+    pub(super) since: BTreeMap<String, Timestamp>,
+    /// What stands on record as degraded, and since when.
+    #[serde(default)]
+    pub(super) raised: BTreeMap<String, Timestamp>,
+    /// The newest full drills, oldest first.
+    #[serde(default)]
+    pub(super) full: Vec<FullDrill>,
     /// The sheets of the newest set, by group and place.
     #[serde(default)]
     pub(super) sheets: Sheets,

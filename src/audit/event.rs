@@ -127,6 +127,14 @@ catalogue! {
     DrillPassed = "DRILL_PASSED", "drill";
     /// A custodian's share did not open in a drill; `what.layer` says where it failed.
     DrillFailed = "DRILL_FAILED", "fail_drill";
+    /// One step of a whole ceremony that is a drill.
+    DrillStep = "DRILL_STEP", "drill_step";
+    /// A whole ceremony as a drill: the session was refused everything, and the key was replaced; says how long it took.
+    DrillFullPassed = "DRILL_FULL_PASSED", "drill_full";
+    /// A proof that the vault would open is stale, or a drill failed; `what.cause` names it. Once for each cause, until it ends.
+    ReadinessDegraded = "READINESS_DEGRADED", "degrade_readiness";
+    /// Such a cause has ended.
+    ReadinessRestored = "READINESS_RESTORED", "restore_readiness";
     /// Somebody has read a printed recovery share and found it sound; says which, and nothing of its words.
     RecoverySheetChecked = "RECOVERY_SHEET_CHECKED", "check_sheet";
     /// A signed statement of the record's head; carries the note in `what.note`.

@@ -21,6 +21,8 @@ use crate::{
     },
 };
 
+mod full;
+
 use super::{
     Door, Ended, checked,
     client::{Agent, Patience, vault_path},
@@ -61,9 +63,33 @@ pub(super) struct Args {
     /// Hand in a receipt that was made elsewhere, and stop
     #[arg(long, value_name = "FILE")]
     submit: Option<PathBuf>,
+    /// As an operator: a whole ceremony with a session that is refused everything, and a real rotation
+    #[arg(long, conflicts_with_all = ["export", "input", "submit", "token"])]
+    full: bool,
+    /// With --full: the access profile whose roles are tried; the roster's first where absent
+    #[arg(long, requires = "full", value_name = "NAME")]
+    access: Option<String>,
+    /// With --full: a reference
+    #[arg(long, requires = "full")]
+    incident: Option<String>,
+    /// With --full: why
+    #[arg(long, requires = "full")]
+    reason: Option<String>,
+    /// With --full: do not wait for the custodians
+    #[arg(long, requires = "full")]
+    no_wait: bool,
+    /// What was shown so far, and how long full drills took
+    #[arg(long, conflicts_with_all = ["full", "export", "input", "submit"])]
+    history: bool,
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
+    if args.history {
+        return full::history(&args, door);
+    }
+    if args.full {
+        return full::run(&args, door);
+    }
     if let Some(file) = &args.submit {
         let receipt: DrillReceipt = files::read_json(file, "the receipt of a drill")?;
         return passed(&door.agent()?, &args.vault, &receipt, door);

@@ -30,6 +30,7 @@ mod open;
 mod own_share;
 mod pin;
 mod places;
+mod readiness;
 mod recovery;
 mod relay;
 mod request;

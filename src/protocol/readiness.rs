@@ -116,3 +116,66 @@ impl Layer {
         }
     }
 }
+
+/// How sure one may be that a vault would open, and why not. It refuses nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Each custodian, in the roster's order.
+    pub custodians: Vec<CustodianProof>,
+    /// How many people with a token there are beyond the threshold.
+    pub spare: usize,
+    /// Whether a quorum is left whichever one token is lost.
+    pub survives_loss_of_one: bool,
+    /// How many hosts the roster has.
+    pub hosts: usize,
+    /// The printed shares; absent where the roster names no recovery set.
+    pub sheets: Option<SheetProof>,
+    /// The newest full drills, oldest first.
+    pub full_drills: Vec<FullDrill>,
+    /// What is stale or has failed, in plain words.
+    pub degraded: Vec<String>,
+}
+
+/// When a custodian's share was last shown to open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CustodianProof {
+    /// Whose.
+    pub name: String,
+    /// When; absent where it never was.
+    pub at: Option<Timestamp>,
+    /// By what: `drill` or `approval`.
+    pub by: Option<String>,
+    /// With which token.
+    pub serial: Option<u32>,
+    /// The layer in which a drill failed since, and when.
+    pub failed: Option<(Layer, Timestamp)>,
+    /// Whether it is older than is allowed.
+    pub stale: bool,
+}
+
+/// When the printed shares were looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SheetProof {
+    /// Fingerprint of the set.
+    pub set: String,
+    /// When one was read last.
+    pub at: Option<Timestamp>,
+    /// How many different ones ever were.
+    pub sheets: usize,
+    /// Whether the last look is longer ago than is allowed.
+    pub stale: bool,
+}
+
+/// A whole ceremony that was a drill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FullDrill {
+    /// The request.
+    pub request: String,
+    /// When the new key was proven and the old one dead.
+    pub at: Timestamp,
+    /// From the request to the last approval, in milliseconds.
+    pub quorum_ms: u64,
+    /// From the last approval to the session that was seen to be refused everything, in milliseconds.
+    pub access_ms: u64,
+}

@@ -40,7 +40,7 @@ pub use crate::{
 
 use super::job::Isolation;
 pub use super::readiness::{
-    DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, SheetChecked, SheetNoted,
+    DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
 use super::secrets::SecretState;
 
@@ -104,6 +104,9 @@ pub struct VaultStatus {
     /// The places that keep copies, in the roster's order.
     #[serde(default)]
     pub copies: Vec<CopyStatus>,
+    /// How sure one may be that it would open.
+    #[serde(default)]
+    pub readiness: Readiness,
 }
 
 /// The copy at one place, as far as this host knows.

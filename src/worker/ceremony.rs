@@ -5,7 +5,7 @@ use std::time::Duration;
 use twotap_shares::Mnemonic;
 
 use super::{
-    Worker, close_only,
+    Worker, close_only, drill,
     home::Vault,
     mint,
     places::{self, Turn},
@@ -45,6 +45,7 @@ pub(super) async fn run(
     // A share lives only as long as its credential: whatever minting comes to, the key is replaced.
     let minted = match plan.request.purpose {
         Purpose::Open => mint::mint(worker, &vault, &plan, opened.approved, &opened.key).await,
+        Purpose::Drill => drill::run(worker, &vault, &plan, &opened.approved, &opened.key).await,
         Purpose::CloseOnly { .. } => {
             close_only::run(worker, &vault, &plan, &opened.approved, &opened.key).await
         }
