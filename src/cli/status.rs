@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, secrets, span, standing,
+    Door, Ended, readiness, secrets, span, standing,
     ui::{columns, plain},
 };
 
@@ -81,7 +81,7 @@ fn screen(status: &Status, now: Timestamp) -> String {
     );
     for vault in &status.vaults {
         text.push_str(&format!("\nvault {}\n", plain(&vault.vault)));
-        text.push_str(&columns(&vault_rows(vault)));
+        text.push_str(&columns(&vault_rows(vault, now)));
     }
     for request in &status.requests {
         text.push_str(&format!(
@@ -100,7 +100,7 @@ fn screen(status: &Status, now: Timestamp) -> String {
     text
 }
 
-fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
+fn vault_rows(vault: &VaultStatus, now: Timestamp) -> Vec<(&'static str, String)> {
     let sealed = match (vault.generation, vault.sealed_at) {
         (Some(generation), Some(at)) => format!("generation {generation}, {}", span::at(at)),
         (Some(generation), None) => format!("generation {generation}"),
@@ -129,6 +129,7 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         rows.push(("recovery", recovery_row(recovery)));
     }
     rows.extend(vault.copies.iter().map(|copy| ("copy", copy_row(copy))));
+    rows.extend(readiness::rows(vault, now));
     if vault.isolation == Isolation::None {
         rows.push((
             "isolation",

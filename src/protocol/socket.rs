@@ -18,6 +18,9 @@
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
 //! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
+//! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
+//! | `POST /v1/vaults/{vault}/drills` | [`DrillReceipt`] | [`DrillNoted`] |
+//! | `POST /v1/vaults/{vault}/drills/failed` | [`DrillFailure`] | [`DrillNoted`] |
 //! | `POST /v1/vaults/{vault}/sheets` | [`SheetChecked`] | [`SheetNoted`] |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
@@ -38,7 +41,9 @@ pub use crate::{
 };
 
 use super::job::Isolation;
-pub use super::readiness::{SheetChecked, SheetNoted};
+pub use super::readiness::{
+    DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
+};
 use super::secrets::SecretState;
 
 /// The default socket of the agent.
@@ -104,6 +109,9 @@ pub struct VaultStatus {
     /// The recovery identity that the roster names.
     #[serde(default)]
     pub recovery: Option<RecoveryStatus>,
+    /// How sure one may be that it would open.
+    #[serde(default)]
+    pub readiness: Readiness,
 }
 
 /// A recovery identity, as far as this host knows.

@@ -281,6 +281,7 @@ pub fn ask() -> Ask {
         commander: Some("ivan".into()),
         nonce: nonce(),
         close_only: None,
+        drill: false,
     }
 }
 

@@ -546,6 +546,7 @@ pub(crate) fn ask() -> Ask {
         commander: None,
         nonce: nonce(),
         close_only: None,
+        drill: false,
     }
 }
 
