@@ -9,6 +9,7 @@ mod quorum;
 #[allow(dead_code, reason = "as above")]
 mod reading;
 mod record;
+mod roster;
 mod typing;
 mod worker;
 
@@ -27,6 +28,8 @@ enum Verb {
     Create(create::Args),
     /// Say of one sheet whether it is good
     Check(check::Args),
+    /// Have recovery shares stand for the next version of a roster: as many tokens as the threshold are lost
+    Roster(Box<roster::Args>),
     /// Hand the record of a recovery to an agent
     Record(record::Args),
 }
@@ -35,6 +38,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     match args.verb {
         Verb::Create(args) => create::run(&args, door),
         Verb::Check(args) => check::run(&args, door),
+        Verb::Roster(args) => roster::run(&args, door),
         Verb::Record(args) => record::run(&args, door),
     }
 }

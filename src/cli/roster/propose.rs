@@ -138,7 +138,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-fn newest(chain: &[Envelope]) -> Result<Verified<Roster>, Problem> {
+/// The last version of a chain that holds.
+pub(in crate::cli) fn newest(chain: &[Envelope]) -> Result<Verified<Roster>, Problem> {
     verify_chain(chain)?
         .pop()
         .ok_or_else(|| Problem::new(Code::Usage, "the chain is empty"))
@@ -151,12 +152,11 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     next.by = None;
     next.created_at = Timestamp::now();
     // Hosts before people, whose accounts are on them; people before tokens, which are theirs.
-    hosts(args, &mut next)?;
+    hosts(&args.add_host, &args.remove_host, &mut next)?;
     if let Some(path) = &args.people {
-        next.people = inputs::people(path, &next.hosts)?;
-        let custodians: Vec<String> = next.custodians().map(|p| p.name.clone()).collect();
-        next.tokens.retain(|t| custodians.contains(&t.person));
+        people(path, &mut next)?;
     }
+    remove_custodians(&args.remove_custodian, &mut next)?;
     custodians(args, &mut next)?;
     tokens(args, &mut next)?;
     if let Some(path) = &args.access {
@@ -169,11 +169,7 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
         next.places = places::read(path)?;
     }
     if let Some(path) = &args.recovery {
-        let days = next.recovery.as_ref().and_then(|r| r.days);
-        next.recovery = Some(Recovery {
-            days,
-            ..recovery(path, &next.vault)?
-        });
+        next.recovery = Some(recovery(path, &next)?);
     }
     if args.no_recovery {
         next.recovery = None;
@@ -194,9 +190,9 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
 }
 
 /// What the public record of a set for this vault says.
-fn recovery(path: &Path, vault: &str) -> Result<Recovery, Problem> {
+pub(in crate::cli) fn recovery(path: &Path, before: &Roster) -> Result<Recovery, Problem> {
     let set: RecoverySet = files::read_json(path, "what recovery create writes")?;
-    if set.vault != vault {
+    if set.vault != before.vault {
         return Err(Problem::new(
             Code::Usage,
             format!(
@@ -206,11 +202,20 @@ fn recovery(path: &Path, vault: &str) -> Result<Recovery, Problem> {
             ),
         ));
     }
-    Ok(set.entry()?)
+    // After how long new ones are asked for is not the sheets' own affair.
+    Ok(Recovery {
+        days: before.recovery.as_ref().and_then(|r| r.days),
+        ..set.entry()?
+    })
 }
 
-fn hosts(args: &Args, next: &mut Roster) -> Result<(), Problem> {
-    for name in &args.remove_host {
+/// Hosts that come and go, each with the accounts on it.
+pub(in crate::cli) fn hosts(
+    add: &[PathBuf],
+    remove: &[String],
+    next: &mut Roster,
+) -> Result<(), Problem> {
+    for name in remove {
         let at = next.hosts.iter().position(|h| h.name == *name);
         let gone = next
             .hosts
@@ -221,14 +226,26 @@ fn hosts(args: &Args, next: &mut Roster) -> Result<(), Problem> {
             person.accounts.retain(|a| a.host != gone);
         }
     }
-    for path in &args.add_host {
+    for path in add {
         next.hosts.push(inputs::host(path)?);
     }
     Ok(())
 }
 
-fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
-    for name in &args.remove_custodian {
+/// Who may do what; tokens of those who are no custodians go.
+pub(in crate::cli) fn people(path: &Path, next: &mut Roster) -> Result<(), Problem> {
+    next.people = inputs::people(path, &next.hosts)?;
+    let custodians: Vec<String> = next.custodians().map(|p| p.name.clone()).collect();
+    next.tokens.retain(|t| custodians.contains(&t.person));
+    Ok(())
+}
+
+/// Custodians who approve no more.
+pub(in crate::cli) fn remove_custodians(
+    names: &[String],
+    next: &mut Roster,
+) -> Result<(), Problem> {
+    for name in names {
         let listed = next
             .people
             .iter_mut()
@@ -238,6 +255,10 @@ fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
         next.people.retain(|p| !p.roles.is_empty());
         next.tokens.retain(|t| t.person != *name);
     }
+    Ok(())
+}
+
+fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
     for path in &args.add_custodian {
         let token = enrolled(path)?;
         match next.people.iter_mut().find(|p| p.name == token.person) {
@@ -313,7 +334,7 @@ fn take_token(next: &mut Roster, serial: u32) -> Result<Token, Problem> {
 }
 
 /// A token by its enrollment, which it has signed itself.
-fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
+pub(in crate::cli) fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
     let (enrollment, _) = inputs::enrollment(path)?;
     Ok(Token {
         person: enrollment.name,
@@ -325,7 +346,7 @@ fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
     })
 }
 
-fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(), Problem> {
+pub(in crate::cli) fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(), Problem> {
     for risk in standing::risks(&args.accept_risk)? {
         if !next.accept_risk.contains(&risk) {
             next.accept_risk.push(risk);
@@ -345,7 +366,7 @@ fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(), Problem> {
 }
 
 /// What would be refused as a document anyway, in words that name the option.
-fn sensible(next: &Roster) -> Result<(), Problem> {
+pub(in crate::cli) fn sensible(next: &Roster) -> Result<(), Problem> {
     let usage = |what: String, hint: &str| Err(Problem::new(Code::Usage, what).hint(hint));
     if next.threshold < 2 {
         return usage(
