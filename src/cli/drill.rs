@@ -119,8 +119,17 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
                 door.ui
                     .note(format!("the failure is not on record: {}", why.error));
             }
-            Err(failed.problem)
+            Err(named(failed))
         }
+    }
+}
+
+/// What went wrong, with its layer.
+fn named(failed: Failed) -> Problem {
+    let Failed { layer, problem } = failed;
+    Problem {
+        error: format!("{} (layer: {})", problem.error, layer.name()),
+        ..problem
     }
 }
 
@@ -264,7 +273,7 @@ fn passed(agent: &Agent, vault: &str, receipt: &DrillReceipt, door: &Door) -> En
 fn by_files(args: &Args, input: &Path, out: &Path, door: &Door) -> Ended {
     files::must_be_new(out)?;
     let bundle: DrillBundle = files::read_json(input, "the papers of a drill")?;
-    let receipt = try_share(&bundle, args, door)?;
+    let receipt = try_share(&bundle, args, door).map_err(named)?;
     files::write_public_new(out, &receipt)?;
     let drill = receipt.receipt.unverified::<Drill>()?;
     let object = serde_json::json!({

@@ -235,6 +235,21 @@ impl FakeWorker {
                 wire.send(&FromWorker::Vault(facts));
                 Ok(())
             }
+            Job::Shares { .. } => {
+                let facts = VaultFacts {
+                    host: self.paper.host.public().id(),
+                    isolation: Isolation::Account,
+                    roster_chain: self.paper.chain.clone(),
+                    manifest: self.lock().manifest.clone(),
+                };
+                let share = |name: &str| ShareFile {
+                    custodian: name.to_owned(),
+                    age: Bytes(format!("the sealed share of {name}").into_bytes()),
+                };
+                let shares = ["alice", "bob"].map(share).into();
+                wire.send(&FromWorker::Shares { facts, shares });
+                Ok(())
+            }
             Job::Watch { .. } => {
                 wire.send(&FromWorker::Watched(Watched::Off));
                 Ok(())
