@@ -17,7 +17,7 @@ use twotap::{
         Code, Problem,
         job::{
             Approval, Ask, AwsTrace, Entry, FromWorker, HostFacts, Isolation, Job, NOT_KEPT,
-            OfferMade, Session, ShareFile, Step, TargetSession, ToWorker, VaultFacts, Vote,
+            OfferMade, Sealed, Session, ShareFile, Step, TargetSession, ToWorker, VaultFacts, Vote,
             Watched,
         },
     },
@@ -235,19 +235,20 @@ impl FakeWorker {
                 wire.send(&FromWorker::Vault(facts));
                 Ok(())
             }
-            Job::Shares { .. } => {
-                let facts = VaultFacts {
-                    host: self.paper.host.public().id(),
-                    isolation: Isolation::Account,
-                    roster_chain: self.paper.chain.clone(),
-                    manifest: self.lock().manifest.clone(),
+            Job::Bundle { .. } => {
+                let Some(manifest) = self.lock().manifest.clone() else {
+                    return Err(refused(Code::Refused, "nothing is sealed"));
                 };
                 let share = |name: &str| ShareFile {
                     custodian: name.to_owned(),
                     age: Bytes(format!("the sealed share of {name}").into_bytes()),
                 };
-                let shares = ["alice", "bob"].map(share).into();
-                wire.send(&FromWorker::Shares { facts, shares });
+                wire.send(&FromWorker::Bundle(Sealed {
+                    manifest,
+                    vault_age: Bytes(b"the sealed vault".to_vec()),
+                    shares: ["alice", "bob"].map(share).into(),
+                    roster_chain: self.paper.chain.clone(),
+                }));
                 Ok(())
             }
             Job::Watch { .. } => {
