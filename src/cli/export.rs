@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     protocol::{Code, Problem, job::Sealed},
-    trust::{Digest, Envelope, Verified, manifest::Manifest, roster::Roster},
+    trust::{Digest, Verified, manifest::Manifest, roster::Roster},
     vault::{
         Bundle,
         archive::{self, Form},
@@ -87,6 +87,8 @@ pub(super) struct Papers {
     pub(super) form: Form,
     pub(super) chain: Vec<Verified<Roster>>,
     pub(super) manifest: Verified<Manifest>,
+    newest: Verified<Roster>,
+    sealed_under: Verified<Roster>,
     sha256: Digest,
 }
 
@@ -104,9 +106,18 @@ impl Papers {
         })?;
         let verified = read.bundle.verify();
         let (chain, manifest) = verified.map_err(|why| named(vault_problem(why)))?;
+        // Verifying has found both.
+        let by = |digest| chain.iter().find(|r| r.digest() == digest).cloned();
+        let (Some(newest), Some(sealed_under)) =
+            (chain.last().cloned(), by(manifest.roster_sha256))
+        else {
+            return Err(Problem::new(Code::Internal, "the bundle has no roster"));
+        };
         Ok(Self {
             bundle: read.bundle,
             form: read.form,
+            newest,
+            sealed_under,
             chain,
             manifest,
             sha256: Digest::of(&bytes),
@@ -115,16 +126,12 @@ impl Papers {
 
     /// The newest version of the roster.
     pub(super) fn newest(&self) -> &Verified<Roster> {
-        // A verified chain has at least one.
-        &self.chain[self.chain.len() - 1]
+        &self.newest
     }
 
     /// The version under which the generation was sealed.
     pub(super) fn sealed_under(&self) -> &Verified<Roster> {
-        let wanted = self.manifest.roster_sha256;
-        let found = self.chain.iter().find(|r| r.digest() == wanted);
-        // Verifying the generation has found it.
-        found.unwrap_or_else(|| self.newest())
+        &self.sealed_under
     }
 
     /// The host that sealed it, as the roster names it.
@@ -212,12 +219,4 @@ fn told(papers: &Papers, file: &Path, verb: &str, door: &Door) -> Ended {
         "the file cannot say whether these rosters are the vault's own: compare the roster's digest with 'twotap roster show', or with a custodian",
     );
     Ok(ExitCode::SUCCESS)
-}
-
-/// A chain as people compare it: the digest of its newest version.
-pub(super) fn contains(chain: &[Verified<Roster>], digest: Digest) -> bool {
-    chain
-        .iter()
-        .map(|r| r.envelope())
-        .any(|e: &Envelope| e.digest() == digest)
 }

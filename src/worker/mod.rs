@@ -24,6 +24,7 @@ mod ledger;
 mod link;
 mod mint;
 mod observe;
+mod opening;
 mod places;
 mod plan;
 mod problems;
@@ -89,6 +90,9 @@ enum Verb {
     /// Serve one recovery set to `twotap recovery` on standard input.
     #[command(hide = true)]
     Recovery,
+    /// Open one bundle for `twotap recovery` on standard input.
+    #[command(hide = true)]
+    Opening(opening::Args),
     /// Start setters' programs for a worker, which may not.
     #[command(name = helper::VERB, hide = true)]
     SetterHelper,
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
     let result = hardening::first().and_then(|()| match args.verb {
         Some(Verb::Install { roster }) => install::install(&args.config, &roster),
         Some(Verb::Recovery) => recovery::serve(),
+        Some(Verb::Opening(args)) => opening::serve(args),
         Some(Verb::Key) => install::print_key(&args.config),
         Some(Verb::SetterHelper) => helper::main(&args.config),
         None => serve(&args.config),

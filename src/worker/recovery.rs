@@ -130,7 +130,7 @@ fn make(wanted: &Wanted) -> Result<(Set, Made), Problem> {
     Ok((set, made))
 }
 
-fn standard_input() -> Result<StdStream, Problem> {
+pub(super) fn standard_input() -> Result<StdStream, Problem> {
     let not_ours = || {
         Problem::new(Code::Usage, "standard input is not a connection of twotap")
             .hint("this is started by twotap recovery, not by hand")
@@ -148,7 +148,7 @@ fn standard_input() -> Result<StdStream, Problem> {
     Ok(stream)
 }
 
-fn broken(why: std::io::Error) -> Problem {
+pub(super) fn broken(why: std::io::Error) -> Problem {
     Problem::new(
         Code::Internal,
         format!("the connection to twotap broke off: {why}"),
