@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::{
     Agent,
     book::head,
-    ceremonies::Ballot,
     people::Listed,
     routes::{Answer, Call, Refusal},
     said,
     sessions::Wanted,
     vaults::Known,
+    votes::Ballot,
 };
 use crate::{
     audit::{

@@ -35,6 +35,7 @@ mod steps;
 pub mod table;
 mod targets;
 mod vaults;
+mod votes;
 mod waits;
 mod watch;
 mod workers;
