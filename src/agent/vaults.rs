@@ -321,6 +321,7 @@ fn signed(
         .detail("version", roster.version)
         .detail("sha256", roster.digest().to_string())
         .detail("threshold", roster.threshold)
+        .detail("groups", serde_json::json!(roster.groups))
         .detail("custodians", custodians)
         .detail("signed_by", signers)
         .envelope("roster", roster.envelope().to_json());

@@ -21,6 +21,7 @@ mod deny;
 mod doctor;
 mod exec;
 mod files;
+mod groups;
 mod habits;
 mod hygiene;
 mod inputs;

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{Door, Ended, files, inputs, places, roster::describe, screen, seal, standing};
+use super::{Door, Ended, files, groups, inputs, places, roster::describe, screen, seal, standing};
 
 /// Arguments of `vault`.
 #[derive(clap::Args)]
@@ -86,6 +86,9 @@ struct CreateArgs {
     /// How many custodians must approve, at least 2
     #[arg(long, value_name = "K")]
     threshold: u8,
+    /// A group of custodians, of whom K have to be among those who approve, e.g. security:1:alice,bob; once for each group
+    #[arg(long, value_name = "NAME:K:PEOPLE")]
+    group: Vec<String>,
     /// A custodian's enrollment; once for each
     #[arg(long, value_name = "FILE", required = true)]
     custodian: Vec<PathBuf>,
@@ -147,6 +150,7 @@ fn create(args: &CreateArgs, door: &Door) -> Ended {
         "vault": roster.vault,
         "version": roster.version,
         "threshold": roster.threshold,
+        "groups": roster.groups,
         "custodians": roster.custodians().map(|p| &p.name).collect::<Vec<_>>(),
         "tokens": standing::tokens_json(&roster),
         "sha256": envelope.digest(),
@@ -233,13 +237,14 @@ fn draw_up(
         );
     }
     let accept = &args.accept;
-    Ok(Roster {
+    let roster = Roster {
         v: 1,
         vault: args.vault.clone(),
         version: 1,
         previous: None,
         created_at: Timestamp::now(),
         threshold: args.threshold,
+        groups: groups::read(&args.group)?,
         people,
         tokens,
         hosts: vec![host],
@@ -257,5 +262,7 @@ fn draw_up(
             .collect::<Result<_, _>>()?,
         accept_risk: standing::risks(&accept.accept_risk)?,
         accept_unattested: accept.accept_unattested.clone(),
-    })
+    };
+    groups::sensible(&roster)?;
+    Ok(roster)
 }

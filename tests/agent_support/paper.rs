@@ -84,6 +84,7 @@ impl Paper {
             previous: None,
             created_at: Timestamp::now(),
             threshold: 2,
+            groups: Vec::new(),
             people: vec![
                 person("alice", &[Role::Custodian], ALICE),
                 person("bob", &[Role::Custodian], BOB),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAX_CHAIN, MAX_VERSIONS, Roster, Token};
+use super::{Lacking, MAX_CHAIN, MAX_VERSIONS, Roster, Token};
 use crate::trust::{Envelope, TrustError, Verified};
 
 /// Reads a file with one version or with a chain of them, oldest first; nothing is verified.
@@ -51,6 +51,8 @@ pub fn signatures(envelope: &Envelope) -> Result<(Vec<Token>, Vec<Token>), Trust
 pub struct Missing {
     /// How many more people of the version before have to sign.
     pub people: usize,
+    /// The same by group, where that version has groups.
+    pub groups: Vec<Lacking>,
     /// Who of them has not signed yet.
     pub of: Vec<String>,
     /// Tokens that have to sign for themselves: all of the first version, those that are new in a later one.
@@ -80,13 +82,16 @@ pub fn missing(
     let Some(before) = before else {
         return Ok(Missing {
             people: 0,
+            groups: Vec::new(),
             of: Vec::new(),
             tokens: unsigned(roster.tokens.iter().collect()),
         });
     };
     let signed = people(before, envelope);
+    let lacking = before.lacking(signed.iter().copied());
     Ok(Missing {
-        people: usize::from(before.threshold).saturating_sub(signed.len()),
+        people: lacking.iter().map(|l| l.people).sum(),
+        groups: lacking.into_iter().filter(|l| l.group.is_some()).collect(),
         of: before
             .custodians()
             .map(|p| p.name.clone())
@@ -129,13 +134,10 @@ pub fn verify_next(
             "it does not follow the version before it",
         ));
     }
-    if people(before, envelope).len() < usize::from(before.threshold) {
+    if !before.is_quorum(people(before, envelope)) {
         return Err(TrustError::Unsigned {
             what: "roster",
-            by: format!(
-                "{} custodians of version {}",
-                before.threshold, before.version
-            ),
+            by: format!("{} of version {}", before.quorum_in_words(), before.version),
         });
     }
     require_tokens(envelope, new_tokens(before, &roster))?;
