@@ -24,7 +24,8 @@ use crate::{
         job::{Approval, Ask},
         socket::{
             ApprovalBundle, AuditEnvelope, Close, Denial, RequestView, RosterSubmit,
-            RosterSubmitted, SealBegin, SealFinish, Status, VaultStatus, VaultView, Withdrawal,
+            RosterSubmitted, SealBegin, SealFinish, SheetChecked, Status, VaultStatus, VaultView,
+            Withdrawal,
         },
     },
     trust::{Bytes, Digest, Timestamp, standing::told},
@@ -199,6 +200,14 @@ pub(super) async fn submit_roster(call: Call) -> Answered {
     Answer::json(&RosterSubmitted {
         request: record.map(|r| r.view()),
     })
+}
+
+pub(super) async fn sheet_checked(call: Call) -> Answered {
+    let sheet: SheetChecked = call.body()?;
+    let agent = Arc::clone(&call.agent);
+    let (vault, caller) = (call.param("vault").to_owned(), call.caller.clone());
+    let noted = finish(async move { agent.sheet_checked(&vault, sheet, &caller).await }).await?;
+    Answer::json(&noted)
 }
 
 async fn vote(call: Call, ballot: Ballot) -> Answered {

@@ -23,6 +23,7 @@ mod keys;
 mod left;
 mod offers;
 mod people;
+mod proofs;
 mod record;
 mod routes;
 mod said;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::copies::Copy;
+use super::{copies::Copy, proofs::Proofs};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
@@ -325,6 +325,9 @@ pub(super) struct VaultRow {
     /// A use of the sealed key that was none of ours, in words; until that key is replaced.
     #[serde(default)]
     pub(super) misused: Option<String>,
+    /// What has shown that the vault would open.
+    #[serde(default)]
+    pub(super) proofs: Proofs,
 }
 
 /// The rotation after the newest opening.

@@ -123,6 +123,8 @@ catalogue! {
     SecretRotated = "SECRET_ROTATED", "rotate_secret";
     /// A named secret could not be rotated, and why; `again` says whether the host tries again by itself.
     SecretRotationFailed = "SECRET_ROTATION_FAILED", "rotate_secret_failed";
+    /// Somebody has read a printed recovery share and found it sound; says which, and nothing of its words.
+    RecoverySheetChecked = "RECOVERY_SHEET_CHECKED", "check_sheet";
     /// A signed statement of the record's head; carries the note in `what.note`.
     Checkpoint = "CHECKPOINT", "checkpoint";
 }

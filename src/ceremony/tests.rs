@@ -109,6 +109,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
         vault: "prod".into(),
         version: 1,
         previous: None,
+        by: None,
         created_at: NOW,
         threshold,
         groups,

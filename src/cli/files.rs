@@ -23,14 +23,19 @@ const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Reads a whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    read_at_most(path, MAX_FILE)
+}
+
+/// Reads a whole file of at most so many bytes.
+pub(super) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         .map_err(|why| unreadable(path, &why))?;
-    if bytes.len() as u64 > MAX_FILE {
+    if bytes.len() as u64 > most {
         return Err(Problem::new(
             Code::Usage,
-            format!("{} is larger than 4 MiB", shown(path)),
+            format!("{} is larger than {} MiB", shown(path), most >> 20),
         ));
     }
     Ok(bytes)

@@ -3,6 +3,10 @@
 mod check;
 mod create;
 mod keys;
+#[allow(dead_code, reason = "a whole quorum is read by recovery open alone")]
+mod quorum;
+#[allow(dead_code, reason = "as above")]
+mod reading;
 mod typing;
 mod worker;
 

@@ -221,6 +221,9 @@ fn lacking(missing: &Missing) -> String {
             _ => parts.extend(of),
         }
     }
+    if missing.recovery {
+        parts.push("a quorum of the recovery shares".to_owned());
+    }
     if parts.is_empty() {
         "nobody".to_owned()
     } else {
@@ -296,8 +299,15 @@ pub(super) fn describe(roster: &Roster) -> String {
         "recovery",
         roster
             .recovery
-            .as_deref()
-            .map_or("none yet".to_owned(), super::ui::plain),
+            .as_ref()
+            .map_or("none yet".to_owned(), |is| {
+                format!(
+                    "{}, made {}, signs with key {}",
+                    plain(&is.recipient),
+                    is.made,
+                    is.signer.id()
+                )
+            }),
     ));
     for access in &roster.access {
         let policy = serde_json::to_string(&access.policy.0).unwrap_or_default();

@@ -242,6 +242,7 @@ fn draw_up(
         vault: args.vault.clone(),
         version: 1,
         previous: None,
+        by: None,
         created_at: Timestamp::now(),
         threshold: args.threshold,
         groups: groups::read(&args.group)?,

@@ -167,7 +167,10 @@ pub(super) fn share_path(custodian: &str) -> String {
 fn seal_vault(input: &SealInput<'_>, own: &VaultIdentity) -> Result<Vec<u8>, VaultError> {
     let own = own.age()?.to_public();
     let recovery = match &input.roster.recovery {
-        Some(text) => Some(identity::recipient("the recovery recipient", text)?),
+        Some(is) => Some(identity::recipient(
+            "the recovery recipient",
+            &is.recipient,
+        )?),
         None => None,
     };
     let mut recipients: Vec<&dyn age::Recipient> = vec![&own];

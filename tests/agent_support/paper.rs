@@ -82,6 +82,7 @@ impl Paper {
             vault: "prod".into(),
             version: 1,
             previous: None,
+            by: None,
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),

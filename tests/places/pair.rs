@@ -308,6 +308,7 @@ impl Pair {
             vault: "prod".to_owned(),
             version: 1,
             previous: None,
+            by: None,
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),

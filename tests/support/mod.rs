@@ -506,6 +506,7 @@ impl Bench {
             vault: "prod".to_owned(),
             version: 1,
             previous: None,
+            by: None,
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),

@@ -3,15 +3,16 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
-use twotap_shares::{Error, Mnemonic, sheet};
+use twotap_shares::sheet;
 
 use super::{
-    super::{Door, Ended, files, pin},
-    keys,
+    super::{Door, Ended, files},
+    quorum,
+    reading::{self, Sources},
 };
 use crate::{
-    protocol::{Code, Problem},
-    trust::{Digest, recovery::RecoverySet, stack},
+    protocol::Problem,
+    trust::{recovery::RecoverySet, stack},
 };
 
 /// Arguments of `recovery check`.
@@ -20,9 +21,8 @@ pub(super) struct Args {
     /// The set's public record, as recovery create wrote it
     #[arg(long, value_name = "FILE")]
     set: Option<PathBuf>,
-    /// For scripts: read the words from this open file descriptor (0 is standard input)
-    #[arg(long, value_name = "N")]
-    words_fd: Option<u16>,
+    #[command(flatten)]
+    from: Sources,
 }
 
 /// What is known of a sheet by itself.
@@ -91,25 +91,12 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
 }
 
 fn check(args: &Args, set: Option<&RecoverySet>) -> Result<Checked, Problem> {
-    let share = match args.words_fd {
-        Some(fd) => read(fd)?,
-        None => keys::type_share("recovery check: the words of one sheet")?,
-    };
+    let share = reading::one(&args.from, "recovery check: the words of one sheet")?;
     let info = share.share();
     let belongs = match set {
         None => None,
         Some(set) => {
-            let digest = Digest::of(share.expose().as_bytes());
-            let (group, place) = set.find(&digest).ok_or_else(|| {
-                Problem::new(
-                    Code::Refused,
-                    format!(
-                        "the share is sound, but it is none of this set of vault {}",
-                        set.vault
-                    ),
-                )
-                .hint("compare the set's fingerprint on the sheet: an older set is void")
-            })?;
+            let (group, place) = quorum::place(set, &share)?;
             Some(Belongs {
                 vault: set.vault.clone(),
                 fingerprint: sheet::fingerprint(&set.recipient),
@@ -129,27 +116,4 @@ fn check(args: &Args, set: Option<&RecoverySet>) -> Result<Checked, Problem> {
         shares_needed: info.member_threshold,
         set: belongs,
     })
-}
-
-/// One line of words.
-fn read(fd: u16) -> Result<Mnemonic, Problem> {
-    // The longest share has 59 words of at most eight letters.
-    let (line, length) = pin::read_line::<600>(fd)?;
-    let text = std::str::from_utf8(&line[..length])
-        .map_err(|_| Problem::new(Code::Usage, "the words are not text"))?;
-    Mnemonic::parse(text).map_err(|why| problem(&why))
-}
-
-/// What is wrong with a share, for people.
-fn problem(why: &Error) -> Problem {
-    let problem = Problem::new(Code::Refused, why);
-    match why {
-        Error::Checksum {
-            suspect: Some(word),
-        } => problem.hint(format!("compare word {word} with the sheet")),
-        Error::Checksum { suspect: None } => {
-            problem.hint("more than one word differs from the sheet: compare them all")
-        }
-        _ => problem.hint("compare the words with the sheet"),
-    }
 }

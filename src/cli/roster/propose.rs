@@ -1,16 +1,20 @@
 //! `twotap roster propose`: draws up the next version of a roster, and says in plain words what it changes.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use crate::{
     cli::{
         Door, Ended, client::vault_path, files, groups, inputs, places, screen, standing,
-        vault::AcceptArgs,
+        ui::plain, vault::AcceptArgs,
     },
     protocol::{Code, Problem, socket::VaultView},
     trust::{
         Envelope, Timestamp, Verified,
-        roster::{self, Person, Role, Roster, Token, changes, verify_chain},
+        recovery::RecoverySet,
+        roster::{self, Person, Recovery, Role, Roster, Token, changes, verify_chain},
         standing::judge_change,
     },
 };
@@ -73,9 +77,12 @@ pub(super) struct Args {
     /// Where copies of the sealed bundle are kept, in the place of where they were
     #[arg(long, value_name = "FILE")]
     places: Option<PathBuf>,
-    /// The recovery identity's recipient, age1...
-    #[arg(long, value_name = "RECIPIENT")]
-    recovery: Option<String>,
+    /// The public record of a recovery set, as recovery create wrote it: its sheets open the vault from then on, and no others
+    #[arg(long, value_name = "FILE", conflicts_with = "no_recovery")]
+    recovery: Option<PathBuf>,
+    /// Recovery shares open the vault no more
+    #[arg(long)]
+    no_recovery: bool,
     #[command(flatten)]
     accept: AcceptArgs,
     /// Where to write the proposal; it must not exist yet
@@ -144,6 +151,7 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     let mut next = Roster::clone(before);
     next.version = before.version + 1;
     next.previous = Some(before.digest());
+    next.by = None;
     next.created_at = Timestamp::now();
     // Hosts before people, whose accounts are on them; people before tokens, which are theirs.
     hosts(args, &mut next)?;
@@ -161,8 +169,11 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     if let Some(path) = &args.places {
         next.places = places::read(path)?;
     }
-    if let Some(recovery) = &args.recovery {
-        next.recovery = Some(recovery.clone());
+    if let Some(path) = &args.recovery {
+        next.recovery = Some(recovery(path, &next.vault)?);
+    }
+    if args.no_recovery {
+        next.recovery = None;
     }
     accepted(&args.accept, &mut next)?;
     sensible(&next)?;
@@ -187,6 +198,22 @@ fn quorum(args: &Args, next: &mut Roster) -> Result<(), Problem> {
         next.threshold = threshold;
     }
     Ok(())
+}
+
+/// What the public record of a set for this vault says.
+fn recovery(path: &Path, vault: &str) -> Result<Recovery, Problem> {
+    let set: RecoverySet = files::read_json(path, "what recovery create writes")?;
+    if set.vault != vault {
+        return Err(Problem::new(
+            Code::Usage,
+            format!(
+                "{}: these recovery sheets are for vault {}",
+                files::shown(path),
+                plain(&set.vault)
+            ),
+        ));
+    }
+    Ok(set.entry()?)
 }
 
 fn hosts(args: &Args, next: &mut Roster) -> Result<(), Problem> {

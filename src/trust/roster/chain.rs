@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Lacking, MAX_CHAIN, MAX_VERSIONS, Roster, Token};
+use super::{By, Lacking, MAX_CHAIN, MAX_VERSIONS, Roster, Token};
 use crate::trust::{Envelope, TrustError, Verified};
 
 /// Reads a file with one version or with a chain of them, oldest first; nothing is verified.
@@ -57,12 +57,14 @@ pub struct Missing {
     pub of: Vec<String>,
     /// Tokens that have to sign for themselves: all of the first version, those that are new in a later one.
     pub tokens: Vec<Token>,
+    /// Whether a quorum of the recovery shares has to sign, and has not.
+    pub recovery: bool,
 }
 
 impl Missing {
     /// Whether nothing is missing.
     pub fn is_nothing(&self) -> bool {
-        self.people == 0 && self.tokens.is_empty()
+        self.people == 0 && self.tokens.is_empty() && !self.recovery
     }
 }
 
@@ -85,8 +87,18 @@ pub fn missing(
             groups: Vec::new(),
             of: Vec::new(),
             tokens: unsigned(roster.tokens.iter().collect()),
+            recovery: false,
         });
     };
+    if roster.by == Some(By::Recovery) {
+        return Ok(Missing {
+            people: 0,
+            groups: Vec::new(),
+            of: Vec::new(),
+            tokens: unsigned(new_tokens(before, &roster).collect()),
+            recovery: !paper_signed(before, envelope),
+        });
+    }
     let signed = people(before, envelope);
     let lacking = before.lacking(signed.iter().copied());
     Ok(Missing {
@@ -98,6 +110,7 @@ pub fn missing(
             .filter(|name| !signed.contains(name.as_str()))
             .collect(),
         tokens: unsigned(new_tokens(before, &roster).collect()),
+        recovery: false,
     })
 }
 
@@ -134,14 +147,44 @@ pub fn verify_next(
             "it does not follow the version before it",
         ));
     }
-    if !before.is_quorum(people(before, envelope)) {
-        return Err(TrustError::Unsigned {
-            what: "roster",
-            by: format!("{} of version {}", before.quorum_in_words(), before.version),
-        });
+    match roster.by {
+        None if !before.is_quorum(people(before, envelope)) => {
+            return Err(TrustError::Unsigned {
+                what: "roster",
+                by: format!("{} of version {}", before.quorum_in_words(), before.version),
+            });
+        }
+        None => {}
+        Some(By::Recovery) => by_paper(before, &roster, envelope)?,
     }
     require_tokens(envelope, new_tokens(before, &roster))?;
     Ok(Verified::new(roster, envelope.clone()))
+}
+
+/// What a quorum of recovery shares may stand for: new custodians, tokens and hosts, and other sheets. What a session can do, and where copies
+/// go, stays what custodians have signed.
+fn by_paper(before: &Roster, roster: &Roster, envelope: &Envelope) -> Result<(), TrustError> {
+    if !paper_signed(before, envelope) {
+        return Err(TrustError::Unsigned {
+            what: "roster",
+            by: format!("the recovery shares that version {} names", before.version),
+        });
+    }
+    if roster.aws != before.aws || roster.access != before.access || roster.places != before.places
+    {
+        return Err(TrustError::mismatch(
+            "roster",
+            "recovery shares stand for people, tokens and hosts, and it changes what can be asked for",
+        ));
+    }
+    Ok(())
+}
+
+fn paper_signed(before: &Roster, envelope: &Envelope) -> bool {
+    before
+        .recovery
+        .as_ref()
+        .is_some_and(|r| !envelope.signers(std::slice::from_ref(&r.signer)).is_empty())
 }
 
 /// Who of the version before has signed: people are counted, not keys.

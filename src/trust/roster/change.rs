@@ -1,6 +1,6 @@
 //! What a new version changes, in plain words: what people read before they sign it, approve it, or look it up later.
 
-use super::{Access, Group, Host, Person, Role, Roster, Token};
+use super::{Access, By, Group, Host, Person, Role, Roster, Token};
 
 /// One difference between two versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,12 +224,7 @@ impl Found {
     }
 
     fn rest(&mut self, before: &Roster, after: &Roster) {
-        if before.recovery != after.recovery {
-            match &after.recovery {
-                Some(is) => self.more(format!("recovery shares open it as well: {is}")),
-                None => self.less("recovery shares no longer open it".to_owned()),
-            }
-        }
+        self.recovery(before, after);
         for was in &before.places {
             if !after.places.iter().any(|p| p.name == was.name) {
                 self.less(format!("no copies go to place {} any more", was.name));
@@ -255,6 +250,36 @@ impl Found {
             }
         }
         self.acceptances(before, after);
+    }
+
+    fn recovery(&mut self, before: &Roster, after: &Roster) {
+        if after.by == Some(By::Recovery) {
+            self.more(
+                "recovery shares stand for this version, in the place of its custodians".to_owned(),
+            );
+        }
+        match (&before.recovery, &after.recovery) {
+            (None, Some(is)) => self.more(format!(
+                "recovery shares open it as well, and can sign a roster: those made on {} for {}, key {}",
+                is.made,
+                is.recipient,
+                is.signer.id()
+            )),
+            (Some(_), None) => self.less("recovery shares no longer open it".to_owned()),
+            (Some(was), Some(is)) if was.recipient != is.recipient => self.more(format!(
+                "other recovery shares open it, and can sign a roster: those made on {} for {}, key {}; those made on {} open nothing alive",
+                is.made,
+                is.recipient,
+                is.signer.id(),
+                was.made
+            )),
+            (Some(was), Some(is)) if was != is => self.more(format!(
+                "recovery shares sign with key {}, are said to be made on {}, and open the same",
+                is.signer.id(),
+                is.made
+            )),
+            _ => {}
+        }
     }
 
     fn acceptances(&mut self, before: &Roster, after: &Roster) {

@@ -27,14 +27,7 @@ impl Document for Roster {
         self.check_access()?;
         self.check_places()?;
         self.check_acceptances()?;
-        let recovery = self
-            .recovery
-            .as_deref()
-            .map(str::parse::<age::x25519::Recipient>);
-        ensure(
-            recovery.is_none_or(|r| r.is_ok()),
-            "the recovery recipient is not an age X25519 recipient (age1...)",
-        )
+        self.check_recovery()
     }
 }
 
@@ -203,6 +196,29 @@ impl Roster {
             }
         }
         ensure(claims <= 1, "more than one place holds the claim")
+    }
+
+    fn check_recovery(&self) -> Result<(), TrustError> {
+        ensure(
+            self.by.is_none() || self.version > 1,
+            "recovery shares cannot stand for the first version",
+        )?;
+        let Some(recovery) = &self.recovery else {
+            return Ok(());
+        };
+        ensure(
+            recovery.recipient.parse::<age::x25519::Recipient>().is_ok(),
+            "the recovery recipient is not an age X25519 recipient (age1...)",
+        )?;
+        ensure(
+            matches!(recovery.signer, PublicKey::Ed25519(_)),
+            "the recovery signer is not Ed25519",
+        )?;
+        let mut hosts = self.hosts.iter().flat_map(|h| [&h.key, &h.checkpoint_key]);
+        ensure(
+            hosts.all(|key| *key != recovery.signer),
+            "the recovery signer is a host's key",
+        )
     }
 
     fn check_acceptances(&self) -> Result<(), TrustError> {

@@ -6,6 +6,7 @@ pub(crate) mod python;
 mod dsse;
 mod groups;
 mod histories;
+mod paper;
 mod requests;
 mod rosters;
 mod seen;
