@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{
     Agent,
     book::head,
-    ceremonies::Ballot,
     people::Listed,
     readiness::Subject,
     record::VaultRotation,
@@ -13,6 +12,7 @@ use super::{
     said,
     sessions::Wanted,
     vaults::Known,
+    votes::Ballot,
 };
 use crate::{
     audit::{
@@ -347,6 +347,7 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         vault: known.vault.clone(),
         roster_version: known.roster.version,
         threshold: known.roster.threshold,
+        groups: known.roster.groups.clone(),
         custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),

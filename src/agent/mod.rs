@@ -41,6 +41,7 @@ mod steps;
 pub mod table;
 mod targets;
 mod vaults;
+mod votes;
 mod waits;
 mod watch;
 mod workers;

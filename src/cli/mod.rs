@@ -23,6 +23,7 @@ mod drill;
 mod exec;
 mod export;
 mod files;
+mod groups;
 mod habits;
 mod hygiene;
 mod inputs;

@@ -169,6 +169,7 @@ mod tests {
             isolation: Isolation::Account,
             copies: Vec::new(),
             recovery: None,
+            groups: Vec::new(),
             readiness: Readiness::default(),
         }
     }

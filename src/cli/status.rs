@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, readiness, secrets, span, standing,
+    Door, Ended, groups, readiness, secrets, span, standing,
     ui::{columns, plain},
 };
 
@@ -106,17 +106,16 @@ fn vault_rows(vault: &VaultStatus, now: Timestamp) -> Vec<(&'static str, String)
         (Some(generation), None) => format!("generation {generation}"),
         (None, _) => "nothing yet: twotap vault seal".to_owned(),
     };
-    let mut rows = vec![
-        (
-            "custodians",
-            format!(
-                "{} ({} must approve)",
-                plain(&vault.custodians.join(", ")),
-                vault.threshold
-            ),
+    let mut rows = vec![(
+        "custodians",
+        format!(
+            "{} ({} must approve)",
+            plain(&vault.custodians.join(", ")),
+            vault.threshold
         ),
-        ("roster", format!("version {}", vault.roster_version)),
-    ];
+    )];
+    rows.extend(groups::in_words(&vault.groups).map(|words| ("groups", plain(&words))));
+    rows.push(("roster", format!("version {}", vault.roster_version)));
     for token in &vault.tokens {
         rows.extend(standing::told_rows(token));
     }
@@ -198,10 +197,7 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     } else {
         format!(": {}", plain(&view.approved_by.join(", ")))
     };
-    rows.push((
-        "approvals",
-        format!("{} of {}{approved}", view.approved_by.len(), view.threshold),
-    ));
+    rows.push(("approvals", format!("{}{approved}", view.tally())));
     for (who, why) in &view.denied_by {
         rows.push(("denied", format!("{}: {}", plain(who), plain(why))));
     }
