@@ -272,6 +272,7 @@ async fn status(
             copies: Vec::new(),
             recovery: None,
             readiness: Default::default(),
+            groups: Vec::new(),
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],
