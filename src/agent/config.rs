@@ -71,6 +71,7 @@ struct File {
     watch: WatchTable,
     #[serde(default)]
     recovery: RecoveryTable,
+    #[serde(default)]
     readiness: ReadinessTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
