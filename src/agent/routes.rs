@@ -76,6 +76,15 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
         P::OwnRequestOrOfficer,
         |c| Box::pin(h::close(c)),
     ),
+    get("/v1/vaults/{vault}/drill", P::Custodian, |c| {
+        Box::pin(h::drill(c))
+    }),
+    post("/v1/vaults/{vault}/drills", P::Listed, |c| {
+        Box::pin(h::drill_passed(c))
+    }),
+    post("/v1/vaults/{vault}/drills/failed", P::Custodian, |c| {
+        Box::pin(h::drill_failed(c))
+    }),
     post("/v1/vaults/{vault}/sheets", P::Listed, |c| {
         Box::pin(h::sheet_checked(c))
     }),

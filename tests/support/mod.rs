@@ -161,6 +161,29 @@ impl Ecdh for SoftCustodian {
     }
 }
 
+/// A host's key, as whoever has its disk has it.
+pub(crate) struct HostKey(ed25519_dalek::SigningKey);
+
+impl HostKey {
+    /// The one in a worker's state folder.
+    pub(crate) fn of(state: &Path) -> Self {
+        use ed25519_dalek::pkcs8::DecodePrivateKey as _;
+        let pem = std::fs::read_to_string(state.join("host.key")).expect("a key");
+        Self(ed25519_dalek::SigningKey::from_pkcs8_pem(&pem).expect("PKCS#8"))
+    }
+}
+
+impl Signer for HostKey {
+    fn public(&self) -> PublicKey {
+        PublicKey::Ed25519(self.0.verifying_key())
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        use ed25519_dalek::Signer as _;
+        self.0.sign(message).to_bytes().to_vec()
+    }
+}
+
 /// A worker's host: its folders, its account in AWS, and three custodians of whom two must approve.
 pub(crate) struct Bench {
     pub(crate) world: World,
@@ -491,6 +514,7 @@ impl Bench {
             by: None,
             created_at: Timestamp::now(),
             threshold: 2,
+            groups: Vec::new(),
             people,
             tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
             hosts: vec![Host {
@@ -551,6 +575,7 @@ pub(crate) fn ask() -> Ask {
         commander: None,
         nonce: nonce(),
         close_only: None,
+        drill: false,
     }
 }
 
