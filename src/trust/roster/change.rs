@@ -1,6 +1,6 @@
 //! What a new version changes, in plain words: what people read before they sign it, approve it, or look it up later.
 
-use super::{Access, By, Group, Host, Person, Role, Roster, Token};
+use super::{Access, Group, Host, Person, Role, Roster, Token};
 
 /// One difference between two versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
