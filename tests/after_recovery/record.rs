@@ -229,8 +229,11 @@ fn a_roster_that_sheets_stood_for_says_so_in_the_record_and_spends_them() {
     assert_eq!(owed(&host), [""; 0]);
     host.worker
         .take_up(|r| r.by = Some(By::Recovery { after: None }));
-    // Whatever has the agent look at the vault.
-    host.ask();
+    // Whatever has the agent look at the vault: a record that is about another one.
+    let mut elsewhere = record(&host, How::Paper);
+    elsewhere.vault = "staging".to_owned();
+    let refused = host.call(DANA, "POST", PATH, &signed(&elsewhere, &[]));
+    assert_eq!(refused.problem().code, Code::Usage);
     let changed = host.events_named("ROSTER_CHANGED");
     assert_eq!(changed.len(), 1);
     assert_eq!(changed[0].what["by"], "recovery shares");
