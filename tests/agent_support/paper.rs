@@ -167,6 +167,21 @@ impl Paper {
         }
     }
 
+    /// The version after the last of a chain, signed by all who could have to.
+    pub fn next(&self, chain: &[Envelope], change: impl FnOnce(&mut Roster)) -> Envelope {
+        let before = chain.last().expect("not empty");
+        let mut roster: Roster = before.unverified().expect("a roster");
+        roster.version += 1;
+        roster.previous = Some(before.digest());
+        change(&mut roster);
+        let mut envelope = Envelope::new(&roster).expect("a good roster");
+        for signer in self.signers() {
+            envelope.sign(signer);
+        }
+        envelope.sign(&self.recovery);
+        envelope
+    }
+
     /// What the custodians sign with, in the roster's order.
     pub fn signers(&self) -> Vec<&dyn Signer> {
         let tokens = self.tokens.iter();
