@@ -7,6 +7,7 @@
 mod chain;
 mod change;
 mod check;
+mod groups;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +15,14 @@ use super::{Bytes, Day, Digest, KeyId, PublicKey, Timestamp, strict::Json};
 
 /// The longest chain of roster versions that is read.
 pub const MAX_VERSIONS: usize = 1000;
+/// After how many days new recovery sheets are asked for, where the roster says nothing.
+pub const RENEW_DAYS: u16 = 365;
 /// The largest file with a chain that is read, in bytes of JSON.
 pub const MAX_CHAIN: usize = 4 * 1024 * 1024;
 
 pub use chain::{Missing, missing, parse_chain, signatures, verify_chain, verify_next};
 pub use change::{Change, changes, follows};
+pub use groups::{Group, Lacking, lacking};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +43,9 @@ pub struct Roster {
     pub created_at: Timestamp,
     /// How many people must approve, at least 2.
     pub threshold: u8,
+    /// Which of them: how many of each group. Empty where any will do; else their thresholds add up to [`Self::threshold`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// Everybody who may act.
     pub people: Vec<Person>,
     /// The custodians' tokens.
@@ -83,6 +90,16 @@ pub struct Recovery {
     pub signer: PublicKey,
     /// The day on which its sheets were made.
     pub made: Day,
+    /// After how many days new sheets are asked for; [`RENEW_DAYS`] where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u16>,
+}
+
+impl Recovery {
+    /// After how many days new sheets are asked for.
+    pub fn renew_days(&self) -> u16 {
+        self.days.unwrap_or(RENEW_DAYS)
+    }
 }
 
 /// A place that keeps a copy of each sealed bundle. What it is reached by (a path) stands in the host's `worker.toml` under its name.
