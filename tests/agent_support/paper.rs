@@ -254,22 +254,7 @@ impl Paper {
         Envelope::signed(&Offer(request), &self.host).expect("a good offer")
     }
 
-    /// The next version, signed by both custodians: nothing is accepted any more.
-    pub fn next(&self) -> Envelope {
-        let next = Roster {
-            version: 2,
-            previous: Some(self.roster.digest()),
-            accept_risk: Vec::new(),
-            ..(*self.roster).clone()
-        };
-        let mut envelope = Envelope::new(&next).expect("a good roster");
-        for (_, token) in &self.tokens {
-            envelope.sign(token);
-        }
-        envelope
-    }
-
-    /// What a worker asks custodians for when that is handed in.
+    /// What a worker asks custodians for when the next version is handed in.
     pub fn roster_change(
         &self,
         wish: &RosterWish,
