@@ -112,8 +112,8 @@ pub fn share(text: &str) -> Result<Mnemonic, PictureError> {
     })
 }
 
-/// The text of the one code in a picture. What is too fine or too coarse for the reader in one size is seen in another, and what lies in
-/// the shade under even light, with the grain taken out.
+/// The text of the one code in a picture. What is too fine or too coarse for the reader in one size is seen in another, or
+/// once its grain is taken out.
 fn find(picture: &Grey) -> Result<Zeroizing<String>, PictureError> {
     let mut worst = PictureError::NoCode;
     let mut seen = |picture: &Grey| match codes(picture) {
@@ -126,10 +126,7 @@ fn find(picture: &Grey) -> Result<Zeroizing<String>, PictureError> {
         }
     };
     for size in picture.sizes() {
-        let tried = seen(&size).or_else(|| {
-            let even = size.evened();
-            seen(&even).or_else(|| seen(&even.softened()))
-        });
+        let tried = seen(&size).or_else(|| seen(&size.softened()));
         if let Some(read) = tried {
             return read;
         }

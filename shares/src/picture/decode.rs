@@ -40,45 +40,6 @@ impl Grey {
         by.into_iter().map(|by| self.shrunk(by)).chain(larger)
     }
 
-    /// The same under even light: each pixel against the mean of those around it. A lamp on one side, a shadow, a fold stand in the way of
-    /// one limit between black and white for all.
-    pub(super) fn evened(&self) -> Grey {
-        // Wider than a corner of a code that fills the picture by a fifth, narrower than most shadows.
-        let far = (self.width.max(self.height) / 40).max(8);
-        let (width, height) = (self.width, self.height);
-        // Sums of all pixels above and to the left.
-        let mut sums = Zeroizing::new(vec![0u32; (width + 1) * (height + 1)]);
-        for y in 0..height {
-            let mut row = 0u32;
-            for x in 0..width {
-                row = row.wrapping_add(u32::from(self.at(x, y)));
-                sums[(y + 1) * (width + 1) + x + 1] =
-                    row.wrapping_add(sums[y * (width + 1) + x + 1]);
-            }
-        }
-        let mut pixels = Zeroizing::new(Vec::with_capacity(width * height));
-        for y in 0..height {
-            let (top, bottom) = (y.saturating_sub(far), (y + far + 1).min(height));
-            for x in 0..width {
-                let (left, right) = (x.saturating_sub(far), (x + far + 1).min(width));
-                let sum = |x: usize, y: usize| sums[y * (width + 1) + x];
-                // What has run over on the way runs back here: the difference fits.
-                let around = sum(right, bottom)
-                    .wrapping_add(sum(left, top))
-                    .wrapping_sub(sum(right, top))
-                    .wrapping_sub(sum(left, bottom));
-                let mean = around / ((right - left) * (bottom - top)) as u32;
-                let even = u32::from(self.at(x, y)) * 140 / mean.max(1);
-                pixels.push(even.min(255) as u8);
-            }
-        }
-        Grey {
-            width,
-            height,
-            pixels,
-        }
-    }
-
     /// Each pixel becomes the mean of itself and its eight neighbours: grain and jagged edges go.
     pub(super) fn softened(&self) -> Grey {
         let mut pixels = Zeroizing::new(Vec::with_capacity(self.pixels.len()));
