@@ -13,11 +13,11 @@ use super::{
     book::{Change, head},
     offers::{Withdrawn, not_owed, too_late, withdrawn},
     people::Listed,
-    record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
-    workers::{Link, OFFER, SILENCE, gone, out_of_turn},
+    record::{Record, Vote as Counted, request_of},
+    workers::{Link, OFFER, SILENCE, out_of_turn},
 };
 use crate::{
-    audit::event::{Actor, Event, EventType},
+    audit::event::{Actor, EventType},
     ceremony::{Stage, Standing, times::MAX_WAITING},
     protocol::{
         Code, Problem,
@@ -276,9 +276,21 @@ impl Ceremony {
     }
 
     async fn hand_on(&mut self, ballot: &Ballot) -> Result<(), Problem> {
-        let stage = self.agent.book.request(&self.id).map(|r| r.stage);
+        let record = self.agent.book.request(&self.id);
+        let stage = record.as_ref().map(|r| r.stage);
         if stage != Some(Stage::Requested) {
             return Err(too_late(stage.unwrap_or(Stage::Failed)));
+        }
+        let last = record.is_some_and(|r| r.next_completes());
+        if last && matches!(ballot, Ballot::Approval(_)) {
+            // Once it is sent nobody can say that it did not arrive.
+            let id = self.id.clone();
+            let mark = move |change: &mut Change<'_, '_>| {
+                let mut record = change.known(&id)?;
+                record.releasing = true;
+                change.put(record)
+            };
+            self.agent.book.commit(mark).await?;
         }
         let message = match ballot {
             Ballot::Approval(approval) => ToWorker::Approval(approval.clone()),
@@ -304,7 +316,7 @@ impl Ceremony {
             .book
             .commit(move |change| match vote {
                 Vote::Refused(problem) => {
-                    let record = change.known(&id)?;
+                    let mut record = change.known(&id)?;
                     let event = record
                         .event(EventType::ApprovalRefused, Actor::agent(), change.place)
                         .detail("why", problem.error.as_str())
@@ -312,6 +324,10 @@ impl Ceremony {
                         .detail("handed_in_by", by)
                         .detail("envelope_sha256", envelope_digest(&envelope));
                     change.event(&event)?;
+                    if record.releasing {
+                        record.releasing = false;
+                        change.put(record)?;
+                    }
                     Ok((Err(problem), false))
                 }
                 Vote::Withdrawn {
@@ -361,6 +377,8 @@ impl Ceremony {
                     }
                     change.event(&event)?;
                     if approved {
+                        record.releasing = false;
+                        record.released.insert(person.clone());
                         // It came with the share that was sealed, which the worker has compared.
                         super::proofs::approved(change, &record, (key, &person, serial))?;
                     }
@@ -395,105 +413,6 @@ impl Ceremony {
         }
         answer
     }
-}
-
-impl Agent {
-    /// After a ceremony's worker has spoken its last word, or has gone without one (`why`).
-    pub(super) async fn end_ceremony(
-        self: &Arc<Self>,
-        vault: &str,
-        id: &str,
-        why: Option<Problem>,
-    ) {
-        self.waits.over(vault);
-        let caught_up = self.catch_up(vault).await;
-        self.alarms.set(
-            &format!("journal of vault {vault}"),
-            caught_up.as_ref().err(),
-        );
-        let settled = self.settle(vault, id, why).await;
-        self.alarms
-            .set(&format!("request {id}"), settled.as_ref().err());
-        if let Some(record) = self.book.request(id) {
-            self.after(&record);
-        }
-        // The rotation has made another generation.
-        let _ = self.refresh(vault).await;
-        self.checkpoint().await;
-    }
-
-    /// What a request without a worker has come to.
-    async fn settle(
-        self: &Arc<Self>,
-        vault: &str,
-        id: &str,
-        why: Option<Problem>,
-    ) -> Result<(), Problem> {
-        let (id, vault) = (id.to_owned(), vault.to_owned());
-        let why = why.unwrap_or_else(gone);
-        self.book
-            .commit(move |change| {
-                let mut record = change.known(&id)?;
-                let now = change.now();
-                let event = |record: &Record, kind| {
-                    record
-                        .event(kind, Actor::agent(), change.place)
-                        .detail("vault", vault.as_str())
-                        .detail("why", why.error.as_str())
-                };
-                let mut events = Vec::new();
-                match (record.stage, record.mint) {
-                    (Stage::Requested, _)
-                        if why.code == Code::Approvals || now >= record.request.approve_before =>
-                    {
-                        events.push(event(&record, EventType::RequestExpired));
-                        record.end(Stage::Expired, why.error.as_str(), now)?;
-                    }
-                    (Stage::Requested, _) | (Stage::Approved, Mint::None) => {
-                        events.push(event(&record, EventType::RequestFailed));
-                        record.end(Stage::Failed, why.error.as_str(), now)?;
-                    }
-                    (Stage::Approved, Mint::Intended | Mint::Done) => {
-                        // Whether a session exists nobody can say, so it is closed.
-                        events.push(event(&record, EventType::SessionClosed));
-                        record.advance(Stage::Closing, now)?;
-                    }
-                    // It opens none itself; what it was to close has its own record.
-                    (Stage::Approved, Mint::Over) => {
-                        events.push(event(&record, EventType::RequestFailed));
-                        record.end(Stage::Failed, why.error.as_str(), now)?;
-                    }
-                    _ => {}
-                }
-                // A share lives only as long as its credential: after a quorum the key has to be replaced, whatever came of the request.
-                let quorum = record.standing == Standing::Approved || record.mint != Mint::None;
-                let owed = quorum && matches!(record.rotation, Rotation::None | Rotation::Running);
-                if owed && change.vault(&vault)?.rotated > record.request.generation {
-                    // Another ceremony has replaced the key since, and it is dead.
-                    record.rotation = Rotation::Done;
-                    return put_with(change, record, &events);
-                }
-                if owed {
-                    events.push(event(&record, EventType::CredentialRotationPending));
-                    record.rotation = Rotation::Pending;
-                    let mut row = change.vault(&vault)?;
-                    row.rotation = VaultRotation::Pending(why.error.clone());
-                    change.put_vault(&vault, &row)?;
-                }
-                if events.is_empty() {
-                    return Ok(());
-                }
-                put_with(change, record, &events)
-            })
-            .await
-    }
-}
-
-fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Result<(), Problem> {
-    for event in events {
-        change.event(event)?;
-    }
-    change.put(record)
 }
 
 fn envelope_digest(envelope: &Envelope) -> String {
