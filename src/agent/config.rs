@@ -34,6 +34,8 @@ pub(super) struct Config {
     pub(super) audit: PathBuf,
     /// How often the sealed keys' uses are looked at; zero for never.
     pub(super) watch: Duration,
+    /// After how many days new recovery sheets are asked for, where the roster does not ask sooner.
+    pub(super) renew_days: u16,
     /// After how long a proof that a vault would open is stale.
     pub(super) readiness: Limits,
     /// SHA-256 of the file.
@@ -68,6 +70,8 @@ struct File {
     #[serde(default)]
     watch: WatchTable,
     #[serde(default)]
+    recovery: RecoveryTable,
+    #[serde(default)]
     readiness: ReadinessTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
@@ -93,6 +97,12 @@ struct AuditTable {
 #[serde(deny_unknown_fields)]
 struct WatchTable {
     gap_seconds: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecoveryTable {
+    renew_days: Option<u16>,
 }
 
 /// Days after which a proof is stale. They can be lowered here, and no more.
@@ -183,6 +193,7 @@ impl Config {
             worker,
             audit: at(file.audit.file),
             watch: Duration::from_secs(file.watch.gap_seconds.into()),
+            renew_days: file.recovery.renew_days.unwrap_or(u16::MAX),
             readiness: file.readiness.limits()?,
             digest: Digest::of(text.as_bytes()),
         })

@@ -14,13 +14,11 @@ use super::{
     proofs::Kind,
     record::isolated,
     routes::{Answer, Call},
-    workers::out_of_turn,
 };
 use crate::{
     audit::event::{Actor, Event, EventType},
     protocol::{
         Code, Problem,
-        job::{FromWorker, Job},
         socket::{DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, SheetChecked},
     },
     trust::{Bytes, Digest, Envelope, Timestamp, TrustError, drill},
@@ -103,21 +101,16 @@ impl Agent {
         vault: &str,
         caller: &Listed,
     ) -> Result<DrillBundle, Problem> {
-        let job = Job::Shares {
-            vault: vault.to_owned(),
-        };
-        let FromWorker::Shares { facts, shares } = self.workers.ask(&job).await? else {
-            return Err(out_of_turn());
-        };
-        let known = self.learn_offered(vault, facts).await?;
-        let manifest = known.manifest.as_ref().ok_or_else(|| {
-            Problem::new(
-                Code::Refused,
-                format!("nothing is sealed in vault {vault} yet"),
-            )
-            .hint("an officer seals with: twotap vault seal")
-        })?;
-        let own = shares.into_iter().find(|s| s.custodian == caller.name);
+        let known = self.refresh(vault).await?;
+        let sealed = self.sealed_bundle(vault).await?;
+        let manifest = known.manifest.as_ref().ok_or_else(moved_on)?;
+        if sealed.manifest.digest() != manifest.digest() {
+            return Err(moved_on());
+        }
+        let own = sealed
+            .shares
+            .into_iter()
+            .find(|s| s.custodian == caller.name);
         let share = own.ok_or_else(|| {
             Problem::new(
                 Code::Refused,

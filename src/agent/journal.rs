@@ -144,6 +144,7 @@ fn vault_row(
         Step::Rotated { receipt } => {
             row.rotation = VaultRotation::Done;
             row.rotated = row.rotated.max(generation_of(receipt));
+            row.recovered.keys_died(row.rotated);
         }
         Step::Misused { .. } => row.misused = Some(in_words(&entry.step)),
         Step::RotationPending { why } => row.rotation = VaultRotation::Pending(why.clone()),

@@ -131,7 +131,7 @@ impl Agent {
             )
             .hint("custodians take it up: twotap roster propose --recovery FILE")
         })?;
-        of_this_set(&sheet, &set_fingerprint(recipient))?;
+        of_this_set(&sheet, &set_fingerprint(&recipient.recipient))?;
         let (vault, by, who) = (vault.to_owned(), caller.name.clone(), caller.who.clone());
         let isolation = known.isolation;
         self.book

@@ -42,7 +42,8 @@ impl<'k> Subject<'k> {
 
     /// Fingerprint of the set that the roster names.
     fn set(&self) -> Option<String> {
-        self.roster.recovery.as_deref().map(set_fingerprint)
+        let recovery = self.roster.recovery.as_ref()?;
+        Some(set_fingerprint(&recovery.recipient))
     }
 
     /// The names under which the proofs say since when something could have been shown.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{copies::Copy, proofs::Proofs, rehearsal::Rehearsal};
+use super::{copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
@@ -343,6 +343,9 @@ pub(super) struct VaultRow {
     /// What has shown that the vault would open.
     #[serde(default)]
     pub(super) proofs: Proofs,
+    /// What recoveries have left behind.
+    #[serde(default)]
+    pub(super) recovered: Recovered,
 }
 
 /// The rotation after the newest opening.

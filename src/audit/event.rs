@@ -73,8 +73,12 @@ catalogue! {
     RosterSigned = "ROSTER_SIGNED", "sign_roster";
     /// A later roster version counts from here on; says in plain words what it changes, and carries it.
     RosterChanged = "ROSTER_CHANGED", "change_roster";
+    /// A vault was opened without an agent, by recovery shares or by tokens; carries the signed record, handed in by the actor.
+    RecoveryUsed = "RECOVERY_USED", "recover";
     /// A generation was sealed and counts; carries its manifest.
     VaultSealed = "VAULT_SEALED", "seal";
+    /// The sealed bundle (ciphertext) was handed out to be kept elsewhere.
+    BundleExported = "BUNDLE_EXPORTED", "export_bundle";
     /// An operator asked; carries the signed offer.
     BreakGlassRequested = "BREAK_GLASS_REQUESTED", "request";
     /// A custodian approved; carries the signed approval.

@@ -227,7 +227,7 @@ impl Case {
         text.push_str(&screen::request(
             request,
             self.checked.host(),
-            self.checked.roster.threshold,
+            &self.checked.roster.quorum_in_words(),
             Timestamp::now(),
         ));
         if let Some(next) = &self.checked.next {
@@ -296,13 +296,13 @@ impl Case {
             "stage": view.map(|v| v.stage),
             "approved_by": view.map(|v| &v.approved_by),
             "threshold": view.map(|v| v.threshold),
+            "lacking": view.map(RequestView::lacking),
         });
         let text = match view {
             Some(view) => format!(
-                "approved as {}: {} of {}; the request is {}",
+                "approved as {}: {}; the request is {}",
                 self.own.listed.person,
-                view.approved_by.len(),
-                view.threshold,
+                view.tally(),
                 status::stage(view.stage)
             ),
             None => format!(

@@ -182,6 +182,8 @@ mod tests {
             watch: "quiet".to_owned(),
             isolation: Isolation::Account,
             copies: Vec::new(),
+            recovery: None,
+            groups: Vec::new(),
             readiness: Readiness::default(),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
         socket::{RequestView, Stage},
     },
     trust::{
-        Bytes, Digest, Timestamp,
+        Bytes, Digest, Envelope, Timestamp,
         request::{CLOSE_ONLY, CLOSE_ONLY_SECONDS, Purpose, Request, is_request_id},
         roster::Roster,
         text::{check_name, check_text},
@@ -335,11 +335,7 @@ fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
     };
     rows.push((
         "needs",
-        format!(
-            "{} custodians, {} so far",
-            view.threshold,
-            view.approved_by.len()
-        ),
+        format!("{}, {} so far", quorum(view), view.approved_by.len()),
     ));
     rows.push((
         "until",
@@ -368,6 +364,14 @@ fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
         columns(&rows),
         screen::words_line(words),
     )
+}
+
+/// What the request needs, by the roster that was checked with it.
+fn quorum(view: &RequestView) -> String {
+    match view.roster_chain.last().map(Envelope::unverified::<Roster>) {
+        Some(Ok(roster)) => roster.quorum_in_words(),
+        _ => format!("{} custodians", view.threshold),
+    }
 }
 
 fn json(

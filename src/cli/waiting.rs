@@ -97,9 +97,6 @@ fn listed(number: usize, view: &RequestView, now: Timestamp) -> String {
     } else {
         plain(&view.approved_by.join(", "))
     };
-    rows.push((
-        "approved",
-        format!("{} of {}, by {by}", view.approved_by.len(), view.threshold),
-    ));
+    rows.push(("approved", format!("{}, by {by}", view.tally())));
     format!("\n{}", columns(&rows))
 }

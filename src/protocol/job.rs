@@ -39,8 +39,8 @@ pub enum Job {
         /// The vault.
         vault: String,
     },
-    /// The same, with each custodian's share as it is sealed: answered by [`FromWorker::Shares`]. Nothing is opened.
-    Shares {
+    /// The generation that counts, as it is sealed: answered by [`FromWorker::Bundle`].
+    Bundle {
         /// The vault.
         vault: String,
     },
@@ -48,6 +48,18 @@ pub enum Job {
     Seal {
         /// The vault.
         vault: String,
+        /// Head of the record now.
+        audit: Head,
+        /// The caller's nonce.
+        nonce: Bytes,
+    },
+    /// The same under the next version of the roster, for which recovery shares stand: nobody's token can open what is sealed, so the
+    /// credential that they opened is sealed for the custodians of that version.
+    SealAnew {
+        /// The vault.
+        vault: String,
+        /// That version.
+        next: Envelope,
         /// Head of the record now.
         audit: Head,
         /// The caller's nonce.
@@ -189,13 +201,8 @@ pub enum FromWorker {
     Host(HostFacts),
     /// Public facts of a vault.
     Vault(VaultFacts),
-    /// Public facts of a vault, and its shares as they are sealed.
-    Shares {
-        /// The facts.
-        facts: VaultFacts,
-        /// Each custodian's share; none where nothing is sealed.
-        shares: Vec<ShareFile>,
-    },
+    /// A generation with everything that it takes to open it elsewhere.
+    Bundle(Sealed),
     /// The one-time key for a credential, signed.
     SealOffer {
         /// A signed [`crate::trust::request::SealOffer`].
@@ -238,6 +245,20 @@ pub struct OfferMade {
     pub next_roster: Option<Envelope>,
     /// How this worker is kept apart from the agent.
     pub isolation: Isolation,
+}
+
+/// A generation as it is sealed: ciphertext and signed papers alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sealed {
+    /// Its manifest.
+    pub manifest: Envelope,
+    /// `vault.age`.
+    pub vault_age: Bytes,
+    /// Each custodian's share, in the manifest's order.
+    pub shares: Vec<ShareFile>,
+    /// All roster versions, oldest first.
+    pub roster_chain: Vec<Envelope>,
 }
 
 /// A custodian's share, as sealed.

@@ -339,22 +339,25 @@ fn operator_may(vault: &Vault, operator: &str) -> Result<(), Problem> {
     }
 }
 
-/// Nobody votes on the own request: without the operator there must be a threshold of custodians left.
+/// Nobody votes on the own request: without the operator there must be a quorum of custodians left.
 pub(super) fn others_can_approve(vault: &Vault, operator: &str) -> Result<(), Problem> {
-    let others = vault
-        .roster
-        .custodians()
-        .filter(|p| p.name != operator)
-        .count();
-    let threshold = vault.roster.threshold;
-    if others >= usize::from(threshold) {
+    let custodians = vault.roster.custodians().map(|p| p.name.as_str());
+    let others: Vec<&str> = custodians.filter(|name| *name != operator).collect();
+    let lacking = vault.roster.lacking(others.iter().copied());
+    if lacking.is_empty() {
         return Ok(());
     }
-    Err(Problem::new(
-        Code::Refused,
-        format!("this vault needs {threshold} custodians besides you, and has {others}"),
-    )
-    .hint("somebody who is not a custodian has to ask"))
+    let threshold = vault.roster.threshold;
+    let what = match &lacking[0].group {
+        Some(group) => {
+            format!("this vault needs custodians of {group} besides you, and has too few")
+        }
+        None => format!(
+            "this vault needs {threshold} custodians besides you, and has {}",
+            others.len()
+        ),
+    };
+    Err(Problem::new(Code::Refused, what).hint("somebody who is not a custodian has to ask"))
 }
 
 fn duration(access: &Access, asked: Option<u32>) -> Result<u32, Problem> {

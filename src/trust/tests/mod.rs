@@ -5,7 +5,9 @@ pub(crate) mod python;
 
 mod drills;
 mod dsse;
+mod groups;
 mod histories;
+mod paper;
 mod requests;
 mod rosters;
 mod seen;
