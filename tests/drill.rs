@@ -5,6 +5,8 @@ mod agent_support;
 mod full;
 #[path = "drill/layers.rs"]
 mod layers;
+#[path = "drill/owed.rs"]
+mod owed;
 #[path = "drill/receipts.rs"]
 mod receipts;
 

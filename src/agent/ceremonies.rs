@@ -10,15 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{
     Agent,
-    book::Change,
     people::Listed,
-    record::{Mint, Record, Rotation, VaultRotation},
+    record::Record,
     votes::Cast,
-    workers::{Link, SILENCE, gone, out_of_turn},
+    workers::{Link, SILENCE, out_of_turn},
 };
 use crate::{
-    audit::event::{Actor, Event, EventType},
-    ceremony::{Stage, Standing, times::MAX_WAITING},
+    ceremony::{Stage, times::MAX_WAITING},
     protocol::{
         Code, Problem,
         job::{FromWorker, Step},
@@ -174,103 +172,4 @@ impl Ceremony {
             None => SILENCE,
         }
     }
-}
-
-impl Agent {
-    /// After a ceremony's worker has spoken its last word, or has gone without one (`why`).
-    pub(super) async fn end_ceremony(
-        self: &Arc<Self>,
-        vault: &str,
-        id: &str,
-        why: Option<Problem>,
-    ) {
-        self.waits.over(vault);
-        let caught_up = self.catch_up(vault).await;
-        self.alarms.set(
-            &format!("journal of vault {vault}"),
-            caught_up.as_ref().err(),
-        );
-        let settled = self.settle(vault, id, why).await;
-        self.alarms
-            .set(&format!("request {id}"), settled.as_ref().err());
-        if let Some(record) = self.book.request(id) {
-            self.after(&record);
-        }
-        // The rotation has made another generation.
-        let _ = self.refresh(vault).await;
-        self.checkpoint().await;
-    }
-
-    /// What a request without a worker has come to.
-    async fn settle(
-        self: &Arc<Self>,
-        vault: &str,
-        id: &str,
-        why: Option<Problem>,
-    ) -> Result<(), Problem> {
-        let (id, vault) = (id.to_owned(), vault.to_owned());
-        let why = why.unwrap_or_else(gone);
-        self.book
-            .commit(move |change| {
-                let mut record = change.known(&id)?;
-                let now = change.now();
-                let event = |record: &Record, kind| {
-                    record
-                        .event(kind, Actor::agent(), change.place)
-                        .detail("vault", vault.as_str())
-                        .detail("why", why.error.as_str())
-                };
-                let mut events = Vec::new();
-                match (record.stage, record.mint) {
-                    (Stage::Requested, _)
-                        if why.code == Code::Approvals || now >= record.request.approve_before =>
-                    {
-                        events.push(event(&record, EventType::RequestExpired));
-                        record.end(Stage::Expired, why.error.as_str(), now)?;
-                    }
-                    (Stage::Requested, _) | (Stage::Approved, Mint::None) => {
-                        events.push(event(&record, EventType::RequestFailed));
-                        record.end(Stage::Failed, why.error.as_str(), now)?;
-                    }
-                    (Stage::Approved, Mint::Intended | Mint::Done) => {
-                        // Whether a session exists nobody can say, so it is closed.
-                        events.push(event(&record, EventType::SessionClosed));
-                        record.advance(Stage::Closing, now)?;
-                    }
-                    // It opens none itself; what it was to close has its own record.
-                    (Stage::Approved, Mint::Over) => {
-                        events.push(event(&record, EventType::RequestFailed));
-                        record.end(Stage::Failed, why.error.as_str(), now)?;
-                    }
-                    _ => {}
-                }
-                // A share lives only as long as its credential: after a quorum the key has to be replaced, whatever came of the request.
-                let quorum = record.standing == Standing::Approved || record.mint != Mint::None;
-                let owed = quorum && matches!(record.rotation, Rotation::None | Rotation::Running);
-                if owed && change.vault(&vault)?.rotated > record.request.generation {
-                    // Another ceremony has replaced the key since, and it is dead.
-                    record.rotation = Rotation::Done;
-                    return put_with(change, record, &events);
-                }
-                if owed {
-                    events.push(event(&record, EventType::CredentialRotationPending));
-                    record.rotation = Rotation::Pending;
-                    let mut row = change.vault(&vault)?;
-                    row.rotation = VaultRotation::Pending(why.error.clone());
-                    change.put_vault(&vault, &row)?;
-                }
-                if events.is_empty() {
-                    return Ok(());
-                }
-                put_with(change, record, &events)
-            })
-            .await
-    }
-}
-
-fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Result<(), Problem> {
-    for event in events {
-        change.event(event)?;
-    }
-    change.put(record)
 }

@@ -36,6 +36,7 @@ mod seals;
 mod secrets;
 mod server;
 mod sessions;
+mod settle;
 mod start;
 mod steps;
 pub mod table;

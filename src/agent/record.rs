@@ -1,6 +1,6 @@
 //! State rows: a request, and a vault as the agent knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,12 @@ pub(super) struct Record {
     /// AWS's clock minus this host's when the request was made, in seconds: its times are on AWS's.
     #[serde(default)]
     pub(super) skew: i64,
+    /// Whose shares went to the worker in approvals that counted, also those that were taken back.
+    #[serde(default)]
+    pub(super) released: BTreeSet<String>,
+    /// One more that would complete a quorum was sent, and what became of it is not known.
+    #[serde(default)]
+    pub(super) releasing: bool,
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
@@ -127,6 +133,8 @@ impl Record {
             identity_until: None,
             setback: None,
             skew,
+            released: BTreeSet::new(),
+            releasing: false,
             rehearsal: None,
         }
     }

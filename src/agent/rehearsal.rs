@@ -139,3 +139,32 @@ fn ended(change: &mut Change<'_, '_>, request: &mut Record) -> Result<(), Proble
         now,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drill_has_passed_only_once_every_role_was_seen_and_none_failed() {
+        let mut rehearsal = Rehearsal {
+            asked: 1_000,
+            quorum: None,
+            seen: None,
+            left: 1,
+            failed: None,
+        };
+        assert_eq!(rehearsal.times(), None);
+        rehearsal.quorum(4_000);
+        // The last approval is counted once.
+        rehearsal.quorum(9_000);
+        rehearsal.seen = Some(4_300);
+        assert_eq!(rehearsal.times(), None);
+        rehearsal.left = 0;
+        assert_eq!(rehearsal.times(), Some((3_000, 300)));
+        // A clock that was set back measures nothing, and does not wrap.
+        rehearsal.seen = Some(3_900);
+        assert_eq!(rehearsal.times(), Some((3_000, 0)));
+        rehearsal.failed = Some("no session in the second role".to_owned());
+        assert_eq!(rehearsal.times(), None);
+    }
+}

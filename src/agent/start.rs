@@ -263,6 +263,11 @@ fn unsettled(record: &Record) -> Option<(i64, &'static str)> {
             BEFORE_MINTED,
             "the worker was lost while it asked for the session",
         )),
+        // It ended, and the agent with it, before it was said what that leaves owed.
+        (_, Mint::None, _) if record.owes_rotation() => Some((
+            1,
+            "the request ended without a rotation after shares were released",
+        )),
         (_, Mint::None, _) => None,
         (_, _, Rotation::None | Rotation::Running) => Some((
             BEFORE_ROTATED,

@@ -66,9 +66,21 @@ impl Agent {
 
 impl Ceremony {
     pub(super) async fn hand_on(&mut self, ballot: &Ballot) -> Result<(), Problem> {
-        let stage = self.agent.book.request(&self.id).map(|r| r.stage);
+        let record = self.agent.book.request(&self.id);
+        let stage = record.as_ref().map(|r| r.stage);
         if stage != Some(Stage::Requested) {
             return Err(too_late(stage.unwrap_or(Stage::Failed)));
+        }
+        let last = record.is_some_and(|r| r.next_completes());
+        if last && matches!(ballot, Ballot::Approval(_)) {
+            // Once it is sent nobody can say that it did not arrive.
+            let id = self.id.clone();
+            let mark = move |change: &mut Change<'_, '_>| {
+                let mut record = change.known(&id)?;
+                record.releasing = true;
+                change.put(record)
+            };
+            self.agent.book.commit(mark).await?;
         }
         let message = match ballot {
             Ballot::Approval(approval) => ToWorker::Approval(approval.clone()),
@@ -94,7 +106,7 @@ impl Ceremony {
             .book
             .commit(move |change| match vote {
                 Vote::Refused(problem) => {
-                    let record = change.known(&id)?;
+                    let mut record = change.known(&id)?;
                     let event = record
                         .event(EventType::ApprovalRefused, Actor::agent(), change.place)
                         .detail("why", problem.error.as_str())
@@ -102,6 +114,10 @@ impl Ceremony {
                         .detail("handed_in_by", by)
                         .detail("envelope_sha256", envelope_digest(&envelope));
                     change.event(&event)?;
+                    if record.releasing {
+                        record.releasing = false;
+                        change.put(record)?;
+                    }
                     Ok((Err(problem), false))
                 }
                 Vote::Withdrawn {
@@ -151,6 +167,8 @@ impl Ceremony {
                     }
                     change.event(&event)?;
                     if approved {
+                        record.releasing = false;
+                        record.released.insert(person.clone());
                         // It came with the share that was sealed, which the worker has compared.
                         super::proofs::approved(change, &record, (key, &person, serial))?;
                     }

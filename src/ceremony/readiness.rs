@@ -128,20 +128,22 @@ pub fn causes(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Cause> {
 
 /// How many people who hold a token there are beyond the threshold.
 pub fn spare(roster: &Roster) -> usize {
-    holders(roster, |_| true).saturating_sub(usize::from(roster.threshold))
+    let holders = holders(roster, |_| true).len();
+    holders.saturating_sub(usize::from(roster.threshold))
 }
 
 /// Whether a quorum is left whichever one token is lost.
 pub fn survives_loss_of_one(roster: &Roster) -> bool {
     let left = |lost: &Token| holders(roster, |token| token.serial != lost.serial);
-    let needed = usize::from(roster.threshold);
-    !roster.tokens.is_empty() && roster.tokens.iter().all(|lost| left(lost) >= needed)
+    let mut tokens = roster.tokens.iter();
+    !roster.tokens.is_empty() && tokens.all(|lost| roster.is_quorum(left(lost)))
 }
 
 /// Custodians with a token of those that count.
-fn holders(roster: &Roster, counts: impl Fn(&Token) -> bool) -> usize {
-    let holds = |name: &str| roster.tokens_of(name).any(&counts);
-    roster.custodians().filter(|p| holds(&p.name)).count()
+fn holders(roster: &Roster, counts: impl Fn(&Token) -> bool) -> Vec<&str> {
+    let holds = |name: &&str| roster.tokens_of(name).any(&counts);
+    let names = roster.custodians().map(|p| p.name.as_str());
+    names.filter(holds).collect()
 }
 
 #[cfg(test)]

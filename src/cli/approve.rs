@@ -218,7 +218,7 @@ impl Case {
         let request = self.checked.request();
         let mut text = String::new();
         let access = self.checked.roster.access(&request.access);
-        if let (true, Some(access)) = (review, access) {
+        if let (true, Some(access)) = (review && request.purpose.is_open(), access) {
             text.push_str(&screen::policy(access));
         }
         if review {

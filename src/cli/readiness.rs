@@ -19,11 +19,10 @@ pub(super) fn rows(vault: &VaultStatus, now: Timestamp) -> Vec<(&'static str, St
     let readiness = &vault.readiness;
     let mut rows = vec![("lose a token", lose_one(vault))];
     let hosts = match readiness.hosts {
-        1 => "1 in the roster: nobody opens if it is lost".to_owned(),
-        n => format!("{n} in the roster"),
+        1 => "1 ALONE: lose it, and nobody opens by request".to_owned(),
+        n => n.to_string(),
     };
-    rows.push(("hosts", hosts));
-    rows.push(("copies", copies(vault)));
+    rows.push(("hosts", format!("{hosts}; {}", copies(vault))));
     let custodians = readiness.custodians.iter();
     rows.extend(custodians.map(|custodian| ("proof", proof(custodian, now))));
     let sheets = readiness.sheets.as_ref();
@@ -54,9 +53,9 @@ fn copies(vault: &VaultStatus) -> String {
         .filter(|c| current(c.generation))
         .count();
     match vault.copies.len() {
-        0 => "none: the sealed bundle is on this host alone".to_owned(),
-        all if newest == all => format!("{all}, all current"),
-        all => format!("{newest} of {all} current"),
+        0 => "no copy elsewhere".to_owned(),
+        all if newest == all => format!("copies: {all}, all current"),
+        all => format!("copies: {newest} of {all} CURRENT"),
     }
 }
 
@@ -101,7 +100,13 @@ fn full(drills: &[FullDrill], now: Timestamp) -> String {
     let Some(last) = drills.last() else {
         return "never: twotap drill --full".to_owned();
     };
-    let before: Vec<String> = drills.iter().rev().skip(1).take(TREND).map(took).collect();
+    let before: Vec<String> = drills
+        .iter()
+        .rev()
+        .skip(1)
+        .take(TREND)
+        .map(briefly)
+        .collect();
     let before = match before.is_empty() {
         true => String::new(),
         false => format!("; before: {}", before.join(", ")),
@@ -121,6 +126,15 @@ pub(super) fn drill_line(drill: &FullDrill) -> String {
 
 /// To the quorum, and from there to a session.
 fn took(drill: &FullDrill) -> String {
+    format!(
+        "quorum in {}, access {} later",
+        seconds(drill.quorum_ms),
+        seconds(drill.access_ms)
+    )
+}
+
+/// The same where it was explained before.
+fn briefly(drill: &FullDrill) -> String {
     format!(
         "{} + {}",
         seconds(drill.quorum_ms),
@@ -193,11 +207,16 @@ mod tests {
     #[test]
     fn copies_are_current_only_with_the_generation_that_counts() {
         let mut vault = vault();
-        assert!(row(&vault, "copies").starts_with("none"));
+        vault.readiness.hosts = 1;
+        assert_eq!(
+            row(&vault, "hosts"),
+            "1 ALONE: lose it, and nobody opens by request; no copy elsewhere"
+        );
+        vault.readiness.hosts = 2;
         vault.copies = vec![copy(Some(7)), copy(Some(6)), copy(None)];
-        assert_eq!(row(&vault, "copies"), "1 of 3 current");
+        assert_eq!(row(&vault, "hosts"), "2; copies: 1 of 3 CURRENT");
         vault.copies.truncate(1);
-        assert_eq!(row(&vault, "copies"), "1, all current");
+        assert_eq!(row(&vault, "hosts"), "2; copies: 1, all current");
     }
 
     #[test]
@@ -241,7 +260,7 @@ mod tests {
         vault.readiness.full_drills = vec![drill(200, 400_000, 2_040), drill(2, 59_999, 900)];
         assert_eq!(
             row(&vault, "full drill"),
-            "2 days ago: 59.9 s + 0.9 s; before: 6 min + 2.0 s"
+            "2 days ago: quorum in 59.9 s, access 0.9 s later; before: 6 min + 2.0 s"
         );
     }
 }

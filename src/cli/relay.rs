@@ -168,7 +168,12 @@ mod tests {
         ] {
             assert!(may_travel(path).is_err(), "{path}");
         }
-        for path in ["/v1/status", "/v1/requests/r-aaaaaaaaaaaaa/approvals"] {
+        for path in [
+            "/v1/status",
+            "/v1/requests/r-aaaaaaaaaaaaa/approvals",
+            "/v1/vaults/prod/drill",
+            "/v1/vaults/prod/drills",
+        ] {
             assert!(may_travel(path).is_ok(), "{path}");
         }
     }

@@ -175,6 +175,11 @@ impl FakeWorker {
     }
 
     /// Forgets all sessions, as a reboot does.
+    /// Whether nothing that it was told to say instead is left.
+    pub fn told_all_of_it(&self) -> bool {
+        self.lock().script.garbled.is_none()
+    }
+
     pub fn reboot(&self) {
         self.lock().kept.clear();
     }

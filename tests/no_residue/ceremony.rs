@@ -67,6 +67,9 @@ fn no_process_holds_a_secret_after_the_stage_that_needed_it() {
     seal(&site, &mut ledger);
     ledger.stage(&site, "sealed", &[(AGENT, &[])]);
 
+    drill(&site, &mut ledger);
+    ledger.stage(&site, "drilled", &[(AGENT, &[])]);
+
     let request = site.request("INC-1", "to be scanned").expect("asked");
     ledger.stage(&site, "requested", &[(AGENT, &[]), (WORKER, &[])]);
 
@@ -218,6 +221,29 @@ fn approve(site: &Site, ledger: &mut Ledger, request: &Requested) {
     ledger.process("handed in", "twotap approve", approve.id(), &[]);
     drop(agent);
     ended(approve, ledger);
+}
+
+/// The same for a drill: the share was opened and compared, and nothing of it is left when the receipt is handed in.
+fn drill(site: &Site, ledger: &mut Ledger) {
+    let drill = site
+        .twotap("alice", &["drill", "prod", "--pin-fd", "0"])
+        .expect("alice")
+        .input(site.options().pin.as_str())
+        .start()
+        .expect("it starts");
+    let mut finger = site.finger("alice").expect("a finger");
+    assert!(finger.wait_for_touch(BOUND).expect("an answer"));
+    ledger.known.learn(site);
+    let found = ledger.process("drilling", "twotap drill", drill.id(), &["the pin"]);
+    ledger.control("drilling", &found, "the pin");
+    ledger.process("drilling", AGENT, agent(site), &[]);
+
+    let agent = Stopped::new(agent(site)).expect("it stops");
+    assert!(finger.tap().expect("an answer"));
+    wait_for_an_answer(&drill);
+    ledger.process("receipt handed in", "twotap drill", drill.id(), &[]);
+    drop(agent);
+    ended(drill, ledger);
 }
 
 /// The same for a denial, of another request.

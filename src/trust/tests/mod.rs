@@ -3,6 +3,7 @@
 pub(crate) mod people;
 pub(crate) mod python;
 
+mod drills;
 mod dsse;
 mod groups;
 mod histories;

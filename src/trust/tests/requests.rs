@@ -321,3 +321,66 @@ fn an_offer_that_only_closes_names_stewards_and_allows_nothing() {
     open.purpose = Purpose::CloseOnly { requests: vec![] };
     assert!(Envelope::signed(&Offer(open), &host()).is_err());
 }
+
+/// A drill: the roles of an access profile, and nothing that a session could do.
+fn rehearsing(roster: &Verified<Roster>) -> Request {
+    let mut request = request(roster);
+    request.secrets.clear();
+    request.regions.clear();
+    request.policy_sha256 = Digest::of(NOTHING_ALLOWED.as_bytes());
+    request.not_after = request.not_before.plus(CLOSE_ONLY_SECONDS);
+    request.purpose = Purpose::Drill;
+    request
+}
+
+#[test]
+fn an_offer_that_is_a_drill_names_the_profiles_roles_and_allows_nothing() {
+    let [alice, bob] = pair();
+    let roster = verified(2, &[&alice, &bob]);
+    let verify = |request: Request| {
+        let envelope = Envelope::signed(&Offer(request), &host()).expect("well-formed");
+        Offer::verify(&envelope, &roster)
+    };
+    assert!(verify(rehearsing(&roster)).is_ok());
+    type Change = (&'static str, fn(&mut Request));
+    let changes: [Change; 7] = [
+        ("another role", |r| {
+            r.role = "arn:aws:iam::111122223333:role/other".into();
+        }),
+        ("another account", |r| r.account = "444455556666".into()),
+        ("no access profile", |r| r.access = "nothing".into()),
+        ("a further role", |r| {
+            r.also = vec![crate::trust::roster::Target {
+                account: r.account.clone(),
+                role_arn: r.role.clone(),
+                steward_role_arn: r.role.clone(),
+            }];
+        }),
+        ("a secret", |r| {
+            r.secrets =
+                vec!["arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/x".into()];
+        }),
+        ("a policy", |r| {
+            r.policy_sha256 = Digest::of(b"allow everything")
+        }),
+        ("more than an hour", |r| {
+            r.not_after = r.not_before.plus(CLOSE_ONLY_SECONDS + 1);
+        }),
+    ];
+    for (what, change) in changes {
+        let mut other = rehearsing(&roster);
+        change(&mut other);
+        let refused = verify(other);
+        assert!(
+            matches!(refused, Err(TrustError::Mismatch { .. })),
+            "{what}"
+        );
+    }
+    // A session is never a drill, and a drill never a session.
+    let mut open = request(&roster);
+    open.purpose = Purpose::Drill;
+    assert!(Envelope::signed(&Offer(open), &host()).is_err());
+    let mut drill = rehearsing(&roster);
+    drill.purpose = Purpose::Open;
+    assert!(Envelope::signed(&Offer(drill), &host()).is_err());
+}
