@@ -2,7 +2,7 @@
 
 use twotap::vault::{VaultError, archive};
 
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let read = match archive::read(data) {
         Ok(read) => read,
         Err(VaultError::Malformed { .. } | VaultError::Trust(_)) => return,
