@@ -23,9 +23,11 @@ const SECRETS: [(&str, &str); 12] = [
 const PARTS: [&str; 3] = ["worker", "vault", "token"];
 
 /// Files elsewhere, each with all that it names.
-const FILES: [(&str, &[&str]); 14] = [
-    // A share between the token and the worker's key.
-    ("cli/approve.rs", &["Mnemonic", "Pin", "ask"]),
+const FILES: [(&str, &[&str]); 16] = [
+    // A share between the token and the worker's key; and the same opened, compared and wiped.
+    ("cli/approve.rs", &["Pin", "ask"]),
+    ("cli/drill.rs", &["Pin", "ask"]),
+    ("cli/own_share.rs", &["Mnemonic", "Pin"]),
     // An access key between standard input and the worker's key.
     ("cli/seal.rs", &["AccessKey"]),
     // Asks for the PIN for the custodians' verbs that the token only signs for (deny, roster sign), and wipes after it.
