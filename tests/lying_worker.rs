@@ -110,8 +110,9 @@ fn an_offer_of_something_that_was_not_asked_is_found() {
 
 /// Sofia hands the next version in.
 fn hand_in(host: &Host) -> Reply {
+    let paper = host.worker.paper();
     let submit = RosterSubmit {
-        next: host.worker.paper().next(),
+        next: paper.next(&paper.chain, |next| next.accept_risk.clear()),
         incident: "CHG-7".into(),
         reason: "nothing is accepted any more".into(),
         nonce: paper::nonce(),

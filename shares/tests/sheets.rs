@@ -45,13 +45,17 @@ fn our_reader_reads_png_and_jpeg_from_100_dpi_on_both_papers() {
     let (set, shares) = single(3, 5);
     for (paper, share) in PAPERS.into_iter().zip(&shares) {
         let printed = Printed::new(&set, share, paper);
-        for dpi in [100, 120, 150, 200, 300] {
-            for format in ["-png", "-jpeg"] {
-                let file = printed.picture(dpi, format);
-                let read = picture::read(&file)
-                    .unwrap_or_else(|why| panic!("{paper:?} at {dpi} dpi, {format}: {why}"));
-                assert!(read.expose() == share.expose());
-            }
+        for (dpi, format) in [
+            (100, "-png"),
+            (120, "-jpeg"),
+            (150, "-png"),
+            (200, "-jpeg"),
+            (300, "-png"),
+        ] {
+            let file = printed.picture(dpi, format);
+            let read = picture::read(&file)
+                .unwrap_or_else(|why| panic!("{paper:?} at {dpi} dpi, {format}: {why}"));
+            assert!(read.expose() == share.expose());
         }
     }
 }

@@ -11,6 +11,7 @@ use twotap::{
     trust::{
         Bytes, Digest, Envelope, Signer, Timestamp,
         recovery::{How, Record, Took},
+        roster::By,
     },
 };
 
@@ -184,6 +185,70 @@ fn tokens_leave_the_sheets_good_and_a_dead_key_is_not_owed_again() {
     assert!(!done.again && done.owed.is_empty(), "{:?}", done.owed);
     let events = host.events_named("RECOVERY_USED");
     assert_eq!(events[1].what["rotation_owed"], false);
+}
+
+#[test]
+fn sheets_are_paid_for_by_a_roster_that_names_others() {
+    let host = Host::start();
+    let hand_in = by_paper(&host);
+    let again = || -> Vec<String> {
+        // The agent looks at the vault before it answers.
+        let done: RecoveryRecorded = host.call(DANA, "POST", PATH, &hand_in).json();
+        done.owed
+    };
+    assert_eq!(again().len(), 2);
+    seal(&host);
+    let spent = again();
+    assert!(matches!(&spent[..], [sheets] if sheets.contains("recovery spent")));
+
+    // Another change leaves it as it is.
+    host.worker
+        .take_up(|r| r.people.retain(|p| p.name != "sofia"));
+    assert_eq!(again(), spent);
+    let others = age::x25519::Identity::generate().to_public().to_string();
+    host.worker.take_up(|r| {
+        if let Some(recovery) = &mut r.recovery {
+            recovery.recipient = others;
+        }
+    });
+    assert_eq!(again(), [""; 0]);
+    assert_eq!(owed(&host), [""; 0]);
+    assert!(
+        host.status(DANA).vaults[0]
+            .recovery
+            .as_ref()
+            .expect("named")
+            .spent_since
+            .is_none()
+    );
+}
+
+#[test]
+fn a_roster_that_sheets_stood_for_says_so_in_the_record_and_spends_them() {
+    let host = Host::start();
+    assert_eq!(owed(&host), [""; 0]);
+    host.worker
+        .take_up(|r| r.by = Some(By::Recovery { after: None }));
+    // Whatever has the agent look at the vault: a record that is about another one.
+    let mut elsewhere = record(&host, How::Paper);
+    elsewhere.vault = "staging".to_owned();
+    let refused = host.call(DANA, "POST", PATH, &signed(&elsewhere, &[]));
+    assert_eq!(refused.problem().code, Code::Usage);
+    let changed = host.events_named("ROSTER_CHANGED");
+    assert_eq!(changed.len(), 1);
+    assert_eq!(changed[0].what["by"], "recovery shares");
+    let signed_by = changed[0].what["signed_by"].to_string();
+    assert!(signed_by.contains("recovery shares of"), "{signed_by}");
+    let changes = changed[0].what["changes"].to_string();
+    assert!(
+        changes.contains("recovery shares stand for this version"),
+        "{changes}"
+    );
+    let left = owed(&host);
+    assert!(
+        matches!(&left[..], [sheets] if sheets.contains("recovery spent")),
+        "{left:?}"
+    );
 }
 
 #[test]

@@ -167,6 +167,21 @@ impl Paper {
         }
     }
 
+    /// The version after the last of a chain, signed by all who could have to.
+    pub fn next(&self, chain: &[Envelope], change: impl FnOnce(&mut Roster)) -> Envelope {
+        let before = chain.last().expect("not empty");
+        let mut roster: Roster = before.unverified().expect("a roster");
+        roster.version += 1;
+        roster.previous = Some(before.digest());
+        change(&mut roster);
+        let mut envelope = Envelope::new(&roster).expect("a good roster");
+        for signer in self.signers() {
+            envelope.sign(signer);
+        }
+        envelope.sign(&self.recovery);
+        envelope
+    }
+
     /// What the custodians sign with, in the roster's order.
     pub fn signers(&self) -> Vec<&dyn Signer> {
         let tokens = self.tokens.iter();
@@ -239,22 +254,7 @@ impl Paper {
         Envelope::signed(&Offer(request), &self.host).expect("a good offer")
     }
 
-    /// The next version, signed by both custodians: nothing is accepted any more.
-    pub fn next(&self) -> Envelope {
-        let next = Roster {
-            version: 2,
-            previous: Some(self.roster.digest()),
-            accept_risk: Vec::new(),
-            ..(*self.roster).clone()
-        };
-        let mut envelope = Envelope::new(&next).expect("a good roster");
-        for (_, token) in &self.tokens {
-            envelope.sign(token);
-        }
-        envelope
-    }
-
-    /// What a worker asks custodians for when that is handed in.
+    /// What a worker asks custodians for when the next version is handed in.
     pub fn roster_change(
         &self,
         wish: &RosterWish,

@@ -23,8 +23,10 @@ use twotap::{
     },
     trust::{
         Bytes, Digest, Envelope, Head, Signer as _, Timestamp,
+        manifest::Manifest,
         receipt::{Outcome, Proof, ProvenBy},
         request::{NOTHING_ALLOWED, Offer, Request},
+        roster::Roster,
     },
 };
 
@@ -73,6 +75,8 @@ struct State {
     kept: HashMap<String, (Request, bool)>,
     generation: u64,
     manifest: Option<Envelope>,
+    /// Roster versions that came to count after the first.
+    later: Vec<Envelope>,
     jobs: Vec<String>,
 }
 
@@ -110,6 +114,7 @@ impl FakeWorker {
                 kept: HashMap::new(),
                 generation: 1,
                 manifest: Some(manifest),
+                later: Vec::new(),
                 jobs: Vec::new(),
             })),
         };
@@ -122,6 +127,21 @@ impl FakeWorker {
             }
         });
         worker
+    }
+
+    /// A next version counts from now on, with a generation that is sealed under it.
+    pub fn take_up(&self, change: impl FnOnce(&mut Roster)) {
+        let mut state = self.lock();
+        let chain = [&self.paper.chain[..], &state.later[..]].concat();
+        let next = self.paper.next(&chain, change);
+        let old = state.manifest.take().expect("sealed");
+        let mut manifest: Manifest = old.unverified().expect("a manifest");
+        state.generation += 1;
+        manifest.generation = state.generation;
+        manifest.previous = Some(old.digest());
+        manifest.roster_sha256 = next.digest();
+        state.manifest = Some(Envelope::signed(&manifest, &self.paper.host).expect("signed"));
+        state.later.push(next);
     }
 
     /// The generation that counts now, to be put back later.
@@ -236,7 +256,7 @@ impl FakeWorker {
                     VaultFacts {
                         host: self.paper.host.public().id(),
                         isolation: Isolation::Account,
-                        roster_chain: self.paper.chain.clone(),
+                        roster_chain: [&self.paper.chain[..], &state.later[..]].concat(),
                         manifest: state.manifest.clone(),
                     }
                 };

@@ -3,11 +3,12 @@
 use crate::source::{Source, read, tree};
 
 /// Types that hold, in plain, what opens a vault or a token, and where they are at home.
-const SECRETS: [(&str, &str); 12] = [
+const SECRETS: [(&str, &str); 13] = [
     ("twotap_shares", "Mnemonic"),
     ("twotap_shares", "Secret"),
     ("crate::vault", "AccessKey"),
     ("crate::vault", "VaultIdentity"),
+    ("crate::vault", "RecoverySigner"),
     ("crate::vault", "OneTime"),
     ("crate::aws", "NewKey"),
     ("crate::aws", "SecretValue"),

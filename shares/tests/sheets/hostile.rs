@@ -145,7 +145,7 @@ fn changed_pictures_do_no_harm() {
     let mut draw = Draw::new(6);
     for format in ["-png", "-jpeg"] {
         let whole = printed.picture(72, format);
-        for _ in 0..60 {
+        for _ in 0..20 {
             let mut file = whole.clone();
             for _ in 0..=draw.next_u32() % 6 {
                 let at = draw.next_u32() as usize % file.len();
@@ -158,7 +158,7 @@ fn changed_pictures_do_no_harm() {
     }
     // A code whose squares have moved: finders that fit together badly are what readers stumble over.
     let whole = code(&qr_text(&shares[0]));
-    for _ in 0..60 {
+    for _ in 0..30 {
         let mut page = whole.clone();
         for _ in 0..=draw.next_u32() % 8 {
             let (x, y, to) = (

@@ -183,7 +183,7 @@ fn a_roster_that_makes_no_sense_is_refused() {
     let all = [&alice, &bob, &carol];
     let good = roster(2, &all);
     assert!(Envelope::new(&good).is_ok());
-    let changes: [Change<Roster>; 20] = [
+    let changes: [Change<Roster>; 21] = [
         ("threshold 1", |r| r.threshold = 1),
         ("threshold above the custodians", |r| r.threshold = 4),
         ("previous in version 1", |r| {
