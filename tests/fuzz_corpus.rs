@@ -5,6 +5,8 @@
 #[path = "fuzz_corpus/mutate.rs"]
 mod mutate;
 
+#[path = "../fuzz/targets/bundle.rs"]
+mod bundle;
 #[path = "../fuzz/targets/mnemonic.rs"]
 mod mnemonic;
 #[path = "../fuzz/targets/qr_payload.rs"]
@@ -18,4 +20,9 @@ fn mnemonic() {
 #[test]
 fn qr_payload() {
     mutate::corpus("qr_payload", qr_payload::run);
+}
+
+#[test]
+fn bundle() {
+    mutate::corpus("bundle", bundle::run);
 }

@@ -6,27 +6,24 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{
     Agent,
-    book::{Change, head},
-    offers::{Withdrawn, not_owed, too_late, withdrawn},
+    book::Change,
     people::Listed,
-    record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
-    workers::{Link, OFFER, SILENCE, gone, out_of_turn},
+    record::{Mint, Record, Rotation, VaultRotation},
+    votes::Cast,
+    workers::{Link, SILENCE, gone, out_of_turn},
 };
 use crate::{
     audit::event::{Actor, Event, EventType},
     ceremony::{Stage, Standing, times::MAX_WAITING},
     protocol::{
         Code, Problem,
-        job::{Approval, Ask, FromWorker, Job, OfferMade, Step, ToWorker, VaultFacts, Vote},
+        job::{FromWorker, Step},
     },
-    trust::{
-        Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer},
-    },
+    trust::Timestamp,
 };
 
 /// How long after the end of the vote a worker may still say so, in seconds.
@@ -36,24 +33,6 @@ const GRACE: i64 = 30;
 pub(super) struct Ceremonies {
     waiting: Arc<Semaphore>,
     votes: Mutex<HashMap<String, mpsc::Sender<Cast>>>,
-}
-
-/// A vote as a client hands it in.
-pub(super) enum Ballot {
-    /// A yes.
-    Approval(Approval),
-    /// A no.
-    Denial(Envelope),
-    /// A yes taken back.
-    Withdrawal(Envelope),
-}
-
-/// A vote on its way to the worker.
-struct Cast {
-    ballot: Ballot,
-    /// Whose account brought it; whose vote it is the signature says.
-    by: String,
-    reply: oneshot::Sender<Result<(), Problem>>,
 }
 
 impl Ceremonies {
@@ -76,34 +55,17 @@ impl Ceremonies {
         })
     }
 
+    /// Where votes on a request go, as long as its worker takes them.
+    pub(super) fn waiting_for_votes(&self, id: &str) -> Option<mpsc::Sender<Cast>> {
+        self.lock().get(id).cloned()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Cast>>> {
         self.votes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Agent {
-    /// Starts a worker for what is asked and puts its offer on record.
-    pub(super) async fn ask(
-        self: &Arc<Self>,
-        ask: Ask,
-        caller: &Listed,
-    ) -> Result<Arc<Record>, Problem> {
-        let place = self.ceremonies.place()?;
-        let vault = ask.vault.clone();
-        let audit = self.book.head().await?;
-        let job = Job::Ceremony {
-            ask: ask.clone(),
-            operator: caller.name.clone(),
-            audit: head(audit),
-        };
-        let mut link = self.workers.start(&job).await?;
-        let FromWorker::Offer(made) = link.expect(OFFER).await? else {
-            return Err(out_of_turn());
-        };
-        let record = self.check_offer(&ask, caller, made, head(audit)).await?;
-        self.begin(record, caller, vault, link, place).await
-    }
-
     /// Puts a checked offer on record and waits for votes on it.
     pub(super) async fn begin(
         self: &Arc<Self>,
@@ -130,79 +92,17 @@ impl Agent {
         self.bell.notify_one();
         Ok(record)
     }
-
-    /// Hands a vote to the worker; it alone decides whether it counts.
-    pub(super) async fn vote(
-        self: &Arc<Self>,
-        id: &str,
-        ballot: Ballot,
-        by: String,
-    ) -> Result<(), Problem> {
-        let record = self
-            .book
-            .request(id)
-            .ok_or_else(|| super::book::unknown_request(id))?;
-        if record.stage != Stage::Requested {
-            return Err(too_late(record.stage));
-        }
-        let sender = self.ceremonies.lock().get(id).cloned();
-        let Some(sender) = sender else {
-            return Err(no_worker());
-        };
-        let (reply, answer) = oneshot::channel();
-        sender
-            .send(Cast { ballot, by, reply })
-            .await
-            .map_err(|_| no_worker())?;
-        answer.await.unwrap_or_else(|_| Err(no_worker()))
-    }
-
-    /// The agent believes the worker no more than it must: the offer has to be signed, and be what was asked.
-    async fn check_offer(
-        self: &Arc<Self>,
-        ask: &Ask,
-        caller: &Listed,
-        made: OfferMade,
-        audit: Head,
-    ) -> Result<Record, Problem> {
-        let request = request_of(&made.offer)?;
-        let facts = VaultFacts {
-            host: request.host,
-            isolation: made.isolation,
-            roster_chain: made.roster_chain.clone(),
-            manifest: Some(made.manifest.clone()),
-        };
-        let known = self.learn_offered(&ask.vault, facts).await?;
-        let offer: Verified<Offer> = Offer::verify(&made.offer, &known.roster)?;
-        let Offer(request) = offer.into_document();
-        let asked = request.vault == ask.vault
-            && request.operator == caller.name
-            && request.access == ask.access
-            && request.incident == ask.incident
-            && request.reason == ask.reason
-            && request.commander_claimed == ask.commander
-            && request.operator_nonce == ask.nonce
-            && request.audit == audit
-            && ask.is_answered_by(&request.purpose);
-        if !asked {
-            return Err(
-                Problem::new(Code::Tampering, "the worker offers what was not asked")
-                    .hint("tell the security officer"),
-            );
-        }
-        Ok(Record::new(made, request, known.roster.threshold))
-    }
 }
 
 /// One request's task.
-struct Ceremony {
-    agent: Arc<Agent>,
-    id: String,
+pub(super) struct Ceremony {
+    pub(super) agent: Arc<Agent>,
+    pub(super) id: String,
     vault: String,
-    link: Link,
+    pub(super) link: Link,
     votes: mpsc::Receiver<Cast>,
     /// Given back when the request waits no longer.
-    place: Option<OwnedSemaphorePermit>,
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 impl Ceremony {
@@ -273,119 +173,6 @@ impl Ceremony {
             }
             None => SILENCE,
         }
-    }
-
-    async fn hand_on(&mut self, ballot: &Ballot) -> Result<(), Problem> {
-        let stage = self.agent.book.request(&self.id).map(|r| r.stage);
-        if stage != Some(Stage::Requested) {
-            return Err(too_late(stage.unwrap_or(Stage::Failed)));
-        }
-        let message = match ballot {
-            Ballot::Approval(approval) => ToWorker::Approval(approval.clone()),
-            Ballot::Denial(denial) => ToWorker::Denial {
-                denial: denial.clone(),
-            },
-            Ballot::Withdrawal(withdrawal) => ToWorker::Withdrawal {
-                withdrawal: withdrawal.clone(),
-            },
-        };
-        self.link.send(&message).await
-    }
-
-    async fn record_vote(&mut self, vote: Vote, cast: &Cast) -> Result<(), Problem> {
-        let (id, by) = (self.id.clone(), cast.by.clone());
-        let (kind, envelope) = match &cast.ballot {
-            Ballot::Approval(approval) => ("approve", approval.approval.clone()),
-            Ballot::Denial(denial) => ("deny", denial.clone()),
-            Ballot::Withdrawal(withdrawal) => ("withdraw", withdrawal.clone()),
-        };
-        let (answer, settled) = self
-            .agent
-            .book
-            .commit(move |change| match vote {
-                Vote::Refused(problem) => {
-                    let record = change.known(&id)?;
-                    let event = record
-                        .event(EventType::ApprovalRefused, Actor::agent(), change.place)
-                        .detail("why", problem.error.as_str())
-                        .detail("kind", kind)
-                        .detail("handed_in_by", by)
-                        .detail("envelope_sha256", envelope_digest(&envelope));
-                    change.event(&event)?;
-                    Ok((Err(problem), false))
-                }
-                Vote::Withdrawn {
-                    person,
-                    serial,
-                    key,
-                    standing,
-                } => {
-                    let by = Withdrawn {
-                        person,
-                        serial,
-                        key,
-                        by,
-                    };
-                    withdrawn(change, &id, by, standing, &envelope)?;
-                    Ok((Ok(()), standing != Standing::Waiting))
-                }
-                Vote::Counted {
-                    person,
-                    serial,
-                    key,
-                    approved,
-                    standing,
-                } => {
-                    let mut record = change.known(&id)?;
-                    let now = change.now();
-                    let denial = match approved {
-                        true => None,
-                        false => Some(envelope.unverified::<Denial>()?.reason),
-                    };
-                    let event_type = match approved {
-                        true => EventType::BreakGlassApproved,
-                        false => EventType::BreakGlassDenied,
-                    };
-                    let actor =
-                        Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
-                    let mut event = record
-                        .custody(key, event_type, actor, change.place)
-                        .who(key.to_string())
-                        .detail("vault", record.request.vault.as_str())
-                        .detail("serial", serial)
-                        .detail("handed_in_by", by)
-                        .detail("standing", serde_json::json!(standing))
-                        .envelope(kind, envelope.to_json());
-                    if let Some(reason) = &denial {
-                        event = event.justification(reason);
-                    }
-                    change.event(&event)?;
-                    record.votes.push(Counted {
-                        person,
-                        serial,
-                        key,
-                        at: now,
-                        denial,
-                    });
-                    record.standing = standing;
-                    match standing {
-                        Standing::Waiting => {}
-                        Standing::Approved => record.advance(Stage::Approved, now)?,
-                        Standing::Denied => {
-                            record.end(Stage::Denied, "denied by the custodians", now)?;
-                            not_owed(change, &record.request)?;
-                        }
-                    }
-                    change.put(record)?;
-                    Ok((Ok(()), standing != Standing::Waiting))
-                }
-            })
-            .await?;
-        if settled {
-            self.place = None;
-            self.agent.bell.notify_one();
-        }
-        answer
     }
 }
 
@@ -486,12 +273,4 @@ fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Re
         change.event(event)?;
     }
     change.put(record)
-}
-
-fn envelope_digest(envelope: &Envelope) -> String {
-    crate::trust::Digest::of(envelope.to_json().as_bytes()).to_string()
-}
-
-fn no_worker() -> Problem {
-    Problem::new(Code::Agent, "the worker of this request has gone").hint("ask for a new request")
 }

@@ -12,6 +12,19 @@ use crate::{
     trust::manifest::Manifest,
 };
 
+impl Agent {
+    /// What the worker has sealed, as it lies there.
+    pub(super) async fn sealed_bundle(&self, vault: &str) -> Result<Sealed, Problem> {
+        let job = Job::Bundle {
+            vault: vault.to_owned(),
+        };
+        match self.workers.ask(&job).await? {
+            FromWorker::Bundle(sealed) => Ok(sealed),
+            _ => Err(out_of_turn()),
+        }
+    }
+}
+
 /// Fetches a vault's bundle from its worker, records who asked for it, and only then gives it away.
 pub(super) async fn export(
     agent: &Arc<Agent>,
@@ -19,12 +32,7 @@ pub(super) async fn export(
     caller: &Listed,
 ) -> Result<Sealed, Problem> {
     let known = agent.refresh(vault).await?;
-    let job = Job::Bundle {
-        vault: vault.to_owned(),
-    };
-    let FromWorker::Bundle(sealed) = agent.workers.ask(&job).await? else {
-        return Err(out_of_turn());
-    };
+    let sealed = agent.sealed_bundle(vault).await?;
     // A ceremony may have moved on since; what is recorded is what is given.
     let manifest: Manifest = sealed.manifest.unverified()?;
     if manifest.vault != known.vault {

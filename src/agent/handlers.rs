@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::{
     Agent,
     book::head,
-    ceremonies::Ballot,
     people::Listed,
+    readiness::Subject,
     record::VaultRotation,
     routes::{Answer, Call, Refusal},
     said,
     sessions::Wanted,
     vaults::Known,
+    votes::Ballot,
 };
 use crate::{
     audit::{
@@ -41,7 +42,9 @@ const ENVELOPES_PAGE: u64 = 100;
 /// About the largest page, in bytes.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-type Answered = Result<Answer, Refusal>;
+pub(super) use super::drills::{drill, drill_failed, drill_passed, sheet_checked};
+
+pub(super) type Answered = Result<Answer, Refusal>;
 
 pub(super) async fn status(call: Call) -> Answered {
     let agent = &call.agent;
@@ -61,6 +64,8 @@ pub(super) async fn status(call: Call) -> Answered {
         }
         let lags = |copy| super::copies::degraded(&vault.vault, copy);
         degraded.extend(vault.copies.iter().filter_map(lags));
+        let unready = vault.readiness.degraded.iter();
+        degraded.extend(unready.map(|why| format!("vault {}: readiness: {why}", vault.vault)));
         degraded.extend(owed(agent, &known).await?);
         let row = agent.book.vault(&known.vault).await?;
         degraded.extend(row.recovered.owed(
@@ -320,7 +325,7 @@ async fn page(call: &Call, most: u64) -> Result<Vec<Entry>, Problem> {
 }
 
 /// Runs to its end even if the client goes away.
-async fn finish<T: Send + 'static>(
+pub(super) async fn finish<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::spawn(work)
@@ -342,6 +347,7 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         vault: known.vault.clone(),
         roster_version: known.roster.version,
         threshold: known.roster.threshold,
+        groups: known.roster.groups.clone(),
         custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
@@ -354,6 +360,7 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         isolation: known.isolation,
         copies: super::copies::status(&known.roster, &row.copies),
         recovery: row.recovered.status(&known.roster, agent.config.renew_days),
+        readiness: Subject::of(known).view(&row.proofs, &agent.config.readiness, Timestamp::now()),
     })
 }
 

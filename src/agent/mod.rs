@@ -16,6 +16,7 @@ mod closing;
 mod config;
 mod copies;
 mod deadlines;
+mod drills;
 mod exports;
 mod handlers;
 mod hygiene;
@@ -24,8 +25,11 @@ mod keys;
 mod left;
 mod offers;
 mod people;
+mod proofs;
+mod readiness;
 mod record;
 mod recovered;
+mod rehearsal;
 mod routes;
 mod said;
 mod seals;
@@ -37,6 +41,7 @@ mod steps;
 pub mod table;
 mod targets;
 mod vaults;
+mod votes;
 mod waits;
 mod watch;
 mod workers;
@@ -82,6 +87,7 @@ struct Agent {
     alarms: Alarms,
     waits: Waits,
     watches: Watches,
+    nonces: drills::Nonces,
     /// Rung when a deadline may have changed.
     bell: tokio::sync::Notify,
     /// The worker's key: this host's name in signed documents.

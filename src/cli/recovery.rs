@@ -1,5 +1,5 @@
-//! `twotap recovery`: printed shares, made, checked, and used; what that leaves behind, put on record. All but the last needs no agent, no
-//! network and no state of its own.
+//! `twotap recovery`: printed shares, made, checked and used; what a recovery leaves behind, put on record. All but the last needs no
+//! agent, no network and no state of its own.
 
 mod check;
 mod create;

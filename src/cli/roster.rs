@@ -14,7 +14,7 @@ use crate::{
     protocol::{Code, Problem, socket::VaultView},
     trust::{
         Envelope, TrustError, Verified,
-        roster::{self, Missing, Roster, changes, follows, verify_chain},
+        roster::{self, Lacking, Missing, Roster, changes, follows, verify_chain},
     },
 };
 
@@ -143,6 +143,7 @@ fn versions(chain: &[Envelope]) -> Result<Vec<Version>, Problem> {
                 "sha256": envelope.digest(),
                 "created_at": roster.created_at,
                 "threshold": roster.threshold,
+                "groups": roster.groups,
                 "changes": changes,
             }),
         });
@@ -213,7 +214,12 @@ fn named(tokens: &[roster::Token]) -> Vec<String> {
 pub(super) fn lacking(missing: &Missing) -> String {
     let mut parts = named(&missing.tokens);
     if missing.people > 0 {
-        parts.push(format!("{} of {}", missing.people, missing.of.join(", ")));
+        // Where there are groups it matters of which.
+        let of: Vec<String> = missing.groups.iter().map(Lacking::to_string).collect();
+        match of.as_slice() {
+            [] => parts.push(format!("{} of {}", missing.people, missing.of.join(", "))),
+            _ => parts.extend(of),
+        }
     }
     if missing.recovery {
         parts.push("a quorum of the recovery shares".to_owned());
@@ -340,6 +346,9 @@ pub(super) fn describe(roster: &Roster) -> String {
             roster.custodians().count()
         ),
     ));
+    for group in &roster.groups {
+        rows.push(("  group", format!("{group} ({})", group.members.join(", "))));
+    }
     text.push_str(&columns(&rows));
     text
 }

@@ -134,14 +134,18 @@ pub struct Ask {
     /// own journal has as open. `access` is then [`CLOSE_ONLY`](crate::trust::request::CLOSE_ONLY).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub close_only: Option<Vec<String>>,
+    /// A whole ceremony as a drill: sessions that are refused everything and are handed to nobody, and a real rotation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
 }
 
 impl Ask {
     /// Whether a request with this purpose is what was asked: all that is owed, where nothing was named, is the worker's to say.
     pub fn is_answered_by(&self, purpose: &Purpose) -> bool {
         match (&self.close_only, purpose) {
-            (None, Purpose::Open) => true,
-            (Some(asked), Purpose::CloseOnly { requests }) => {
+            (None, Purpose::Open) => !self.drill,
+            (None, Purpose::Drill) => self.drill,
+            (Some(asked), Purpose::CloseOnly { requests }) if !self.drill => {
                 asked.is_empty()
                     || (requests.iter().all(|id| asked.contains(id))
                         && asked.iter().all(|id| requests.contains(id)))

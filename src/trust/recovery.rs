@@ -98,3 +98,8 @@ impl RecoverySet {
         })
     }
 }
+
+/// The fingerprint that stands on every sheet of the set with this recipient (`age1...`): 16 hexadecimal digits in groups of four.
+pub fn set_fingerprint(recipient: &str) -> String {
+    twotap_shares::sheet::fingerprint(recipient)
+}

@@ -7,6 +7,7 @@
 mod chain;
 mod change;
 mod check;
+mod groups;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,7 @@ pub const MAX_CHAIN: usize = 4 * 1024 * 1024;
 
 pub use chain::{Missing, missing, parse_chain, signatures, verify_chain, verify_next};
 pub use change::{Change, changes, follows};
+pub use groups::{Group, Lacking, lacking};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct Roster {
     pub created_at: Timestamp,
     /// How many people must approve, at least 2.
     pub threshold: u8,
+    /// Which of them: how many of each group. Empty where any will do; else their thresholds add up to [`Self::threshold`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// Everybody who may act.
     pub people: Vec<Person>,
     /// The custodians' tokens.

@@ -68,7 +68,11 @@ pub fn write(bundle: &Bundle) -> Result<Vec<u8>, VaultError> {
     let mut out = ustar::Writer::new(manifest.created_at.0);
     out.file(README, readme_of(bundle)?.as_bytes());
     out.file(VAULT, &bundle.vault_age.0);
-    for share in &bundle.shares {
+    for (n, share) in bundle.shares.iter().enumerate() {
+        let before = &bundle.shares[..n];
+        if before.iter().any(|s| s.custodian == share.custodian) {
+            return Err(malformed("a custodian's share would be in it twice"));
+        }
         // Names become paths on somebody's machine.
         check_name("custodian's name", &share.custodian)?;
         out.file(&format!("shares/{}.age", share.custodian), &share.age.0);

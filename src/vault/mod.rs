@@ -21,6 +21,7 @@ pub mod identity;
 pub mod open;
 pub mod package;
 pub mod piv_p256;
+mod quorum;
 pub mod recovery;
 pub mod seal;
 pub mod store;

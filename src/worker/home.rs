@@ -52,6 +52,17 @@ pub(super) struct Current {
     pub(super) files: Generation,
 }
 
+impl Current {
+    /// Each custodian's share, as sealed.
+    pub(super) fn share_files(&self) -> Vec<ShareFile> {
+        let file = |(custodian, age): &(String, Vec<u8>)| ShareFile {
+            custodian: custodian.clone(),
+            age: Bytes(age.clone()),
+        };
+        self.files.shares.iter().map(file).collect()
+    }
+}
+
 impl Home {
     /// Opens the state folder; makes the host key at the first start.
     pub(super) fn open(config: &Config) -> Result<Self, Problem> {
@@ -236,15 +247,11 @@ impl Vault {
 
     /// The generation that counts, to be kept elsewhere.
     pub(super) fn to_sealed(&self) -> Result<Sealed, Problem> {
-        let files = &self.sealed()?.files;
-        let share = |(custodian, age): &(String, Vec<u8>)| ShareFile {
-            custodian: custodian.clone(),
-            age: Bytes(age.clone()),
-        };
+        let current = self.sealed()?;
         Ok(Sealed {
-            manifest: files.manifest.clone(),
-            vault_age: Bytes(files.vault_age.clone()),
-            shares: files.shares.iter().map(share).collect(),
+            manifest: current.files.manifest.clone(),
+            vault_age: Bytes(current.files.vault_age.clone()),
+            shares: current.share_files(),
             roster_chain: self.chain.clone(),
         })
     }

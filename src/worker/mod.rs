@@ -14,6 +14,7 @@ mod ceremony;
 mod close;
 mod close_only;
 mod config;
+mod drill;
 mod hardening;
 mod home;
 mod host_key;

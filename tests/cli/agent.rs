@@ -271,6 +271,8 @@ async fn status(
             isolation: Isolation::None,
             copies: Vec::new(),
             recovery: None,
+            readiness: Default::default(),
+            groups: Vec::new(),
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],

@@ -311,6 +311,7 @@ impl Pair {
             by: None,
             created_at: Timestamp::now(),
             threshold: 2,
+            groups: Vec::new(),
             people,
             tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
             hosts: keys.into_iter().enumerate().map(host).collect(),

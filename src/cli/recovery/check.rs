@@ -1,9 +1,9 @@
-//! `twotap recovery check`: one sheet by itself: is it sound, and which sheet of which set is it?
+//! `twotap recovery check`: one sheet by itself: is it sound, and which sheet of which set is it? Then the agent is told that it was read.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
-use twotap_shares::sheet;
+use twotap_shares::{ShareInfo, sheet};
 
 use super::{
     super::{Door, Ended, files},
@@ -11,7 +11,10 @@ use super::{
     reading::{self, Sources},
 };
 use crate::{
-    protocol::Problem,
+    protocol::{
+        Code, Problem,
+        socket::{SheetChecked, SheetNoted},
+    },
     trust::{recovery::RecoverySet, stack},
 };
 
@@ -37,6 +40,12 @@ struct Checked {
     shares_needed: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     set: Option<Belongs>,
+    /// Where and when the agent put the check on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded: Option<SheetNoted>,
+    /// Why it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_recorded: Option<String>,
 }
 
 /// What the set's record adds.
@@ -44,6 +53,7 @@ struct Checked {
 struct Belongs {
     vault: String,
     fingerprint: String,
+    made: String,
     group: Option<String>,
     share: usize,
     of: usize,
@@ -58,10 +68,41 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         }
         None => None,
     };
-    let checked = stack::wiped(|| check(args, set.as_ref()))?;
-    let text = match &checked.set {
+    let mut checked = stack::wiped(|| check(args, set.as_ref()))?;
+    let why_not = match &checked.set {
+        Some(set) => match record(set, door) {
+            Ok(noted) => {
+                checked.recorded = Some(noted);
+                None
+            }
+            Err(problem) => {
+                checked.not_recorded = Some(problem.error.clone());
+                Some(problem)
+            }
+        },
+        None => None,
+    };
+    door.ui.result(&checked, &text(&checked))?;
+    if checked.set.is_none() {
+        door.ui
+            .note("with --set FILE it is also told which vault it belongs to, and recorded");
+    }
+    match why_not {
+        // An air-gapped machine, or the holder's own: the sheet is as good as it was.
+        Some(why) if why.code == Code::Agent => door.ui.note(format!(
+            "not recorded, as no agent was reached ({}); name one with --agent",
+            why.error
+        )),
+        Some(why) => door.ui.warn(format!("not recorded: {}", why.error)),
+        None => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(checked: &Checked) -> String {
+    let mut text = match &checked.set {
         Some(set) => format!(
-            "good: {}share {} of {} of vault {}, set {}",
+            "good: {}share {} of {} of vault {}, set {} made on {}",
             set.group
                 .as_ref()
                 .map(|g| format!("{g}, "))
@@ -69,7 +110,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
             set.share,
             set.of,
             set.vault,
-            set.fingerprint
+            set.fingerprint,
+            set.made
         ),
         None => format!(
             "good: share {} (of {} that are needed){} of the set that begins with the same two words",
@@ -82,27 +124,35 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
             }
         ),
     };
-    door.ui.result(&checked, &text)?;
-    if checked.set.is_none() {
-        door.ui
-            .note("with --set FILE it is also told which vault it belongs to");
+    if let Some(noted) = &checked.recorded {
+        text.push_str(&format!(
+            "\nrecorded by {} at {}; of this set {} were found good so far",
+            noted.by,
+            noted.at,
+            match noted.sheets {
+                1 => "one sheet".to_owned(),
+                n => format!("{n} sheets"),
+            }
+        ));
     }
-    Ok(ExitCode::SUCCESS)
+    text
 }
 
 fn check(args: &Args, set: Option<&RecoverySet>) -> Result<Checked, Problem> {
     let share = reading::one(&args.from, "recovery check: the words of one sheet")?;
-    let info = share.share();
+    let info: ShareInfo = share.share();
     let belongs = match set {
         None => None,
         Some(set) => {
             let (group, place) = quorum::place(set, &share)?;
+            let of = set.groups.get(group);
             Some(Belongs {
                 vault: set.vault.clone(),
                 fingerprint: sheet::fingerprint(&set.recipient),
-                group: set.groups[group].name.clone(),
+                made: set.made.clone(),
+                group: of.and_then(|group| group.name.clone()),
                 share: place + 1,
-                of: set.groups[group].shares.len(),
+                of: of.map_or(0, |group| group.shares.len()),
             })
         }
     };
@@ -115,5 +165,21 @@ fn check(args: &Args, set: Option<&RecoverySet>) -> Result<Checked, Problem> {
         share: info.member_index + 1,
         shares_needed: info.member_threshold,
         set: belongs,
+        recorded: None,
+        not_recorded: None,
     })
+}
+
+/// Tells the agent that this sheet was read; nothing of its words.
+fn record(set: &Belongs, door: &Door) -> Result<SheetNoted, Problem> {
+    let small = |n: usize| {
+        u8::try_from(n).map_err(|_| Problem::new(Code::Usage, "the set has too many sheets"))
+    };
+    let sheet = SheetChecked {
+        fingerprint: set.fingerprint.clone(),
+        group: set.group.clone(),
+        share: small(set.share)?,
+        of: small(set.of)?,
+    };
+    door.agent()?.sheet_checked(&set.vault, &sheet)
 }

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     cli::{
-        Door, Ended, client::vault_path, files, inputs, places, screen, standing, ui::plain,
-        vault::AcceptArgs,
+        Door, Ended, client::vault_path, files, groups, inputs, places, screen, standing,
+        ui::plain, vault::AcceptArgs,
     },
     protocol::{Code, Problem, socket::VaultView},
     trust::{
@@ -56,6 +56,12 @@ pub(super) struct Args {
     /// How many custodians must approve, at least 2
     #[arg(long, value_name = "K")]
     threshold: Option<u8>,
+    /// A group of custodians, of whom K have to be among those who approve, e.g. security:1:alice,bob; all groups, in the place of those that were
+    #[arg(long, value_name = "NAME:K:PEOPLE")]
+    group: Vec<String>,
+    /// Any custodians will do again
+    #[arg(long, conflicts_with = "group")]
+    no_groups: bool,
     /// Another host's public keys, as twotapd keys prints them there
     #[arg(long, value_name = "FILE")]
     add_host: Vec<PathBuf>,
@@ -162,9 +168,7 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     if let Some(path) = &args.access {
         (next.aws, next.access) = inputs::access(path)?;
     }
-    if let Some(threshold) = args.threshold {
-        next.threshold = threshold;
-    }
+    quorum(args, &mut next)?;
     if let Some(path) = &args.places {
         next.places = places::read(path)?;
     }
@@ -187,6 +191,25 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     sensible(&next)?;
     judge_change(before, &next)?;
     Ok(next)
+}
+
+/// Who has to approve. Custodians who go leave their groups; those who come are in none, and somebody has to say in which.
+fn quorum(args: &Args, next: &mut Roster) -> Result<(), Problem> {
+    if args.no_groups {
+        next.groups.clear();
+    } else if !args.group.is_empty() {
+        next.groups = groups::read(&args.group)?;
+        next.threshold = u8::try_from(groups::together(&next.groups)).unwrap_or(u8::MAX);
+    } else {
+        let custodians: Vec<String> = next.custodians().map(|p| p.name.clone()).collect();
+        for group in &mut next.groups {
+            group.members.retain(|m| custodians.contains(m));
+        }
+    }
+    if let Some(threshold) = args.threshold {
+        next.threshold = threshold;
+    }
+    Ok(())
 }
 
 /// What the public record of a set for this vault says.
@@ -393,6 +416,7 @@ pub(in crate::cli) fn sensible(next: &Roster) -> Result<(), Problem> {
             "replace the token, or remove the custodian",
         );
     }
+    groups::sensible(next)?;
     if next.hosts.is_empty() {
         return usage(
             "no host would be left".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{By, MAX_CHAIN, MAX_VERSIONS, Roster, Token};
+use super::{By, Lacking, MAX_CHAIN, MAX_VERSIONS, Roster, Token};
 use crate::trust::{Envelope, TrustError, Verified};
 
 /// Reads a file with one version or with a chain of them, oldest first; nothing is verified.
@@ -51,6 +51,8 @@ pub fn signatures(envelope: &Envelope) -> Result<(Vec<Token>, Vec<Token>), Trust
 pub struct Missing {
     /// How many more people of the version before have to sign.
     pub people: usize,
+    /// The same by group, where that version has groups.
+    pub groups: Vec<Lacking>,
     /// Who of them has not signed yet.
     pub of: Vec<String>,
     /// Tokens that have to sign for themselves: all of the first version, those that are new in a later one.
@@ -82,6 +84,7 @@ pub fn missing(
     let Some(before) = before else {
         return Ok(Missing {
             people: 0,
+            groups: Vec::new(),
             of: Vec::new(),
             tokens: unsigned(roster.tokens.iter().collect()),
             recovery: false,
@@ -90,14 +93,17 @@ pub fn missing(
     if roster.by.is_some() {
         return Ok(Missing {
             people: 0,
+            groups: Vec::new(),
             of: Vec::new(),
             tokens: unsigned(new_tokens(before, &roster).collect()),
             recovery: !paper_signed(before, envelope),
         });
     }
     let signed = people(before, envelope);
+    let lacking = before.lacking(signed.iter().copied());
     Ok(Missing {
-        people: usize::from(before.threshold).saturating_sub(signed.len()),
+        people: lacking.iter().map(|l| l.people).sum(),
+        groups: lacking.into_iter().filter(|l| l.group.is_some()).collect(),
         of: before
             .custodians()
             .map(|p| p.name.clone())
@@ -142,13 +148,10 @@ pub fn verify_next(
         ));
     }
     match roster.by {
-        None if people(before, envelope).len() < usize::from(before.threshold) => {
+        None if !before.is_quorum(people(before, envelope)) => {
             return Err(TrustError::Unsigned {
                 what: "roster",
-                by: format!(
-                    "{} custodians of version {}",
-                    before.threshold, before.version
-                ),
+                by: format!("{} of version {}", before.quorum_in_words(), before.version),
             });
         }
         None => {}

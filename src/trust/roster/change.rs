@@ -1,6 +1,6 @@
 //! What a new version changes, in plain words: what people read before they sign it, approve it, or look it up later.
 
-use super::{Access, Host, Person, Role, Roster, Token};
+use super::{Access, Group, Host, Person, Role, Roster, Token};
 
 /// One difference between two versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub struct Change {
 pub fn changes(before: &Roster, after: &Roster) -> Vec<Change> {
     let mut found = Found(Vec::new());
     found.threshold(before, after);
+    found.groups(before, after);
     found.people(before, after);
     found.tokens(before, after);
     found.hosts(before, after);
@@ -30,9 +31,12 @@ pub fn changes(before: &Roster, after: &Roster) -> Vec<Change> {
 pub fn follows(after: &Roster) -> String {
     let names: Vec<&str> = after.custodians().map(|p| p.name.as_str()).collect();
     format!(
-        "when this is taken up the key is rotated and sealed anew for {} ({} of them must approve); older shares open nothing alive",
+        "when this is taken up the key is rotated and sealed anew for {} ({} must approve); older shares open nothing alive",
         names.join(", "),
-        after.threshold
+        match after.groups.as_slice() {
+            [] => format!("{} of them", after.threshold),
+            _ => after.quorum_in_words(),
+        }
     )
 }
 
@@ -59,6 +63,26 @@ impl Found {
             text: format!("{is} custodians must approve, instead of {was}"),
             widens: is < was,
         });
+    }
+
+    fn groups(&mut self, before: &Roster, after: &Roster) {
+        let same = |list: &[Group], name: &str| list.iter().find(|g| g.name == name).cloned();
+        for was in &before.groups {
+            if same(&after.groups, &was.name).is_none() {
+                self.more(format!("no longer has {was} to approve"));
+            }
+        }
+        for is in &after.groups {
+            let members = is.members.join(", ");
+            match same(&before.groups, &is.name) {
+                None if before.groups.is_empty() => {
+                    self.less(format!("{is} ({members}) has to approve"));
+                }
+                Some(was) if was == *is => {}
+                // Somebody stands for a group now, or a group gives less: who could not approve together may now.
+                _ => self.more(format!("{is} ({members}) has to approve")),
+            }
+        }
     }
 
     fn people(&mut self, before: &Roster, after: &Roster) {

@@ -4,6 +4,7 @@ pub(crate) mod people;
 pub(crate) mod python;
 
 mod dsse;
+mod groups;
 mod histories;
 mod paper;
 mod requests;

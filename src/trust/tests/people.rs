@@ -130,6 +130,7 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
         by: None,
         created_at: at("2026-01-06T10:00:00Z"),
         threshold,
+        groups: Vec::new(),
         people,
         tokens: tokens.iter().map(|t| t.listed()).collect(),
         hosts: vec![Host {
