@@ -72,7 +72,7 @@ pub enum Answer {
     /// The set is made and was tried; sheets can be asked for.
     Made {
         /// Its public record.
-        set: RecoverySet,
+        set: Box<RecoverySet>,
         /// The fingerprint on every sheet.
         fingerprint: String,
     },

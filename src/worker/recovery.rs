@@ -57,7 +57,7 @@ async fn hand_out(stream: &mut UnixStream) -> Result<(), Problem> {
     };
     let (set, made) = stack::wiped(|| make(&wanted))?;
     let answer = Answer::Made {
-        set: made.set.clone(),
+        set: Box::new(made.set.clone()),
         fingerprint: set.fingerprint(),
     };
     frame::write(stream, &answer).await.map_err(broken)?;
