@@ -168,7 +168,7 @@ impl Paper {
     }
 
     /// The version after the last of a chain, signed by all who could have to.
-    pub fn next(&self, chain: &[Envelope], change: impl FnOnce(&mut Roster)) -> Envelope {
+    pub fn version_after(&self, chain: &[Envelope], change: impl FnOnce(&mut Roster)) -> Envelope {
         let before = chain.last().expect("not empty");
         let mut roster: Roster = before.unverified().expect("a roster");
         roster.version += 1;

@@ -133,7 +133,7 @@ impl FakeWorker {
     pub fn take_up(&self, change: impl FnOnce(&mut Roster)) {
         let mut state = self.lock();
         let chain = [&self.paper.chain[..], &state.later[..]].concat();
-        let next = self.paper.next(&chain, change);
+        let next = self.paper.version_after(&chain, change);
         let old = state.manifest.take().expect("sealed");
         let mut manifest: Manifest = old.unverified().expect("a manifest");
         state.generation += 1;

@@ -111,8 +111,8 @@ impl Record {
                 if let Some(absent) = by.iter().find(|name| !signed.contains(name.as_str())) {
                     return unsigned(absent.clone());
                 }
-                if by.len() < usize::from(roster.threshold) {
-                    return unsigned(format!("{} custodians", roster.threshold));
+                if !roster.is_quorum(by.iter().map(String::as_str)) {
+                    return unsigned(roster.quorum_in_words());
                 }
             }
         }

@@ -273,25 +273,26 @@ impl Found {
                 is.signer.id(),
                 was.made
             )),
-            (Some(was), Some(is))
-                if (&was.signer, was.made, was.renew_days())
-                    == (&is.signer, is.made, is.renew_days()) => {}
-            (Some(was), Some(is)) if (&was.signer, was.made) == (&is.signer, is.made) => {
-                self.0.push(Change {
-                    text: format!(
-                        "new recovery sheets are asked for after {} days, instead of {}",
-                        is.renew_days(),
-                        was.renew_days()
-                    ),
-                    widens: is.renew_days() > was.renew_days(),
-                });
+            (Some(was), Some(is)) if (&was.signer, was.made) != (&is.signer, is.made) => {
+                self.more(format!(
+                    "recovery shares sign with key {}, are said to be made on {}, and open the same",
+                    is.signer.id(),
+                    is.made
+                ));
             }
-            (Some(_), Some(is)) => self.more(format!(
-                "recovery shares sign with key {}, are said to be made on {}, and open the same",
-                is.signer.id(),
-                is.made
-            )),
             _ => {}
+        }
+        if let (Some(was), Some(is)) = (&before.recovery, &after.recovery)
+            && was.renew_days() != is.renew_days()
+        {
+            self.0.push(Change {
+                text: format!(
+                    "new recovery sheets are asked for after {} days, instead of {}",
+                    is.renew_days(),
+                    was.renew_days()
+                ),
+                widens: is.renew_days() > was.renew_days(),
+            });
         }
     }
 
