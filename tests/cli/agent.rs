@@ -262,6 +262,7 @@ async fn status(
             vault: "prod".into(),
             roster_version: 1,
             threshold: 2,
+            groups: roster.groups.clone(),
             custodians: roster.custodians().map(|p| p.name.clone()).collect(),
             tokens: roster.tokens.iter().map(|t| told(t, &roster)).collect(),
             generation: world.generation.as_ref().map(|_| 1),
