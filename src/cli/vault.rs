@@ -22,7 +22,7 @@ pub(super) struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     /// Draw up the first roster of a vault; needs no agent
-    Create(CreateArgs),
+    Create(Box<CreateArgs>),
     /// Seal a credential: what aws iam create-access-key prints
     Seal(seal::Args),
 }
