@@ -22,6 +22,11 @@ pub fn run(data: &[u8]) {
             assert_eq!(version.digest(), signed.digest(), "nobody signed that");
         }
         assert!(versions.len() <= signed.len());
+        for pair in versions.windows(2) {
+            let keys = pair[0].approve_keys();
+            let by = pair[1].envelope().signers(&keys).len();
+            assert!(by >= 2, "a version that {by} of them signed");
+        }
     }
     let before: Roster = signed[0].unverified().expect("good");
     for envelope in chain.iter().take(4) {
