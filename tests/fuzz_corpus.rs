@@ -16,6 +16,8 @@ mod mutate;
 mod approval;
 #[path = "../fuzz/targets/attestation.rs"]
 mod attestation;
+#[path = "../fuzz/targets/bundle.rs"]
+mod bundle;
 #[path = "../fuzz/targets/enrollment.rs"]
 mod enrollment;
 #[path = "../fuzz/targets/envelope.rs"]
@@ -60,4 +62,9 @@ fn envelope() {
 #[test]
 fn roster() {
     mutate::corpus("roster", roster::run);
+}
+
+#[test]
+fn bundle() {
+    mutate::corpus("bundle", bundle::run);
 }

@@ -123,6 +123,7 @@ fn record(change: &mut Change<'_, '_>, vault: &str, entry: &Entry) -> Result<(),
         advance(request, &entry.step, entry.at, change.now())?;
         request.note_target(&entry.step, entry.at);
         request.step(entry.at, step_name(&entry.step), in_words(&entry.step));
+        super::rehearsal::take(change, request, entry)?;
     }
     match request {
         Some(request) => change.put(request),
@@ -143,6 +144,7 @@ fn vault_row(
         Step::Rotated { receipt } => {
             row.rotation = VaultRotation::Done;
             row.rotated = row.rotated.max(generation_of(receipt));
+            row.recovered.keys_died(row.rotated);
         }
         Step::Misused { .. } => row.misused = Some(in_words(&entry.step)),
         Step::RotationPending { why } => row.rotation = VaultRotation::Pending(why.clone()),
@@ -215,6 +217,7 @@ fn event_of(
         | S::CloseOnlyIntent { .. }
         | S::CloseOnlyDone { .. }
         | S::ClosePending { .. } => E::RevocationStep,
+        S::DrillIntent { .. } | S::Drilled { .. } | S::DrillFailed { .. } => E::DrillStep,
         _ => E::RotationStep,
     };
     let actor = match (&entry.step, request) {
@@ -237,7 +240,7 @@ fn event_of(
             }
         }
     };
-    if matches!(kind, E::RotationStep | E::RevocationStep) {
+    if matches!(kind, E::RotationStep | E::RevocationStep | E::DrillStep) {
         event = event.action(step_name(&entry.step));
     }
     event = event

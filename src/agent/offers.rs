@@ -7,6 +7,7 @@ use super::{
     book::head,
     people::Listed,
     record::{Record, request_of},
+    rehearsal::Rehearsal,
     workers::{OFFER, out_of_turn},
 };
 use crate::{
@@ -188,7 +189,7 @@ impl Agent {
 
     pub(super) async fn put_on_record(
         self: &Arc<Self>,
-        record: Record,
+        mut record: Record,
         who: String,
     ) -> Result<Arc<Record>, Problem> {
         let id = record.id().to_owned();
@@ -202,6 +203,8 @@ impl Agent {
                     .map_err(|why| Problem::new(Code::Internal, why))?;
                 let event = record.requested(operator, who, change.place);
                 change.event(&event)?;
+                record.rehearsal = Rehearsal::of(request, change.millis());
+                let request = &record.request;
                 if let Purpose::Roster {
                     version,
                     roster_sha256,

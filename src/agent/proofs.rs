@@ -4,23 +4,90 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agent, people::Listed, record::isolated};
+use super::{
+    Agent,
+    book::Change,
+    people::Listed,
+    record::{Record, isolated},
+};
 use crate::{
     audit::event::{Actor, Event, EventType},
     protocol::{
         Code, Problem,
-        socket::{SheetChecked, SheetNoted},
+        readiness::FullDrill,
+        socket::{Layer, SheetChecked, SheetNoted},
     },
-    trust::{Timestamp, recovery::set_fingerprint, text::check_name},
+    trust::{KeyId, Timestamp, recovery::set_fingerprint, text::check_name},
 };
 
 /// The proofs of one vault.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Proofs {
+    /// The newest proof of each token, by its approve key.
+    #[serde(default)]
+    pub(super) tokens: BTreeMap<KeyId, Proof>,
+    /// The newest failure of each custodian, until a proof follows.
+    #[serde(default)]
+    pub(super) failed: BTreeMap<String, (Layer, Timestamp)>,
+    /// Since when each of these could have been shown, by cause: from then on its time runs.
+    #[serde(default)]
+    pub(super) since: BTreeMap<String, Timestamp>,
+    /// What stands on record as degraded, and since when.
+    #[serde(default)]
+    pub(super) raised: BTreeMap<String, Timestamp>,
+    /// The newest full drills, oldest first.
+    #[serde(default)]
+    pub(super) full: Vec<FullDrill>,
     /// The sheets of the newest set, by group and place.
     #[serde(default)]
     pub(super) sheets: Sheets,
+}
+
+/// A token has opened its share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Proof {
+    pub(super) person: String,
+    pub(super) serial: u32,
+    pub(super) kind: Kind,
+    pub(super) at: Timestamp,
+}
+
+/// How it was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// In a drill.
+    Drill,
+    /// By an approval that counted.
+    Approval,
+}
+
+impl Proofs {
+    /// The token with this approve key has opened its share.
+    pub(super) fn proven(
+        &mut self,
+        key: KeyId,
+        person: &str,
+        serial: u32,
+        kind: Kind,
+        at: Timestamp,
+    ) {
+        let proof = Proof {
+            person: person.to_owned(),
+            serial,
+            kind,
+            at,
+        };
+        self.tokens.insert(key, proof);
+        self.failed.remove(person);
+    }
+
+    /// A custodian's drill has failed.
+    pub(super) fn failed(&mut self, person: &str, layer: Layer, at: Timestamp) {
+        self.failed.insert(person.to_owned(), (layer, at));
+    }
 }
 
 /// The sheets of one set that were found sound.
@@ -88,6 +155,19 @@ impl Agent {
             })
             .await
     }
+}
+
+/// An approval that counted is as good as a drill.
+pub(super) fn approved(
+    change: &mut Change<'_, '_>,
+    record: &Record,
+    (key, person, serial): (KeyId, &str, u32),
+) -> Result<(), Problem> {
+    let vault = record.request.vault.clone();
+    let mut row = change.vault(&vault)?;
+    let at = change.now();
+    row.proofs.proven(key, person, serial, Kind::Approval, at);
+    change.put_vault(&vault, &row)
 }
 
 fn of_this_set(sheet: &SheetChecked, named: &str) -> Result<(), Problem> {

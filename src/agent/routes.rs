@@ -35,11 +35,18 @@ type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Answer, Refusal>> 
 pub(super) const ROUTES: &[Route<Handler>] = &[
     get("/v1/status", P::Listed, |c| Box::pin(h::status(c))),
     get("/v1/vaults/{vault}", P::Listed, |c| Box::pin(h::vault(c))),
+    get("/v1/vaults/{vault}/bundle", P::CustodianOrOfficer, |c| {
+        Box::pin(h::sealed(c))
+    }),
     post("/v1/vaults/{vault}/seal", P::Officer, |c| {
         Box::pin(h::begin_seal(c))
     }),
     post("/v1/vaults/{vault}/roster", P::OperatorOrOfficer, |c| {
         Box::pin(h::submit_roster(c))
+    }),
+    // Who stands in the roster may bring it: what is in it was signed by others.
+    post("/v1/vaults/{vault}/recovery", P::Listed, |c| {
+        Box::pin(h::recovery(c))
     }),
     post("/v1/seals/{seal}", P::Officer, |c| {
         Box::pin(h::finish_seal(c))
@@ -69,6 +76,15 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
         P::OwnRequestOrOfficer,
         |c| Box::pin(h::close(c)),
     ),
+    get("/v1/vaults/{vault}/drill", P::Custodian, |c| {
+        Box::pin(h::drill(c))
+    }),
+    post("/v1/vaults/{vault}/drills", P::Listed, |c| {
+        Box::pin(h::drill_passed(c))
+    }),
+    post("/v1/vaults/{vault}/drills/failed", P::Custodian, |c| {
+        Box::pin(h::drill_failed(c))
+    }),
     post("/v1/vaults/{vault}/sheets", P::Listed, |c| {
         Box::pin(h::sheet_checked(c))
     }),
@@ -171,7 +187,8 @@ async fn serve(
         caller.may(route.permission(), record.as_deref())?;
     }
 
-    let most = if route.path().ends_with("/roster") {
+    let with_roster = ["/roster", "/seal"];
+    let most = if with_roster.iter().any(|end| route.path().ends_with(end)) {
         MAX_ROSTER_BODY
     } else {
         MAX_BODY

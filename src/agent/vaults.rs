@@ -233,6 +233,8 @@ impl Agent {
                             change.event(&isolated(event, isolation))?;
                         }
                         row.roster = Some((roster.version, roster.digest()));
+                        row.recovered
+                            .roster_counts(before.map(|r| &**r), roster, change.now());
                         // Whatever else was handed in was made for a version that is past.
                         row.owed = None;
                     }
@@ -315,6 +317,16 @@ fn signed(
             })
             .collect()
     });
+    let mut signers = signers;
+    if roster.by.is_some()
+        && let Some(used) = before.and_then(|b| b.recovery.as_ref())
+    {
+        signers.push(format!(
+            "recovery shares of {} {}",
+            used.made,
+            used.signer.id()
+        ));
+    }
     let event = Event::new(kind, Actor::agent())
         .place(place.clone())
         .detail("vault", roster.vault.as_str())
@@ -324,6 +336,7 @@ fn signed(
         .detail("groups", serde_json::json!(roster.groups))
         .detail("custodians", custodians)
         .detail("signed_by", signers)
+        .detail("by", roster.by.map(|_| "recovery shares"))
         .envelope("roster", roster.envelope().to_json());
     events.push(match before {
         None => event,

@@ -150,6 +150,10 @@ impl Ceremony {
                         event = event.justification(reason);
                     }
                     change.event(&event)?;
+                    if approved {
+                        // It came with the share that was sealed, which the worker has compared.
+                        super::proofs::approved(change, &record, (key, &person, serial))?;
+                    }
                     record.votes.push(Counted {
                         person,
                         serial,
@@ -160,7 +164,11 @@ impl Ceremony {
                     record.standing = standing;
                     match standing {
                         Standing::Waiting => {}
-                        Standing::Approved => record.advance(Stage::Approved, now)?,
+                        Standing::Approved => {
+                            record.advance(Stage::Approved, now)?;
+                            let millis = change.millis();
+                            record.rehearsal.iter_mut().for_each(|r| r.quorum(millis));
+                        }
                         Standing::Denied => {
                             record.end(Stage::Denied, "denied by the custodians", now)?;
                             not_owed(change, &record.request)?;

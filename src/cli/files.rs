@@ -74,11 +74,15 @@ pub(super) fn write_public(path: &Path, document: &impl Serialize) -> Result<(),
 
 /// Writes a public document to a file that must not exist yet.
 pub(super) fn write_public_new(path: &Path, document: &impl Serialize) -> Result<(), Problem> {
-    let json = to_lines(document)?;
+    write_bytes_new(path, &to_lines(document)?)
+}
+
+/// Writes public bytes to a file that must not exist yet.
+pub(super) fn write_bytes_new(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     if path.exists() {
         return Err(exists(path));
     }
-    write_new(path, &json, 0o600)
+    write_new(path, bytes, 0o600)
         .and_then(|()| open_up(path))
         .map_err(|why| match why.kind() {
             io::ErrorKind::AlreadyExists => exists(path),

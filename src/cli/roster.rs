@@ -4,7 +4,7 @@
 //! `submit` are three steps, and the fourth is `twotap approve`. Handing in is a verb of its own because whoever does it is the request's
 //! operator and cannot vote on it, and those who sign have to.
 
-mod propose;
+pub(super) mod propose;
 mod sign;
 mod submit;
 
@@ -153,7 +153,7 @@ fn versions(chain: &[Envelope]) -> Result<Vec<Version>, Problem> {
 }
 
 /// A file with one roster, or with a whole chain.
-fn read_chain(path: &Path) -> Result<Vec<Envelope>, Problem> {
+pub(super) fn read_chain(path: &Path) -> Result<Vec<Envelope>, Problem> {
     roster::parse_chain(&files::read(path)?).map_err(|why| {
         let problem = Problem::from(why);
         Problem {
@@ -164,7 +164,7 @@ fn read_chain(path: &Path) -> Result<Vec<Envelope>, Problem> {
 }
 
 /// Compares with what this person has seen, if there is something; looking at a roster pins nothing.
-fn believed(vault: &str, chain: &[Envelope], door: &Door) -> Result<(), Problem> {
+pub(super) fn believed(vault: &str, chain: &[Envelope], door: &Door) -> Result<(), Problem> {
     let mut memory = Memory::open()?;
     if memory.knows(vault) {
         memory.roster(vault, chain, &FirstMeeting::SaySo, &door.ui)?;
@@ -196,7 +196,7 @@ fn signed_by(
     Ok((signed, not))
 }
 
-fn signers(tokens: &[roster::Token]) -> Vec<serde_json::Value> {
+pub(super) fn signers(tokens: &[roster::Token]) -> Vec<serde_json::Value> {
     tokens
         .iter()
         .map(|t| serde_json::json!({ "person": t.person, "token": t.serial }))
@@ -211,7 +211,7 @@ fn named(tokens: &[roster::Token]) -> Vec<String> {
 }
 
 /// Who still has to sign, in words.
-fn lacking(missing: &Missing) -> String {
+pub(super) fn lacking(missing: &Missing) -> String {
     let mut parts = named(&missing.tokens);
     if missing.people > 0 {
         // Where there are groups it matters of which.

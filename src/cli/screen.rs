@@ -56,6 +56,7 @@ pub(super) fn request(request: &Request, host: &str, quorum: &str, now: Timestam
     ];
     match &request.purpose {
         Purpose::Open => opens(request, &mut rows),
+        Purpose::Drill => rehearses(request, &mut rows),
         Purpose::CloseOnly { requests } => closes(request, requests, &mut rows),
         Purpose::Roster { version, .. } => takes_up(request, *version, &mut rows),
     }
@@ -97,6 +98,25 @@ fn opens(request: &Request, rows: &mut Vec<(&'static str, String)>) {
             span::show(length)
         ),
     ));
+}
+
+/// A drill: where a session is tried, and that nobody gets it.
+fn rehearses(request: &Request, rows: &mut Vec<(&'static str, String)>) {
+    rows.push(("asked by", request.operator.clone()));
+    rows.push(("access", request.access.clone()));
+    rows.push(("tried in", request.role.clone()));
+    for target in &request.also {
+        rows.push(("and in", target.role_arn.clone()));
+    }
+    rows.push((
+        "opens",
+        "NO SESSION: what is minted is refused everything and dropped".to_owned(),
+    ));
+    rows.push((
+        "rotates",
+        "the sealed key, for real: it is replaced as after any ceremony".to_owned(),
+    ));
+    rows.push(("THIS IS A DRILL", "nothing is on fire".to_owned()));
 }
 
 /// No session: what is closed, and by whom in AWS.

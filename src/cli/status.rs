@@ -7,8 +7,8 @@ use crate::{
         Code, Problem,
         job::Isolation,
         socket::{
-            CopyStatus, Progress, RequestView, Setback, Stage, Status, TargetState, TargetView,
-            VaultStatus,
+            CopyStatus, Progress, RecoveryStatus, RequestView, Setback, Stage, Status, TargetState,
+            TargetView, VaultStatus,
         },
     },
     trust::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, groups, secrets, span, standing,
+    Door, Ended, groups, readiness, secrets, span, standing,
     ui::{columns, plain},
 };
 
@@ -81,7 +81,7 @@ fn screen(status: &Status, now: Timestamp) -> String {
     );
     for vault in &status.vaults {
         text.push_str(&format!("\nvault {}\n", plain(&vault.vault)));
-        text.push_str(&columns(&vault_rows(vault)));
+        text.push_str(&columns(&vault_rows(vault, now)));
     }
     for request in &status.requests {
         text.push_str(&format!(
@@ -100,7 +100,7 @@ fn screen(status: &Status, now: Timestamp) -> String {
     text
 }
 
-fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
+fn vault_rows(vault: &VaultStatus, now: Timestamp) -> Vec<(&'static str, String)> {
     let sealed = match (vault.generation, vault.sealed_at) {
         (Some(generation), Some(at)) => format!("generation {generation}, {}", span::at(at)),
         (Some(generation), None) => format!("generation {generation}"),
@@ -124,7 +124,11 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ("rotation", plain(&vault.rotation)),
         ("watch", plain(&vault.watch)),
     ]);
+    if let Some(recovery) = &vault.recovery {
+        rows.push(("recovery", recovery_row(recovery)));
+    }
     rows.extend(vault.copies.iter().map(|copy| ("copy", copy_row(copy))));
+    rows.extend(readiness::rows(vault, now));
     if vault.isolation == Isolation::None {
         rows.push((
             "isolation",
@@ -132,6 +136,20 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ));
     }
     rows
+}
+
+fn recovery_row(recovery: &RecoveryStatus) -> String {
+    match recovery.spent_since {
+        Some(since) => format!(
+            "sheets of {}, SPENT at {}: make new ones",
+            recovery.made,
+            span::at(since)
+        ),
+        None => format!(
+            "sheets of {}, to be renewed by {}",
+            recovery.made, recovery.renew_by
+        ),
+    }
 }
 
 fn copy_row(copy: &CopyStatus) -> String {

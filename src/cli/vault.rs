@@ -10,7 +10,9 @@ use crate::{
     },
 };
 
-use super::{Door, Ended, files, groups, inputs, places, roster::describe, screen, seal, standing};
+use super::{
+    Door, Ended, export, files, groups, inputs, places, roster::describe, screen, seal, standing,
+};
 
 /// Arguments of `vault`.
 #[derive(clap::Args)]
@@ -25,6 +27,8 @@ enum Verb {
     Create(Box<CreateArgs>),
     /// Seal a credential: what aws iam create-access-key prints
     Seal(seal::Args),
+    /// Write the sealed bundle to a file for a safe, or say what such a file holds
+    Export(export::Args),
 }
 
 const FORMATS: &str = r#"people.toml:
@@ -129,6 +133,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     match args.verb {
         Verb::Create(args) => create(&args, door),
         Verb::Seal(args) => seal::run(&args, door),
+        Verb::Export(args) => export::run(&args, door),
     }
 }
 

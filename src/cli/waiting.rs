@@ -74,6 +74,7 @@ fn listed(number: usize, view: &RequestView, now: Timestamp) -> String {
     if let Ok(Offer(request)) = view.offer.unverified::<Offer>() {
         let what = match request.purpose {
             Purpose::Open => format!("access {}", request.access),
+            Purpose::Drill => "A DRILL".to_owned(),
             Purpose::CloseOnly { .. } => "closing alone".to_owned(),
             Purpose::Roster { version, .. } => format!("roster version {version}"),
         };

@@ -10,6 +10,7 @@
 mod facts;
 pub mod frame;
 pub mod job;
+pub mod opening;
 pub mod problem;
 pub mod readiness;
 pub mod recovery;

@@ -4,8 +4,10 @@
 //! | --- | --- | --- |
 //! | `GET /v1/status` | | [`Status`] |
 //! | `GET /v1/vaults/{vault}` | | [`VaultView`] |
+//! | `GET /v1/vaults/{vault}/bundle` | | [`Sealed`](super::job::Sealed), the generation that counts |
 //! | `POST /v1/vaults/{vault}/seal` | [`SealBegin`] | [`SealBegun`] |
 //! | `POST /v1/vaults/{vault}/roster` | [`RosterSubmit`] | [`RosterSubmitted`] |
+//! | `POST /v1/vaults/{vault}/recovery` | [`RecoveryHandIn`] | [`RecoveryRecorded`] |
 //! | `POST /v1/seals/{id}` | [`SealFinish`] | [`SealFinished`] |
 //! | `POST /v1/requests` | [`Ask`](super::job::Ask) | [`RequestView`] |
 //! | `GET /v1/requests` | | `Vec<`[`RequestView`]`>`, newest first, at most 100 |
@@ -16,6 +18,9 @@
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
 //! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
+//! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
+//! | `POST /v1/vaults/{vault}/drills` | [`DrillReceipt`] | [`DrillNoted`] |
+//! | `POST /v1/vaults/{vault}/drills/failed` | [`DrillFailure`] | [`DrillNoted`] |
 //! | `POST /v1/vaults/{vault}/sheets` | [`SheetChecked`] | [`SheetNoted`] |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
@@ -30,7 +35,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::trust::{
-    Bytes, Digest, Envelope, Head, KeyId, Timestamp,
+    Bytes, Day, Digest, Envelope, Head, KeyId, Timestamp,
     roster::{Group, Lacking, Roster, lacking},
     standing::Told,
 };
@@ -40,7 +45,9 @@ pub use crate::{
 };
 
 use super::job::Isolation;
-pub use super::readiness::{SheetChecked, SheetNoted};
+pub use super::readiness::{
+    DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
+};
 use super::secrets::SecretState;
 
 /// The default socket of the agent.
@@ -97,7 +104,7 @@ pub struct VaultStatus {
     pub generation: Option<u64>,
     /// When that generation was sealed.
     pub sealed_at: Option<Timestamp>,
-    /// The rotation after the newest opening: `done`, `running`, `running: WHAT IT WAITS FOR`, or `pending: WHY`.
+    /// The rotation after the newest opening: `done`, `running`, `running: WHAT IT WAITS FOR`, `pending: WHY`, or `owed: WHY`.
     pub rotation: String,
     /// What the last look at the sealed key's uses came to.
     pub watch: String,
@@ -106,6 +113,25 @@ pub struct VaultStatus {
     /// The places that keep copies, in the roster's order.
     #[serde(default)]
     pub copies: Vec<CopyStatus>,
+    /// The recovery identity that the roster names.
+    #[serde(default)]
+    pub recovery: Option<RecoveryStatus>,
+    /// How sure one may be that it would open.
+    #[serde(default)]
+    pub readiness: Readiness,
+}
+
+/// A recovery identity, as far as this host knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryStatus {
+    /// Its age recipient.
+    pub recipient: String,
+    /// The day on which its sheets were made.
+    pub made: Day,
+    /// The day from which new ones are asked for.
+    pub renew_by: Day,
+    /// When a quorum of them was brought together; absent while they are not spent.
+    pub spent_since: Option<Timestamp>,
 }
 
 /// The copy at one place, as far as this host knows.
@@ -346,12 +372,35 @@ pub struct RosterSubmitted {
     pub request: Option<RequestView>,
 }
 
+/// Hands in the record that a recovery left behind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryHandIn {
+    /// A signed [`crate::trust::recovery::Record`].
+    pub record: Envelope,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryRecorded {
+    /// Whether it stood in the record already.
+    pub again: bool,
+    /// The generation that was opened.
+    pub generation: u64,
+    /// What is owed now, each with what to do about it.
+    pub owed: Vec<String>,
+}
+
 /// Asks for a key to seal a credential to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealBegin {
     /// 16 random bytes.
     pub nonce: Bytes,
+    /// The next version of the roster, where recovery shares stand for it: it counts once the credential is sealed under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Envelope>,
 }
 
 /// The key to seal a credential to.

@@ -8,6 +8,7 @@
 //! * [`manifest`]: one sealed generation, signed by the host;
 //! * [`request`]: what an operator asks for; offered by the host, approved or denied by custodians;
 //! * [`enrollment`]: a custodian's token, signed by that token;
+//! * [`drill`]: that a custodian's share still opens, signed by that custodian's token;
 //! * [`receipt`]: what was rotated or revoked, signed by the host;
 //! * [`recovery`]: the public record of a recovery set, and the record of a recovery;
 //! * [`attestation`]: what a token's maker says about its keys; [`firmware`]: what is known of its firmware; [`standing`]: whether a
@@ -16,6 +17,7 @@
 //! * [`seen`]: the newest roster, generation and audit head that this machine has met, so that nothing can be rolled back.
 
 pub mod attestation;
+pub mod drill;
 pub mod dsse;
 pub mod enrollment;
 pub mod error;

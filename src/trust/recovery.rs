@@ -86,6 +86,7 @@ impl RecoverySet {
             recipient: self.recipient.clone(),
             signer: self.signer.clone(),
             made,
+            days: None,
         })
     }
 

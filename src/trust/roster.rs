@@ -15,6 +15,8 @@ use super::{Bytes, Day, Digest, KeyId, PublicKey, Timestamp, strict::Json};
 
 /// The longest chain of roster versions that is read.
 pub const MAX_VERSIONS: usize = 1000;
+/// After how many days new recovery sheets are asked for, where the roster says nothing.
+pub const RENEW_DAYS: u16 = 365;
 /// The largest file with a chain that is read, in bytes of JSON.
 pub const MAX_CHAIN: usize = 4 * 1024 * 1024;
 
@@ -88,6 +90,16 @@ pub struct Recovery {
     pub signer: PublicKey,
     /// The day on which its sheets were made.
     pub made: Day,
+    /// After how many days new sheets are asked for; [`RENEW_DAYS`] where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u16>,
+}
+
+impl Recovery {
+    /// After how many days new sheets are asked for.
+    pub fn renew_days(&self) -> u16 {
+        self.days.unwrap_or(RENEW_DAYS)
+    }
 }
 
 /// A place that keeps a copy of each sealed bundle. What it is reached by (a path) stands in the host's `worker.toml` under its name.

@@ -12,6 +12,7 @@
 //! a [`store`] and travel as a [`bundle`].
 
 pub mod age_file;
+pub mod archive;
 pub mod bundle;
 pub mod credential;
 pub mod error;

@@ -136,12 +136,16 @@ impl Generation {
                 });
             }
         }
+        // A second file under a name that is listed would ride along unseen: by name, the first one is found.
+        let again =
+            |n: usize, name: &str| self.shares[..n].iter().any(|(before, _)| before == name);
         match self
             .shares
             .iter()
-            .find(|(name, _)| manifest.share(name).is_none())
+            .enumerate()
+            .find(|(n, (name, _))| manifest.share(name).is_none() || again(*n, name))
         {
-            Some((name, _)) => Err(VaultError::Digest {
+            Some((_, (name, _))) => Err(VaultError::Digest {
                 file: share_path(name),
                 custodian: Some(name.clone()),
                 generation,

@@ -4,9 +4,13 @@ use ed25519_dalek::Signer as _;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use rand_core::{OsRng, RngCore as _};
 use twotap::{
-    protocol::job::{Ask, RosterWish},
+    protocol::{
+        job::{Ask, RosterWish},
+        socket::DrillBundle,
+    },
     trust::{
         Bytes, Digest, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
+        drill::Drill,
         manifest::{Manifest, ShareDigest},
         receipt::{Outcome, Receipt},
         request::{
@@ -302,6 +306,32 @@ impl Paper {
         Envelope::signed(&denial, token).expect("a good denial")
     }
 
+    /// The receipt of a drill on what the agent gave, changed before `who`'s token signs it.
+    pub fn drill(
+        &self,
+        bundle: &DrillBundle,
+        who: &str,
+        change: impl FnOnce(&mut Drill),
+    ) -> Envelope {
+        let manifest: Manifest = bundle.manifest.unverified().expect("a manifest");
+        let listed = self.roster.tokens_of(who).next().expect("a custodian");
+        let mut drill = Drill {
+            v: 1,
+            vault: "prod".into(),
+            generation: manifest.generation,
+            manifest_sha256: bundle.manifest.digest(),
+            custodian: who.to_owned(),
+            serial: listed.serial,
+            share_sha256: manifest.share(who).expect("a share").mnemonic_sha256,
+            at: Timestamp::now(),
+            nonce: bundle.nonce.clone(),
+        };
+        change(&mut drill);
+        let mut named = self.tokens.iter();
+        let (_, token) = named.find(|(name, _)| name == who).expect("a token");
+        Envelope::signed(&drill, token).expect("a good receipt")
+    }
+
     pub fn receipt(&self, request: Option<&str>, outcome: Outcome) -> Envelope {
         let receipt = Receipt {
             v: 1,
@@ -332,6 +362,7 @@ pub fn ask() -> Ask {
         commander: Some("ivan".into()),
         nonce: nonce(),
         close_only: None,
+        drill: false,
     }
 }
 

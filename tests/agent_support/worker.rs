@@ -17,8 +17,8 @@ use twotap::{
         Code, Problem,
         job::{
             Approval, Ask, AwsTrace, Entry, FromWorker, HostFacts, Isolation, Job, NOT_KEPT,
-            OfferMade, RosterWish, Session, ShareFile, Step, TargetSession, ToWorker, VaultFacts,
-            Vote, Watched,
+            OfferMade, RosterWish, Sealed, Session, ShareFile, Step, TargetSession, ToWorker,
+            VaultFacts, Vote, Watched,
         },
     },
     trust::{
@@ -243,6 +243,22 @@ impl FakeWorker {
                 wire.send(&FromWorker::Vault(facts));
                 Ok(())
             }
+            Job::Bundle { .. } => {
+                let Some(manifest) = self.lock().manifest.clone() else {
+                    return Err(refused(Code::Refused, "nothing is sealed"));
+                };
+                let share = |name: &str| ShareFile {
+                    custodian: name.to_owned(),
+                    age: Bytes(format!("the sealed share of {name}").into_bytes()),
+                };
+                wire.send(&FromWorker::Bundle(Sealed {
+                    manifest,
+                    vault_age: Bytes(b"the sealed vault".to_vec()),
+                    shares: ["alice", "bob"].map(share).into(),
+                    roster_chain: self.paper.chain.clone(),
+                }));
+                Ok(())
+            }
             Job::Watch { .. } => {
                 wire.send(&FromWorker::Watched(Watched::Off));
                 Ok(())
@@ -278,6 +294,8 @@ impl FakeWorker {
                 audit,
                 ..
             } => self.roster(wish, &operator, audit, wire),
+            // Its one roster stays what it is.
+            Job::SealAnew { .. } => Err(refused(Code::Tampering, "that is not the next version")),
             Job::Close { request, .. } => self.close(&request, wire),
             Job::Seal { audit, nonce, .. } => self.seal(audit, nonce, wire),
         }

@@ -271,6 +271,8 @@ async fn status(
             watch: "quiet".into(),
             isolation: Isolation::None,
             copies: Vec::new(),
+            recovery: None,
+            readiness: Default::default(),
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],

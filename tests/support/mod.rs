@@ -69,6 +69,11 @@ impl SoftCustodian {
         }
     }
 
+    /// The key that shares are sealed to, for a file that somebody opens later.
+    pub(crate) fn unseal_hex(&self) -> String {
+        data_encoding::HEXLOWER.encode(&self.unseal.to_bytes())
+    }
+
     /// Opens the own share of an offer and answers it, as `twotap approve` would.
     pub(crate) fn approve(&self, made: &OfferMade) -> job::Approval {
         let request = made.offer.unverified::<Offer>().expect("an offer").0;
@@ -570,6 +575,7 @@ pub(crate) fn ask() -> Ask {
         commander: None,
         nonce: nonce(),
         close_only: None,
+        drill: false,
     }
 }
 

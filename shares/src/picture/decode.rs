@@ -149,7 +149,6 @@ fn from_png(file: &[u8]) -> Result<Grey, PictureError> {
 fn from_jpeg(file: &[u8]) -> Result<Grey, PictureError> {
     let options = DecoderOptions::default()
         .set_use_unsafe(false)
-        
         // A picture that is cut off has its rest in grey otherwise, and it would be the code that is blamed.
         .set_strict_mode(true)
         .set_max_width(LONGEST_SIDE)

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use twotap_shares::{Mnemonic, Secret, ShareInfo, combine};
+use zeroize::Zeroizing;
 
 use crate::{
     protocol::{Code, Problem},
@@ -104,6 +105,25 @@ impl<'s> Quorum<'s> {
     /// # Errors
     /// Too few; a share that is sound by itself but was never handed out (found here where there was no record to compare it with).
     pub(super) fn combine(self, passphrase: &[u8]) -> Result<Secret, Problem> {
+        combine(&self.into_shares()?, passphrase).map_err(|why| {
+            Problem::new(Code::Refused, why)
+                .hint("each sheet by itself: twotap recovery check --set RECORD")
+        })
+    }
+
+    /// The words of exactly as many shares as are needed, for a process that puts them together.
+    ///
+    /// # Errors
+    /// Too few.
+    pub(super) fn into_words(self) -> Result<Vec<Zeroizing<String>>, Problem> {
+        let shares = self.into_shares()?;
+        Ok(shares
+            .iter()
+            .map(|share| Zeroizing::new(share.expose().to_owned()))
+            .collect())
+    }
+
+    fn into_shares(self) -> Result<Vec<Mnemonic>, Problem> {
         if !self.is_complete() {
             return Err(
                 Problem::new(Code::Approvals, "there are too few sheets").hint(self.progress())
@@ -127,10 +147,7 @@ impl<'s> Quorum<'s> {
                 quorum.push(share);
             }
         }
-        combine(&quorum, passphrase).map_err(|why| {
-            Problem::new(Code::Refused, why)
-                .hint("each sheet by itself: twotap recovery check --set RECORD")
-        })
+        Ok(quorum)
     }
 
     fn groups(&self) -> impl Iterator<Item = u8> + '_ {

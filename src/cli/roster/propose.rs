@@ -80,6 +80,9 @@ pub(super) struct Args {
     /// The public record of a recovery set, as recovery create wrote it: its sheets open the vault from then on, and no others
     #[arg(long, value_name = "FILE", conflicts_with = "no_recovery")]
     recovery: Option<PathBuf>,
+    /// After how many days new recovery sheets are asked for; 365 where nothing is said
+    #[arg(long, value_name = "DAYS", conflicts_with = "no_recovery")]
+    recovery_days: Option<u16>,
     /// Recovery shares open the vault no more
     #[arg(long)]
     no_recovery: bool,
@@ -144,7 +147,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-fn newest(chain: &[Envelope]) -> Result<Verified<Roster>, Problem> {
+/// The last version of a chain that holds.
+pub(in crate::cli) fn newest(chain: &[Envelope]) -> Result<Verified<Roster>, Problem> {
     verify_chain(chain)?
         .pop()
         .ok_or_else(|| Problem::new(Code::Usage, "the chain is empty"))
@@ -157,12 +161,11 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     next.by = None;
     next.created_at = Timestamp::now();
     // Hosts before people, whose accounts are on them; people before tokens, which are theirs.
-    hosts(args, &mut next)?;
+    hosts(&args.add_host, &args.remove_host, &mut next)?;
     if let Some(path) = &args.people {
-        next.people = inputs::people(path, &next.hosts)?;
-        let custodians: Vec<String> = next.custodians().map(|p| p.name.clone()).collect();
-        next.tokens.retain(|t| custodians.contains(&t.person));
+        people(path, &mut next)?;
     }
+    remove_custodians(&args.remove_custodian, &mut next)?;
     custodians(args, &mut next)?;
     tokens(args, &mut next)?;
     if let Some(path) = &args.access {
@@ -173,13 +176,22 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
         next.places = places::read(path)?;
     }
     if let Some(path) = &args.recovery {
-        next.recovery = Some(recovery(path, &next.vault)?);
+        next.recovery = Some(recovery(path, &next)?);
     }
     if args.no_recovery {
         next.recovery = None;
     }
     for what in &args.no_longer_accept {
         no_longer(what, &mut next)?;
+    }
+    if let Some(days) = args.recovery_days {
+        let Some(recovery) = &mut next.recovery else {
+            return Err(
+                Problem::new(Code::Usage, "the roster names no recovery shares")
+                    .hint("name them in the same change: --recovery RECORD"),
+            );
+        };
+        recovery.days = Some(days);
     }
     accepted(&args.accept, &mut next)?;
     sensible(&next)?;
@@ -207,9 +219,9 @@ fn quorum(args: &Args, next: &mut Roster) -> Result<(), Problem> {
 }
 
 /// What the public record of a set for this vault says.
-fn recovery(path: &Path, vault: &str) -> Result<Recovery, Problem> {
+pub(in crate::cli) fn recovery(path: &Path, before: &Roster) -> Result<Recovery, Problem> {
     let set: RecoverySet = files::read_json(path, "what recovery create writes")?;
-    if set.vault != vault {
+    if set.vault != before.vault {
         return Err(Problem::new(
             Code::Usage,
             format!(
@@ -219,11 +231,20 @@ fn recovery(path: &Path, vault: &str) -> Result<Recovery, Problem> {
             ),
         ));
     }
-    Ok(set.entry()?)
+    // After how long new ones are asked for is not the sheets' own affair.
+    Ok(Recovery {
+        days: before.recovery.as_ref().and_then(|r| r.days),
+        ..set.entry()?
+    })
 }
 
-fn hosts(args: &Args, next: &mut Roster) -> Result<(), Problem> {
-    for name in &args.remove_host {
+/// Hosts that come and go, each with the accounts on it.
+pub(in crate::cli) fn hosts(
+    add: &[PathBuf],
+    remove: &[String],
+    next: &mut Roster,
+) -> Result<(), Problem> {
+    for name in remove {
         let at = next.hosts.iter().position(|h| h.name == *name);
         let gone = next
             .hosts
@@ -234,14 +255,26 @@ fn hosts(args: &Args, next: &mut Roster) -> Result<(), Problem> {
             person.accounts.retain(|a| a.host != gone);
         }
     }
-    for path in &args.add_host {
+    for path in add {
         next.hosts.push(inputs::host(path)?);
     }
     Ok(())
 }
 
-fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
-    for name in &args.remove_custodian {
+/// Who may do what; tokens of those who are no custodians go.
+pub(in crate::cli) fn people(path: &Path, next: &mut Roster) -> Result<(), Problem> {
+    next.people = inputs::people(path, &next.hosts)?;
+    let custodians: Vec<String> = next.custodians().map(|p| p.name.clone()).collect();
+    next.tokens.retain(|t| custodians.contains(&t.person));
+    Ok(())
+}
+
+/// Custodians who approve no more.
+pub(in crate::cli) fn remove_custodians(
+    names: &[String],
+    next: &mut Roster,
+) -> Result<(), Problem> {
+    for name in names {
         let listed = next
             .people
             .iter_mut()
@@ -251,6 +284,10 @@ fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
         next.people.retain(|p| !p.roles.is_empty());
         next.tokens.retain(|t| t.person != *name);
     }
+    Ok(())
+}
+
+fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
     for path in &args.add_custodian {
         let token = enrolled(path)?;
         match next.people.iter_mut().find(|p| p.name == token.person) {
@@ -326,7 +363,7 @@ fn take_token(next: &mut Roster, serial: u32) -> Result<Token, Problem> {
 }
 
 /// A token by its enrollment, which it has signed itself.
-fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
+pub(in crate::cli) fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
     let (enrollment, _) = inputs::enrollment(path)?;
     Ok(Token {
         person: enrollment.name,
@@ -338,7 +375,7 @@ fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
     })
 }
 
-fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(), Problem> {
+pub(in crate::cli) fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(), Problem> {
     for risk in standing::risks(&args.accept_risk)? {
         if !next.accept_risk.contains(&risk) {
             next.accept_risk.push(risk);
@@ -373,7 +410,7 @@ fn no_longer(what: &str, next: &mut Roster) -> Result<(), Problem> {
 }
 
 /// What would be refused as a document anyway, in words that name the option.
-fn sensible(next: &Roster) -> Result<(), Problem> {
+pub(in crate::cli) fn sensible(next: &Roster) -> Result<(), Problem> {
     let usage = |what: String, hint: &str| Err(Problem::new(Code::Usage, what).hint(hint));
     if next.threshold < 2 {
         return usage(

@@ -273,7 +273,19 @@ impl Found {
                 is.signer.id(),
                 was.made
             )),
-            (Some(was), Some(is)) if was != is => self.more(format!(
+            (Some(was), Some(is)) if (&was.signer, was.made) == (&is.signer, is.made) => {
+                if was.renew_days() != is.renew_days() {
+                    self.0.push(Change {
+                        text: format!(
+                            "new recovery sheets are asked for after {} days, instead of {}",
+                            is.renew_days(),
+                            was.renew_days()
+                        ),
+                        widens: is.renew_days() > was.renew_days(),
+                    });
+                }
+            }
+            (Some(_), Some(is)) => self.more(format!(
                 "recovery shares sign with key {}, are said to be made on {}, and open the same",
                 is.signer.id(),
                 is.made

@@ -171,6 +171,7 @@ pub(crate) fn recovery(name: &str) -> (Recovery, HostKey) {
         recipient: identity.to_public().to_string(),
         signer: signer.public(),
         made: Day::parse("2026-01-05").expect("a day"),
+        days: None,
     };
     (entry, signer)
 }

@@ -228,6 +228,7 @@ fn stock_age_opens_it_with_the_recovery_identity() {
         recipient: recovery.recipient().expect("text"),
         signer: RecoverySigner::of(&recovery).expect("a signer").public(),
         made: Day::parse("2026-11-22").expect("a day"),
+        days: None,
     });
     let roster = people::newest(&[people::signed(&roster, &[&alice, &bob])]);
     let (generation, _) = sealed(&roster, 1);
