@@ -6,7 +6,7 @@
 mod forgeries;
 #[path = "attestation/maker.rs"]
 mod maker;
-#[path = "attestation/mutations.rs"]
-mod mutations;
+#[path = "attestation/possession.rs"]
+mod possession;
 #[path = "attestation/rules.rs"]
 mod rules;

@@ -191,4 +191,28 @@ fn an_agent_that_shows_an_older_or_another_roster_is_found_out() {
         .go()
         .expect("it ends");
     assert!(done.refused_with(TAMPERING), "{done:?}");
+    // Version 2 counts, and sofia has seen it: a chain that ends before it is refused.
+    let old = site.shared("roster.json");
+    let good = ["--accept-risk", "YSA-2024-03"];
+    site.propose("good-2.json", &good).expect("proposed");
+    for name in ["alice", "bob"] {
+        site.sign(name, "good-2.json").expect("signed");
+    }
+    let change = site.submit("good-2.json").expect("handed in");
+    for name in ["alice", "bob"] {
+        site.approve(name, &change).expect("approved");
+    }
+    site.wait_until_taken_up(&change).expect("taken up");
+    let again = ["--accept-unattested", "4711"];
+    site.propose("good-3.json", &again).expect("proposed");
+    let out = site.shared("none.json").display().to_string();
+    let from = |file: &str| {
+        let args = ["roster", "propose", "prod", "--from", file, "-o", &out];
+        let args = [&args[..], &["--accept-unattested", "4712"]].concat();
+        let done = site.twotap("sofia", &args).expect("sofia").go();
+        done.expect("it ends")
+    };
+    let older = from(&old.display().to_string());
+    assert!(older.refused_with(TAMPERING), "{older:?}");
+    assert!(!std::path::Path::new(&out).exists(), "nothing was drawn up");
 }

@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "places/burnt.rs"]
+mod burnt;
 #[path = "places/claim.rs"]
 mod claim;
 #[path = "places/copies.rs"]

@@ -174,6 +174,19 @@ impl Record {
             .detail("advisories", ids)
     }
 
+    /// Of which groups of the request's roster somebody is missing when these people agree, in words.
+    pub(super) fn groups_lacking(&self, people: &[&str]) -> Vec<String> {
+        let newest = self.made.roster_chain.last();
+        let Some(roster) = newest.and_then(|e| e.unverified::<Roster>().ok()) else {
+            return Vec::new();
+        };
+        let lacking = roster.lacking(people.iter().copied()).into_iter();
+        lacking
+            .filter(|l| l.group.is_some())
+            .map(|l| l.to_string())
+            .collect()
+    }
+
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.
     pub(super) fn advance(&mut self, next: Stage, now: Timestamp) -> Result<(), Problem> {
         if self.stage == next {

@@ -18,7 +18,12 @@ pub(super) async fn of(agent: &Arc<Agent>, record: &Record) -> Result<Vec<String
     let yes = record.votes.iter().filter(|v| v.denial.is_none());
     let yes: Vec<&str> = yes.map(|v| v.person.as_str()).collect();
     if !yes.is_empty() {
-        said.push(format!("approved so far by {}", yes.join(", ")));
+        let so_far = format!("approved so far by {}", yes.join(", "));
+        let needed: Vec<String> = record.groups_lacking(&yes);
+        said.push(match needed.as_slice() {
+            [] => so_far,
+            _ => format!("{so_far}; still needed: {}", needed.join(", ")),
+        });
     }
     said.extend(
         requests

@@ -5,7 +5,7 @@
 
 use crate::trust::{
     Timestamp,
-    roster::{Roster, Token},
+    roster::{Group, Roster, Token},
 };
 
 /// A day, in seconds.
@@ -126,24 +126,33 @@ pub fn causes(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Cause> {
     causes
 }
 
-/// How many people who hold a token there are beyond the threshold.
+/// How many people who hold a token there are beyond the threshold; where there are groups, in the group that has the fewest to spare.
 pub fn spare(roster: &Roster) -> usize {
-    let holders = holders(roster, |_| true).len();
-    holders.saturating_sub(usize::from(roster.threshold))
+    let holders = holders(roster, |_| true);
+    let beyond = |people: usize, needed: u8| people.saturating_sub(usize::from(needed));
+    let of_group = |group: &Group| {
+        let there = group
+            .members
+            .iter()
+            .filter(|m| holders.contains(&m.as_str()));
+        beyond(there.count(), group.threshold)
+    };
+    let least = roster.groups.iter().map(of_group).min();
+    least.unwrap_or_else(|| beyond(holders.len(), roster.threshold))
 }
 
 /// Whether a quorum is left whichever one token is lost.
 pub fn survives_loss_of_one(roster: &Roster) -> bool {
-    let left = |lost: &Token| holders(roster, |token| token.serial != lost.serial);
-    let mut tokens = roster.tokens.iter();
-    !roster.tokens.is_empty() && tokens.all(|lost| roster.is_quorum(left(lost)))
+    let without = |lost: &Token| holders(roster, |token| token.serial != lost.serial);
+    let left = |lost: &Token| roster.is_quorum(without(lost));
+    !roster.tokens.is_empty() && roster.tokens.iter().all(left)
 }
 
 /// Custodians with a token of those that count.
 fn holders(roster: &Roster, counts: impl Fn(&Token) -> bool) -> Vec<&str> {
-    let holds = |name: &&str| roster.tokens_of(name).any(&counts);
-    let names = roster.custodians().map(|p| p.name.as_str());
-    names.filter(holds).collect()
+    let holds = |name: &str| roster.tokens_of(name).any(&counts);
+    let custodians = roster.custodians().map(|p| p.name.as_str());
+    custodians.filter(|name| holds(name)).collect()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(super) struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     /// Draw up the first roster of a vault; needs no agent
-    Create(CreateArgs),
+    Create(Box<CreateArgs>),
     /// Seal a credential: what aws iam create-access-key prints
     Seal(seal::Args),
     /// Write the sealed bundle to a file for a safe, or say what such a file holds

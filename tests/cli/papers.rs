@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 
 use crate::bench::{ALICE, BOB, Bench, DANA};
-use crate::setup::{PRINTED, create, enroll, sealed_vault};
+use crate::setup::{
+    PRINTED, approve, create, creating, enroll, request, seal_by, sealed_vault, words,
+};
 
 #[test]
 fn enrolment_insists_on_a_pin_of_ones_own_and_spares_what_is_there() {
@@ -224,4 +226,76 @@ fn a_roster_is_shown_with_who_has_signed_it() {
     );
     assert_eq!(shown["not_signed_by"].as_array().map(Vec::len), Some(2));
     assert_eq!(shown["complete"], false);
+}
+
+#[test]
+fn groups_are_shown_and_what_makes_no_sense_is_refused_by_its_option() {
+    let bench = Bench::start();
+    let tokens = [bench.insert(1001), bench.insert(1002)];
+    for token in &tokens {
+        let mut hand = token.control().expect("a hand");
+        hand.tap_always().expect("tapping");
+    }
+    enroll(&bench, ALICE, "alice", 1001);
+    enroll(&bench, BOB, "bob", 1002);
+    let root = bench.attestation_root();
+    let with = |groups: &[&str]| {
+        let mut more = vec!["--attestation-root", &root];
+        for group in groups {
+            more.extend(["--group", group]);
+        }
+        creating(&bench, &more)
+    };
+    let cases: [(&[&str], &str); 7] = [
+        (&["security"], "--group takes NAME:K:PEOPLE"),
+        (&["security:one:alice"], "--group takes NAME:K:PEOPLE"),
+        (&["security:2:alice,bob"], "one --group alone"),
+        (
+            &["security:1:alice", "platform:2:bob"],
+            "group platform has to give 2, and has 1",
+        ),
+        (
+            &["security:1:alice", "platform:1:alice,bob"],
+            "alice stands in two groups",
+        ),
+        (
+            &["security:1:alice", "platform:1:dana"],
+            "dana, of group platform, is not a custodian",
+        ),
+        (
+            &["security:1:alice", "platform:1:alice"],
+            "alice stands in two groups",
+        ),
+    ];
+    for (groups, said) in cases {
+        let (code, error) = with(groups).fails();
+        assert_eq!(
+            (code, error.contains(said)),
+            (2, true),
+            "{groups:?}: {error}"
+        );
+    }
+    assert!(!bench.home(DANA).join("roster.json").exists());
+    let created = with(&["security:1:alice", "platform:1:bob"]).json();
+    assert_eq!(created["groups"][1]["name"], "platform");
+    seal_by(&bench, &created);
+    for (verb, said) in [
+        (&["roster", "show", "prod"][..], "one of security (alice)"),
+        (
+            &["status"][..],
+            "one of security (alice) and one of platform (bob)",
+        ),
+    ] {
+        let shown = bench.twotap(DANA, verb).output().out();
+        assert!(shown.contains(said), "{verb:?}: {shown}");
+    }
+    let words = words(&request(&bench, DANA));
+    let done = approve(&bench, ALICE, &words).output();
+    let shown = format!("{}{}", done.out(), done.err());
+    for said in [
+        "2 custodians: one of security and one of platform",
+        "approved as alice: 1 of 2; still needed: one of platform",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
 }

@@ -87,3 +87,48 @@ fn a_roster_change_is_read_in_plain_words_before_it_is_approved() {
     shown.press("no\r");
     assert_eq!(shown.end().0, Some(3));
 }
+
+#[test]
+fn of_two_groups_the_one_that_is_missing_is_named_to_everybody() {
+    let site = ready();
+    let groups = ["--group", "security:1:alice", "--group", "platform:1:bob"];
+    let proposed = site.propose("roster-2.json", &groups).expect("proposed");
+    let told = proposed["changes"].to_string();
+    assert!(
+        told.contains("one of security (alice) has to approve"),
+        "{told}"
+    );
+    for name in ["alice", "bob"] {
+        site.sign(name, "roster-2.json").expect("signed");
+    }
+    let change = site.submit("roster-2.json").expect("handed in");
+    for name in ["alice", "bob"] {
+        site.approve(name, &change).expect("approved");
+    }
+    site.wait_until_taken_up(&change).expect("taken up");
+
+    let request = site
+        .request("INC-1", "the database is down")
+        .expect("asked");
+    site.approve("alice", &request).expect("approved");
+    let status = site.twotap("dana", &["status"]).expect("dana");
+    let status = status.ok().expect("a status").stdout;
+    for text in [
+        "one of security (alice) and one of platform (bob)",
+        "1 of 2; still needed: one of platform: alice",
+    ] {
+        assert!(status.contains(text), "{text}: {status}");
+    }
+    let mut shown = at_terminal(&site, "bob", &["approve", &request.id]);
+    shown.until("read the same six words? (yes/no) ");
+    for text in [
+        "2 custodians: one of security and one of platform",
+        "approved so far by alice; still needed: one of platform",
+    ] {
+        assert!(shown.seen.contains(text), "{text}: {}", shown.seen);
+    }
+    shown.press("no\r");
+    assert_eq!(shown.end().0, Some(3));
+    site.approve("bob", &request).expect("approved");
+    site.wait_for_credentials(&request).expect("open");
+}

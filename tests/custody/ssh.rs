@@ -227,7 +227,12 @@ fn a_custodian_far_away_approves_over_ssh_with_the_token_in_her_own_hand() {
     // A session does not travel, and neither does anything to a host that is not who it was.
     let session = ["credentials", &request.id];
     let refused = sshd.twotap(&site, &[&far[..], &session].concat(), "");
+    // Not only because it is another's: the relay hands out none at all.
     assert_eq!(refused.0, Some(3), "{refused:?}");
+    assert!(
+        refused.1.contains("a session is not handed over ssh"),
+        "{refused:?}"
+    );
     let known = site.stage().home("alice").join(".ssh/known_hosts");
     fs::write(&known, "").expect("emptied");
     let stranger = sshd.twotap(&site, &[&far[..], &["status"]].concat(), "");

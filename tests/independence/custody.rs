@@ -47,7 +47,13 @@ fn an_advisory_refuses_until_it_is_accepted_and_is_then_shown_everywhere() {
         (2, "there is no advisory 'YSA-2024-3'")
     );
 
-    let accepted = [&named[..], &["--accept-risk", "YSA-2024-03"]].concat();
+    let more = [
+        "--accept-risk",
+        "YSA-2024-03",
+        "--accept-unattested",
+        "4711",
+    ];
+    let accepted = [&named[..], &more].concat();
     let created = creating(&bench, &accepted).json();
     assert_eq!(created["tokens"][0]["advisories"][0]["id"], "YSA-2024-03");
     assert_eq!(created["tokens"][1]["advisories"], serde_json::json!([]));
@@ -95,6 +101,42 @@ fn an_advisory_refuses_until_it_is_accepted_and_is_then_shown_everywhere() {
         (&next["what"], &next["verdict"]),
         (&"advisory".into(), &"warn".into())
     );
+
+    // What no token stands on any more can be taken back, and nothing else.
+    let without = |what: &str, file: &str| {
+        let args = [
+            "roster",
+            "propose",
+            "prod",
+            "--no-longer-accept",
+            what,
+            "-o",
+            file,
+        ];
+        bench.twotap(DANA, &args).output()
+    };
+    let proposed = without("4711", "next.json");
+    assert!(
+        proposed
+            .out()
+            .contains("token 4711 needs an attestation again"),
+        "{}{}",
+        proposed.out(),
+        proposed.err()
+    );
+    for (what, code, said) in [
+        ("YSA-2024-03", 3, EUCLEAK),
+        ("old-rig", 3, "token 1001 of alice"),
+        ("4712", 2, "the roster has no acceptance of 4712"),
+    ] {
+        let refused = without(what, "none.json");
+        assert_eq!(
+            (refused.code(), refused.err().contains(said)),
+            (code, true),
+            "{what}: {}",
+            refused.err()
+        );
+    }
 
     // And on the screen of the one who approves with it, and of nobody else.
     let words = words(&request(&bench, DANA));

@@ -110,6 +110,27 @@ fn a_quorum_survives_only_where_somebody_is_to_spare() {
     assert!(!survives_loss_of_one(&doubled));
 }
 
+#[test]
+fn a_quorum_of_groups_survives_only_where_each_group_has_somebody_to_spare() {
+    let group = |name: &str, members: &[&str]| Group {
+        name: name.to_owned(),
+        threshold: 1,
+        members: members.iter().map(|m| (*m).to_owned()).collect(),
+    };
+    let mut roster = roster_of(2, &["alice", "bob", "carol"]);
+    roster.groups = vec![
+        group("security", &["alice", "bob"]),
+        group("platform", &["carol"]),
+    ];
+    assert_eq!((spare(&roster), survives_loss_of_one(&roster)), (0, false));
+    let mut four = roster_of(2, &["alice", "bob", "carol", "dave"]);
+    four.groups = vec![
+        group("security", &["alice", "bob"]),
+        group("platform", &["carol", "dave"]),
+    ];
+    assert_eq!((spare(&four), survives_loss_of_one(&four)), (1, true));
+}
+
 proptest! {
     /// Time makes nothing better, and a proof now heals exactly its own cause.
     #[test]

@@ -88,6 +88,9 @@ pub(super) struct Args {
     no_recovery: bool,
     #[command(flatten)]
     accept: AcceptArgs,
+    /// What is accepted no longer: an advisory, a token's serial number, or the name of an attestation root
+    #[arg(long, value_name = "WHAT")]
+    no_longer_accept: Vec<String>,
     /// Where to write the proposal; it must not exist yet
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -177,6 +180,9 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     }
     if args.no_recovery {
         next.recovery = None;
+    }
+    for what in &args.no_longer_accept {
+        no_longer(what, &mut next)?;
     }
     if let Some(days) = args.recovery_days {
         let Some(recovery) = &mut next.recovery else {
@@ -384,6 +390,21 @@ pub(in crate::cli) fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(
         if !next.accept_unattested.contains(serial) {
             next.accept_unattested.push(*serial);
         }
+    }
+    Ok(())
+}
+
+/// Takes an acceptance back. Whether every token still stands without it is judged with the change.
+fn no_longer(what: &str, next: &mut Roster) -> Result<(), Problem> {
+    let accepted =
+        |r: &Roster| r.accept_risk.len() + r.attestation_roots.len() + r.accept_unattested.len();
+    let before = accepted(next);
+    next.accept_risk.retain(|id| id != what);
+    next.attestation_roots.retain(|root| root.name != what);
+    next.accept_unattested
+        .retain(|serial| serial.to_string() != what);
+    if accepted(next) == before {
+        return Err(nobody("acceptance of", what));
     }
     Ok(())
 }

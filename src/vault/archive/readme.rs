@@ -17,13 +17,19 @@ pub(super) fn text(manifest: &Manifest, roster: &Roster) -> String {
         Some(_) => "or a quorum of the printed recovery sheets".to_owned(),
         None => "this generation was sealed without recovery sheets".to_owned(),
     };
+    // Where there are groups, all of them are needed: the words of two of one group combine to nothing.
+    let groups: Vec<String> = roster
+        .groups
+        .iter()
+        .map(|g| format!("; {g}: {}", g.members.join(", ")))
+        .collect();
     format!(
         "\
 Vault {vault}, generation {generation}, sealed {sealed}.
 It holds access key {key}: an emergency credential, as ciphertext. Nothing in here is secret.
 
 What opens it:
-  {threshold} of these custodians with their tokens: {names}
+  {threshold} of these custodians with their tokens: {names}{groups}
   {recovery}
 
 With twotap, on a machine that needs no network:
@@ -59,6 +65,7 @@ Who sealed this, and under which roster, is signed: manifest.dsse.json and roste
         key = manifest.access_key_id,
         threshold = manifest.threshold,
         names = names.join(", "),
+        groups = groups.concat(),
         python = AGE_KEY_PY.trim_end(),
     )
 }
