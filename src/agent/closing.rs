@@ -40,7 +40,8 @@ pub(super) struct Closings {
 }
 
 impl Closings {
-    fn begin(&self, id: &str) -> bool {
+    /// Whether nobody was at it yet.
+    pub(super) fn begin(&self, id: &str) -> bool {
         let mut running = self.lock();
         if running.contains_key(id) {
             return false;
@@ -49,7 +50,8 @@ impl Closings {
         true
     }
 
-    fn end(&self, id: &str) {
+    /// Nobody is at it any more.
+    pub(super) fn end(&self, id: &str) {
         self.lock().remove(id);
     }
 

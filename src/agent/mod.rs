@@ -34,6 +34,7 @@ mod start;
 mod steps;
 pub mod table;
 mod targets;
+mod unknown;
 mod vaults;
 mod waits;
 mod watch;
