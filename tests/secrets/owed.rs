@@ -232,7 +232,7 @@ fn a_function_that_was_left_pending_is_taken_for_our_own_and_not_started_over_it
     let session = open(bench);
     world.set_function(&host.app, Function::Fails, "new");
     let worker = closing(bench, &session.request);
-    bench.wait_for_journal("secret_requested");
+    bench.wait_for_journal(r#""did":"requested""#);
     drop(worker);
     host.reboot();
     let request = host.close_only(&[]);

@@ -152,7 +152,7 @@ fn what_is_left_pending_is_finished_by_itself_or_shown_as_owed() {
         site.tap(name, 1).expect("a finger");
         let approved = site.approving(name, &closing).and_then(|verb| verb.ok());
         let shown = approved.expect("approved").stderr;
-        for row in [format!("rotates         {left}"), "NO SESSION".to_owned()] {
+        for row in [format!("rotates        {left}"), "NO SESSION".to_owned()] {
             assert!(shown.contains(&row), "{row}: {shown}");
         }
         assert!(
