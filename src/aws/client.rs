@@ -20,6 +20,7 @@ use aws_smithy_types::endpoint::Endpoint;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
 use aws_types::region::Region;
 
 use super::Answer;
@@ -72,6 +73,19 @@ pub(crate) struct Ended<T> {
     pub(crate) unsure: bool,
 }
 
+/// What each service's own configuration adds to [`Aws::config`]; their builders have these methods and no trait in common.
+macro_rules! of_service {
+    ($sdk:ident, $shared:expr, $target:expr, $watch:expr) => {{
+        let mut config = $sdk::config::Builder::from($shared)
+            .disable_clock_skew_correction(true)
+            .interceptor($watch.clone());
+        config.set_endpoint_resolver(Some(SharedEndpointResolver::new(Fixed(
+            $target.url.clone(),
+        ))));
+        config.build()
+    }};
+}
+
 impl Aws {
     /// Checks the endpoints and reads the root certificates ([`super::endpoints::CA_FILES`]). Opens no connection.
     ///
@@ -109,22 +123,8 @@ impl Aws {
         target: &Target,
         watch: &Watch,
     ) -> aws_sdk_sts::Client {
-        let config = aws_sdk_sts::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(target.region.clone()))
-            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
-            .identity_cache(aws_sdk_sts::config::IdentityCache::no_cache())
-            .http_client(self.inner.http_client.clone())
-            .sleep_impl(TokioSleep::new())
-            .time_source(SharedTimeSource::new(self.inner.clock.clone()))
-            .disable_clock_skew_correction(true)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(self.timeout_config())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(watch.clone());
-        let mut config = config;
-        config.set_endpoint_resolver(Some(SharedEndpointResolver::new(Fixed(target.url.clone()))));
-        aws_sdk_sts::Client::from_conf(config.build())
+        let shared = self.config(credentials, target);
+        aws_sdk_sts::Client::from_conf(of_service!(aws_sdk_sts, &shared, target, watch))
     }
 
     pub(crate) fn iam_client(
@@ -133,21 +133,8 @@ impl Aws {
         watch: &Watch,
     ) -> aws_sdk_iam::Client {
         let target = &self.inner.endpoints.iam;
-        let mut config = aws_sdk_iam::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(target.region.clone()))
-            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
-            .identity_cache(aws_sdk_iam::config::IdentityCache::no_cache())
-            .http_client(self.inner.http_client.clone())
-            .sleep_impl(TokioSleep::new())
-            .time_source(SharedTimeSource::new(self.inner.clock.clone()))
-            .disable_clock_skew_correction(true)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(self.timeout_config())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(watch.clone());
-        config.set_endpoint_resolver(Some(SharedEndpointResolver::new(Fixed(target.url.clone()))));
-        aws_sdk_iam::Client::from_conf(config.build())
+        let shared = self.config(credentials, target);
+        aws_sdk_iam::Client::from_conf(of_service!(aws_sdk_iam, &shared, target, watch))
     }
 
     pub(crate) fn secrets_client(
@@ -156,21 +143,29 @@ impl Aws {
         target: &Target,
         watch: &Watch,
     ) -> aws_sdk_secretsmanager::Client {
-        let mut config = aws_sdk_secretsmanager::Config::builder()
+        let shared = self.config(credentials, target);
+        aws_sdk_secretsmanager::Client::from_conf(of_service!(
+            aws_sdk_secretsmanager,
+            &shared,
+            target,
+            watch
+        ))
+    }
+
+    /// What all services have in common; nothing comes from the environment.
+    fn config(&self, credentials: &Credentials, target: &Target) -> SdkConfig {
+        SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(target.region.clone()))
             .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
-            .identity_cache(aws_sdk_secretsmanager::config::IdentityCache::no_cache())
+            .identity_cache(aws_sdk_sts::config::IdentityCache::no_cache())
             .http_client(self.inner.http_client.clone())
             .sleep_impl(TokioSleep::new())
             .time_source(SharedTimeSource::new(self.inner.clock.clone()))
-            .disable_clock_skew_correction(true)
             .retry_config(RetryConfig::disabled())
             .timeout_config(self.timeout_config())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(watch.clone());
-        config.set_endpoint_resolver(Some(SharedEndpointResolver::new(Fixed(target.url.clone()))));
-        aws_sdk_secretsmanager::Client::from_conf(config.build())
+            .build()
     }
 
     fn timeout_config(&self) -> TimeoutConfig {
