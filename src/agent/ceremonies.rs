@@ -11,26 +11,27 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::{
     Agent,
     book::{Change, head},
-    offers::{Withdrawn, not_owed, too_late, withdrawn},
+    offers::too_late,
     people::Listed,
-    record::{Mint, Record, Rotation, VaultRotation, Vote as Counted, request_of},
+    record::{Mint, Record, Rotation, VaultRotation, request_of},
     workers::{Link, OFFER, SILENCE, gone, out_of_turn},
 };
 use crate::{
     audit::event::{Actor, Event, EventType},
     ceremony::{Stage, Standing, times::MAX_WAITING},
+    fail,
     protocol::{
         Code, Problem,
-        job::{Approval, Ask, FromWorker, Job, OfferMade, Step, ToWorker, VaultFacts, Vote},
+        job::{Approval, Ask, FromWorker, Job, OfferMade, Step, ToWorker, VaultFacts},
     },
-    trust::{
-        Envelope, Head, Timestamp, Verified,
-        request::{Denial, Offer},
-    },
+    trust::{Envelope, Head, Timestamp, Verified, request::Offer},
 };
 
 /// How long after the end of the vote a worker may still say so, in seconds.
 const GRACE: i64 = 30;
+/// Between two tries to put on record what has become of a request; it doubles up to the longest.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The requests that have a worker.
 pub(super) struct Ceremonies {
@@ -49,10 +50,10 @@ pub(super) enum Ballot {
 }
 
 /// A vote on its way to the worker.
-struct Cast {
-    ballot: Ballot,
+pub(super) struct Cast {
+    pub(super) ballot: Ballot,
     /// Whose account brought it; whose vote it is the signature says.
-    by: String,
+    pub(super) by: String,
     reply: oneshot::Sender<Result<(), Problem>>,
 }
 
@@ -195,14 +196,14 @@ impl Agent {
 }
 
 /// One request's task.
-struct Ceremony {
-    agent: Arc<Agent>,
-    id: String,
+pub(super) struct Ceremony {
+    pub(super) agent: Arc<Agent>,
+    pub(super) id: String,
     vault: String,
     link: Link,
     votes: mpsc::Receiver<Cast>,
     /// Given back when the request waits no longer.
-    place: Option<OwnedSemaphorePermit>,
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 impl Ceremony {
@@ -225,8 +226,14 @@ impl Ceremony {
                 message = self.link.receive_within(self.patience()) => match message? {
                     FromWorker::Vote(vote) => {
                         let Some(waiting) = cast.take() else { return Err(out_of_turn()) };
-                        let answer = self.record_vote(vote, &waiting).await;
-                        let _ = waiting.reply.send(answer);
+                        match self.record_vote_surely(vote, &waiting).await {
+                            Ok(answer) => { let _ = waiting.reply.send(answer); }
+                            Err(problem) => {
+                                // The worker has counted what is not on record: nothing more may come of this request.
+                                let _ = waiting.reply.send(Err(problem.clone()));
+                                return Err(problem);
+                            }
+                        }
                     }
                     FromWorker::Entry(entry) => {
                         // What was found at the places before anybody voted is no work on the request.
@@ -291,102 +298,6 @@ impl Ceremony {
         };
         self.link.send(&message).await
     }
-
-    async fn record_vote(&mut self, vote: Vote, cast: &Cast) -> Result<(), Problem> {
-        let (id, by) = (self.id.clone(), cast.by.clone());
-        let (kind, envelope) = match &cast.ballot {
-            Ballot::Approval(approval) => ("approve", approval.approval.clone()),
-            Ballot::Denial(denial) => ("deny", denial.clone()),
-            Ballot::Withdrawal(withdrawal) => ("withdraw", withdrawal.clone()),
-        };
-        let (answer, settled) = self
-            .agent
-            .book
-            .commit(move |change| match vote {
-                Vote::Refused(problem) => {
-                    let record = change.known(&id)?;
-                    let event = record
-                        .event(EventType::ApprovalRefused, Actor::agent(), change.place)
-                        .detail("why", problem.error.as_str())
-                        .detail("kind", kind)
-                        .detail("handed_in_by", by)
-                        .detail("envelope_sha256", envelope_digest(&envelope));
-                    change.event(&event)?;
-                    Ok((Err(problem), false))
-                }
-                Vote::Withdrawn {
-                    person,
-                    serial,
-                    key,
-                    standing,
-                } => {
-                    let by = Withdrawn {
-                        person,
-                        serial,
-                        key,
-                        by,
-                    };
-                    withdrawn(change, &id, by, standing, &envelope)?;
-                    Ok((Ok(()), standing != Standing::Waiting))
-                }
-                Vote::Counted {
-                    person,
-                    serial,
-                    key,
-                    approved,
-                    standing,
-                } => {
-                    let mut record = change.known(&id)?;
-                    let now = change.now();
-                    let denial = match approved {
-                        true => None,
-                        false => Some(envelope.unverified::<Denial>()?.reason),
-                    };
-                    let event_type = match approved {
-                        true => EventType::BreakGlassApproved,
-                        false => EventType::BreakGlassDenied,
-                    };
-                    let actor =
-                        Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
-                    let mut event = record
-                        .custody(key, event_type, actor, change.place)
-                        .who(key.to_string())
-                        .detail("vault", record.request.vault.as_str())
-                        .detail("serial", serial)
-                        .detail("handed_in_by", by)
-                        .detail("standing", serde_json::json!(standing))
-                        .envelope(kind, envelope.to_json());
-                    if let Some(reason) = &denial {
-                        event = event.justification(reason);
-                    }
-                    change.event(&event)?;
-                    record.votes.push(Counted {
-                        person,
-                        serial,
-                        key,
-                        at: now,
-                        denial,
-                    });
-                    record.standing = standing;
-                    match standing {
-                        Standing::Waiting => {}
-                        Standing::Approved => record.advance(Stage::Approved, now)?,
-                        Standing::Denied => {
-                            record.end(Stage::Denied, "denied by the custodians", now)?;
-                            not_owed(change, &record.request)?;
-                        }
-                    }
-                    change.put(record)?;
-                    Ok((Ok(()), standing != Standing::Waiting))
-                }
-            })
-            .await?;
-        if settled {
-            self.place = None;
-            self.agent.bell.notify_one();
-        }
-        answer
-    }
 }
 
 impl Agent {
@@ -403,9 +314,14 @@ impl Agent {
             &format!("journal of vault {vault}"),
             caught_up.as_ref().err(),
         );
-        let settled = self.settle(vault, id, why).await;
-        self.alarms
-            .set(&format!("request {id}"), settled.as_ref().err());
+        let mut pause = fail::quicker(FIRST_PAUSE);
+        // A request that nobody works on must not go on looking as if somebody did.
+        while let Err(problem) = self.settle(vault, id, why.clone()).await {
+            self.alarms.set(&format!("request {id}"), Some(&problem));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        self.alarms.set(&format!("request {id}"), None);
         if let Some(record) = self.book.request(id) {
             self.after(&record);
         }
@@ -486,10 +402,6 @@ fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Re
         change.event(event)?;
     }
     change.put(record)
-}
-
-fn envelope_digest(envelope: &Envelope) -> String {
-    crate::trust::Digest::of(envelope.to_json().as_bytes()).to_string()
 }
 
 fn no_worker() -> Problem {

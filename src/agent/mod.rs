@@ -36,6 +36,7 @@ pub mod table;
 mod targets;
 mod unknown;
 mod vaults;
+mod votes;
 mod waits;
 mod watch;
 mod workers;

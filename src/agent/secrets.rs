@@ -95,8 +95,9 @@ pub(super) fn paid(
         let owed = matches!(record.secrets.get(secret), Some(SecretState::Owed { .. }));
         let named = record.request.secrets.iter().any(|s| s == secret);
         let other = record.id() != by.id() && record.request.vault == by.request.vault;
-        let over = record.stage == Stage::Closed && owed;
-        if other && named && (over || closes.iter().any(|id| id == record.id())) {
+        let over = record.stage == Stage::Closed || record.is_denied_by_tag();
+        // A session that is still open may have read the new value as well.
+        if other && named && over && (owed || closes.iter().any(|id| id == record.id())) {
             record.note_secret(secret, did);
             let text = format!("{}, by {}", in_words(secret, did), by.id());
             record.step(change.now(), did.name(), text);

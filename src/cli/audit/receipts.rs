@@ -241,10 +241,10 @@ mod tests {
         let [alice, bob] = ["alice", "bob"].map(SoftToken::new);
         let (rosters, roster) = rosters(&alice, &bob);
         let mut first = people::manifest(&roster, 1);
-        first.access_key_id = "AKIAFIRST".to_owned();
+        first.access_key_id = "AKIA0000000000000001".to_owned();
         let one = Envelope::signed(&first, &people::host()).expect("signed");
         let mut second = people::manifest(&roster, 2);
-        second.access_key_id = "AKIASECOND".to_owned();
+        second.access_key_id = "AKIA0000000000000002".to_owned();
         second.previous = Some(one.digest());
         let two = Envelope::signed(&second, &people::host()).expect("signed");
         let manifests = [first, second];
@@ -277,16 +277,16 @@ mod tests {
         }
         let bad: [(&str, Change); 9] = [
             (
-                "generation 1 of event 4 held AKIAFIRST",
+                "generation 1 of event 4 held AKIA0000000000000001",
                 outcome!(old_access_key_id = "AKIAOTHER".into()),
             ),
             (
-                "of event 7 holds AKIASECOND",
+                "of event 7 holds AKIA0000000000000002",
                 outcome!(new_access_key_id = "AKIAOTHER".into()),
             ),
             (
                 "one key as the old and the new",
-                outcome!(old_access_key_id = "AKIASECOND".into()),
+                outcome!(old_access_key_id = "AKIA0000000000000002".into()),
             ),
             ("of event 7, of generation 2", outcome!(generation = 3)),
             (
