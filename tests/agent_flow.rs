@@ -374,6 +374,7 @@ fn an_officer_seals_one_at_a_time() {
     let host = Host::start();
     let begin = SealBegin {
         nonce: paper::nonce(),
+        next: None,
     };
     let path = "/v1/vaults/prod/seal";
     assert_eq!(host.call(DANA, "POST", path, &begin).status, 403);

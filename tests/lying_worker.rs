@@ -5,9 +5,16 @@ mod agent_support;
 
 use std::io::Write as _;
 
-use agent_support::{DANA, Host, SOFIA, connect, paper, until, worker::Garble};
+use agent_support::{DANA, Host, Reply, SOFIA, connect, paper, until, worker::Garble};
 use serde_json::json;
-use twotap::{ceremony::Stage, protocol::Code, trust::request::Request};
+use twotap::{
+    ceremony::Stage,
+    protocol::{
+        Code,
+        socket::{RosterSubmit, RosterSubmitted},
+    },
+    trust::request::{Purpose, Request},
+};
 
 /// Answers that are none.
 fn garbles() -> Vec<(&'static str, Garble)> {
@@ -99,6 +106,82 @@ fn an_offer_of_something_that_was_not_asked_is_found() {
     host.worker.told(|s| s.lie = None);
     assert!(host.events_named("BREAK_GLASS_REQUESTED").is_empty());
     whole(&host);
+}
+
+/// Sofia hands the next version in.
+fn hand_in(host: &Host) -> Reply {
+    let submit = RosterSubmit {
+        next: host.worker.paper().next(),
+        incident: "CHG-7".into(),
+        reason: "nothing is accepted any more".into(),
+        nonce: paper::nonce(),
+    };
+    host.call(SOFIA, "POST", "/v1/vaults/prod/roster", &submit)
+}
+
+#[test]
+fn an_offer_of_a_roster_that_was_not_handed_in_is_found() {
+    let host = Host::start();
+    type Lie = fn(&mut Request);
+    let lies: [(&str, Lie); 10] = [
+        ("operator", |r| r.operator = "alice".into()),
+        ("incident", |r| r.incident = "CHG-0".into()),
+        ("reason", |r| r.reason = "something else".into()),
+        ("nonce", |r| r.operator_nonce.0[0] ^= 1),
+        ("audit head", |r| r.audit.seq += 1),
+        ("vault", |r| r.vault = "other".into()),
+        ("version", |r| {
+            r.purpose = Purpose::Roster {
+                version: 2,
+                roster_sha256: r.roster_sha256,
+            }
+        }),
+        ("a version further", |r| {
+            if let Purpose::Roster { version, .. } = &mut r.purpose {
+                *version += 1;
+            }
+        }),
+        ("a role to open", |r| {
+            r.role = r.role.replace("steward", "op-admin");
+        }),
+        ("roster", |r| r.roster_sha256.0[0] ^= 1),
+    ];
+    for (what, lie) in lies {
+        host.worker.told(|s| s.lie = Some(lie));
+        let problem = hand_in(&host).problem();
+        assert_eq!(problem.code, Code::Tampering, "{what}: {problem:?}");
+    }
+    host.worker.told(|s| s.lie = None);
+    assert!(host.events_named("BREAK_GLASS_REQUESTED").is_empty());
+    let submitted: RosterSubmitted = hand_in(&host).json();
+    let request = submitted.request.expect("to approve");
+    assert_eq!(request.stage, Stage::Requested);
+}
+
+#[test]
+fn a_roster_is_taken_up_on_no_earlier_generation_than_the_one_on_record() {
+    let host = Host::start();
+    let earlier = host.worker.snapshot();
+    whole(&host);
+    // What custodians hold shares of and is dead would be opened; and where nothing is said to be sealed, it would count at once.
+    for (what, shown) in [("the one before", earlier), ("none", (0, None))] {
+        host.worker.put_back(shown);
+        let problem = hand_in(&host).problem();
+        assert_eq!(problem.code, Code::Tampering, "{what}: {problem:?}");
+        assert!(
+            problem.error.contains("generation 2 counts"),
+            "{what}: {problem:?}"
+        );
+    }
+    assert!(host.events_named("ROSTER_CHANGED").is_empty());
+
+    // A host that stood by has just taken over what another one has made since.
+    host.worker.adopts(5);
+    let submitted: RosterSubmitted = hand_in(&host).json();
+    let request = submitted.request.expect("to approve");
+    assert_eq!(host.approve(&request, "alice").status, 200);
+    let Reply { status, .. } = host.try_ask(DANA);
+    assert_eq!(status, 200, "and a session may be asked for on it as well");
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod support;
 mod changes;
 #[path = "roster/files.rs"]
 mod files;
+#[path = "roster/groups.rs"]
+mod groups;
 #[path = "roster/hosts.rs"]
 mod hosts;
 #[path = "roster/offers.rs"]

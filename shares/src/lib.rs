@@ -33,6 +33,7 @@ mod error;
 mod feistel;
 mod gf256;
 mod mnemonic;
+pub mod picture;
 mod rs1024;
 mod secret;
 mod shamir;

@@ -229,6 +229,12 @@ impl Change<'_, '_> {
         Timestamp::from(self.now)
     }
 
+    /// The same in milliseconds since 1970, for measuring.
+    pub(super) fn millis(&self) -> i64 {
+        let millis = self.now.unix_timestamp_nanos() / 1_000_000;
+        i64::try_from(millis).unwrap_or(i64::MAX)
+    }
+
     /// Appends an event.
     pub(super) fn event(&mut self, event: &Event) -> Result<Head, Problem> {
         fail::add(&mut self.events, || event.event_type().name());

@@ -6,15 +6,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{
     Agent,
-    book::{Change, head},
-    offers::too_late,
+    book::Change,
     people::Listed,
-    record::{Mint, Record, Rotation, VaultRotation, request_of},
-    workers::{Link, OFFER, SILENCE, gone, out_of_turn},
+    record::{Mint, Record, Rotation, VaultRotation},
+    votes::Cast,
+    workers::{Link, SILENCE, gone, out_of_turn},
 };
 use crate::{
     audit::event::{Actor, Event, EventType},
@@ -22,9 +22,9 @@ use crate::{
     fail,
     protocol::{
         Code, Problem,
-        job::{Approval, Ask, FromWorker, Job, OfferMade, Step, ToWorker, VaultFacts},
+        job::{FromWorker, Step},
     },
-    trust::{Envelope, Head, Timestamp, Verified, request::Offer},
+    trust::Timestamp,
 };
 
 /// How long after the end of the vote a worker may still say so, in seconds.
@@ -37,24 +37,6 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct Ceremonies {
     waiting: Arc<Semaphore>,
     votes: Mutex<HashMap<String, mpsc::Sender<Cast>>>,
-}
-
-/// A vote as a client hands it in.
-pub(super) enum Ballot {
-    /// A yes.
-    Approval(Approval),
-    /// A no.
-    Denial(Envelope),
-    /// A yes taken back.
-    Withdrawal(Envelope),
-}
-
-/// A vote on its way to the worker.
-pub(super) struct Cast {
-    pub(super) ballot: Ballot,
-    /// Whose account brought it; whose vote it is the signature says.
-    pub(super) by: String,
-    reply: oneshot::Sender<Result<(), Problem>>,
 }
 
 impl Ceremonies {
@@ -77,34 +59,17 @@ impl Ceremonies {
         })
     }
 
+    /// Where votes on a request go, as long as its worker takes them.
+    pub(super) fn waiting_for_votes(&self, id: &str) -> Option<mpsc::Sender<Cast>> {
+        self.lock().get(id).cloned()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Cast>>> {
         self.votes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Agent {
-    /// Starts a worker for what is asked and puts its offer on record.
-    pub(super) async fn ask(
-        self: &Arc<Self>,
-        ask: Ask,
-        caller: &Listed,
-    ) -> Result<Arc<Record>, Problem> {
-        let place = self.ceremonies.place()?;
-        let vault = ask.vault.clone();
-        let audit = self.book.head().await?;
-        let job = Job::Ceremony {
-            ask: ask.clone(),
-            operator: caller.name.clone(),
-            audit: head(audit),
-        };
-        let mut link = self.workers.start(&job).await?;
-        let FromWorker::Offer(made) = link.expect(OFFER).await? else {
-            return Err(out_of_turn());
-        };
-        let record = self.check_offer(&ask, caller, made, head(audit)).await?;
-        self.begin(record, caller, vault, link, place).await
-    }
-
     /// Puts a checked offer on record and waits for votes on it.
     pub(super) async fn begin(
         self: &Arc<Self>,
@@ -131,68 +96,6 @@ impl Agent {
         self.bell.notify_one();
         Ok(record)
     }
-
-    /// Hands a vote to the worker; it alone decides whether it counts.
-    pub(super) async fn vote(
-        self: &Arc<Self>,
-        id: &str,
-        ballot: Ballot,
-        by: String,
-    ) -> Result<(), Problem> {
-        let record = self
-            .book
-            .request(id)
-            .ok_or_else(|| super::book::unknown_request(id))?;
-        if record.stage != Stage::Requested {
-            return Err(too_late(record.stage));
-        }
-        let sender = self.ceremonies.lock().get(id).cloned();
-        let Some(sender) = sender else {
-            return Err(no_worker());
-        };
-        let (reply, answer) = oneshot::channel();
-        sender
-            .send(Cast { ballot, by, reply })
-            .await
-            .map_err(|_| no_worker())?;
-        answer.await.unwrap_or_else(|_| Err(no_worker()))
-    }
-
-    /// The agent believes the worker no more than it must: the offer has to be signed, and be what was asked.
-    async fn check_offer(
-        self: &Arc<Self>,
-        ask: &Ask,
-        caller: &Listed,
-        made: OfferMade,
-        audit: Head,
-    ) -> Result<Record, Problem> {
-        let request = request_of(&made.offer)?;
-        let facts = VaultFacts {
-            host: request.host,
-            isolation: made.isolation,
-            roster_chain: made.roster_chain.clone(),
-            manifest: Some(made.manifest.clone()),
-        };
-        let known = self.learn_offered(&ask.vault, facts).await?;
-        let offer: Verified<Offer> = Offer::verify(&made.offer, &known.roster)?;
-        let Offer(request) = offer.into_document();
-        let asked = request.vault == ask.vault
-            && request.operator == caller.name
-            && request.access == ask.access
-            && request.incident == ask.incident
-            && request.reason == ask.reason
-            && request.commander_claimed == ask.commander
-            && request.operator_nonce == ask.nonce
-            && request.audit == audit
-            && ask.is_answered_by(&request.purpose);
-        if !asked {
-            return Err(
-                Problem::new(Code::Tampering, "the worker offers what was not asked")
-                    .hint("tell the security officer"),
-            );
-        }
-        Ok(Record::new(made, request, known.roster.threshold))
-    }
 }
 
 /// One request's task.
@@ -200,7 +103,7 @@ pub(super) struct Ceremony {
     pub(super) agent: Arc<Agent>,
     pub(super) id: String,
     vault: String,
-    link: Link,
+    pub(super) link: Link,
     votes: mpsc::Receiver<Cast>,
     /// Given back when the request waits no longer.
     pub(super) place: Option<OwnedSemaphorePermit>,
@@ -280,23 +183,6 @@ impl Ceremony {
             }
             None => SILENCE,
         }
-    }
-
-    async fn hand_on(&mut self, ballot: &Ballot) -> Result<(), Problem> {
-        let stage = self.agent.book.request(&self.id).map(|r| r.stage);
-        if stage != Some(Stage::Requested) {
-            return Err(too_late(stage.unwrap_or(Stage::Failed)));
-        }
-        let message = match ballot {
-            Ballot::Approval(approval) => ToWorker::Approval(approval.clone()),
-            Ballot::Denial(denial) => ToWorker::Denial {
-                denial: denial.clone(),
-            },
-            Ballot::Withdrawal(withdrawal) => ToWorker::Withdrawal {
-                withdrawal: withdrawal.clone(),
-            },
-        };
-        self.link.send(&message).await
     }
 }
 
@@ -402,8 +288,4 @@ fn put_with(change: &mut Change<'_, '_>, record: Record, events: &[Event]) -> Re
         change.event(event)?;
     }
     change.put(record)
-}
-
-fn no_worker() -> Problem {
-    Problem::new(Code::Agent, "the worker of this request has gone").hint("ask for a new request")
 }

@@ -9,6 +9,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
+    ceremony::readiness::{DAY, Limits},
     protocol::{Code, Problem, socket::DEFAULT_SOCKET},
     trust::{Digest, text::check_name},
 };
@@ -33,6 +34,10 @@ pub(super) struct Config {
     pub(super) audit: PathBuf,
     /// How often the sealed keys' uses are looked at; zero for never.
     pub(super) watch: Duration,
+    /// After how many days new recovery sheets are asked for, where the roster does not ask sooner.
+    pub(super) renew_days: u16,
+    /// After how long a proof that a vault would open is stale.
+    pub(super) readiness: Limits,
     /// SHA-256 of the file.
     pub(super) digest: Digest,
 }
@@ -64,6 +69,10 @@ struct File {
     audit: AuditTable,
     #[serde(default)]
     watch: WatchTable,
+    #[serde(default)]
+    recovery: RecoveryTable,
+    #[serde(default)]
+    readiness: ReadinessTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -88,6 +97,37 @@ struct AuditTable {
 #[serde(deny_unknown_fields)]
 struct WatchTable {
     gap_seconds: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecoveryTable {
+    renew_days: Option<u16>,
+}
+
+/// Days after which a proof is stale. They can be lowered here, and no more.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadinessTable {
+    drill_days: Option<u16>,
+    full_drill_days: Option<u16>,
+    sheet_days: Option<u16>,
+}
+
+impl ReadinessTable {
+    fn limits(&self) -> Result<Limits, String> {
+        let most = Limits::default();
+        let lowered = |key: &str, days: Option<u16>, most: i64| match days {
+            None => Ok(most),
+            Some(days) if (1..=most / DAY).contains(&days.into()) => Ok(i64::from(days) * DAY),
+            Some(_) => Err(format!("readiness.{key}: it is from 1 to {}", most / DAY)),
+        };
+        Ok(Limits {
+            drill: lowered("drill_days", self.drill_days, most.drill)?,
+            full_drill: lowered("full_drill_days", self.full_drill_days, most.full_drill)?,
+            sheet: lowered("sheet_days", self.sheet_days, most.sheet)?,
+        })
+    }
 }
 
 impl Default for WatchTable {
@@ -153,6 +193,8 @@ impl Config {
             worker,
             audit: at(file.audit.file),
             watch: Duration::from_secs(file.watch.gap_seconds.into()),
+            renew_days: file.recovery.renew_days.unwrap_or(u16::MAX),
+            readiness: file.readiness.limits()?,
             digest: Digest::of(text.as_bytes()),
         })
     }
@@ -221,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn proofs_may_be_asked_for_more_often_and_not_less() {
+        let config = parse("host_name = 'h'\nvaults = ['a']\n[readiness]\ndrill_days = 30");
+        let limits = config.expect("good").readiness;
+        assert_eq!(limits.drill, 30 * DAY);
+        assert_eq!(limits.sheet, Limits::default().sheet);
+    }
+
+    #[test]
     fn a_worker_is_spawned_with_a_file_beside_this_one() {
         let config = parse(
             "host_name = 'h'\nvaults = ['prod']\n[worker]\nspawn = true\nconfig = 'worker.toml'",
@@ -252,6 +302,14 @@ mod tests {
             (
                 "host_name = 'h'\nvaults = ['a']\n[audit]\nfiles = 'x'",
                 "files",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[readiness]\ndrill_days = 91",
+                "readiness.drill_days",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[readiness]\nsheet_days = 0",
+                "readiness.sheet_days",
             ),
         ] {
             let why = parse(text).expect_err(text);

@@ -20,6 +20,7 @@ impl Agent {
                 self.checkpoint().await;
                 heartbeat = now.plus(HEARTBEAT);
             }
+            self.look_at_readiness(now).await;
             let mut next = heartbeat.min(now.plus(LONGEST));
             for record in self.book.requests() {
                 match due(&record) {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::{
     Agent,
     book::head,
-    ceremonies::Ballot,
     people::Listed,
+    readiness::Subject,
+    record::VaultRotation,
     routes::{Answer, Call, Refusal},
     said,
     sessions::Wanted,
     vaults::Known,
+    votes::Ballot,
 };
 use crate::{
     audit::{
@@ -23,8 +25,9 @@ use crate::{
         Code, Problem,
         job::{Approval, Ask},
         socket::{
-            ApprovalBundle, AuditEnvelope, Close, Denial, RequestView, RosterSubmit,
-            RosterSubmitted, SealBegin, SealFinish, Status, VaultStatus, VaultView, Withdrawal,
+            ApprovalBundle, AuditEnvelope, Close, Denial, RecoveryHandIn, RequestView,
+            RosterSubmit, RosterSubmitted, SealBegin, SealFinish, Status, VaultStatus, VaultView,
+            Withdrawal,
         },
     },
     trust::{Bytes, Digest, Timestamp, standing::told},
@@ -39,7 +42,9 @@ const ENVELOPES_PAGE: u64 = 100;
 /// About the largest page, in bytes.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
-type Answered = Result<Answer, Refusal>;
+pub(super) use super::drills::{drill, drill_failed, drill_passed, sheet_checked};
+
+pub(super) type Answered = Result<Answer, Refusal>;
 
 pub(super) async fn status(call: Call) -> Answered {
     let agent = &call.agent;
@@ -59,8 +64,16 @@ pub(super) async fn status(call: Call) -> Answered {
         }
         let lags = |copy| super::copies::degraded(&vault.vault, copy);
         degraded.extend(vault.copies.iter().filter_map(lags));
+        let unready = vault.readiness.degraded.iter();
+        degraded.extend(unready.map(|why| format!("vault {}: readiness: {why}", vault.vault)));
         degraded.extend(owed(agent, &known).await?);
-        if let Some(misused) = agent.book.vault(&known.vault).await?.misused {
+        let row = agent.book.vault(&known.vault).await?;
+        degraded.extend(row.recovered.owed(
+            &known.roster,
+            agent.config.renew_days,
+            Timestamp::now(),
+        ));
+        if let Some(misused) = row.misused {
             degraded.push(format!(
                 "vault {}: {misused}; replace it: ask for a session, or seal a new key",
                 known.vault
@@ -99,11 +112,16 @@ pub(super) async fn vault(call: Call) -> Answered {
     })
 }
 
+pub(super) async fn sealed(call: Call) -> Answered {
+    let vault = call.param("vault");
+    Answer::json(&super::exports::export(&call.agent, vault, &call.caller).await?)
+}
+
 pub(super) async fn begin_seal(call: Call) -> Answered {
-    let SealBegin { nonce } = call.body()?;
+    let SealBegin { nonce, next } = call.body()?;
     let begun = call
         .agent
-        .begin_seal(call.param("vault"), nonce, &call.caller)
+        .begin_seal(call.param("vault"), nonce, next, &call.caller)
         .await?;
     Answer::json(&begun)
 }
@@ -115,6 +133,14 @@ pub(super) async fn finish_seal(call: Call) -> Answered {
         .finish_seal(call.param("seal"), sealed, &call.caller)
         .await?;
     Answer::json(&finished)
+}
+
+pub(super) async fn recovery(call: Call) -> Answered {
+    let RecoveryHandIn { record } = call.body()?;
+    let (agent, caller) = (Arc::clone(&call.agent), call.caller.clone());
+    let vault = call.param("vault").to_owned();
+    let done = finish(async move { agent.record_recovery(&vault, record, &caller).await }).await?;
+    Answer::json(&done)
 }
 
 pub(super) async fn ask(call: Call) -> Answered {
@@ -299,7 +325,7 @@ async fn page(call: &Call, most: u64) -> Result<Vec<Entry>, Problem> {
 }
 
 /// Runs to its end even if the client goes away.
-async fn finish<T: Send + 'static>(
+pub(super) async fn finish<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::spawn(work)
@@ -312,11 +338,16 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
     let mut rotation = row.rotation.to_string();
     if let Some(waiting) = agent.waits.of(&known.vault) {
         rotation = format!("running: {waiting}");
+    } else if row.rotation == VaultRotation::Done
+        && let Some(owed) = row.recovered.rotation()
+    {
+        rotation = owed;
     }
     Ok(VaultStatus {
         vault: known.vault.clone(),
         roster_version: known.roster.version,
         threshold: known.roster.threshold,
+        groups: known.roster.groups.clone(),
         custodians: known.roster.custodians().map(|p| p.name.clone()).collect(),
         generation: known.manifest.as_ref().map(|m| m.generation),
         sealed_at: known.manifest.as_ref().map(|m| m.created_at),
@@ -328,6 +359,8 @@ async fn vault_status(agent: &Arc<Agent>, known: &Known) -> Result<VaultStatus, 
         watch: agent.watches.of(agent, &known.vault),
         isolation: known.isolation,
         copies: super::copies::status(&known.roster, &row.copies),
+        recovery: row.recovered.status(&known.roster, agent.config.renew_days),
+        readiness: Subject::of(known).view(&row.proofs, &agent.config.readiness, Timestamp::now()),
     })
 }
 

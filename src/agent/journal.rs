@@ -128,6 +128,7 @@ fn record(change: &mut Change<'_, '_>, vault: &str, entry: &Entry) -> Result<(),
         if let Step::Secret { secret, did } = &entry.step {
             secrets::paid(change, request, secret, did)?;
         }
+        super::rehearsal::take(change, request, entry)?;
     }
     match request {
         Some(request) => change.put(request),
@@ -148,6 +149,7 @@ fn vault_row(
         Step::Rotated { receipt } => {
             row.rotation = VaultRotation::Done;
             row.rotated = row.rotated.max(generation_of(receipt));
+            row.recovered.keys_died(row.rotated);
         }
         Step::Misused { .. } => row.misused = Some(in_words(&entry.step)),
         Step::RotationPending { why } => row.rotation = VaultRotation::Pending(why.clone()),
@@ -220,6 +222,7 @@ fn event_of(
         | S::CloseOnlyIntent { .. }
         | S::CloseOnlyDone { .. }
         | S::ClosePending { .. } => E::RevocationStep,
+        S::DrillIntent { .. } | S::Drilled { .. } | S::DrillFailed { .. } => E::DrillStep,
         _ => E::RotationStep,
     };
     let actor = match (&entry.step, request) {
@@ -242,7 +245,7 @@ fn event_of(
             }
         }
     };
-    if matches!(kind, E::RotationStep | E::RevocationStep) {
+    if matches!(kind, E::RotationStep | E::RevocationStep | E::DrillStep) {
         event = event.action(step_name(&entry.step));
     }
     event = event

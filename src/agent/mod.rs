@@ -16,6 +16,8 @@ mod closing;
 mod config;
 mod copies;
 mod deadlines;
+mod drills;
+mod exports;
 mod handlers;
 mod hygiene;
 mod journal;
@@ -23,7 +25,11 @@ mod keys;
 mod left;
 mod offers;
 mod people;
+mod proofs;
+mod readiness;
 mod record;
+mod recovered;
+mod rehearsal;
 mod routes;
 mod said;
 mod seals;
@@ -82,6 +88,7 @@ struct Agent {
     alarms: Alarms,
     waits: Waits,
     watches: Watches,
+    nonces: drills::Nonces,
     /// Rung when a deadline may have changed.
     bell: tokio::sync::Notify,
     /// The worker's key: this host's name in signed documents.

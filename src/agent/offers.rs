@@ -1,30 +1,122 @@
-//! Offers on record: what is asked for, rosters that are handed in, approvals that are taken back.
+//! Offers on record: what is asked for, and rosters that are handed in.
 
 use std::sync::Arc;
 
 use super::{
     Agent,
-    book::Change,
     book::head,
     people::Listed,
     record::{Record, request_of},
+    rehearsal::Rehearsal,
     workers::{OFFER, out_of_turn},
 };
 use crate::{
-    audit::event::{Actor, EventType},
-    ceremony::{Stage, Standing},
+    audit::event::Actor,
     protocol::{
         Code, Problem,
-        job::{FromWorker, Job, OfferMade, VaultFacts},
+        job::{Ask, FromWorker, Job, OfferMade, VaultFacts},
         socket::RosterSubmit,
     },
     trust::{
-        Envelope, Head, KeyId, Verified,
+        Digest, Head, Verified,
         request::{Offer, Purpose, Request},
     },
 };
 
+/// What was asked of a worker: what its offer has to be.
+struct Asked<'a> {
+    what: What<'a>,
+    caller: &'a Listed,
+    audit: Head,
+    /// What counted when the worker was asked.
+    counted: Option<(u64, Digest)>,
+}
+
+enum What<'a> {
+    /// A session, or closing alone.
+    Session(&'a Ask),
+    /// The next version of the roster.
+    Roster(&'a str, &'a RosterSubmit),
+}
+
+impl Asked<'_> {
+    fn vault(&self) -> &str {
+        match self.what {
+            What::Session(ask) => &ask.vault,
+            What::Roster(vault, _) => vault,
+        }
+    }
+
+    fn is_answered_by(&self, request: &Request, made: &OfferMade) -> bool {
+        let (incident, reason, nonce, what) = match self.what {
+            What::Session(ask) => (
+                &ask.incident,
+                &ask.reason,
+                &ask.nonce,
+                request.access == ask.access
+                    && request.commander_claimed == ask.commander
+                    && ask.is_answered_by(&request.purpose)
+                    && made.next_roster.is_none(),
+            ),
+            What::Roster(_, submit) => {
+                let takes_up = matches!(
+                    request.purpose,
+                    Purpose::Roster { roster_sha256, .. } if roster_sha256 == submit.next.digest()
+                );
+                (
+                    &submit.incident,
+                    &submit.reason,
+                    &submit.nonce,
+                    takes_up && made.next_roster.as_ref() == Some(&submit.next),
+                )
+            }
+        };
+        what && request.vault == self.vault()
+            && request.operator == self.caller.name
+            && request.incident == *incident
+            && request.reason == *reason
+            && request.operator_nonce == *nonce
+            && request.audit == self.audit
+    }
+
+    fn not_that(&self) -> &'static str {
+        match self.what {
+            What::Session(_) => "the worker offers what was not asked",
+            What::Roster(..) => "the worker offers what was not handed in",
+        }
+    }
+}
+
 impl Agent {
+    /// Starts a worker for what is asked and puts its offer on record.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        ask: Ask,
+        caller: &Listed,
+    ) -> Result<Arc<Record>, Problem> {
+        let place = self.ceremonies.place()?;
+        let vault = ask.vault.clone();
+        let audit = head(self.book.head().await?);
+        let counted = self.counted(&vault).await?;
+        let job = Job::Ceremony {
+            ask: ask.clone(),
+            operator: caller.name.clone(),
+            audit,
+        };
+        let mut link = self.workers.start(&job).await?;
+        let FromWorker::Offer(made) = link.expect(OFFER).await? else {
+            return Err(out_of_turn());
+        };
+        let asked = Asked {
+            what: What::Session(&ask),
+            caller,
+            audit,
+            counted,
+        };
+        let record = self.check_offer(&asked, made).await?;
+        self.begin(record, caller, vault, link, place).await
+    }
+
     /// Hands the next version of a roster to a worker. The answer is the request that custodians have to approve; none where nothing is
     /// sealed yet and the version counts already.
     pub(super) async fn submit_roster(
@@ -35,6 +127,7 @@ impl Agent {
     ) -> Result<Option<Arc<Record>>, Problem> {
         let place = self.ceremonies.place()?;
         let audit = head(self.book.head().await?);
+        let counted = self.counted(vault).await?;
         let job = Job::Roster {
             vault: vault.to_owned(),
             wish: submit.clone(),
@@ -44,15 +137,20 @@ impl Agent {
         let mut link = self.workers.start(&job).await?;
         match link.expect(OFFER).await? {
             FromWorker::Offer(made) => {
-                let record = self
-                    .check_roster_offer(vault, &submit, caller, made, audit)
-                    .await?;
+                let asked = Asked {
+                    what: What::Roster(vault, &submit),
+                    caller,
+                    audit,
+                    counted,
+                };
+                let record = self.check_offer(&asked, made).await?;
                 self.begin(record, caller, vault.to_owned(), link, place)
                     .await
                     .map(Some)
             }
+            // Nothing is sealed, it says: which no host may say where something was.
             FromWorker::Vault(facts) => {
-                let known = self.learn(vault, facts).await?;
+                let known = self.learn_since(vault, facts, counted).await?;
                 if known.roster.digest() == submit.next.digest() {
                     return Ok(None);
                 }
@@ -62,14 +160,12 @@ impl Agent {
         }
     }
 
-    /// The offer has to be signed, and be what was handed in.
-    async fn check_roster_offer(
+    /// The agent believes the worker no more than it must: the offer has to be signed, be what was asked, and be made on no earlier
+    /// generation than the record's.
+    async fn check_offer(
         self: &Arc<Self>,
-        vault: &str,
-        submit: &RosterSubmit,
-        caller: &Listed,
+        asked: &Asked<'_>,
         made: OfferMade,
-        audit: Head,
     ) -> Result<Record, Problem> {
         let request = request_of(&made.offer)?;
         let facts = VaultFacts {
@@ -78,24 +174,14 @@ impl Agent {
             roster_chain: made.roster_chain.clone(),
             manifest: Some(made.manifest.clone()),
         };
-        let known = self.learn(vault, facts).await?;
+        let known = self
+            .learn_since(asked.vault(), facts, asked.counted)
+            .await?;
         let offer: Verified<Offer> = Offer::verify(&made.offer, &known.roster)?;
         let Offer(request) = offer.into_document();
-        let takes_up = matches!(
-            request.purpose,
-            Purpose::Roster { roster_sha256, .. } if roster_sha256 == submit.next.digest()
-        );
-        let asked = takes_up
-            && request.operator == caller.name
-            && request.incident == submit.incident
-            && request.reason == submit.reason
-            && request.operator_nonce == submit.nonce
-            && request.audit == audit
-            && made.next_roster.as_ref() == Some(&submit.next);
-        if !asked {
+        if !asked.is_answered_by(&request, &made) {
             return Err(
-                Problem::new(Code::Tampering, "the worker offers what was not handed in")
-                    .hint("tell the security officer"),
+                Problem::new(Code::Tampering, asked.not_that()).hint("tell the security officer")
             );
         }
         Ok(Record::new(made, request, known.roster.threshold))
@@ -103,7 +189,7 @@ impl Agent {
 
     pub(super) async fn put_on_record(
         self: &Arc<Self>,
-        record: Record,
+        mut record: Record,
         who: String,
     ) -> Result<Arc<Record>, Problem> {
         let id = record.id().to_owned();
@@ -117,6 +203,8 @@ impl Agent {
                     .map_err(|why| Problem::new(Code::Internal, why))?;
                 let event = record.requested(operator, who, change.place);
                 change.event(&event)?;
+                record.rehearsal = Rehearsal::of(request, change.millis());
+                let request = &record.request;
                 if let Purpose::Roster {
                     version,
                     roster_sha256,
@@ -133,77 +221,4 @@ impl Agent {
             .request(&id)
             .ok_or_else(|| super::book::unknown_request(&id))
     }
-}
-
-/// Who has taken an approval back, and how it came.
-pub(super) struct Withdrawn {
-    pub(super) person: String,
-    pub(super) serial: u32,
-    pub(super) key: KeyId,
-    pub(super) by: String,
-}
-
-/// Takes an approval off a request, by the worker's word that it has dropped the share.
-pub(super) fn withdrawn(
-    change: &mut Change<'_, '_>,
-    id: &str,
-    who: Withdrawn,
-    standing: Standing,
-    envelope: &Envelope,
-) -> Result<(), Problem> {
-    let mut record = change.known(id)?;
-    let now = change.now();
-    let actor = Actor::person(&who.person).map_err(|why| Problem::new(Code::Internal, why))?;
-    let event = record
-        .event(EventType::BreakGlassWithdrawn, actor, change.place)
-        .who(who.key.to_string())
-        .detail("vault", record.request.vault.as_str())
-        .detail("serial", who.serial)
-        .detail("handed_in_by", who.by)
-        .detail("standing", serde_json::json!(standing))
-        .envelope("withdraw", envelope.to_json());
-    change.event(&event)?;
-    record
-        .votes
-        .retain(|v| v.denial.is_some() || v.person != who.person);
-    record.step(
-        now,
-        "withdrawn",
-        format!("{} took the approval back", who.person),
-    );
-    record.standing = standing;
-    if standing == Standing::Denied {
-        record.end(
-            Stage::Denied,
-            format!(
-                "{} took the approval back, and too few are left",
-                who.person
-            ),
-            now,
-        )?;
-        not_owed(change, &record.request)?;
-    }
-    change.put(record)
-}
-
-/// Custodians who said no to a roster owe nothing for it.
-pub(super) fn not_owed(change: &mut Change<'_, '_>, request: &Request) -> Result<(), Problem> {
-    let Purpose::Roster { roster_sha256, .. } = request.purpose else {
-        return Ok(());
-    };
-    let mut row = change.vault(&request.vault)?;
-    if row.owed.is_some_and(|(_, digest)| digest == roster_sha256) {
-        row.owed = None;
-        change.put_vault(&request.vault, &row)?;
-    }
-    Ok(())
-}
-
-/// A vote on what takes none any more.
-pub(super) fn too_late(stage: Stage) -> Problem {
-    Problem::new(
-        Code::Approvals,
-        format!("the request is {stage} and takes no more votes"),
-    )
-    .hint("see: twotap status")
 }

@@ -50,6 +50,10 @@ impl Listed {
             Permission::Operator => (has(Role::Operator), "an operator of this vault"),
             Permission::Custodian => (has(Role::Custodian), "a custodian of this vault"),
             Permission::Officer => (has(Role::Officer), "an officer of this vault"),
+            Permission::CustodianOrOfficer => (
+                has(Role::Custodian) || has(Role::Officer),
+                "a custodian or officer of this vault",
+            ),
             Permission::OperatorOrOfficer => (
                 has(Role::Operator) || has(Role::Officer),
                 "an operator or officer of this vault",
@@ -189,6 +193,15 @@ mod tests {
                     permission == may
                 );
             }
+        }
+        for (role, may) in [
+            (Role::Operator, false),
+            (Role::Commander, false),
+            (Role::Custodian, true),
+            (Role::Officer, true),
+        ] {
+            let allowed = person(&[role]).may(P::CustodianOrOfficer, None);
+            assert_eq!(allowed.is_ok(), may, "{role:?}");
         }
         assert!(person(&[]).may(P::Listed, None).is_ok());
         assert!(person(&[Role::Commander]).may(P::Officer, None).is_err());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::copies::Copy;
+use super::{copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
@@ -54,6 +54,9 @@ pub(super) struct Record {
     /// AWS's clock minus this host's when the request was made, in seconds: its times are on AWS's.
     #[serde(default)]
     pub(super) skew: i64,
+    /// How a drill goes, where it is one.
+    #[serde(default)]
+    pub(super) rehearsal: Option<Rehearsal>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -124,6 +127,7 @@ impl Record {
             identity_until: None,
             setback: None,
             skew,
+            rehearsal: None,
         }
     }
 
@@ -243,6 +247,9 @@ impl Record {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
         }
+        if request.purpose == Purpose::Drill {
+            event = event.detail("drill", true);
+        }
         if let Purpose::CloseOnly { requests } = &request.purpose {
             event = event.detail("closes", requests.clone());
         }
@@ -301,7 +308,7 @@ pub(super) fn request_of(offer: &Envelope) -> Result<Request, Problem> {
 }
 
 /// A vault as the agent knows it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VaultRow {
     /// The newest roster that stands in the record.
@@ -328,6 +335,12 @@ pub(super) struct VaultRow {
     /// A use of the sealed key that was none of ours, in words; until that key is replaced.
     #[serde(default)]
     pub(super) misused: Option<String>,
+    /// What has shown that the vault would open.
+    #[serde(default)]
+    pub(super) proofs: Proofs,
+    /// What recoveries have left behind.
+    #[serde(default)]
+    pub(super) recovered: Recovered,
 }
 
 /// The rotation after the newest opening.

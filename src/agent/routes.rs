@@ -35,11 +35,18 @@ type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Answer, Refusal>> 
 pub(super) const ROUTES: &[Route<Handler>] = &[
     get("/v1/status", P::Listed, |c| Box::pin(h::status(c))),
     get("/v1/vaults/{vault}", P::Listed, |c| Box::pin(h::vault(c))),
+    get("/v1/vaults/{vault}/bundle", P::CustodianOrOfficer, |c| {
+        Box::pin(h::sealed(c))
+    }),
     post("/v1/vaults/{vault}/seal", P::Officer, |c| {
         Box::pin(h::begin_seal(c))
     }),
     post("/v1/vaults/{vault}/roster", P::OperatorOrOfficer, |c| {
         Box::pin(h::submit_roster(c))
+    }),
+    // Who stands in the roster may bring it: what is in it was signed by others.
+    post("/v1/vaults/{vault}/recovery", P::Listed, |c| {
+        Box::pin(h::recovery(c))
     }),
     post("/v1/seals/{seal}", P::Officer, |c| {
         Box::pin(h::finish_seal(c))
@@ -69,6 +76,18 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
         P::OwnRequestOrOfficer,
         |c| Box::pin(h::close(c)),
     ),
+    get("/v1/vaults/{vault}/drill", P::Custodian, |c| {
+        Box::pin(h::drill(c))
+    }),
+    post("/v1/vaults/{vault}/drills", P::Listed, |c| {
+        Box::pin(h::drill_passed(c))
+    }),
+    post("/v1/vaults/{vault}/drills/failed", P::Custodian, |c| {
+        Box::pin(h::drill_failed(c))
+    }),
+    post("/v1/vaults/{vault}/sheets", P::Listed, |c| {
+        Box::pin(h::sheet_checked(c))
+    }),
     get("/v1/audit/events", P::Listed, |c| Box::pin(h::events(c))),
     get("/v1/audit/envelopes", P::Listed, |c| {
         Box::pin(h::envelopes(c))
@@ -168,7 +187,8 @@ async fn serve(
         caller.may(route.permission(), record.as_deref())?;
     }
 
-    let most = if route.path().ends_with("/roster") {
+    let with_roster = ["/roster", "/seal"];
+    let most = if with_roster.iter().any(|end| route.path().ends_with(end)) {
         MAX_ROSTER_BODY
     } else {
         MAX_BODY
@@ -423,63 +443,4 @@ fn respond(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Method and path of each row of the table at the head of the wire's description.
-    fn described() -> Vec<(String, String)> {
-        include_str!("../protocol/socket.rs")
-            .lines()
-            .filter_map(|line| line.strip_prefix("//! | `"))
-            .filter_map(|line| line.split_once('`'))
-            .filter_map(|(route, _)| route.split_once(' '))
-            .map(|(method, path)| {
-                let path = path.split('?').next().unwrap_or_default();
-                let path = match path.strip_prefix("/v1/seals/") {
-                    Some(_) => "/v1/seals/{seal}".to_owned(),
-                    None => path.replace("{id}", "{request}"),
-                };
-                (method.to_owned(), path)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn table_and_description_have_the_same_routes() {
-        let mut table: Vec<(String, String)> = ROUTES
-            .iter()
-            .map(|r| (r.method().to_string(), r.path().to_owned()))
-            .collect();
-        let mut described = described();
-        table.sort();
-        described.sort();
-        assert_eq!(table, described);
-        table.dedup();
-        assert_eq!(table.len(), ROUTES.len(), "a route stands in it twice");
-    }
-
-    #[test]
-    fn what_hands_out_or_ends_a_session_is_nobodys_by_a_role_alone() {
-        let permission = |path: &str| {
-            let route = ROUTES.iter().find(|r| r.path() == path);
-            route.expect("in the table").permission()
-        };
-        assert_eq!(
-            permission("/v1/requests/{request}/credentials"),
-            P::OwnRequest
-        );
-        assert_eq!(
-            permission("/v1/requests/{request}/close"),
-            P::OwnRequestOrOfficer
-        );
-        // A permission about a request needs one in the path.
-        for route in ROUTES {
-            let own = matches!(route.permission(), P::OwnRequest | P::OwnRequestOrOfficer);
-            assert!(
-                !own || route.path().contains("{request}"),
-                "{}",
-                route.path()
-            );
-        }
-    }
-}
+mod tests;

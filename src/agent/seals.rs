@@ -72,6 +72,7 @@ impl Agent {
         self: &Arc<Self>,
         vault: &str,
         nonce: Bytes,
+        next: Option<Envelope>,
         officer: &Listed,
     ) -> Result<SealBegun, Problem> {
         let id = format!("s{}", request_id(random()).trim_start_matches('r'));
@@ -94,7 +95,7 @@ impl Agent {
                 },
             );
         }
-        match self.seal_offer(vault, nonce).await {
+        match self.seal_offer(vault, nonce, next).await {
             Ok((link, begun)) => {
                 let (agent, name, vault) = (Arc::clone(self), id.clone(), vault.to_owned());
                 tokio::spawn(async move {
@@ -139,12 +140,22 @@ impl Agent {
         self: &Arc<Self>,
         vault: &str,
         nonce: Bytes,
+        next: Option<Envelope>,
     ) -> Result<(Link, SealBegun), Problem> {
         let known = self.refresh(vault).await?;
-        let job = Job::Seal {
-            vault: vault.to_owned(),
-            audit: head(self.book.head().await?),
-            nonce: nonce.clone(),
+        let audit = head(self.book.head().await?);
+        let job = match next {
+            None => Job::Seal {
+                vault: vault.to_owned(),
+                audit,
+                nonce: nonce.clone(),
+            },
+            Some(next) => Job::SealAnew {
+                vault: vault.to_owned(),
+                next,
+                audit,
+                nonce: nonce.clone(),
+            },
         };
         let mut link = self.workers.start(&job).await?;
         let FromWorker::SealOffer { offer } = link.expect(PROMPT).await? else {

@@ -113,6 +113,7 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         alarms: Alarms::default(),
         waits: super::waits::Waits::default(),
         watches: super::watch::Watches::default(),
+        nonces: super::drills::Nonces::default(),
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),

@@ -71,6 +71,22 @@ pub(super) fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Eve
                 .detail("denied", roles(denied.iter().map(String::as_str)))
                 .detail("left", roles(left))
         }
+        Step::DrillIntent { roles: all } => {
+            event.detail("roles", roles(all.iter().map(String::as_str)))
+        }
+        Step::Drilled {
+            role,
+            region,
+            probe,
+            code,
+        } => event
+            .detail("role", role.as_str())
+            .detail("region", region.as_str())
+            .detail("probe", probe.as_str())
+            .detail("refused_with", code.as_str()),
+        Step::DrillFailed { role, why } => event
+            .detail("role", role.as_str())
+            .detail("why", why.as_str()),
         Step::RotationIntent { old_access_key_id } => {
             event.detail("access_key_id", old_access_key_id.as_str())
         }
@@ -159,6 +175,9 @@ pub(super) fn step_name(step: &Step) -> &'static str {
         Step::MintIntent { .. } => "mint_intent",
         Step::Minted { .. } => "minted",
         Step::MintFailed { .. } => "mint_failed",
+        Step::DrillIntent { .. } => "drill_intent",
+        Step::Drilled { .. } => "drilled",
+        Step::DrillFailed { .. } => "drill_failed",
         Step::RotationIntent { .. } => "rotation_intent",
         Step::StrayFound { .. } => "stray_found",
         Step::CreateIntent { .. } => "create_intent",
@@ -223,6 +242,20 @@ pub(super) fn in_words(step: &Step) -> String {
                 false => said.join("; "),
             }
         }
+        Step::DrillIntent { roles } => format!(
+            "drill: asking AWS for a session that may do nothing in {} role(s)",
+            roles.len()
+        ),
+        Step::Drilled {
+            role,
+            region,
+            probe,
+            code,
+        } => format!(
+            "drill: the session{} was refused {probe} in {region} ({code}) and is dropped",
+            in_role(role)
+        ),
+        Step::DrillFailed { role, why } => format!("drill failed{}: {why}", in_role(role)),
         Step::RotationIntent { old_access_key_id } => {
             format!("replacing the sealed key {old_access_key_id}")
         }
@@ -346,6 +379,17 @@ mod tests {
             },
             Step::NotObserved {
                 until: at,
+                why: String::new(),
+            },
+            Step::DrillIntent { roles: Vec::new() },
+            Step::Drilled {
+                role: String::new(),
+                region: String::new(),
+                probe: String::new(),
+                code: String::new(),
+            },
+            Step::DrillFailed {
+                role: String::new(),
                 why: String::new(),
             },
             Step::StrayFound {

@@ -13,6 +13,8 @@ pub enum Permission {
     Custodian,
     /// Oversees.
     Officer,
+    /// May approve, or oversees.
+    CustodianOrOfficer,
     /// May act, or oversees.
     OperatorOrOfficer,
     /// Is the operator of this request.

@@ -103,8 +103,7 @@ impl Agent {
     /// Asks the worker for a vault's documents.
     pub(super) async fn refresh(self: &Arc<Self>, vault: &str) -> Result<Arc<Known>, Problem> {
         let first = self.vaults.known(vault).is_none();
-        // Read before the worker is asked: what it says must not be older than this.
-        let counted = self.book.vault(vault).await?.counts;
+        let counted = self.counted(vault).await?;
         let job = Job::Vault {
             vault: vault.to_owned(),
         };
@@ -114,10 +113,7 @@ impl Agent {
             Err(problem) => Err(problem),
         };
         let learnt = match facts {
-            Ok(facts) => match not_older(facts.manifest.as_ref(), counted) {
-                Ok(()) => self.learn(vault, facts).await,
-                Err(problem) => Err(problem),
-            },
+            Ok(facts) => self.learn_since(vault, facts, counted).await,
             Err(problem) => Err(problem),
         };
         self.alarms.vault(vault, learnt.as_ref().err());
@@ -147,19 +143,24 @@ impl Agent {
         }
     }
 
-    /// The same for the documents of an offer, which must not be of an earlier generation than the record's.
-    pub(super) async fn learn_offered(
+    /// The generation that counts by the record. It is read before a worker is asked: what the worker says then must not be older, and may
+    /// well be older than what another request has come to meanwhile.
+    pub(super) async fn counted(&self, vault: &str) -> Result<Option<(u64, Digest)>, Problem> {
+        Ok(self.book.vault(vault).await?.counts)
+    }
+
+    /// Checks a vault's documents, which must not be of an earlier generation than `counted`; a roster that is new goes on record.
+    pub(super) async fn learn_since(
         self: &Arc<Self>,
         vault: &str,
         facts: VaultFacts,
+        counted: Option<(u64, Digest)>,
     ) -> Result<Arc<Known>, Problem> {
-        let counted = self.book.vault(vault).await?.counts;
         not_older(facts.manifest.as_ref(), counted)?;
         self.learn(vault, facts).await
     }
 
-    /// Checks a vault's documents; a roster that is new goes on record.
-    pub(super) async fn learn(
+    async fn learn(
         self: &Arc<Self>,
         vault: &str,
         facts: VaultFacts,
@@ -232,6 +233,8 @@ impl Agent {
                             change.event(&isolated(event, isolation))?;
                         }
                         row.roster = Some((roster.version, roster.digest()));
+                        row.recovered
+                            .roster_counts(before.map(|r| &**r), roster, change.now());
                         // Whatever else was handed in was made for a version that is past.
                         row.owed = None;
                     }
@@ -314,14 +317,26 @@ fn signed(
             })
             .collect()
     });
+    let mut signers = signers;
+    if roster.by.is_some()
+        && let Some(used) = before.and_then(|b| b.recovery.as_ref())
+    {
+        signers.push(format!(
+            "recovery shares of {} {}",
+            used.made,
+            used.signer.id()
+        ));
+    }
     let event = Event::new(kind, Actor::agent())
         .place(place.clone())
         .detail("vault", roster.vault.as_str())
         .detail("version", roster.version)
         .detail("sha256", roster.digest().to_string())
         .detail("threshold", roster.threshold)
+        .detail("groups", serde_json::json!(roster.groups))
         .detail("custodians", custodians)
         .detail("signed_by", signers)
+        .detail("by", roster.by.map(|_| "recovery shares"))
         .envelope("roster", roster.envelope().to_json());
     events.push(match before {
         None => event,

@@ -141,6 +141,7 @@ fn shown(message: &FromWorker) -> &'static str {
     match message {
         FromWorker::Entry(entry) => super::steps::step_name(&entry.step),
         FromWorker::Host(_) | FromWorker::Vault(_) => "facts",
+        FromWorker::Bundle(_) => "bundle",
         FromWorker::SealOffer { .. } | FromWorker::Offer(_) => "offer",
         FromWorker::Session(_) => "session",
         FromWorker::Done => "done",

@@ -73,8 +73,12 @@ catalogue! {
     RosterSigned = "ROSTER_SIGNED", "sign_roster";
     /// A later roster version counts from here on; says in plain words what it changes, and carries it.
     RosterChanged = "ROSTER_CHANGED", "change_roster";
+    /// A vault was opened without an agent, by recovery shares or by tokens; carries the signed record, handed in by the actor.
+    RecoveryUsed = "RECOVERY_USED", "recover";
     /// A generation was sealed and counts; carries its manifest.
     VaultSealed = "VAULT_SEALED", "seal";
+    /// The sealed bundle (ciphertext) was handed out to be kept elsewhere.
+    BundleExported = "BUNDLE_EXPORTED", "export_bundle";
     /// An operator asked; carries the signed offer.
     BreakGlassRequested = "BREAK_GLASS_REQUESTED", "request";
     /// A custodian approved; carries the signed approval.
@@ -123,6 +127,20 @@ catalogue! {
     SecretRotated = "SECRET_ROTATED", "rotate_secret";
     /// A named secret could not be rotated, and why; `again` says whether the host tries again by itself.
     SecretRotationFailed = "SECRET_ROTATION_FAILED", "rotate_secret_failed";
+    /// A custodian's token has opened its share, and it was the one that was sealed; carries the signed receipt.
+    DrillPassed = "DRILL_PASSED", "drill";
+    /// A custodian's share did not open in a drill; `what.layer` says where it failed.
+    DrillFailed = "DRILL_FAILED", "fail_drill";
+    /// One step of a whole ceremony that is a drill.
+    DrillStep = "DRILL_STEP", "drill_step";
+    /// A whole ceremony as a drill: the session was refused everything, and the key was replaced; says how long it took.
+    DrillFullPassed = "DRILL_FULL_PASSED", "drill_full";
+    /// A proof that the vault would open is stale, or a drill failed; `what.cause` names it. Once for each cause, until it ends.
+    ReadinessDegraded = "READINESS_DEGRADED", "degrade_readiness";
+    /// Such a cause has ended.
+    ReadinessRestored = "READINESS_RESTORED", "restore_readiness";
+    /// Somebody has read a printed recovery share and found it sound; says which, and nothing of its words.
+    RecoverySheetChecked = "RECOVERY_SHEET_CHECKED", "check_sheet";
     /// A signed statement of the record's head; carries the note in `what.note`.
     Checkpoint = "CHECKPOINT", "checkpoint";
 }

@@ -15,7 +15,7 @@ use crate::trust::{
     Envelope, Timestamp, TrustError, Verified,
     receipt::{Outcome, Receipt, TargetNotOpened, TargetRefused},
     request::{Offer, Request},
-    roster::Roster,
+    roster::{Lacking, Roster},
 };
 
 /// Offered by the host, waiting for votes.
@@ -184,6 +184,11 @@ impl Requested {
     /// Who has denied so far, in order.
     pub fn denied(&self) -> &[String] {
         self.votes.denied()
+    }
+
+    /// Who is still missing from the quorum; nobody once it is reached.
+    pub fn lacking(&self) -> Vec<Lacking> {
+        self.votes.lacking()
     }
 
     /// Checks an approval: signature over exactly this request, a custodian's, not the operator's, a first vote, in time.

@@ -4,6 +4,8 @@ use p256::ecdsa::{SigningKey, signature::hazmat::PrehashSigner as _};
 use proptest::prelude::*;
 use rand_core::OsRng;
 
+mod groups;
+
 use super::*;
 use crate::trust::{
     Bytes, Digest, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
@@ -55,6 +57,11 @@ struct World {
 const NOW: Timestamp = Timestamp(1_800_000_000);
 
 fn world(custodians: usize, threshold: u8) -> World {
+    grouped(custodians, threshold, Vec::new())
+}
+
+/// The same where custodians stand in groups.
+fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> World {
     let host = HostSigner(ed25519_dalek::SigningKey::generate(&mut OsRng));
     let checkpoint = HostSigner(ed25519_dalek::SigningKey::generate(&mut OsRng));
     let names: Vec<String> = (0..custodians).map(|i| format!("custodian{i}")).collect();
@@ -102,8 +109,10 @@ fn world(custodians: usize, threshold: u8) -> World {
         vault: "prod".into(),
         version: 1,
         previous: None,
+        by: None,
         created_at: NOW,
         threshold,
+        groups,
         people,
         tokens: entries,
         hosts: vec![Host {

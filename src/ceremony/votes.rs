@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::trust::{
     Envelope, KeyId, Timestamp, TrustError, Verified,
     request::{self, Denial, Offer},
-    roster::{Roster, Token},
+    roster::{Group, Lacking, Roster, Token, lacking},
 };
 
 /// Where a request stands after a vote.
@@ -133,7 +133,8 @@ impl Withdrawer {
 /// The votes on one request.
 #[derive(Debug)]
 pub(super) struct Votes {
-    threshold: usize,
+    threshold: u8,
+    groups: Vec<Group>,
     /// Custodians who may vote: all but the operator.
     electorate: Vec<String>,
     approved: Vec<String>,
@@ -145,7 +146,8 @@ pub(super) struct Votes {
 impl Votes {
     pub(super) fn new(roster: &Roster, operator: &str) -> Self {
         Self {
-            threshold: usize::from(roster.threshold),
+            threshold: roster.threshold,
+            groups: roster.groups.clone(),
             electorate: roster
                 .custodians()
                 .map(|p| p.name.clone())
@@ -190,15 +192,29 @@ impl Votes {
         }
     }
 
+    /// Who is still missing.
+    pub(super) fn lacking(&self) -> Vec<Lacking> {
+        self.without(&self.approved)
+    }
+
     pub(super) fn standing(&self) -> Standing {
-        if self.approved.len() >= self.threshold {
-            Standing::Approved
-        } else if self.electorate.len() - self.denied.len() - self.withdrawn.len() < self.threshold
-        {
-            Standing::Denied
-        } else {
-            Standing::Waiting
+        if self.lacking().is_empty() {
+            return Standing::Approved;
         }
+        let may_yet = self
+            .electorate
+            .iter()
+            .filter(|p| !self.denied.contains(p) && !self.withdrawn.contains(p));
+        if self.without(may_yet).is_empty() {
+            Standing::Waiting
+        } else {
+            Standing::Denied
+        }
+    }
+
+    fn without<'p>(&self, people: impl IntoIterator<Item = &'p String>) -> Vec<Lacking> {
+        let people = people.into_iter().map(String::as_str);
+        lacking(self.threshold, &self.groups, people)
     }
 }
 

@@ -68,9 +68,8 @@ fn submit(file: &Path, door: &Door) -> Ended {
         "threshold": view.threshold,
     });
     let text = format!(
-        "handed in: {} of {}; the request is {}",
-        view.approved_by.len(),
-        view.threshold,
+        "handed in: {}; the request is {}",
+        view.tally(),
         status::stage(view.stage)
     );
     door.ui.result(&object, &text)?;
@@ -116,10 +115,9 @@ fn withdraw(request: &str, args: &TokenArgs, door: &Door) -> Ended {
         "threshold": view.threshold,
     });
     let text = format!(
-        "taken back as {}: {} of {}; the request is {}",
+        "taken back as {}: {}; the request is {}",
         listed.person,
-        view.approved_by.len(),
-        view.threshold,
+        view.tally(),
         status::stage(view.stage)
     );
     door.ui.result(&object, &text)?;

@@ -5,20 +5,18 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use twotap_shares::Mnemonic;
-
 use crate::{
     protocol::{
         Code, Problem, job,
         socket::{ApprovalBundle, RequestView},
     },
-    token::{Pin, Slot, Token},
+    token::{Pin, Token},
     trust::{
-        Digest, Timestamp,
+        Timestamp,
         request::{Approval, Offer, ShareBinding, verify_approval},
         roster, stack,
     },
-    vault::{SealedShare, check_share, seal_share},
+    vault::seal_share,
 };
 
 use super::{
@@ -27,7 +25,7 @@ use super::{
     client::{Agent, Patience, request_path},
     files,
     habits::Habits,
-    memory::{FirstMeeting, Memory},
+    own_share::OwnShare,
     pin,
     roster::what_changes,
     screen, span, standing, status,
@@ -189,12 +187,7 @@ impl Desk {
 /// A checked request with what this custodian's token can do about it.
 struct Case {
     checked: Checked,
-    listed: roster::Token,
-    approve: Slot,
-    unseal: Slot,
-    unseal_key: p256::PublicKey,
-    share_file: Vec<u8>,
-    peer: [u8; 65],
+    own: OwnShare,
 }
 
 impl Case {
@@ -207,25 +200,9 @@ impl Case {
             next_roster: bundle.next_roster.as_ref(),
         };
         let checked = check_as_custodian(&papers, token, door)?;
-        let listed = token::listed(token, &checked.roster)?.clone();
-        not_the_own(&checked, &listed)?;
-
-        must_be_theirs(&bundle.share.0, &checked, &listed)?;
-        let share = SealedShare::parse(&bundle.share.0).map_err(vault_problem)?;
-        let unseal_key =
-            listed.unseal.key.p256().ok_or_else(|| {
-                Problem::new(Code::Usage, "the roster's unseal key is not on p-256")
-            })?;
-        let peer = share.peer_point_for(&unseal_key).map_err(vault_problem)?;
-        Ok(Self {
-            approve: token::slot(&listed.approve)?,
-            unseal: token::slot(&listed.unseal)?,
-            unseal_key,
-            share_file: bundle.share.0.clone(),
-            peer,
-            checked,
-            listed,
-        })
+        not_the_own(&checked, token::listed(token, &checked.roster)?)?;
+        let own = OwnShare::find(&bundle.share.0, &checked.manifest, &checked.roster, token)?;
+        Ok(Self { checked, own })
     }
 
     /// What is unusual about it: by what this person has approved before, then by the agent's word.
@@ -250,20 +227,20 @@ impl Case {
         text.push_str(&screen::request(
             request,
             self.checked.host(),
-            self.checked.roster.threshold,
+            &self.checked.roster.quorum_in_words(),
             Timestamp::now(),
         ));
         if let Some(next) = &self.checked.next {
             text.push_str(&what_changes(&self.checked.roster, next));
         }
-        let own_token = standing::unusual(&self.listed, &self.checked.roster);
+        let own_token = standing::unusual(&self.own.listed, &self.checked.roster);
         text.push_str(&super::ui::columns(&own_token));
         text.push_str(&screen::unusual(unusual));
         text.push_str(&screen::words_line(words));
         text
     }
 
-    /// One transaction: PIN, signature, PIN, key agreement. Then the share is opened, checked and sealed to the worker.
+    /// Signs and opens the own share, and seals it to the worker.
     fn sign_and_reseal(
         &self,
         token: &mut Token,
@@ -273,39 +250,21 @@ impl Case {
         let offer = &self.checked.offer;
         let mut approval = offer.envelope().repurposed::<Approval>();
         let digest = approval.signing_digest();
-        let mut prompt = token::toucher(&door.ui, token.serial());
-        let done = token
-            .approve(
-                pin,
-                self.approve,
-                self.unseal,
-                &digest,
-                &self.peer,
-                &mut prompt,
-            )
-            .map_err(token::problem)?;
-
-        approval.add(&self.listed.approve.key, done.signature);
-        if verify_approval(&approval, offer, &self.checked.roster).is_err() {
-            return Err(token::other_key(&self.listed));
-        }
-        let opened = SealedShare::parse(&self.share_file)
-            .and_then(|share| share.open_with_shared(&self.unseal_key, &done.shared))
-            .map_err(vault_problem)?;
-        let mnemonic = std::str::from_utf8(&opened)
-            .ok()
-            .and_then(|text| Mnemonic::parse(text).ok())
-            .ok_or_else(|| {
-                Problem::new(Code::Tampering, "what the share file holds is not a share")
-                    .hint("do not go on; tell the security officer")
-            })?;
-        check_share(&self.checked.manifest, &self.listed.person, &mnemonic)
-            .map_err(vault_problem)?;
+        let listed = &self.own.listed;
+        let opened = self.own.sign_and_open(
+            (token, pin, &door.ui),
+            &self.checked.manifest,
+            &digest,
+            |signature| {
+                approval.add(&listed.approve.key, signature);
+                verify_approval(&approval, offer, &self.checked.roster).is_ok()
+            },
+        )?;
         let binding = ShareBinding {
             request_sha256: offer.digest(),
             manifest_sha256: self.checked.manifest.digest(),
         };
-        let sealed = seal_share(&self.checked.request().worker_key, &binding, &mnemonic)
+        let sealed = seal_share(&self.checked.request().worker_key, &binding, &opened)
             .map_err(vault_problem)?;
         Ok(job::Approval {
             approval,
@@ -332,23 +291,23 @@ impl Case {
         let object = serde_json::json!({
             "request": request,
             "approved": true,
-            "person": self.listed.person,
-            "token": self.listed.serial,
+            "person": self.own.listed.person,
+            "token": self.own.listed.serial,
             "stage": view.map(|v| v.stage),
             "approved_by": view.map(|v| &v.approved_by),
             "threshold": view.map(|v| v.threshold),
+            "lacking": view.map(RequestView::lacking),
         });
         let text = match view {
             Some(view) => format!(
-                "approved as {}: {} of {}; the request is {}",
-                self.listed.person,
-                view.approved_by.len(),
-                view.threshold,
+                "approved as {}: {}; the request is {}",
+                self.own.listed.person,
+                view.tally(),
                 status::stage(view.stage)
             ),
             None => format!(
                 "approved as {}; hand it in: twotap approval submit FILE",
-                self.listed.person
+                self.own.listed.person
             ),
         };
         door.ui.result(&object, &text)?;
@@ -356,50 +315,16 @@ impl Case {
     }
 }
 
-/// Checks a request for the person with this token. At the first meeting with its vault, the roster must have been signed by this very token.
+/// Checks a request for the person with this token.
 pub(super) fn check_as_custodian(
     papers: &Papers<'_>,
     token: &mut Token,
     door: &Door,
 ) -> Result<Checked, Problem> {
-    let mut memory = Memory::open()?;
     let vault = papers.offer.unverified::<Offer>()?.0.vault;
-    if memory.knows(&vault) {
-        return checked::check(papers, &mut memory, &FirstMeeting::SaySo, &door.ui);
-    }
-    let newest = papers.roster_chain.last().ok_or_else(|| {
-        Problem::new(Code::Tampering, "the agent shows no roster").hint("tell the security officer")
-    })?;
-    let claimed = newest.unverified::<roster::Roster>()?;
-    let listed = token::listed(token, &claimed)?;
-    token::must_hold(token, listed)?;
-    let key = listed.approve.key.clone();
-    let checked = checked::check(papers, &mut memory, &FirstMeeting::SignedBy(&key), &door.ui)?;
-    door.ui.note(format!(
-        "first meeting with vault {vault}: its roster is believed because your token has signed it"
-    ));
-    Ok(checked)
-}
-
-/// The agent sends the share of whoever is logged in; the token has to be that person's too.
-fn must_be_theirs(share: &[u8], checked: &Checked, listed: &roster::Token) -> Result<(), Problem> {
-    let digest = Digest::of(share);
-    let mut shares = checked.manifest.shares.iter();
-    let owner = shares.find(|share| share.file_sha256 == digest);
-    let (serial, person) = (listed.serial, &listed.person);
-    match owner.map(|share| &share.custodian) {
-        Some(owner) if owner == person => Ok(()),
-        Some(owner) => Err(Problem::new(
-            Code::Token,
-            format!("token {serial} is {person}'s, and the share that came is {owner}'s"),
-        )
-        .hint("use your own token (--token SERIAL); if it is, do not go on and tell the security officer")),
-        None => Err(Problem::new(
-            Code::Tampering,
-            format!("the share is not the one that the manifest names for {person}"),
-        )
-        .hint("do not go on; tell the security officer")),
-    }
+    checked::as_custodian(&vault, papers.roster_chain, token, door, |memory, first| {
+        checked::check(papers, memory, first, &door.ui)
+    })
 }
 
 /// Nobody approves the own request, whoever is logged in: the person on the key counts.

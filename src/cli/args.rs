@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, credentials, custodian, deny, doctor, exec, recovery, relay,
-    request, roster, status, ui, vault,
+    approval, approve, audit, close, credentials, custodian, deny, doctor, drill, exec, recovery,
+    relay, request, roster, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -43,6 +43,8 @@ pub(super) enum Verb {
     Approval(approval::Args),
     /// Say no to a request with your token
     Deny(deny::Args),
+    /// Show that your share still opens, without opening the vault; or rehearse a whole ceremony
+    Drill(drill::Args),
     /// Print the session for the AWS `credential_process` contract
     Credentials(credentials::Args),
     /// Run a command with the session

@@ -2,6 +2,7 @@
 
 use crate::{
     protocol::{Code, Problem},
+    token::Token,
     trust::{
         Envelope, TrustError, Verified,
         manifest::Manifest,
@@ -12,7 +13,9 @@ use crate::{
 };
 
 use super::{
+    Door,
     memory::{FirstMeeting, Memory},
+    token,
     ui::Ui,
 };
 
@@ -58,8 +61,12 @@ pub(super) fn check(
 ) -> Result<Checked, Problem> {
     // Which vault it claims to be for; whether that is true is what follows.
     let claimed = papers.offer.unverified::<Offer>()?.0.vault;
-    let roster = memory.roster(&claimed, papers.roster_chain, first, ui)?;
-    let manifest = Manifest::verify(papers.manifest, &roster)?;
+    let (roster, manifest) = sealed(
+        &claimed,
+        (papers.roster_chain, papers.manifest),
+        memory,
+        (first, ui),
+    )?;
     let offer = Offer::verify(papers.offer, &roster)?;
     let request = &offer.0;
     if request.manifest_sha256 != manifest.digest() || request.generation != manifest.generation {
@@ -90,6 +97,45 @@ pub(super) fn check(
         offer,
         next,
     })
+}
+
+/// The roster that counts and the manifest of what is sealed under it; the manifest is not yet remembered.
+pub(super) fn sealed(
+    vault: &str,
+    (chain, manifest): (&[Envelope], &Envelope),
+    memory: &mut Memory,
+    (first, ui): (&FirstMeeting<'_>, &Ui),
+) -> Result<(Verified<Roster>, Verified<Manifest>), Problem> {
+    let roster = memory.roster(vault, chain, first, ui)?;
+    let manifest = Manifest::verify(manifest, &roster)?;
+    Ok((roster, manifest))
+}
+
+/// Looks at a vault's papers for the person with this token. At the first meeting with the vault, its roster must have been signed by this
+/// very token.
+pub(super) fn as_custodian<T>(
+    vault: &str,
+    chain: &[Envelope],
+    token: &mut Token,
+    door: &Door,
+    look: impl FnOnce(&mut Memory, &FirstMeeting<'_>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let mut memory = Memory::open()?;
+    if memory.knows(vault) {
+        return look(&mut memory, &FirstMeeting::SaySo);
+    }
+    let newest = chain.last().ok_or_else(|| {
+        Problem::new(Code::Tampering, "the agent shows no roster").hint("tell the security officer")
+    })?;
+    let claimed = newest.unverified::<Roster>()?;
+    let listed = token::listed(token, &claimed)?;
+    token::must_hold(token, listed)?;
+    let key = listed.approve.key.clone();
+    let looked = look(&mut memory, &FirstMeeting::SignedBy(&key))?;
+    door.ui.note(format!(
+        "first meeting with vault {vault}: its roster is believed because your token has signed it"
+    ));
+    Ok(looked)
 }
 
 /// The version that a request would take up: the very one that it names, and the one that follows.

@@ -15,7 +15,10 @@ use tokio::{net::UnixStream, runtime::Runtime, time::timeout};
 use zeroize::Zeroizing;
 
 use crate::{
-    protocol::{Code, Problem},
+    protocol::{
+        Code, Problem,
+        socket::{SheetChecked, SheetNoted},
+    },
     trust::{request::is_request_id, text::check_name},
 };
 
@@ -138,6 +141,15 @@ impl Agent {
         let body = serde_json::to_vec(body)
             .map_err(|why| Problem::new(Code::Internal, format!("cannot write json: {why}")))?;
         decode(&self.send(path, Some(body), patience)?)
+    }
+
+    /// Puts on record that a printed recovery share of `vault` was read and is sound.
+    pub(super) fn sheet_checked(
+        &self,
+        vault: &str,
+        sheet: &SheetChecked,
+    ) -> Result<SheetNoted, Problem> {
+        self.hand_in(&vault_path(vault, "/sheets")?, sheet, Patience::Agent)
     }
 
     /// Passes on what came over an ssh.

@@ -56,7 +56,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let mut shown = screen::request(
         checked.request(),
         checked.host(),
-        checked.roster.threshold,
+        &checked.roster.quorum_in_words(),
         Timestamp::now(),
     );
     if let Some(next) = &checked.next {

@@ -23,14 +23,19 @@ const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Reads a whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    read_at_most(path, MAX_FILE)
+}
+
+/// Reads a whole file of at most so many bytes.
+pub(super) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         .map_err(|why| unreadable(path, &why))?;
-    if bytes.len() as u64 > MAX_FILE {
+    if bytes.len() as u64 > most {
         return Err(Problem::new(
             Code::Usage,
-            format!("{} is larger than 4 MiB", shown(path)),
+            format!("{} is larger than {} MiB", shown(path), most >> 20),
         ));
     }
     Ok(bytes)
@@ -69,11 +74,15 @@ pub(super) fn write_public(path: &Path, document: &impl Serialize) -> Result<(),
 
 /// Writes a public document to a file that must not exist yet.
 pub(super) fn write_public_new(path: &Path, document: &impl Serialize) -> Result<(), Problem> {
-    let json = to_lines(document)?;
+    write_bytes_new(path, &to_lines(document)?)
+}
+
+/// Writes public bytes to a file that must not exist yet.
+pub(super) fn write_bytes_new(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     if path.exists() {
         return Err(exists(path));
     }
-    write_new(path, &json, 0o600)
+    write_new(path, bytes, 0o600)
         .and_then(|()| open_up(path))
         .map_err(|why| match why.kind() {
             io::ErrorKind::AlreadyExists => exists(path),

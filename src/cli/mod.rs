@@ -19,15 +19,20 @@ mod credentials;
 mod custodian;
 mod deny;
 mod doctor;
+mod drill;
 mod exec;
+mod export;
 mod files;
+mod groups;
 mod habits;
 mod hygiene;
 mod inputs;
 mod memory;
 mod open;
+mod own_share;
 mod pin;
 mod places;
+mod readiness;
 mod recovery;
 mod relay;
 mod request;
@@ -96,6 +101,7 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Request(args) => request::run(args, &door),
         Verb::Approve(args) => approve::run(args, &door),
         Verb::Approval(args) => approval::run(args, &door),
+        Verb::Drill(args) => drill::run(args, &door),
         Verb::Deny(args) => deny::run(args, &door),
         Verb::Credentials(args) => credentials::run(args, &door),
         // Its own failures must not look like those of the command that it runs.

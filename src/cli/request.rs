@@ -14,7 +14,7 @@ use crate::{
         socket::{RequestView, Stage},
     },
     trust::{
-        Bytes, Digest, Timestamp,
+        Bytes, Digest, Envelope, Timestamp,
         request::{CLOSE_ONLY, CLOSE_ONLY_SECONDS, Purpose, Request, is_request_id},
         roster::Roster,
         text::{check_name, check_text},
@@ -23,7 +23,7 @@ use crate::{
 
 use super::{
     Door, Ended,
-    checked::{self, Papers},
+    checked::{self, Checked, Papers},
     client::{Agent, Patience, request_path},
     memory::{FirstMeeting, Memory},
     screen, span, status,
@@ -91,30 +91,14 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         args.commander,
     )?;
     ask.close_only = close_only(args.close_only)?;
-    let agent = door.agent()?;
-    let mut memory = Memory::open()?;
-
-    let view: RequestView = agent.hand_in("/v1/requests", &ask, Patience::Worker)?;
-    let papers = Papers {
-        offer: &view.offer,
-        manifest: &view.manifest,
-        roster_chain: &view.roster_chain,
-        next_roster: view.next_roster.as_ref(),
-    };
-    let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
-    let uid = rustix::process::getuid().as_raw();
-    offers_what_was_asked(checked.request(), &ask, &view, &checked.roster, uid)?;
+    let asked = begin(&ask, door)?;
+    let (agent, view, checked) = (&asked.agent, &asked.view, &asked.checked);
 
     let request = checked.request();
     let words = screen::words(&checked.offer.digest())?;
-    let asked = shown(request, &words, &view);
+    let asked = shown(request, &words, view);
     if wait {
-        door.ui.note(format!(
-            "request {}; read these words to the custodians: {}",
-            request.id,
-            words.join(" ")
-        ));
-        let view = wait_until_open(&agent, request, door)?;
+        let view = wait_for(agent, request, &words, door)?;
         let mut object = json(request, &words, &checked.offer.digest(), &view);
         object["waited"] = true.into();
         let text = match request.purpose.is_open() {
@@ -123,10 +107,54 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         };
         door.ui.result(&object, &text)?;
     } else {
-        let object = json(request, &words, &checked.offer.digest(), &view);
+        let object = json(request, &words, &checked.offer.digest(), view);
         door.ui.result(&object, &asked)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A request that was made, and an offer that is what was asked.
+pub(super) struct Asked {
+    pub agent: Agent,
+    pub view: RequestView,
+    pub checked: Checked,
+}
+
+/// Says the words for the call, and waits for the end of the ceremony.
+pub(super) fn wait_for(
+    agent: &Agent,
+    request: &Request,
+    words: &[&str; 6],
+    door: &Door,
+) -> Result<RequestView, Problem> {
+    door.ui.note(format!(
+        "request {}; read these words to the custodians: {}",
+        request.id,
+        words.join(" ")
+    ));
+    wait_until_open(agent, request, door)
+}
+
+/// Asks, and checks that the host offers exactly that.
+pub(super) fn begin(ask: &Ask, door: &Door) -> Result<Asked, Problem> {
+    let agent = door.agent()?;
+    let mut memory = Memory::open()?;
+
+    let view: RequestView = agent.hand_in("/v1/requests", ask, Patience::Worker)?;
+    let papers = Papers {
+        offer: &view.offer,
+        manifest: &view.manifest,
+        roster_chain: &view.roster_chain,
+        next_roster: view.next_roster.as_ref(),
+    };
+    let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
+    let uid = rustix::process::getuid().as_raw();
+    offers_what_was_asked(checked.request(), ask, &view, &checked.roster, uid)?;
+    Ok(Asked {
+        agent,
+        view,
+        checked,
+    })
 }
 
 /// The requests that are named to be closed; each once, and each an id.
@@ -198,7 +226,7 @@ fn declared(variable: impl Fn(&str) -> Option<String>, now: Timestamp) -> Result
 }
 
 /// What is asked for; what is wrong with it is said here and not by the worker.
-fn ask(
+pub(super) fn ask(
     vault: String,
     access: String,
     incident: String,
@@ -232,6 +260,7 @@ fn ask(
         commander,
         nonce: Bytes(nonce),
         close_only: None,
+        drill: false,
     })
 }
 
@@ -245,6 +274,7 @@ fn offers_what_was_asked(
 ) -> Result<(), Problem> {
     let default = roster.access(&ask.access).map(|a| a.default_seconds);
     let seconds = match &ask.close_only {
+        None if ask.drill => Some(CLOSE_ONLY_SECONDS),
         None => ask.duration_seconds.or(default).map(i64::from),
         Some(_) => Some(CLOSE_ONLY_SECONDS),
     };
@@ -287,6 +317,16 @@ fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
             rows.extend(also.map(|t| ("and as", t.role_arn.clone())));
             rows
         }
+        Purpose::Drill => vec![
+            (
+                "drill",
+                format!("of {} as {}", request.access, request.role),
+            ),
+            (
+                "opens",
+                "nothing; the sealed key is replaced for real".to_owned(),
+            ),
+        ],
         Purpose::CloseOnly { requests } if requests.is_empty() => {
             vec![("closes", "nothing; the sealed key is replaced".to_owned())]
         }
@@ -299,11 +339,7 @@ fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
     };
     rows.push((
         "needs",
-        format!(
-            "{} custodians, {} so far",
-            view.threshold,
-            view.approved_by.len()
-        ),
+        format!("{}, {} so far", quorum(view), view.approved_by.len()),
     ));
     rows.push((
         "until",
@@ -332,6 +368,14 @@ fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
         columns(&rows),
         screen::words_line(words),
     )
+}
+
+/// What the request needs, by the roster that was checked with it.
+fn quorum(view: &RequestView) -> String {
+    match view.roster_chain.last().map(Envelope::unverified::<Roster>) {
+        Some(Ok(roster)) => roster.quorum_in_words(),
+        _ => format!("{} custodians", view.threshold),
+    }
 }
 
 fn json(

@@ -4,7 +4,7 @@
 //! `submit` are three steps, and the fourth is `twotap approve`. Handing in is a verb of its own because whoever does it is the request's
 //! operator and cannot vote on it, and those who sign have to.
 
-mod propose;
+pub(super) mod propose;
 mod sign;
 mod submit;
 
@@ -14,7 +14,7 @@ use crate::{
     protocol::{Code, Problem, socket::VaultView},
     trust::{
         Envelope, TrustError, Verified,
-        roster::{self, Missing, Roster, changes, follows, verify_chain},
+        roster::{self, Lacking, Missing, Roster, changes, follows, verify_chain},
     },
 };
 
@@ -143,6 +143,7 @@ fn versions(chain: &[Envelope]) -> Result<Vec<Version>, Problem> {
                 "sha256": envelope.digest(),
                 "created_at": roster.created_at,
                 "threshold": roster.threshold,
+                "groups": roster.groups,
                 "changes": changes,
             }),
         });
@@ -152,7 +153,7 @@ fn versions(chain: &[Envelope]) -> Result<Vec<Version>, Problem> {
 }
 
 /// A file with one roster, or with a whole chain.
-fn read_chain(path: &Path) -> Result<Vec<Envelope>, Problem> {
+pub(super) fn read_chain(path: &Path) -> Result<Vec<Envelope>, Problem> {
     roster::parse_chain(&files::read(path)?).map_err(|why| {
         let problem = Problem::from(why);
         Problem {
@@ -163,7 +164,7 @@ fn read_chain(path: &Path) -> Result<Vec<Envelope>, Problem> {
 }
 
 /// Compares with what this person has seen, if there is something; looking at a roster pins nothing.
-fn believed(vault: &str, chain: &[Envelope], door: &Door) -> Result<(), Problem> {
+pub(super) fn believed(vault: &str, chain: &[Envelope], door: &Door) -> Result<(), Problem> {
     let mut memory = Memory::open()?;
     if memory.knows(vault) {
         memory.roster(vault, chain, &FirstMeeting::SaySo, &door.ui)?;
@@ -195,7 +196,7 @@ fn signed_by(
     Ok((signed, not))
 }
 
-fn signers(tokens: &[roster::Token]) -> Vec<serde_json::Value> {
+pub(super) fn signers(tokens: &[roster::Token]) -> Vec<serde_json::Value> {
     tokens
         .iter()
         .map(|t| serde_json::json!({ "person": t.person, "token": t.serial }))
@@ -210,10 +211,18 @@ fn named(tokens: &[roster::Token]) -> Vec<String> {
 }
 
 /// Who still has to sign, in words.
-fn lacking(missing: &Missing) -> String {
+pub(super) fn lacking(missing: &Missing) -> String {
     let mut parts = named(&missing.tokens);
     if missing.people > 0 {
-        parts.push(format!("{} of {}", missing.people, missing.of.join(", ")));
+        // Where there are groups it matters of which.
+        let of: Vec<String> = missing.groups.iter().map(Lacking::to_string).collect();
+        match of.as_slice() {
+            [] => parts.push(format!("{} of {}", missing.people, missing.of.join(", "))),
+            _ => parts.extend(of),
+        }
+    }
+    if missing.recovery {
+        parts.push("a quorum of the recovery shares".to_owned());
     }
     if parts.is_empty() {
         "nobody".to_owned()
@@ -290,8 +299,15 @@ pub(super) fn describe(roster: &Roster) -> String {
         "recovery",
         roster
             .recovery
-            .as_deref()
-            .map_or("none yet".to_owned(), super::ui::plain),
+            .as_ref()
+            .map_or("none yet".to_owned(), |is| {
+                format!(
+                    "{}, made {}, signs with key {}",
+                    plain(&is.recipient),
+                    is.made,
+                    is.signer.id()
+                )
+            }),
     ));
     for access in &roster.access {
         let policy = serde_json::to_string(&access.policy.0).unwrap_or_default();
@@ -330,6 +346,9 @@ pub(super) fn describe(roster: &Roster) -> String {
             roster.custodians().count()
         ),
     ));
+    for group in &roster.groups {
+        rows.push(("  group", format!("{group} ({})", group.members.join(", "))));
+    }
     text.push_str(&columns(&rows));
     text
 }

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The request in plain words.
-pub(super) fn request(request: &Request, host: &str, threshold: u8, now: Timestamp) -> String {
+pub(super) fn request(request: &Request, host: &str, quorum: &str, now: Timestamp) -> String {
     let clock = match request.clock {
         Clock::Aws => "AWS's clock",
         Clock::Host => "the host's own clock, AWS could not be asked",
@@ -52,10 +52,11 @@ pub(super) fn request(request: &Request, host: &str, threshold: u8, now: Timesta
             format!("vault {}, generation {}", request.vault, request.generation),
         ),
         ("record", format!("event {}", request.audit.seq)),
-        ("needs", format!("{threshold} custodians")),
+        ("needs", quorum.to_owned()),
     ];
     match &request.purpose {
         Purpose::Open => opens(request, &mut rows),
+        Purpose::Drill => rehearses(request, &mut rows),
         Purpose::CloseOnly { requests } => closes(request, requests, &mut rows),
         Purpose::Roster { version, .. } => takes_up(request, *version, &mut rows),
     }
@@ -97,6 +98,25 @@ fn opens(request: &Request, rows: &mut Vec<(&'static str, String)>) {
             span::show(length)
         ),
     ));
+}
+
+/// A drill: where a session is tried, and that nobody gets it.
+fn rehearses(request: &Request, rows: &mut Vec<(&'static str, String)>) {
+    rows.push(("asked by", request.operator.clone()));
+    rows.push(("access", request.access.clone()));
+    rows.push(("tried in", request.role.clone()));
+    for target in &request.also {
+        rows.push(("and in", target.role_arn.clone()));
+    }
+    rows.push((
+        "opens",
+        "NO SESSION: what is minted is refused everything and dropped".to_owned(),
+    ));
+    rows.push((
+        "rotates",
+        "the sealed key, for real: it is replaced as after any ceremony".to_owned(),
+    ));
+    rows.push(("THIS IS A DRILL", "nothing is on fire".to_owned()));
 }
 
 /// No session: what is closed, and by whom in AWS.
@@ -214,7 +234,7 @@ mod tests {
     fn the_screen_is_this_and_ends_with_what_is_dangerous() {
         let request_ = sample_request();
         let now = request_.not_before.plus(120);
-        let screen = request(&request_, "host-1", 2, now);
+        let screen = request(&request_, "host-1", "2 custodians", now);
         let expected = "
 request r-abcdefghijklm for vault prod
 
@@ -247,7 +267,7 @@ request r-abcdefghijklm for vault prod
             role_arn: "arn:aws:iam::444455556666:role/twotap/op-db".to_owned(),
             steward_role_arn: "arn:aws:iam::444455556666:role/twotap/steward".to_owned(),
         }];
-        let screen = request(&request_, "host-1", 2, request_.not_before);
+        let screen = request(&request_, "host-1", "2 custodians", request_.not_before);
         let (before, after) = screen.split_once("  role ").expect("a role");
         assert!(before.contains("account        111122223333"), "{screen}");
         assert!(
@@ -262,7 +282,7 @@ request r-abcdefghijklm for vault prod
         request_.purpose = Purpose::CloseOnly {
             requests: vec!["r-aaaaaaaaaaaaa".to_owned()],
         };
-        let screen = request(&request_, "host-1", 2, request_.not_before);
+        let screen = request(&request_, "host-1", "2 custodians", request_.not_before);
         let last: Vec<&str> = screen.trim_end().lines().rev().take(2).collect();
         assert_eq!(
             last,

@@ -3,7 +3,12 @@
 //! The credential is in this process from reading it until it is encrypted to the worker's one-time key, whose signature was checked before. By
 //! default the worker replaces it at once: the key that a person saw is dead before anybody relies on it.
 
-use std::{fs::File, os::fd::AsFd, path::PathBuf, process::ExitCode};
+use std::{
+    fs::File,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use rand_core::{OsRng, RngCore as _};
 use zeroize::Zeroizing;
@@ -11,9 +16,15 @@ use zeroize::Zeroizing;
 use crate::{
     protocol::{
         Code, Problem,
-        socket::{SealBegin, SealBegun, SealFinish, SealFinished},
+        socket::{SealBegin, SealBegun, SealFinish, SealFinished, VaultView},
     },
-    trust::{Bytes, Verified, manifest::Manifest, request::SealOffer, roster::Roster, stack},
+    trust::{
+        Bytes, Verified,
+        manifest::Manifest,
+        request::SealOffer,
+        roster::{self, By, Roster},
+        stack,
+    },
     vault::{AccessKey, credential::MAX_CREDENTIAL, seal_to},
 };
 
@@ -35,14 +46,28 @@ pub(super) struct Args {
     /// The credential: what aws iam create-access-key prints; - is standard input
     #[arg(long, value_name = "FILE|-")]
     from: PathBuf,
+    /// Seal it under this roster, whose newest version recovery shares stand for: as many tokens as the threshold were lost
+    #[arg(long, value_name = "FILE")]
+    roster: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, door: &Door) -> Ended {
     let agent = door.agent()?;
     let mut memory = Memory::open()?;
     let nonce = nonce();
+    let next = match &args.roster {
+        Some(path) => {
+            let view: VaultView = agent.ask(&vault_path(&args.vault, "")?)?;
+            let next = next_version(&args.vault, path)?;
+            // A sealing that broke off after it counted is repeated with the same words.
+            let counts = view.roster_chain.last().map(|newest| newest.digest());
+            Some(next).filter(|next| counts != Some(next.digest()))
+        }
+        None => None,
+    };
     let begin = SealBegin {
         nonce: nonce.clone(),
+        next: next.as_ref().map(|n| n.envelope().clone()),
     };
     let path = vault_path(&args.vault, "/seal")?;
     let begun: SealBegun = agent.hand_in(&path, &begin, Patience::Worker)?;
@@ -52,6 +77,14 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         &FirstMeeting::SaySo,
         &door.ui,
     )?;
+    let mut chain = begun.roster_chain.clone();
+    let roster = match &next {
+        Some(next) => {
+            chain.push(next.envelope().clone());
+            roster::verify_next(&roster, next.envelope())?
+        }
+        None => roster,
+    };
     let offer = check_offer(&begun, &roster, &nonce)?;
 
     // What follows takes minutes: nothing of the credential is left here by then.
@@ -63,8 +96,33 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     let finished: SealFinished =
         agent.hand_in(&format!("/v1/seals/{id}"), &finish, Patience::Rotation)?;
     let manifest = Manifest::verify(&finished.manifest, &roster)?;
+    if next.is_some() {
+        // It counts now, and not before: a sealing that fails leaves the version before.
+        memory.roster(&args.vault, &chain, &FirstMeeting::SaySo, &door.ui)?;
+    }
     memory.seen().accept_manifest(&manifest)?;
     shown(&finished, &manifest, &given, door)
+}
+
+/// The newest version of the file, if recovery shares stand for it.
+fn next_version(vault: &str, path: &Path) -> Result<Verified<Roster>, Problem> {
+    let chain = roster::parse_chain(&files::read(path)?)?;
+    let newest = roster::verify_chain(&chain)?.pop();
+    let next = newest.ok_or_else(|| Problem::new(Code::Usage, "the file holds no roster"))?;
+    if next.vault != vault {
+        return Err(Problem::new(
+            Code::Usage,
+            format!("that roster is for vault {}", plain(&next.vault)),
+        ));
+    }
+    if next.by != Some(By::Recovery) {
+        return Err(Problem::new(
+            Code::Refused,
+            "custodians stand for the newest version of that roster, not recovery shares",
+        )
+        .hint("they have to approve it: twotap roster submit"));
+    }
+    Ok(next)
 }
 
 fn nonce() -> Bytes {

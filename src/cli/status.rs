@@ -7,8 +7,8 @@ use crate::{
         Code, Problem,
         job::Isolation,
         socket::{
-            CopyStatus, Progress, RequestView, Setback, Stage, Status, TargetState, TargetView,
-            VaultStatus,
+            CopyStatus, Progress, RecoveryStatus, RequestView, Setback, Stage, Status, TargetState,
+            TargetView, VaultStatus,
         },
     },
     trust::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, secrets, span, standing,
+    Door, Ended, groups, readiness, secrets, span, standing,
     ui::{columns, plain},
 };
 
@@ -81,7 +81,7 @@ fn screen(status: &Status, now: Timestamp) -> String {
     );
     for vault in &status.vaults {
         text.push_str(&format!("\nvault {}\n", plain(&vault.vault)));
-        text.push_str(&columns(&vault_rows(vault)));
+        text.push_str(&columns(&vault_rows(vault, now)));
     }
     for request in &status.requests {
         text.push_str(&format!(
@@ -100,23 +100,22 @@ fn screen(status: &Status, now: Timestamp) -> String {
     text
 }
 
-fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
+fn vault_rows(vault: &VaultStatus, now: Timestamp) -> Vec<(&'static str, String)> {
     let sealed = match (vault.generation, vault.sealed_at) {
         (Some(generation), Some(at)) => format!("generation {generation}, {}", span::at(at)),
         (Some(generation), None) => format!("generation {generation}"),
         (None, _) => "nothing yet: twotap vault seal".to_owned(),
     };
-    let mut rows = vec![
-        (
-            "custodians",
-            format!(
-                "{} ({} must approve)",
-                plain(&vault.custodians.join(", ")),
-                vault.threshold
-            ),
+    let mut rows = vec![(
+        "custodians",
+        format!(
+            "{} ({} must approve)",
+            plain(&vault.custodians.join(", ")),
+            vault.threshold
         ),
-        ("roster", format!("version {}", vault.roster_version)),
-    ];
+    )];
+    rows.extend(groups::in_words(&vault.groups).map(|words| ("groups", plain(&words))));
+    rows.push(("roster", format!("version {}", vault.roster_version)));
     for token in &vault.tokens {
         rows.extend(standing::told_rows(token));
     }
@@ -125,7 +124,11 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ("rotation", plain(&vault.rotation)),
         ("watch", plain(&vault.watch)),
     ]);
+    if let Some(recovery) = &vault.recovery {
+        rows.push(("recovery", recovery_row(recovery)));
+    }
     rows.extend(vault.copies.iter().map(|copy| ("copy", copy_row(copy))));
+    rows.extend(readiness::rows(vault, now));
     if vault.isolation == Isolation::None {
         rows.push((
             "isolation",
@@ -133,6 +136,20 @@ fn vault_rows(vault: &VaultStatus) -> Vec<(&'static str, String)> {
         ));
     }
     rows
+}
+
+fn recovery_row(recovery: &RecoveryStatus) -> String {
+    match recovery.spent_since {
+        Some(since) => format!(
+            "sheets of {}, SPENT at {}: make new ones",
+            recovery.made,
+            span::at(since)
+        ),
+        None => format!(
+            "sheets of {}, to be renewed by {}",
+            recovery.made, recovery.renew_by
+        ),
+    }
 }
 
 fn copy_row(copy: &CopyStatus) -> String {
@@ -180,10 +197,7 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     } else {
         format!(": {}", plain(&view.approved_by.join(", ")))
     };
-    rows.push((
-        "approvals",
-        format!("{} of {}{approved}", view.approved_by.len(), view.threshold),
-    ));
+    rows.push(("approvals", format!("{}{approved}", view.tally())));
     for (who, why) in &view.denied_by {
         rows.push(("denied", format!("{}: {}", plain(who), plain(why))));
     }

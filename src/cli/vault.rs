@@ -10,7 +10,9 @@ use crate::{
     },
 };
 
-use super::{Door, Ended, files, inputs, places, roster::describe, screen, seal, standing};
+use super::{
+    Door, Ended, export, files, groups, inputs, places, roster::describe, screen, seal, standing,
+};
 
 /// Arguments of `vault`.
 #[derive(clap::Args)]
@@ -25,6 +27,8 @@ enum Verb {
     Create(CreateArgs),
     /// Seal a credential: what aws iam create-access-key prints
     Seal(seal::Args),
+    /// Write the sealed bundle to a file for a safe, or say what such a file holds
+    Export(export::Args),
 }
 
 const FORMATS: &str = r#"people.toml:
@@ -86,6 +90,9 @@ struct CreateArgs {
     /// How many custodians must approve, at least 2
     #[arg(long, value_name = "K")]
     threshold: u8,
+    /// A group of custodians, of whom K have to be among those who approve, e.g. security:1:alice,bob; once for each group
+    #[arg(long, value_name = "NAME:K:PEOPLE")]
+    group: Vec<String>,
     /// A custodian's enrollment; once for each
     #[arg(long, value_name = "FILE", required = true)]
     custodian: Vec<PathBuf>,
@@ -126,6 +133,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     match args.verb {
         Verb::Create(args) => create(&args, door),
         Verb::Seal(args) => seal::run(&args, door),
+        Verb::Export(args) => export::run(&args, door),
     }
 }
 
@@ -147,6 +155,7 @@ fn create(args: &CreateArgs, door: &Door) -> Ended {
         "vault": roster.vault,
         "version": roster.version,
         "threshold": roster.threshold,
+        "groups": roster.groups,
         "custodians": roster.custodians().map(|p| &p.name).collect::<Vec<_>>(),
         "tokens": standing::tokens_json(&roster),
         "sha256": envelope.digest(),
@@ -233,13 +242,15 @@ fn draw_up(
         );
     }
     let accept = &args.accept;
-    Ok(Roster {
+    let roster = Roster {
         v: 1,
         vault: args.vault.clone(),
         version: 1,
         previous: None,
+        by: None,
         created_at: Timestamp::now(),
         threshold: args.threshold,
+        groups: groups::read(&args.group)?,
         people,
         tokens,
         hosts: vec![host],
@@ -257,5 +268,7 @@ fn draw_up(
             .collect::<Result<_, _>>()?,
         accept_risk: standing::risks(&accept.accept_risk)?,
         accept_unattested: accept.accept_unattested.clone(),
-    })
+    };
+    groups::sensible(&roster)?;
+    Ok(roster)
 }

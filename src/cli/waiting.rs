@@ -74,6 +74,7 @@ fn listed(number: usize, view: &RequestView, now: Timestamp) -> String {
     if let Ok(Offer(request)) = view.offer.unverified::<Offer>() {
         let what = match request.purpose {
             Purpose::Open => format!("access {}", request.access),
+            Purpose::Drill => "A DRILL".to_owned(),
             Purpose::CloseOnly { .. } => "closing alone".to_owned(),
             Purpose::Roster { version, .. } => format!("roster version {version}"),
         };
@@ -96,9 +97,6 @@ fn listed(number: usize, view: &RequestView, now: Timestamp) -> String {
     } else {
         plain(&view.approved_by.join(", "))
     };
-    rows.push((
-        "approved",
-        format!("{} of {}, by {by}", view.approved_by.len(), view.threshold),
-    ));
+    rows.push(("approved", format!("{}, by {by}", view.tally())));
     format!("\n{}", columns(&rows))
 }

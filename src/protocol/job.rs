@@ -39,10 +39,27 @@ pub enum Job {
         /// The vault.
         vault: String,
     },
+    /// The generation that counts, as it is sealed: answered by [`FromWorker::Bundle`].
+    Bundle {
+        /// The vault.
+        vault: String,
+    },
     /// Seal a new credential: answered by [`FromWorker::SealOffer`], then [`ToWorker::Credential`] is awaited.
     Seal {
         /// The vault.
         vault: String,
+        /// Head of the record now.
+        audit: Head,
+        /// The caller's nonce.
+        nonce: Bytes,
+    },
+    /// The same under the next version of the roster, for which recovery shares stand: nobody's token can open what is sealed, so the
+    /// credential that they opened is sealed for the custodians of that version.
+    SealAnew {
+        /// The vault.
+        vault: String,
+        /// That version.
+        next: Envelope,
         /// Head of the record now.
         audit: Head,
         /// The caller's nonce.
@@ -117,14 +134,18 @@ pub struct Ask {
     /// own journal has as open. `access` is then [`CLOSE_ONLY`](crate::trust::request::CLOSE_ONLY).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub close_only: Option<Vec<String>>,
+    /// A whole ceremony as a drill: sessions that are refused everything and are handed to nobody, and a real rotation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
 }
 
 impl Ask {
     /// Whether a request with this purpose is what was asked: all that is owed, where nothing was named, is the worker's to say.
     pub fn is_answered_by(&self, purpose: &Purpose) -> bool {
         match (&self.close_only, purpose) {
-            (None, Purpose::Open) => true,
-            (Some(asked), Purpose::CloseOnly { requests }) => {
+            (None, Purpose::Open) => !self.drill,
+            (None, Purpose::Drill) => self.drill,
+            (Some(asked), Purpose::CloseOnly { requests }) if !self.drill => {
                 asked.is_empty()
                     || (requests.iter().all(|id| asked.contains(id))
                         && asked.iter().all(|id| requests.contains(id)))
@@ -180,6 +201,8 @@ pub enum FromWorker {
     Host(HostFacts),
     /// Public facts of a vault.
     Vault(VaultFacts),
+    /// A generation with everything that it takes to open it elsewhere.
+    Bundle(Sealed),
     /// The one-time key for a credential, signed.
     SealOffer {
         /// A signed [`crate::trust::request::SealOffer`].
@@ -222,6 +245,20 @@ pub struct OfferMade {
     pub next_roster: Option<Envelope>,
     /// How this worker is kept apart from the agent.
     pub isolation: Isolation,
+}
+
+/// A generation as it is sealed: ciphertext and signed papers alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sealed {
+    /// Its manifest.
+    pub manifest: Envelope,
+    /// `vault.age`.
+    pub vault_age: Bytes,
+    /// Each custodian's share, in the manifest's order.
+    pub shares: Vec<ShareFile>,
+    /// All roster versions, oldest first.
+    pub roster_chain: Vec<Envelope>,
 }
 
 /// A custodian's share, as sealed.

@@ -1,13 +1,13 @@
-//! A person's program and a worker that makes a recovery set: no agent, no state, no network.
+//! A person's program and a worker that makes a recovery set, or signs with one: no agent, no state, no network.
 //!
 //! The program starts the worker over a socketpair and sends [`Ask::Make`]; the worker answers with [`Answer::Made`]. Each
-//! [`Ask::Next`] brings one [`Answer::Sheet`], then [`Answer::Done`].
+//! [`Ask::Next`] brings one [`Answer::Sheet`], then [`Answer::Done`]. [`Ask::Sign`] brings [`Answer::Signed`].
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Problem;
-use crate::trust::{Bytes, recovery::RecoverySet};
+use crate::trust::{Bytes, Envelope, recovery::RecoverySet};
 
 /// What the worker is asked.
 #[derive(Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum Ask {
     Make(Wanted),
     /// Hand out the next sheet.
     Next,
+    /// Put shares together and sign a roster with what they give.
+    Sign(ToSign),
 }
 
 /// The set that is wanted.
@@ -35,6 +37,20 @@ pub struct Wanted {
     pub passphrase: Zeroizing<String>,
     /// Whether the sheets are for US letter paper instead of A4.
     pub letter: bool,
+}
+
+/// A roster that recovery shares are to stand for.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToSign {
+    /// The words of each share: lower case, single spaces.
+    pub shares: Vec<Zeroizing<String>>,
+    /// The passphrase; empty for none.
+    pub passphrase: Zeroizing<String>,
+    /// The version that counts, which names the recovery identity.
+    pub before: Envelope,
+    /// The version after it.
+    pub next: Envelope,
 }
 
 /// A group of sheets.
@@ -68,6 +84,11 @@ pub enum Answer {
         place: u8,
         /// A PDF of one page.
         pdf: Bytes,
+    },
+    /// The roster, signed; the worker has forgotten the shares.
+    Signed {
+        /// That version with one signature more.
+        next: Envelope,
     },
     /// All sheets are handed out, and the worker has forgotten them.
     Done,

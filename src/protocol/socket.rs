@@ -4,8 +4,10 @@
 //! | --- | --- | --- |
 //! | `GET /v1/status` | | [`Status`] |
 //! | `GET /v1/vaults/{vault}` | | [`VaultView`] |
+//! | `GET /v1/vaults/{vault}/bundle` | | [`Sealed`](super::job::Sealed), the generation that counts |
 //! | `POST /v1/vaults/{vault}/seal` | [`SealBegin`] | [`SealBegun`] |
 //! | `POST /v1/vaults/{vault}/roster` | [`RosterSubmit`] | [`RosterSubmitted`] |
+//! | `POST /v1/vaults/{vault}/recovery` | [`RecoveryHandIn`] | [`RecoveryRecorded`] |
 //! | `POST /v1/seals/{id}` | [`SealFinish`] | [`SealFinished`] |
 //! | `POST /v1/requests` | [`Ask`](super::job::Ask) | [`RequestView`] |
 //! | `GET /v1/requests` | | `Vec<`[`RequestView`]`>`, newest first, at most 100 |
@@ -16,6 +18,10 @@
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
 //! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
+//! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
+//! | `POST /v1/vaults/{vault}/drills` | [`DrillReceipt`] | [`DrillNoted`] |
+//! | `POST /v1/vaults/{vault}/drills/failed` | [`DrillFailure`] | [`DrillNoted`] |
+//! | `POST /v1/vaults/{vault}/sheets` | [`SheetChecked`] | [`SheetNoted`] |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
 //! | `GET /v1/audit/checkpoints` | | signed notes, oldest first, blank line between; at most the newest 100 |
@@ -28,13 +34,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::trust::{Bytes, Digest, Envelope, Head, KeyId, Timestamp, standing::Told};
+use crate::trust::{
+    Bytes, Day, Digest, Envelope, Head, KeyId, Timestamp,
+    roster::{Group, Lacking, Roster, lacking},
+    standing::Told,
+};
 pub use crate::{
     ceremony::{Stage, Standing},
     trust::receipt::RegionRefused,
 };
 
 use super::job::Isolation;
+pub use super::readiness::{
+    DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
+};
 use super::secrets::SecretState;
 
 /// The default socket of the agent.
@@ -79,6 +92,9 @@ pub struct VaultStatus {
     pub roster_version: u64,
     /// How many people must approve.
     pub threshold: u8,
+    /// Which of them; empty where any will do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// The custodians' names.
     pub custodians: Vec<String>,
     /// Their tokens: who vouches for each, and what is known against it.
@@ -88,7 +104,7 @@ pub struct VaultStatus {
     pub generation: Option<u64>,
     /// When that generation was sealed.
     pub sealed_at: Option<Timestamp>,
-    /// The rotation after the newest opening: `done`, `running`, `running: WHAT IT WAITS FOR`, or `pending: WHY`.
+    /// The rotation after the newest opening: `done`, `running`, `running: WHAT IT WAITS FOR`, `pending: WHY`, or `owed: WHY`.
     pub rotation: String,
     /// What the last look at the sealed key's uses came to.
     pub watch: String,
@@ -97,6 +113,25 @@ pub struct VaultStatus {
     /// The places that keep copies, in the roster's order.
     #[serde(default)]
     pub copies: Vec<CopyStatus>,
+    /// The recovery identity that the roster names.
+    #[serde(default)]
+    pub recovery: Option<RecoveryStatus>,
+    /// How sure one may be that it would open.
+    #[serde(default)]
+    pub readiness: Readiness,
+}
+
+/// A recovery identity, as far as this host knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryStatus {
+    /// Its age recipient.
+    pub recipient: String,
+    /// The day on which its sheets were made.
+    pub made: Day,
+    /// The day from which new ones are asked for.
+    pub renew_by: Day,
+    /// When a quorum of them was brought together; absent while they are not spent.
+    pub spent_since: Option<Timestamp>,
 }
 
 /// The copy at one place, as far as this host knows.
@@ -167,6 +202,42 @@ pub struct RequestView {
     /// The secrets that are rotated when the session is closed, and where each stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretView>,
+}
+
+impl RequestView {
+    /// Who is still missing from the quorum, by the roster that the request was made under; for display alone.
+    pub fn lacking(&self) -> Vec<Lacking> {
+        let roster = self.roster_chain.last().map(Envelope::unverified::<Roster>);
+        let people = self.approved_by.iter().map(String::as_str);
+        match roster {
+            Some(Ok(roster)) => roster.lacking(people),
+            _ => lacking(self.threshold, &[], people),
+        }
+    }
+
+    /// How many of how many have approved, e.g. `1 of 2`; where there are groups and more of one than it had to give, those do not count.
+    /// While it waits: of which groups somebody is missing, e.g. `1 of 2; still needed: one of platform`.
+    pub fn tally(&self) -> String {
+        let lacking = match self.stage {
+            Stage::Requested => self.lacking(),
+            _ => Vec::new(),
+        };
+        let missing: usize = lacking.iter().map(|l| l.people).sum();
+        let people = match self.stage {
+            Stage::Requested => usize::from(self.threshold).saturating_sub(missing),
+            _ => self.approved_by.len(),
+        };
+        let groups: Vec<String> = lacking
+            .iter()
+            .filter(|l| l.group.is_some())
+            .map(Lacking::to_string)
+            .collect();
+        let tally = format!("{people} of {}", self.threshold);
+        match groups.as_slice() {
+            [] => tally,
+            _ => format!("{tally}; still needed: {}", groups.join(", ")),
+        }
+    }
 }
 
 /// A secret that a request names.
@@ -301,12 +372,35 @@ pub struct RosterSubmitted {
     pub request: Option<RequestView>,
 }
 
+/// Hands in the record that a recovery left behind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryHandIn {
+    /// A signed [`crate::trust::recovery::Record`].
+    pub record: Envelope,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryRecorded {
+    /// Whether it stood in the record already.
+    pub again: bool,
+    /// The generation that was opened.
+    pub generation: u64,
+    /// What is owed now, each with what to do about it.
+    pub owed: Vec<String>,
+}
+
 /// Asks for a key to seal a credential to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealBegin {
     /// 16 random bytes.
     pub nonce: Bytes,
+    /// The next version of the roster, where recovery shares stand for it: it counts once the credential is sealed under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Envelope>,
 }
 
 /// The key to seal a credential to.

@@ -8,14 +8,16 @@
 //! * [`manifest`]: one sealed generation, signed by the host;
 //! * [`request`]: what an operator asks for; offered by the host, approved or denied by custodians;
 //! * [`enrollment`]: a custodian's token, signed by that token;
+//! * [`drill`]: that a custodian's share still opens, signed by that custodian's token;
 //! * [`receipt`]: what was rotated or revoked, signed by the host;
-//! * [`recovery`]: the public record of a recovery set;
+//! * [`recovery`]: the public record of a recovery set, and the record of a recovery;
 //! * [`attestation`]: what a token's maker says about its keys; [`firmware`]: what is known of its firmware; [`standing`]: whether a
 //!   token may therefore stand in a roster;
 //! * [`words`]: six words to compare on a call;
 //! * [`seen`]: the newest roster, generation and audit head that this machine has met, so that nothing can be rolled back.
 
 pub mod attestation;
+pub mod drill;
 pub mod dsse;
 pub mod enrollment;
 pub mod error;
@@ -39,7 +41,7 @@ pub mod words;
 pub use dsse::{Document, Envelope, Verified};
 pub use error::TrustError;
 pub use keys::{KeyId, PublicKey, Signer};
-pub use scalar::{Bytes, Digest, Head, Timestamp};
+pub use scalar::{Bytes, Day, Digest, Head, Timestamp};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,10 +1,15 @@
 //! The public record of a recovery set: what its sheets are, and the digest of each, so that one sheet can be checked without the others.
+//! And [`Record`], what a recovery leaves behind.
 //!
-//! Nothing in it helps to open anything: a share has 256 bits that nobody can guess from its digest.
+//! Nothing in a set's record helps to open anything: a share has 256 bits that nobody can guess from its digest.
+
+mod record;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, TrustError, text::check_name};
+use super::{Day, Digest, PublicKey, TrustError, roster::Recovery, text::check_name};
+
+pub use record::{How, Record, Took};
 
 /// The public record of a recovery set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +21,8 @@ pub struct RecoverySet {
     pub vault: String,
     /// The recovery recipient, `age1...`, as the roster names it.
     pub recipient: String,
+    /// The Ed25519 key that a quorum of the sheets can sign with.
+    pub signer: PublicKey,
     /// The day on which it was made, `YYYY-MM-DD`.
     pub made: String,
     /// How many groups are needed.
@@ -52,6 +59,12 @@ impl RecoverySet {
         if self.recipient.parse::<age::x25519::Recipient>().is_err() {
             return bad("its recipient is not an age X25519 recipient (age1...)");
         }
+        if !matches!(self.signer, PublicKey::Ed25519(_)) {
+            return bad("its signer is not Ed25519");
+        }
+        if Day::parse(&self.made).is_none() {
+            return bad("the day on which it was made is not one like 2026-01-06");
+        }
         if self.groups.is_empty() || self.groups.iter().any(|g| g.shares.is_empty()) {
             return bad("it has no sheets");
         }
@@ -61,6 +74,22 @@ impl RecoverySet {
         Ok(())
     }
 
+    /// What a roster says of it once it is taken up.
+    ///
+    /// # Errors
+    /// [`TrustError::Malformed`].
+    pub fn entry(&self) -> Result<Recovery, TrustError> {
+        self.check()?;
+        let made = Day::parse(&self.made)
+            .ok_or_else(|| TrustError::malformed("recovery set", "it has no day"))?;
+        Ok(Recovery {
+            recipient: self.recipient.clone(),
+            signer: self.signer.clone(),
+            made,
+            days: None,
+        })
+    }
+
     /// Group and place (both from 0) of the sheet with these words.
     pub fn find(&self, words: &Digest) -> Option<(usize, usize)> {
         self.groups.iter().enumerate().find_map(|(g, group)| {
@@ -68,4 +97,9 @@ impl RecoverySet {
             Some((g, place))
         })
     }
+}
+
+/// The fingerprint that stands on every sheet of the set with this recipient (`age1...`): 16 hexadecimal digits in groups of four.
+pub fn set_fingerprint(recipient: &str) -> String {
+    twotap_shares::sheet::fingerprint(recipient)
 }

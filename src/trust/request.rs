@@ -120,6 +120,8 @@ pub enum Purpose {
         /// The requests whose sessions are revoked, or whose secrets are owed; none where only the sealed key's rotation is.
         requests: Vec<String>,
     },
+    /// A drill: in each role of the access profile a session that is refused everything and is handed to nobody, and a real rotation.
+    Drill,
     /// No session for anybody: the next version of the roster is taken up, and the key sealed anew under it.
     Roster {
         /// Its number: one more than that of the roster which the request was made under.

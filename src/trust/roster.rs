@@ -7,18 +7,22 @@
 mod chain;
 mod change;
 mod check;
+mod groups;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Digest, KeyId, PublicKey, Timestamp, strict::Json};
+use super::{Bytes, Day, Digest, KeyId, PublicKey, Timestamp, strict::Json};
 
 /// The longest chain of roster versions that is read.
 pub const MAX_VERSIONS: usize = 1000;
+/// After how many days new recovery sheets are asked for, where the roster says nothing.
+pub const RENEW_DAYS: u16 = 365;
 /// The largest file with a chain that is read, in bytes of JSON.
 pub const MAX_CHAIN: usize = 4 * 1024 * 1024;
 
 pub use chain::{Missing, missing, parse_chain, signatures, verify_chain, verify_next};
 pub use change::{Change, changes, follows};
+pub use groups::{Group, Lacking, lacking};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,10 +36,16 @@ pub struct Roster {
     pub version: u64,
     /// Digest of the version before; absent in version 1.
     pub previous: Option<Digest>,
+    /// Who stands for it; absent where the people of the version before do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
     /// When it was drawn up.
     pub created_at: Timestamp,
     /// How many people must approve, at least 2.
     pub threshold: u8,
+    /// Which of them: how many of each group. Empty where any will do; else their thresholds add up to [`Self::threshold`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// Everybody who may act.
     pub people: Vec<Person>,
     /// The custodians' tokens.
@@ -46,8 +56,8 @@ pub struct Roster {
     pub aws: AwsBinding,
     /// What a request can ask for.
     pub access: Vec<Access>,
-    /// The age recipient of the recovery identity (`age1...`), once there is one.
-    pub recovery: Option<String>,
+    /// The recovery identity, once there is one.
+    pub recovery: Option<Recovery>,
     /// Where sealed bundles are copied to with each generation, besides the host itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Place>,
@@ -60,6 +70,36 @@ pub struct Roster {
     /// Serial numbers of tokens that are accepted without an attestation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accept_unattested: Vec<u32>,
+}
+
+/// Who stands for a version in the place of the people of the version before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// A quorum of the recovery shares that the version before names: as many tokens as the threshold were lost at once.
+    Recovery,
+}
+
+/// The recovery identity by its public halves. The identity itself exists on paper alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// Its age recipient (`age1...`), to which every generation is sealed as well.
+    pub recipient: String,
+    /// The Ed25519 key that a quorum of its shares can sign with: the record of a recovery, or the next roster.
+    pub signer: PublicKey,
+    /// The day on which its sheets were made.
+    pub made: Day,
+    /// After how many days new sheets are asked for; [`RENEW_DAYS`] where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u16>,
+}
+
+impl Recovery {
+    /// After how many days new sheets are asked for.
+    pub fn renew_days(&self) -> u16 {
+        self.days.unwrap_or(RENEW_DAYS)
+    }
 }
 
 /// A place that keeps a copy of each sealed bundle. What it is reached by (a path) stands in the host's `worker.toml` under its name.

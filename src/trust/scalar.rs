@@ -156,6 +156,55 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// A day, UTC, counted from 1970-01-01; in JSON `2026-01-06` and no other form.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(i64);
+
+impl Day {
+    /// Reads `YYYY-MM-DD` strictly.
+    pub fn parse(text: &str) -> Option<Self> {
+        let at = Timestamp::parse(&format!("{text}T00:00:00Z"))?;
+        Some(Self(at.0 / 86_400))
+    }
+
+    /// Its beginning.
+    pub fn begins(self) -> Timestamp {
+        Timestamp(self.0.saturating_mul(86_400))
+    }
+}
+
+impl From<Timestamp> for Day {
+    fn from(at: Timestamp) -> Self {
+        Self(at.0.div_euclid(86_400))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.begins().to_string();
+        f.write_str(text.split('T').next().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Serialize for Day {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a day like 2026-01-06"))
+    }
+}
+
 /// The head of the audit chain: the newest event's number and the SHA-256 of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -186,6 +235,24 @@ mod tests {
         assert_eq!(Timestamp::parse("2026-01-06T10:00:00.0Z"), None);
         assert_eq!(Timestamp::parse("2026-01-06t10:00:00Z"), None);
         assert_eq!(Timestamp::parse("2026-13-06T10:00:00Z"), None);
+    }
+
+    #[test]
+    fn a_day_has_one_spelling() {
+        let day = Day::parse("2026-01-06").expect("valid");
+        assert_eq!(day.to_string(), "2026-01-06");
+        assert_eq!(day.begins().to_string(), "2026-01-06T00:00:00Z");
+        assert_eq!(Day::from(day.begins().plus(86_399)), day);
+        for bad in [
+            "2026-1-6",
+            "2026-13-06",
+            "2026-02-30",
+            "20260106",
+            "2026-01-06 ",
+            "",
+        ] {
+            assert_eq!(Day::parse(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -66,6 +66,13 @@ pub enum VaultError {
         /// The threshold.
         needed: usize,
     },
+    /// A group of custodians has given no share.
+    TooFewGroups {
+        /// How many groups have given one.
+        given: usize,
+        /// How many there are, all of which are needed.
+        needed: usize,
+    },
     /// What is sealed is another key than the manifest says.
     WrongCredential {
         /// The key id that the manifest names.
@@ -147,6 +154,7 @@ impl VaultError {
             }
             Self::SameShareTwice { .. } => "ask another custodian",
             Self::TooFewShares { .. } => "ask more custodians",
+            Self::TooFewGroups { .. } => "ask custodians of the groups that are missing",
             Self::WrongCredential { .. } => "do not use this key; tell the security officer",
             Self::OtherRequest { .. } => {
                 "the share was released for another request; ask the custodian to approve this one"
@@ -230,6 +238,9 @@ impl fmt::Display for VaultError {
             }
             Self::TooFewShares { given, needed } => {
                 write!(f, "{needed} shares are needed, {given} given")
+            }
+            Self::TooFewGroups { given, needed } => {
+                write!(f, "shares of {needed} groups are needed, of {given} given")
             }
             Self::WrongCredential { expected } => {
                 write!(

@@ -76,6 +76,11 @@ impl VaultIdentity {
         Ok(self.age()?.to_public().to_string())
     }
 
+    /// Opens an age file that was sealed to it; `what` names the file in errors.
+    pub fn decrypt(&self, what: &str, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        super::age_file::decrypt(what, file, &self.age()?)
+    }
+
     /// The identity for the `age` crate, which has no constructor from bytes.
     pub(super) fn age(&self) -> Result<age::x25519::Identity, VaultError> {
         self.expose_text()?

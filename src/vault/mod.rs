@@ -12,6 +12,7 @@
 //! a [`store`] and travel as a [`bundle`].
 
 pub mod age_file;
+pub mod archive;
 pub mod bundle;
 pub mod credential;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod identity;
 pub mod open;
 pub mod package;
 pub mod piv_p256;
+mod quorum;
 pub mod recovery;
 pub mod seal;
 pub mod store;

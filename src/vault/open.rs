@@ -3,8 +3,11 @@
 use twotap_shares::{Mnemonic, combine};
 use zeroize::Zeroizing;
 
-use super::{AccessKey, VaultError, VaultIdentity, age_file, identity};
-use crate::trust::{Digest, Verified, manifest::Manifest};
+use super::{AccessKey, VaultError, VaultIdentity, age_file, identity, quorum};
+use crate::trust::{
+    Digest, Verified,
+    manifest::{Manifest, ShareDigest},
+};
 
 /// Opens a vault with at least threshold-many shares.
 ///
@@ -25,12 +28,19 @@ pub fn open(
     let mut seen: Vec<Digest> = Vec::new();
     for mnemonic in mnemonics {
         let digest = Digest::of(mnemonic.expose().as_bytes());
-        let listed = manifest.shares.iter().find(|s| s.mnemonic_sha256 == digest);
-        let listed = listed.ok_or_else(|| VaultError::WrongShare {
-            custodian: claimed_by(mnemonic, manifest),
-            generation: manifest.generation,
-        })?;
-        if seen.contains(&digest) {
+        let holders: Vec<&ShareDigest> = manifest
+            .shares
+            .iter()
+            .filter(|s| s.mnemonic_sha256 == digest)
+            .collect();
+        let Some(listed) = holders.first() else {
+            return Err(VaultError::WrongShare {
+                custodian: claimed_by(mnemonic, manifest),
+                generation: manifest.generation,
+            });
+        };
+        // Those of a group of whom one is enough hold one share together.
+        if seen.iter().filter(|d| **d == digest).count() >= holders.len() {
             return Err(VaultError::SameShareTwice {
                 custodian: listed.custodian.clone(),
             });
@@ -38,13 +48,15 @@ pub fn open(
         seen.push(digest);
     }
     let needed = usize::from(manifest.threshold);
-    // The standard combines exactly as many shares as are needed.
-    let quorum = mnemonics.get(..needed).ok_or(VaultError::TooFewShares {
-        given: mnemonics.len(),
-        needed,
-    })?;
+    if mnemonics.len() < needed {
+        return Err(VaultError::TooFewShares {
+            given: mnemonics.len(),
+            needed,
+        });
+    }
 
-    let secret = combine(quorum, b"")?;
+    // The standard combines exactly as many shares as are needed.
+    let secret = combine(&quorum::exactly(mnemonics)?, b"")?;
     let identity = VaultIdentity::from_secret(&secret)?;
     let plaintext = age_file::decrypt("vault.age", vault_age, &identity.age()?)?;
     let credential = AccessKey::parse(&plaintext)?;
@@ -76,8 +88,11 @@ pub fn check_share(
     }
 }
 
-/// The name in whose place a share says that it stands: shares are numbered in the manifest's order.
+/// The name in whose place a share says that it stands: shares are numbered in the manifest's order. Where there are groups, that is theirs.
 fn claimed_by(mnemonic: &Mnemonic, manifest: &Manifest) -> String {
+    if mnemonic.share().group_count > 1 {
+        return format!("group {}", mnemonic.share().group_index + 1);
+    }
     manifest
         .shares
         .get(usize::from(mnemonic.share().member_index))

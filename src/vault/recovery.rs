@@ -1,14 +1,18 @@
-//! Making a recovery set: a fresh identity, its shares, and the proof that they give it back.
+//! Making a recovery set: a fresh identity, its shares, and the proof that they give it back; and what the identity signs with.
 
 use rand_core::CryptoRngCore;
 use subtle::ConstantTimeEq as _;
 use twotap_shares::{Mnemonic, Scheme, combine, split};
 
+mod signer;
+
 use super::{VaultError, VaultIdentity};
 use crate::trust::{
-    Digest,
+    Digest, Signer as _,
     recovery::{RecoverySet, SetGroup},
 };
+
+pub use signer::RecoverySigner;
 
 /// What a set is to be.
 pub struct Wanted<'w> {
@@ -72,6 +76,7 @@ pub fn make(wanted: &Wanted<'_>, rng: &mut impl CryptoRngCore) -> Result<Made, V
         v: 1,
         vault: wanted.vault.to_owned(),
         recipient: identity.recipient()?,
+        signer: RecoverySigner::of(&identity)?.public(),
         made: wanted.made.to_owned(),
         group_threshold: wanted.scheme.group_threshold,
         groups,

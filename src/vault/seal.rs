@@ -2,9 +2,11 @@
 
 use rand_core::CryptoRngCore;
 use subtle::ConstantTimeEq as _;
-use twotap_shares::{Mnemonic, Scheme, Secret, combine, split};
+use twotap_shares::{Mnemonic, Secret, combine, split};
 
-use super::{AccessKey, SealedShare, VaultError, VaultIdentity, age_file, identity, piv_p256};
+use super::{
+    AccessKey, SealedShare, VaultError, VaultIdentity, age_file, identity, piv_p256, quorum,
+};
 use crate::trust::{
     Digest, Envelope, Head, KeyId, Signer, Timestamp, Verified,
     manifest::{Manifest, ShareDigest},
@@ -134,12 +136,16 @@ impl Generation {
                 });
             }
         }
+        // A second file under a name that is listed would ride along unseen: by name, the first one is found.
+        let again =
+            |n: usize, name: &str| self.shares[..n].iter().any(|(before, _)| before == name);
         match self
             .shares
             .iter()
-            .find(|(name, _)| manifest.share(name).is_none())
+            .enumerate()
+            .find(|(n, (name, _))| manifest.share(name).is_none() || again(*n, name))
         {
-            Some((name, _)) => Err(VaultError::Digest {
+            Some((_, (name, _))) => Err(VaultError::Digest {
                 file: share_path(name),
                 custodian: Some(name.clone()),
                 generation,
@@ -165,7 +171,10 @@ pub(super) fn share_path(custodian: &str) -> String {
 fn seal_vault(input: &SealInput<'_>, own: &VaultIdentity) -> Result<Vec<u8>, VaultError> {
     let own = own.age()?.to_public();
     let recovery = match &input.roster.recovery {
-        Some(text) => Some(identity::recipient("the recovery recipient", text)?),
+        Some(is) => Some(identity::recipient(
+            "the recovery recipient",
+            &is.recipient,
+        )?),
         None => None,
     };
     let mut recipients: Vec<&dyn age::Recipient> = vec![&own];
@@ -173,20 +182,25 @@ fn seal_vault(input: &SealInput<'_>, own: &VaultIdentity) -> Result<Vec<u8>, Vau
     age_file::encrypt("vault.age", &recipients, &input.credential.to_json())
 }
 
+/// One share a custodian, in the roster's order.
 fn split_identity(
     roster: &Roster,
     own: &VaultIdentity,
     rng: &mut impl CryptoRngCore,
 ) -> Result<Vec<Mnemonic>, VaultError> {
-    // A roster has at most 16 custodians.
-    let count = u8::try_from(roster.custodians().count()).unwrap_or(u8::MAX);
-    let groups = split(
-        &own.to_secret()?,
-        b"",
-        &Scheme::single(roster.threshold, count),
-        rng,
-    )?;
-    Ok(groups.into_iter().flatten().collect())
+    let (scheme, places) = quorum::scheme(roster);
+    let groups = split(&own.to_secret()?, b"", &scheme, rng)?;
+    places
+        .into_iter()
+        .map(|(group, member)| {
+            let share = groups.get(group).and_then(|g| g.get(member));
+            let share = share.ok_or_else(|| VaultError::SelfCheck {
+                why: "a custodian has no share".to_owned(),
+            })?;
+            // Those who hold one share together each get their own copy of it.
+            Ok(Mnemonic::parse(share.expose())?)
+        })
+        .collect()
 }
 
 /// One file a custodian, readable by each of that person's tokens.
@@ -238,8 +252,12 @@ fn recombine(
         );
     }
     let mut last: Option<Secret> = None;
-    for quorum in reread.windows(usize::from(input.roster.threshold)) {
-        let secret = combine(quorum, b"").map_err(|_| failed("the shares do not combine"))?;
+    for quorum in quorum::quorums(input.roster, &reread)
+        .ok_or_else(|| failed("there are fewer shares than the threshold"))?
+    {
+        let typed = quorum.iter().map(|share| Mnemonic::parse(share.expose()));
+        let typed = typed.collect::<Result<Vec<_>, _>>()?;
+        let secret = combine(&typed, b"").map_err(|_| failed("the shares do not combine"))?;
         if !bool::from(secret.expose().ct_eq(own.expose())) {
             return Err(failed("the shares combine to another identity"));
         }

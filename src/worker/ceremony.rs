@@ -5,7 +5,7 @@ use std::time::Duration;
 use twotap_shares::Mnemonic;
 
 use super::{
-    Worker, close_only,
+    Worker, close_only, drill,
     home::Vault,
     mint,
     places::{self, Turn},
@@ -17,7 +17,7 @@ use crate::{
     ceremony::{Approved, Requested, Settled, Voter, Withdrawer},
     protocol::{
         Code, Problem,
-        job::{Approval, Ask, Entry, FromWorker, OfferMade, ShareFile, ToWorker, Vote},
+        job::{Approval, Ask, Entry, FromWorker, OfferMade, ToWorker, Vote},
     },
     trust::{
         Envelope, Head, Verified,
@@ -45,6 +45,7 @@ pub(super) async fn run(
     // A share lives only as long as its credential: whatever minting comes to, the key is replaced.
     let minted = match plan.request.purpose {
         Purpose::Open => mint::mint(worker, &vault, &plan, opened.approved, &opened.key).await,
+        Purpose::Drill => drill::run(worker, &vault, &plan, &opened.approved, &opened.key).await,
         Purpose::CloseOnly { .. } => {
             close_only::run(worker, &vault, &plan, &opened.approved, &opened.key).await
         }
@@ -124,15 +125,7 @@ async fn offer(worker: &mut Worker, vault: &Vault, plan: &Plan) -> Result<Reques
         offer: offer.clone(),
         manifest: current.files.manifest.clone(),
         roster_chain: vault.chain.clone(),
-        shares: current
-            .files
-            .shares
-            .iter()
-            .map(|(custodian, age)| ShareFile {
-                custodian: custodian.clone(),
-                age: crate::trust::Bytes(age.clone()),
-            })
-            .collect(),
+        shares: current.share_files(),
         policy: plan.policy.clone(),
         next_roster: plan.next.as_ref().map(|next| next.envelope().clone()),
         isolation: worker.link.isolation(),

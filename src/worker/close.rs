@@ -345,7 +345,7 @@ fn roster_of(vault: &Vault, offer: &Envelope) -> Result<Verified<Roster>, Proble
         })
 }
 
-fn probe_of(roster: &Roster, access: &str) -> Result<ProbeAction, Problem> {
+pub(super) fn probe_of(roster: &Roster, access: &str) -> Result<ProbeAction, Problem> {
     let profile = roster
         .access(access)
         .ok_or_else(|| Problem::new(Code::Tampering, "the roster has no such access profile"))?;

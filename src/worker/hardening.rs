@@ -2,7 +2,7 @@
 
 use landlock::{
     ABI, Access as _, AccessFs, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _,
+    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _,
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
@@ -54,7 +54,45 @@ pub(super) fn alone() -> Result<(), Problem> {
         .and_then(|rules| rules.create())
         .and_then(|rules| rules.restrict_self())
         .map_err(|why| failed(&why))?;
+    super::seccomp::install_without_network()
+}
+
+/// For a process that needs the network and no file of its own: what name look-ups and TLS read is left.
+pub(super) fn network_alone() -> Result<(), Problem> {
+    let failed =
+        |why: &dyn std::fmt::Display| Problem::new(Code::Internal, format!("landlock: {why}"));
+    let rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(ABI::V3))
+        .and_then(|r| r.create())
+        .map_err(|why| failed(&why))?;
+    let rules = for_the_network(rules, ABI::V3)?;
+    rules.restrict_self().map_err(|why| failed(&why))?;
     super::seccomp::install()
+}
+
+/// Resolver, certificates, shared libraries that the resolver loads, entropy.
+fn for_the_network(mut rules: RulesetCreated, abi: ABI) -> Result<RulesetCreated, Problem> {
+    for read in [
+        "/etc",
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/run/systemd/resolve",
+        "/dev/urandom",
+        "/dev/null",
+    ] {
+        let Ok(fd) = PathFd::new(read) else { continue };
+        let access = if read.starts_with("/dev") {
+            AccessFs::from_file(abi) & AccessFs::from_read(abi)
+        } else {
+            AccessFs::from_read(abi)
+        };
+        rules = rules
+            .add_rule(PathBeneath::new(fd, access))
+            .map_err(|why| Problem::new(Code::Internal, format!("landlock: {why}")))?;
+    }
+    Ok(rules)
 }
 
 fn restrict_files(config: &Config) -> Result<(), Problem> {
@@ -87,26 +125,7 @@ fn restrict_files(config: &Config) -> Result<(), Problem> {
                 .map_err(|why| failed(&why))?;
         }
     }
-    // Resolver, certificates, shared libraries that the resolver loads, entropy.
-    for read in [
-        "/etc",
-        "/usr",
-        "/lib",
-        "/lib64",
-        "/run/systemd/resolve",
-        "/dev/urandom",
-        "/dev/null",
-    ] {
-        let Ok(fd) = PathFd::new(read) else { continue };
-        let access = if read.starts_with("/dev") {
-            AccessFs::from_file(abi) & AccessFs::from_read(abi)
-        } else {
-            AccessFs::from_read(abi)
-        };
-        rules = rules
-            .add_rule(PathBeneath::new(fd, access))
-            .map_err(|why| failed(&why))?;
-    }
+    rules = for_the_network(rules, abi)?;
     // Where it is missing, the job that needs it says so.
     if let Some(Ok(fd)) = config.watch_credential().map(PathFd::new) {
         let access = AccessFs::from_file(abi) & AccessFs::from_read(abi);

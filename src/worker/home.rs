@@ -17,10 +17,10 @@ use super::{
 use crate::{
     protocol::{
         Code, Problem,
-        job::{HostFacts, Isolation, Step, VaultFacts},
+        job::{HostFacts, Isolation, Sealed, ShareFile, Step, VaultFacts},
     },
     trust::{
-        Digest, Envelope, KeyId, Signer, Verified,
+        Bytes, Digest, Envelope, KeyId, Signer, Verified,
         manifest::Manifest,
         roster::{Roster, verify_chain, verify_next},
         seen::Seen,
@@ -50,6 +50,17 @@ pub(super) struct Vault {
 pub(super) struct Current {
     pub(super) manifest: Verified<Manifest>,
     pub(super) files: Generation,
+}
+
+impl Current {
+    /// Each custodian's share, as sealed.
+    pub(super) fn share_files(&self) -> Vec<ShareFile> {
+        let file = |(custodian, age): &(String, Vec<u8>)| ShareFile {
+            custodian: custodian.clone(),
+            age: Bytes(age.clone()),
+        };
+        self.files.shares.iter().map(file).collect()
+    }
 }
 
 impl Home {
@@ -232,6 +243,17 @@ impl Vault {
             roster_chain: self.chain.clone(),
             manifest: self.current.as_ref().map(|c| c.files.manifest.clone()),
         }
+    }
+
+    /// The generation that counts, to be kept elsewhere.
+    pub(super) fn to_sealed(&self) -> Result<Sealed, Problem> {
+        let current = self.sealed()?;
+        Ok(Sealed {
+            manifest: current.files.manifest.clone(),
+            vault_age: Bytes(current.files.vault_age.clone()),
+            shares: current.share_files(),
+            roster_chain: self.chain.clone(),
+        })
     }
 
     /// The version after this one, if `envelope` is it: signed by all who must, for this vault, with this host still in it, and for the same

@@ -14,6 +14,7 @@ mod ceremony;
 mod close;
 mod close_only;
 mod config;
+mod drill;
 mod hardening;
 mod home;
 mod host_key;
@@ -23,6 +24,7 @@ mod ledger;
 mod link;
 mod mint;
 mod observe;
+mod opening;
 mod places;
 mod plan;
 mod problems;
@@ -88,6 +90,9 @@ enum Verb {
     /// Serve one recovery set to `twotap recovery` on standard input.
     #[command(hide = true)]
     Recovery,
+    /// Open one bundle for `twotap recovery` on standard input.
+    #[command(hide = true)]
+    Opening(opening::Args),
     /// Start setters' programs for a worker, which may not.
     #[command(name = helper::VERB, hide = true)]
     SetterHelper,
@@ -100,6 +105,7 @@ pub fn main() -> ExitCode {
     let result = hardening::first().and_then(|()| match args.verb {
         Some(Verb::Install { roster }) => install::install(&args.config, &roster),
         Some(Verb::Recovery) => recovery::serve(),
+        Some(Verb::Opening(args)) => opening::serve(args),
         Some(Verb::Key) => install::print_key(&args.config),
         Some(Verb::SetterHelper) => helper::main(&args.config),
         None => serve(&args.config),
@@ -173,11 +179,22 @@ impl Worker {
                 self.link.send(&FromWorker::Vault(facts)).await;
                 Ok(())
             }
+            Job::SealAnew {
+                vault,
+                next,
+                audit,
+                nonce,
+            } => seal::run(self, &vault, Some(&next), audit, nonce).await,
+            Job::Bundle { vault } => {
+                let sealed = self.home.vault(&vault)?.to_sealed()?;
+                self.link.send(&FromWorker::Bundle(sealed)).await;
+                Ok(())
+            }
             Job::Seal {
                 vault,
                 audit,
                 nonce,
-            } => seal::run(self, &vault, audit, nonce).await,
+            } => seal::run(self, &vault, None, audit, nonce).await,
             Job::Ceremony {
                 ask,
                 operator,

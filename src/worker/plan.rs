@@ -53,6 +53,7 @@ pub(super) async fn plan(
     let now = skew.now();
     let id = fresh_id();
     let what = match &ask.close_only {
+        None if ask.drill => rehearsal(vault, &ask, now)?,
         None => session(worker, vault, &ask, operator, &id, now)?,
         Some(asked) => closing(worker, vault, asked, now)?,
     };
@@ -158,14 +159,7 @@ fn session(
 ) -> Result<What, Problem> {
     let access = access(vault, ask)?;
     let not_after = now.plus(i64::from(duration(access, ask.duration_seconds)?));
-    let first = Target {
-        account: access.account.clone(),
-        role_arn: access.role_arn.clone(),
-        steward_role_arn: vault.roster.aws.steward_role_arn.clone(),
-    };
-    let targets: Vec<Target> = std::iter::once(first)
-        .chain(access.also.iter().cloned())
-        .collect();
+    let targets = targets_of(access, vault);
     for target in &targets {
         if arn(&target.steward_role_arn)?.account() != target.account {
             return Err(Problem::new(
@@ -189,6 +183,32 @@ fn session(
         policy: render(access, id, &ask.incident, operator, not_after)?,
         not_after,
     })
+}
+
+/// A drill: the roles of the access profile, and a policy that allows nothing.
+fn rehearsal(vault: &Vault, ask: &Ask, now: Timestamp) -> Result<What, Problem> {
+    let access = access(vault, ask)?;
+    Ok(What {
+        purpose: Purpose::Drill,
+        access: access.name.clone(),
+        targets: targets_of(access, vault),
+        secrets: Vec::new(),
+        regions: Vec::new(),
+        policy: NOTHING_ALLOWED.to_owned(),
+        not_after: now.plus(CLOSE_ONLY_SECONDS),
+    })
+}
+
+/// Every role of an access profile.
+fn targets_of(access: &Access, vault: &Vault) -> Vec<Target> {
+    let first = Target {
+        account: access.account.clone(),
+        role_arn: access.role_arn.clone(),
+        steward_role_arn: vault.roster.aws.steward_role_arn.clone(),
+    };
+    std::iter::once(first)
+        .chain(access.also.iter().cloned())
+        .collect()
 }
 
 /// No session: the stewards of what is to be closed, and the secrets that are owed.
@@ -326,22 +346,25 @@ fn operator_may(vault: &Vault, operator: &str) -> Result<(), Problem> {
     }
 }
 
-/// Nobody votes on the own request: without the operator there must be a threshold of custodians left.
+/// Nobody votes on the own request: without the operator there must be a quorum of custodians left.
 pub(super) fn others_can_approve(vault: &Vault, operator: &str) -> Result<(), Problem> {
-    let others = vault
-        .roster
-        .custodians()
-        .filter(|p| p.name != operator)
-        .count();
-    let threshold = vault.roster.threshold;
-    if others >= usize::from(threshold) {
+    let custodians = vault.roster.custodians().map(|p| p.name.as_str());
+    let others: Vec<&str> = custodians.filter(|name| *name != operator).collect();
+    let lacking = vault.roster.lacking(others.iter().copied());
+    if lacking.is_empty() {
         return Ok(());
     }
-    Err(Problem::new(
-        Code::Refused,
-        format!("this vault needs {threshold} custodians besides you, and has {others}"),
-    )
-    .hint("somebody who is not a custodian has to ask"))
+    let threshold = vault.roster.threshold;
+    let what = match &lacking[0].group {
+        Some(group) => {
+            format!("this vault needs custodians of {group} besides you, and has too few")
+        }
+        None => format!(
+            "this vault needs {threshold} custodians besides you, and has {}",
+            others.len()
+        ),
+    };
+    Err(Problem::new(Code::Refused, what).hint("somebody who is not a custodian has to ask"))
 }
 
 fn duration(access: &Access, asked: Option<u32>) -> Result<u32, Problem> {

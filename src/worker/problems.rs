@@ -33,6 +33,7 @@ pub(super) fn of_vault(why: &VaultError) -> Problem {
         | V::WrongCredential { .. }
         | V::OtherRequest { .. }
         | V::SameShareTwice { .. }
+        | V::TooFewGroups { .. }
         | V::Tampered { .. }
         | V::Trust(_) => Code::Tampering,
         V::TooLarge { .. }

@@ -1,4 +1,6 @@
-//! A recovery set, made where nobody can look: a process of its own, without files, without network, started by the person's program.
+//! A recovery set, made or used where nobody can look: a process of its own, without files, without network, started by the person's program.
+
+mod sign;
 
 use std::os::{fd::AsFd as _, unix::net::UnixStream as StdStream};
 
@@ -39,11 +41,19 @@ pub(super) fn serve() -> Result<(), Problem> {
 }
 
 async fn hand_out(stream: &mut UnixStream) -> Result<(), Problem> {
-    let Some(Ask::Make(wanted)) = frame::read(stream).await.map_err(broken)? else {
-        return Err(Problem::new(
-            Code::Usage,
-            "the first word has to be what set is wanted",
-        ));
+    let wanted = match frame::read(stream).await.map_err(broken)? {
+        Some(Ask::Make(wanted)) => wanted,
+        Some(Ask::Sign(to_sign)) => {
+            let next = stack::wiped(|| sign::sign(to_sign))?;
+            let answer = Answer::Signed { next };
+            return frame::write(stream, &answer).await.map_err(broken);
+        }
+        _ => {
+            return Err(Problem::new(
+                Code::Usage,
+                "the first word has to be what is wanted",
+            ));
+        }
     };
     let (set, made) = stack::wiped(|| make(&wanted))?;
     let answer = Answer::Made {
@@ -120,7 +130,7 @@ fn make(wanted: &Wanted) -> Result<(Set, Made), Problem> {
     Ok((set, made))
 }
 
-fn standard_input() -> Result<StdStream, Problem> {
+pub(super) fn standard_input() -> Result<StdStream, Problem> {
     let not_ours = || {
         Problem::new(Code::Usage, "standard input is not a connection of twotap")
             .hint("this is started by twotap recovery, not by hand")
@@ -138,7 +148,7 @@ fn standard_input() -> Result<StdStream, Problem> {
     Ok(stream)
 }
 
-fn broken(why: std::io::Error) -> Problem {
+pub(super) fn broken(why: std::io::Error) -> Problem {
     Problem::new(
         Code::Internal,
         format!("the connection to twotap broke off: {why}"),

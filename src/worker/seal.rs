@@ -1,4 +1,5 @@
-//! Sealing a credential that an officer brings: it is sealed as it is, and then rotated at once.
+//! Sealing a credential that an officer brings: it is sealed as it is, and then rotated at once. Where as many tokens as the threshold were
+//! lost, what recovery shares opened is sealed so under the roster that they stand for.
 //!
 //! The key that a human saw dies before anybody relies on it. Killed in between, it is sealed and works, and the next ceremony
 //! rotates it.
@@ -21,7 +22,13 @@ use crate::{
         Code, Problem,
         job::{AwsTrace, FromWorker, Step, ToWorker},
     },
-    trust::{Bytes, Envelope, Head, Timestamp, manifest::Manifest, request::SealOffer, stack},
+    trust::{
+        Bytes, Envelope, Head, Timestamp, Verified,
+        manifest::Manifest,
+        request::SealOffer,
+        roster::{By, Roster},
+        stack,
+    },
     vault::{AccessKey, OneTime, SealInput, seal},
 };
 
@@ -36,16 +43,18 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 pub(super) async fn run(
     worker: &mut Worker,
     vault: &str,
+    next: Option<&Envelope>,
     audit: Head,
     nonce: Bytes,
 ) -> Result<(), Problem> {
     let found = places::look(worker, vault).await?;
     let vault = worker.home.vault(vault)?;
+    let next = next.map(|next| by_paper(&vault, next)).transpose()?;
     let one_time = OneTime::generate();
     let offer = SealOffer {
         v: 1,
         vault: vault.name.clone(),
-        roster_sha256: vault.roster.digest(),
+        roster_sha256: next.as_ref().unwrap_or(&vault.roster).digest(),
         host: worker.home.key_id(),
         worker_key: one_time.recipient(),
         nonce,
@@ -57,7 +66,7 @@ pub(super) async fn run(
     }
 
     let key = credential(worker, &one_time).await?;
-    let turn = store(worker, &vault.name, &key, audit).await?;
+    let turn = store(worker, &vault.name, &key, next.as_ref(), audit).await?;
     rotate::rotate(
         worker,
         Rotation {
@@ -84,11 +93,25 @@ async fn credential(worker: &mut Worker, one_time: &OneTime) -> Result<AccessKey
     }
 }
 
+/// The next version of the roster, if recovery shares stand for it. One that custodians stand for is approved by them, in a ceremony.
+fn by_paper(vault: &Vault, next: &Envelope) -> Result<Verified<Roster>, Problem> {
+    let next = vault.next_version(next)?;
+    if next.by == Some(By::Recovery) {
+        return Ok(next);
+    }
+    Err(Problem::new(
+        Code::Refused,
+        "custodians stand for that version, not recovery shares",
+    )
+    .hint("custodians have to approve it: twotap roster submit"))
+}
+
 /// Checks whose key it is and that it works, and makes it the current generation.
 async fn store(
     worker: &mut Worker,
     vault: &str,
     key: &AccessKey,
+    next: Option<&Verified<Roster>>,
     audit: Head,
 ) -> Result<Turn, Problem> {
     let vault = worker.home.vault(vault)?;
@@ -102,12 +125,14 @@ async fn store(
         .await
         .map_err(Setback::into_problem)?;
     // Until now a rotation may have made another generation, and taken this key for a stranger's. From here on nothing moves.
-    let vault = worker.home.vault(&vault.name)?;
+    let mut vault = worker.home.vault(&vault.name)?;
     worker
         .aws
         .caller_identity(&credentials(key))
         .await
         .explain()?;
+    // As in a rotation: it counts from the commit of the generation that is sealed under it.
+    vault.take_up(next, &writer)?;
     let number = vault.current.as_ref().map_or(0, |c| c.manifest.generation) + 1;
     let input = SealInput {
         vault: &vault.name,

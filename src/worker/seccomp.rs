@@ -145,10 +145,23 @@ const ALLOWED_HERE: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const ALLOWED_HERE: &[libc::c_long] = &[];
 
+/// What begins a connection, or waits for one. What goes over connections that are there already stays.
+const NETWORK: &[libc::c_long] = &[libc::SYS_socket, libc::SYS_connect, libc::SYS_bind];
+
 /// Installs both filters for this thread and all that it starts.
 pub(super) fn install() -> Result<(), Problem> {
+    both(&[])
+}
+
+/// The same, with no way to begin a connection.
+pub(super) fn install_without_network() -> Result<(), Problem> {
+    both(NETWORK)
+}
+
+fn both(without: &[libc::c_long]) -> Result<(), Problem> {
     let enosys = SeccompAction::Errno(libc::ENOSYS as u32);
-    let allowed: Vec<libc::c_long> = [ALLOWED, ALLOWED_HERE, fail::SYSTEM_CALLS].concat();
+    let mut allowed: Vec<libc::c_long> = [ALLOWED, ALLOWED_HERE, fail::SYSTEM_CALLS].concat();
+    allowed.retain(|call| !without.contains(call));
     // This order: the list does not hold the call that installs filters.
     apply(DEADLY, SeccompAction::Allow, SeccompAction::KillProcess)?;
     apply(&allowed, enosys, SeccompAction::Allow)

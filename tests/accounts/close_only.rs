@@ -27,6 +27,7 @@ fn close_only(named: &[&str]) -> Ask {
     Ask {
         access: CLOSE_ONLY.to_owned(),
         close_only: Some(named.iter().map(|id| (*id).to_owned()).collect()),
+        drill: false,
         ..ask()
     }
 }

@@ -4,12 +4,19 @@ use ed25519_dalek::Signer as _;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use rand_core::{OsRng, RngCore as _};
 use twotap::{
-    protocol::job::Ask,
+    protocol::{
+        job::{Ask, RosterWish},
+        socket::DrillBundle,
+    },
     trust::{
         Bytes, Digest, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
+        drill::Drill,
         manifest::{Manifest, ShareDigest},
         receipt::{Outcome, Receipt},
-        request::{Approval, Clock, Denial, Offer, Request, SealOffer, request_id},
+        request::{
+            Approval, Clock, Denial, NOTHING_ALLOWED, Offer, Purpose, ROSTER_CHANGE, Request,
+            SealOffer, request_id,
+        },
         roster::{
             Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token, verify_chain,
         },
@@ -79,8 +86,10 @@ impl Paper {
             vault: "prod".into(),
             version: 1,
             previous: None,
+            by: None,
             created_at: Timestamp::now(),
             threshold: 2,
+            groups: Vec::new(),
             people: vec![
                 person("alice", &[Role::Custodian], ALICE),
                 person("bob", &[Role::Custodian], BOB),
@@ -192,7 +201,7 @@ impl Paper {
             account: access.account.clone(),
             also: Vec::new(),
             secrets: Vec::new(),
-            purpose: twotap::trust::request::Purpose::Open,
+            purpose: Purpose::Open,
             role: access.role_arn.clone(),
             access: ask.access.clone(),
             policy_sha256: Digest::of(b"{}"),
@@ -212,6 +221,53 @@ impl Paper {
             operator_nonce: ask.nonce.clone(),
         };
         Envelope::signed(&Offer(request), &self.host).expect("a good offer")
+    }
+
+    /// The next version, signed by both custodians: nothing is accepted any more.
+    pub fn next(&self) -> Envelope {
+        let next = Roster {
+            version: 2,
+            previous: Some(self.roster.digest()),
+            accept_risk: Vec::new(),
+            ..(*self.roster).clone()
+        };
+        let mut envelope = Envelope::new(&next).expect("a good roster");
+        for (_, token) in &self.tokens {
+            envelope.sign(token);
+        }
+        envelope
+    }
+
+    /// What a worker asks custodians for when that is handed in.
+    pub fn roster_change(
+        &self,
+        wish: &RosterWish,
+        operator: &str,
+        audit: Head,
+        times: Times,
+        manifest: &Envelope,
+    ) -> Request {
+        let like = Ask {
+            incident: wish.incident.clone(),
+            reason: wish.reason.clone(),
+            commander: None,
+            nonce: wish.nonce.clone(),
+            ..ask()
+        };
+        let offer = self.offer(&like, operator, audit, times, manifest);
+        let Offer(request) = offer.unverified().expect("an offer");
+        let steward = self.roster.aws.steward_role_arn.clone();
+        Request {
+            purpose: Purpose::Roster {
+                version: 2,
+                roster_sha256: wish.next.digest(),
+            },
+            access: ROSTER_CHANGE.to_owned(),
+            role: steward,
+            regions: Vec::new(),
+            policy_sha256: Digest::of(NOTHING_ALLOWED.as_bytes()),
+            ..request
+        }
     }
 
     pub fn seal_offer(&self, nonce: Bytes) -> Envelope {
@@ -250,6 +306,32 @@ impl Paper {
         Envelope::signed(&denial, token).expect("a good denial")
     }
 
+    /// The receipt of a drill on what the agent gave, changed before `who`'s token signs it.
+    pub fn drill(
+        &self,
+        bundle: &DrillBundle,
+        who: &str,
+        change: impl FnOnce(&mut Drill),
+    ) -> Envelope {
+        let manifest: Manifest = bundle.manifest.unverified().expect("a manifest");
+        let listed = self.roster.tokens_of(who).next().expect("a custodian");
+        let mut drill = Drill {
+            v: 1,
+            vault: "prod".into(),
+            generation: manifest.generation,
+            manifest_sha256: bundle.manifest.digest(),
+            custodian: who.to_owned(),
+            serial: listed.serial,
+            share_sha256: manifest.share(who).expect("a share").mnemonic_sha256,
+            at: Timestamp::now(),
+            nonce: bundle.nonce.clone(),
+        };
+        change(&mut drill);
+        let mut named = self.tokens.iter();
+        let (_, token) = named.find(|(name, _)| name == who).expect("a token");
+        Envelope::signed(&drill, token).expect("a good receipt")
+    }
+
     pub fn receipt(&self, request: Option<&str>, outcome: Outcome) -> Envelope {
         let receipt = Receipt {
             v: 1,
@@ -280,6 +362,7 @@ pub fn ask() -> Ask {
         commander: Some("ivan".into()),
         nonce: nonce(),
         close_only: None,
+        drill: false,
     }
 }
 

@@ -17,14 +17,14 @@ use twotap::{
         Code, Problem,
         job::{
             Approval, Ask, AwsTrace, Entry, FromWorker, HostFacts, Isolation, Job, NOT_KEPT,
-            OfferMade, Session, ShareFile, Step, TargetSession, ToWorker, VaultFacts, Vote,
-            Watched,
+            OfferMade, RosterWish, Sealed, Session, ShareFile, Step, TargetSession, ToWorker,
+            VaultFacts, Vote, Watched,
         },
     },
     trust::{
         Bytes, Digest, Envelope, Head, Signer as _, Timestamp,
         receipt::{Outcome, Proof, ProvenBy},
-        request::{Offer, Request},
+        request::{NOTHING_ALLOWED, Offer, Request},
     },
 };
 
@@ -128,6 +128,14 @@ impl FakeWorker {
     pub fn snapshot(&self) -> (u64, Option<Envelope>) {
         let state = self.lock();
         (state.generation, state.manifest.clone())
+    }
+
+    /// A generation that this host took over from a place, as one that another host has made since.
+    pub fn adopts(&self, generation: u64) {
+        let manifest = self
+            .paper
+            .manifest(generation, &key_id(generation), Head::EMPTY);
+        self.put_back((generation, Some(manifest)));
     }
 
     /// The folder as it was then.
@@ -235,6 +243,22 @@ impl FakeWorker {
                 wire.send(&FromWorker::Vault(facts));
                 Ok(())
             }
+            Job::Bundle { .. } => {
+                let Some(manifest) = self.lock().manifest.clone() else {
+                    return Err(refused(Code::Refused, "nothing is sealed"));
+                };
+                let share = |name: &str| ShareFile {
+                    custodian: name.to_owned(),
+                    age: Bytes(format!("the sealed share of {name}").into_bytes()),
+                };
+                wire.send(&FromWorker::Bundle(Sealed {
+                    manifest,
+                    vault_age: Bytes(b"the sealed vault".to_vec()),
+                    shares: ["alice", "bob"].map(share).into(),
+                    roster_chain: self.paper.chain.clone(),
+                }));
+                Ok(())
+            }
             Job::Watch { .. } => {
                 wire.send(&FromWorker::Watched(Watched::Off));
                 Ok(())
@@ -264,11 +288,65 @@ impl FakeWorker {
                 operator,
                 audit,
             } => self.ceremony(ask, &operator, audit, wire),
+            Job::Roster {
+                wish,
+                operator,
+                audit,
+                ..
+            } => self.roster(wish, &operator, audit, wire),
             // Its one roster stays what it is.
-            Job::Roster { .. } => Err(refused(Code::Tampering, "that is not the next version")),
+            Job::SealAnew { .. } => Err(refused(Code::Tampering, "that is not the next version")),
             Job::Close { request, .. } => self.close(&request, wire),
             Job::Seal { audit, nonce, .. } => self.seal(audit, nonce, wire),
         }
+    }
+
+    /// Offers to take a version up. Its one roster stays what it is: votes are taken, and nothing follows.
+    fn roster(
+        &self,
+        wish: RosterWish,
+        operator: &str,
+        audit: Head,
+        wire: &mut Wire,
+    ) -> Result<(), End> {
+        let (times, manifest, lie) = {
+            let state = self.lock();
+            (state.script.times, state.manifest.clone(), state.script.lie)
+        };
+        let Some(manifest) = manifest else {
+            // As a worker does on whose host nothing is sealed.
+            wire.send(&FromWorker::Vault(VaultFacts {
+                host: self.paper.host.public().id(),
+                isolation: Isolation::Account,
+                roster_chain: [self.paper.chain.clone(), vec![wish.next]].concat(),
+                manifest: None,
+            }));
+            return Ok(());
+        };
+        let mut request = self
+            .paper
+            .roster_change(&wish, operator, audit, times, &manifest);
+        if let Some(lie) = lie {
+            lie(&mut request);
+        }
+        let offer = Envelope::signed(&Offer(request.clone()), &self.paper.host).expect("signed");
+        wire.send(&FromWorker::Offer(OfferMade {
+            offer: offer.clone(),
+            manifest,
+            roster_chain: self.paper.chain.clone(),
+            shares: Vec::new(),
+            policy: NOTHING_ALLOWED.to_owned(),
+            next_roster: Some(wish.next),
+            isolation: Isolation::Account,
+        }));
+        let Ok(requested) = Requested::new(&offer, self.paper.roster.clone()) else {
+            return Err(End::Dead);
+        };
+        self.votes(requested, &request, wire)?;
+        Err(refused(
+            Code::Internal,
+            "a worker of paper takes nothing up",
+        ))
     }
 
     fn ceremony(&self, ask: Ask, operator: &str, audit: Head, wire: &mut Wire) -> Result<(), End> {

@@ -23,7 +23,7 @@ const SECRETS: [(&str, &str); 12] = [
 const PARTS: [&str; 3] = ["worker", "vault", "token"];
 
 /// Files elsewhere, each with all that it names.
-const FILES: [(&str, &[&str]); 11] = [
+const FILES: [(&str, &[&str]); 14] = [
     // A share between the token and the worker's key.
     ("cli/approve.rs", &["Mnemonic", "Pin", "ask"]),
     // An access key between standard input and the worker's key.
@@ -35,9 +35,13 @@ const FILES: [(&str, &[&str]); 11] = [
         &["ManagementKey", "Pin", "Puk", "Typed", "ask"],
     ),
     ("cli/pin.rs", &["Pin", "Typed"]),
-    // Paper shares, as a holder types them.
-    ("cli/recovery/check.rs", &["Mnemonic"]),
+    // Paper shares, as a holder types them or takes a picture of them.
     ("cli/recovery/keys.rs", &["Mnemonic"]),
+    // A quorum on its way to the worker that opens: of sheets, or of tokens.
+    ("cli/recovery/open/quorum.rs", &["Secret"]),
+    ("cli/recovery/open/tokens.rs", &["Mnemonic", "ask"]),
+    ("cli/recovery/quorum.rs", &["Mnemonic", "Secret"]),
+    ("cli/recovery/reading.rs", &["Mnemonic"]),
     ("cli/recovery/typing.rs", &["Mnemonic"]),
     // The one reply of AWS that carries a long-term secret.
     ("aws/iam.rs", &["NewKey"]),

@@ -1,102 +1,15 @@
 //! At a terminal: what is asked there, what is not echoed, and what the process does not let out.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
-use std::process::Child;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use twotap_rig::Terminal;
 
 use crate::bench::{ALICE, Bench, DANA, PIN};
 use crate::setup::{request, sealed_vault, words};
 
-/// Longer than anything here takes.
-const BOUND: Duration = Duration::from_secs(60);
-
-/// A program at a terminal of its own.
-struct Terminal {
-    child: Child,
-    keys: File,
-    screen: Receiver<Vec<u8>>,
-    seen: String,
-}
-
-impl Terminal {
-    fn start(bench: &Bench, uid: u32, args: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-        grantpt(&master).expect("granted");
-        unlockpt(&master).expect("unlocked");
-        let name = ptsname(&master, Vec::new()).expect("a name");
-        let slave = || -> OwnedFd {
-            let path = name.to_str().expect("plain");
-            let open = File::options().read(true).write(true).open(path);
-            open.expect("its other end").into()
-        };
-        let child = bench
-            .at_terminal(uid, args)
-            .stdin(slave())
-            .stdout(slave())
-            .stderr(slave())
-            .spawn()
-            .expect("started");
-        let keys = File::from(master);
-        let mut eyes = keys.try_clone().expect("both ways");
-        let (sender, screen) = channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            // The last one at the other end is gone: EIO.
-            while let Ok(read @ 1..) = eyes.read(&mut buffer) {
-                if sender.send(buffer[..read].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self {
-            child,
-            keys,
-            screen,
-            seen: String::new(),
-        }
-    }
-
-    /// Waits until this stands on the screen.
-    fn until(&mut self, text: &str) {
-        let deadline = Instant::now() + BOUND;
-        while !self.seen.contains(text) {
-            let rest = deadline.saturating_duration_since(Instant::now());
-            let Ok(more) = self.screen.recv_timeout(rest) else {
-                panic!("'{text}' is not on the screen: {}", self.seen);
-            };
-            self.seen.push_str(&String::from_utf8_lossy(&more));
-        }
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).expect("typed");
-    }
-
-    /// Waits for the end; answers the exit code and everything that was on the screen.
-    fn end(mut self) -> (Option<i32>, String) {
-        let began = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                break status;
-            }
-            if began.elapsed() > BOUND {
-                let _ = self.child.kill();
-                let seen: Vec<u8> = self.screen.try_iter().flatten().collect();
-                panic!("it does not end: {}", String::from_utf8_lossy(&seen));
-            }
-            std::thread::park_timeout(Duration::from_millis(10));
-        };
-        while let Ok(more) = self.screen.recv_timeout(Duration::from_millis(200)) {
-            self.seen.push_str(&String::from_utf8_lossy(&more));
-        }
-        (status.code(), std::mem::take(&mut self.seen))
-    }
+/// `twotap` at a terminal of its own.
+fn at_terminal(bench: &Bench, uid: u32, args: &[&str]) -> Terminal {
+    Terminal::start(bench.at_terminal(uid, args)).expect("a terminal")
 }
 
 /// Makes the kernel answer this thread's, and its children's, terminal settings without doing anything: `errno` 0 says that it was done.
@@ -151,7 +64,7 @@ fn a_terminal_without_echo_control_is_not_asked_for_a_pin() {
             let at = || {
                 without_terminal_settings(requests, errno);
                 let args = ["custodian", "enroll", "--name", "alice", "-o", "e.json"];
-                Terminal::start(&bench, ALICE, &args).end()
+                at_terminal(&bench, ALICE, &args).end()
             };
             scope.spawn(at).join().expect("ended")
         });
@@ -180,7 +93,7 @@ fn a_custodian_reads_compares_and_types_the_pin_unseen() {
     let approve = ["approve", "--token", "1001"];
 
     // No is no, and costs no try.
-    let mut no = Terminal::start(&bench, ALICE, &approve);
+    let mut no = at_terminal(&bench, ALICE, &approve);
     no.until("read the same six words? (yes/no) ");
     no.press("y\r");
     let (code, screen) = no.end();
@@ -188,7 +101,7 @@ fn a_custodian_reads_compares_and_types_the_pin_unseen() {
     assert!(!screen.contains("pin of token"), "{screen}");
 
     // A touch before its time types a one-time password.
-    let mut early = Terminal::start(&bench, ALICE, &approve);
+    let mut early = at_terminal(&bench, ALICE, &approve);
     early.until("(yes/no) ");
     early.press("yes\r");
     early.until("pin of token 1001 (3 tries left): ");
@@ -198,7 +111,7 @@ fn a_custodian_reads_compares_and_types_the_pin_unseen() {
     assert!(screen.contains("one-time password"), "{screen}");
     assert!(!screen.contains("ifnjrr"), "not echoed: {screen}");
 
-    let mut broken_off = Terminal::start(&bench, ALICE, &approve);
+    let mut broken_off = at_terminal(&bench, ALICE, &approve);
     broken_off.until("(yes/no) ");
     broken_off.press("yes\r");
     broken_off.until("tries left): ");
@@ -206,7 +119,7 @@ fn a_custodian_reads_compares_and_types_the_pin_unseen() {
     let (code, screen) = broken_off.end();
     assert_eq!(code, Some(3), "{screen}");
 
-    let mut yes = Terminal::start(&bench, ALICE, &approve);
+    let mut yes = at_terminal(&bench, ALICE, &approve);
     yes.until("(yes/no) ");
     yes.press("yes\r");
     yes.until("pin of token 1001 (3 tries left): ");
@@ -240,7 +153,7 @@ fn the_process_can_be_neither_traced_by_its_user_nor_dumped() {
     let bench = Bench::start();
     let (_alice, _bob) = sealed_vault(&bench);
     request(&bench, DANA);
-    let mut waiting = Terminal::start(&bench, ALICE, &["approve", "--token", "1001"]);
+    let mut waiting = at_terminal(&bench, ALICE, &["approve", "--token", "1001"]);
     waiting.until("(yes/no) ");
     let pid = bench.process_of("approve");
     let proc = |file: &str| format!("/proc/{pid}/{file}");

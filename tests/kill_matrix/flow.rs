@@ -57,7 +57,10 @@ type Went<T> = Result<T, Trouble>;
 
 /// An officer brings this key, as `aws iam create-access-key` printed it.
 pub(crate) fn seal(host: &Host, key_json: &str) -> Went<SealFinished> {
-    let begin = SealBegin { nonce: nonce() };
+    let begin = SealBegin {
+        nonce: nonce(),
+        next: None,
+    };
     let begun: SealBegun = host.call(people::SOFIA, "POST", "/v1/vaults/prod/seal", &begin)?;
     let offer = begun
         .offer

@@ -69,6 +69,11 @@ impl SoftCustodian {
         }
     }
 
+    /// The key that shares are sealed to, for a file that somebody opens later.
+    pub(crate) fn unseal_hex(&self) -> String {
+        data_encoding::HEXLOWER.encode(&self.unseal.to_bytes())
+    }
+
     /// Opens the own share of an offer and answers it, as `twotap approve` would.
     pub(crate) fn approve(&self, made: &OfferMade) -> job::Approval {
         let request = made.offer.unverified::<Offer>().expect("an offer").0;
@@ -153,6 +158,29 @@ impl Ecdh for SoftCustodian {
 
     fn public(&self) -> p256::PublicKey {
         self.unseal.public_key()
+    }
+}
+
+/// A host's key, as whoever has its disk has it.
+pub(crate) struct HostKey(ed25519_dalek::SigningKey);
+
+impl HostKey {
+    /// The one in a worker's state folder.
+    pub(crate) fn of(state: &Path) -> Self {
+        use ed25519_dalek::pkcs8::DecodePrivateKey as _;
+        let pem = std::fs::read_to_string(state.join("host.key")).expect("a key");
+        Self(ed25519_dalek::SigningKey::from_pkcs8_pem(&pem).expect("PKCS#8"))
+    }
+}
+
+impl Signer for HostKey {
+    fn public(&self) -> PublicKey {
+        PublicKey::Ed25519(self.0.verifying_key())
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        use ed25519_dalek::Signer as _;
+        self.0.sign(message).to_bytes().to_vec()
     }
 }
 
@@ -483,8 +511,10 @@ impl Bench {
             vault: "prod".to_owned(),
             version: 1,
             previous: None,
+            by: None,
             created_at: Timestamp::now(),
             threshold: 2,
+            groups: Vec::new(),
             people,
             tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
             hosts: vec![Host {
@@ -545,6 +575,7 @@ pub(crate) fn ask() -> Ask {
         commander: None,
         nonce: nonce(),
         close_only: None,
+        drill: false,
     }
 }
 

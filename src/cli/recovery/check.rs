@@ -1,17 +1,21 @@
-//! `twotap recovery check`: one sheet by itself: is it sound, and which sheet of which set is it?
+//! `twotap recovery check`: one sheet by itself: is it sound, and which sheet of which set is it? Then the agent is told that it was read.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
-use twotap_shares::{Error, Mnemonic, sheet};
+use twotap_shares::{ShareInfo, sheet};
 
 use super::{
-    super::{Door, Ended, files, pin},
-    keys,
+    super::{Door, Ended, files},
+    quorum,
+    reading::{self, Sources},
 };
 use crate::{
-    protocol::{Code, Problem},
-    trust::{Digest, recovery::RecoverySet, stack},
+    protocol::{
+        Code, Problem,
+        socket::{SheetChecked, SheetNoted},
+    },
+    trust::{recovery::RecoverySet, stack},
 };
 
 /// Arguments of `recovery check`.
@@ -20,9 +24,8 @@ pub(super) struct Args {
     /// The set's public record, as recovery create wrote it
     #[arg(long, value_name = "FILE")]
     set: Option<PathBuf>,
-    /// For scripts: read the words from this open file descriptor (0 is standard input)
-    #[arg(long, value_name = "N")]
-    words_fd: Option<u16>,
+    #[command(flatten)]
+    from: Sources,
 }
 
 /// What is known of a sheet by itself.
@@ -37,6 +40,12 @@ struct Checked {
     shares_needed: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     set: Option<Belongs>,
+    /// Where and when the agent put the check on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded: Option<SheetNoted>,
+    /// Why it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_recorded: Option<String>,
 }
 
 /// What the set's record adds.
@@ -44,6 +53,7 @@ struct Checked {
 struct Belongs {
     vault: String,
     fingerprint: String,
+    made: String,
     group: Option<String>,
     share: usize,
     of: usize,
@@ -58,10 +68,41 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         }
         None => None,
     };
-    let checked = stack::wiped(|| check(args, set.as_ref()))?;
-    let text = match &checked.set {
+    let mut checked = stack::wiped(|| check(args, set.as_ref()))?;
+    let why_not = match &checked.set {
+        Some(set) => match record(set, door) {
+            Ok(noted) => {
+                checked.recorded = Some(noted);
+                None
+            }
+            Err(problem) => {
+                checked.not_recorded = Some(problem.error.clone());
+                Some(problem)
+            }
+        },
+        None => None,
+    };
+    door.ui.result(&checked, &text(&checked))?;
+    if checked.set.is_none() {
+        door.ui
+            .note("with --set FILE it is also told which vault it belongs to, and recorded");
+    }
+    match why_not {
+        // An air-gapped machine, or the holder's own: the sheet is as good as it was.
+        Some(why) if why.code == Code::Agent => door.ui.note(format!(
+            "not recorded, as no agent was reached ({}); name one with --agent",
+            why.error
+        )),
+        Some(why) => door.ui.warn(format!("not recorded: {}", why.error)),
+        None => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(checked: &Checked) -> String {
+    let mut text = match &checked.set {
         Some(set) => format!(
-            "good: {}share {} of {} of vault {}, set {}",
+            "good: {}share {} of {} of vault {}, set {} made on {}",
             set.group
                 .as_ref()
                 .map(|g| format!("{g}, "))
@@ -69,7 +110,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
             set.share,
             set.of,
             set.vault,
-            set.fingerprint
+            set.fingerprint,
+            set.made
         ),
         None => format!(
             "good: share {} (of {} that are needed){} of the set that begins with the same two words",
@@ -82,40 +124,35 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
             }
         ),
     };
-    door.ui.result(&checked, &text)?;
-    if checked.set.is_none() {
-        door.ui
-            .note("with --set FILE it is also told which vault it belongs to");
+    if let Some(noted) = &checked.recorded {
+        text.push_str(&format!(
+            "\nrecorded by {} at {}; of this set {} were found good so far",
+            noted.by,
+            noted.at,
+            match noted.sheets {
+                1 => "one sheet".to_owned(),
+                n => format!("{n} sheets"),
+            }
+        ));
     }
-    Ok(ExitCode::SUCCESS)
+    text
 }
 
 fn check(args: &Args, set: Option<&RecoverySet>) -> Result<Checked, Problem> {
-    let share = match args.words_fd {
-        Some(fd) => read(fd)?,
-        None => keys::type_share("recovery check: the words of one sheet")?,
-    };
-    let info = share.share();
+    let share = reading::one(&args.from, "recovery check: the words of one sheet")?;
+    let info: ShareInfo = share.share();
     let belongs = match set {
         None => None,
         Some(set) => {
-            let digest = Digest::of(share.expose().as_bytes());
-            let (group, place) = set.find(&digest).ok_or_else(|| {
-                Problem::new(
-                    Code::Refused,
-                    format!(
-                        "the share is sound, but it is none of this set of vault {}",
-                        set.vault
-                    ),
-                )
-                .hint("compare the set's fingerprint on the sheet: an older set is void")
-            })?;
+            let (group, place) = quorum::place(set, &share)?;
+            let of = set.groups.get(group);
             Some(Belongs {
                 vault: set.vault.clone(),
                 fingerprint: sheet::fingerprint(&set.recipient),
-                group: set.groups[group].name.clone(),
+                made: set.made.clone(),
+                group: of.and_then(|group| group.name.clone()),
                 share: place + 1,
-                of: set.groups[group].shares.len(),
+                of: of.map_or(0, |group| group.shares.len()),
             })
         }
     };
@@ -128,28 +165,21 @@ fn check(args: &Args, set: Option<&RecoverySet>) -> Result<Checked, Problem> {
         share: info.member_index + 1,
         shares_needed: info.member_threshold,
         set: belongs,
+        recorded: None,
+        not_recorded: None,
     })
 }
 
-/// One line of words.
-fn read(fd: u16) -> Result<Mnemonic, Problem> {
-    // The longest share has 59 words of at most eight letters.
-    let (line, length) = pin::read_line::<600>(fd)?;
-    let text = std::str::from_utf8(&line[..length])
-        .map_err(|_| Problem::new(Code::Usage, "the words are not text"))?;
-    Mnemonic::parse(text).map_err(|why| problem(&why))
-}
-
-/// What is wrong with a share, for people.
-fn problem(why: &Error) -> Problem {
-    let problem = Problem::new(Code::Refused, why);
-    match why {
-        Error::Checksum {
-            suspect: Some(word),
-        } => problem.hint(format!("compare word {word} with the sheet")),
-        Error::Checksum { suspect: None } => {
-            problem.hint("more than one word differs from the sheet: compare them all")
-        }
-        _ => problem.hint("compare the words with the sheet"),
-    }
+/// Tells the agent that this sheet was read; nothing of its words.
+fn record(set: &Belongs, door: &Door) -> Result<SheetNoted, Problem> {
+    let small = |n: usize| {
+        u8::try_from(n).map_err(|_| Problem::new(Code::Usage, "the set has too many sheets"))
+    };
+    let sheet = SheetChecked {
+        fingerprint: set.fingerprint.clone(),
+        group: set.group.clone(),
+        share: small(set.share)?,
+        of: small(set.of)?,
+    };
+    door.agent()?.sheet_checked(&set.vault, &sheet)
 }

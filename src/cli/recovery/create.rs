@@ -163,9 +163,9 @@ fn shown(
         files::shown(&args.output)
     ));
     door.ui.note(format!(
-        "the custodians take it up: twotap roster propose {} --recovery {}",
+        "the custodians take it up: twotap roster propose {} --recovery {} -o FILE",
         plain(&set.vault),
-        set.recipient
+        files::shown(&args.output)
     ));
     Ok(ExitCode::SUCCESS)
 }

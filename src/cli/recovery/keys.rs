@@ -12,15 +12,48 @@ use zeroize::Zeroizing;
 use super::typing::{Entry, Key, Outcome};
 use crate::protocol::{Code, Problem};
 
-/// Lets a person type one sheet.
-pub(super) fn type_share(title: &str) -> Result<Mnemonic, Problem> {
+/// What became of a share that was typed.
+pub(super) enum Given {
+    /// It is the last that is needed.
+    Enough,
+    /// It counts, and more are needed; what is said above the next sheet.
+    Taken(String),
+    /// It does not count; why.
+    Refused(String),
+}
+
+/// Lets a person type one sheet after the other, until there are enough.
+///
+/// # Errors
+/// There is no terminal, or the person gives up.
+pub(super) fn type_shares(title: &str, give: impl FnMut(Mnemonic) -> Given) -> Result<(), Problem> {
+    type_more(title, "", give)
+}
+
+/// The same, with a word on what is there already.
+///
+/// # Errors
+/// As above.
+pub(super) fn type_more(
+    title: &str,
+    there: &str,
+    mut give: impl FnMut(Mnemonic) -> Given,
+) -> Result<(), Problem> {
     let mut terminal = Terminal::open()?;
     let mut entry = Entry::new();
+    let mut there = there.to_owned();
     loop {
-        terminal.show(title, &entry.screen())?;
+        terminal.show(title, &there, &entry.screen())?;
         match entry.press(terminal.key()?) {
             Outcome::Typing => {}
-            Outcome::Share(share) => return Ok(share),
+            Outcome::Share(share) => {
+                there = match give(share) {
+                    Given::Enough => return Ok(()),
+                    Given::Taken(said) => said,
+                    Given::Refused(why) => format!("not taken: {why}"),
+                };
+                entry = Entry::new();
+            }
             Outcome::Quit => {
                 return Err(Problem::new(Code::Refused, "broken off; nothing was kept"));
             }
@@ -52,11 +85,13 @@ impl Terminal {
         Ok(Self { tty, before })
     }
 
-    fn show(&mut self, title: &str, screen: &str) -> Result<(), Problem> {
+    fn show(&mut self, title: &str, there: &str, screen: &str) -> Result<(), Problem> {
         let mut out = Zeroizing::new(String::with_capacity(8192));
         out.push_str("\x1b[H\x1b[2J");
         out.push_str(title);
-        out.push_str("\r\n\r\n");
+        out.push_str("\r\n");
+        out.push_str(there);
+        out.push_str("\r\n");
         for line in screen.split('\n') {
             out.push_str(line);
             out.push_str("\r\n");

@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime::Runtime};
 
 use crate::protocol::{
@@ -21,15 +22,20 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts it.
+    /// Starts one that makes a set.
     pub(super) fn start() -> Result<Self, Problem> {
+        Self::begin(&["recovery"], Stdio::null())
+    }
+
+    /// Starts one for the job that `args` say, with a place for what does not go over its connection.
+    pub(super) fn begin(args: &[&str], out: Stdio) -> Result<Self, Problem> {
         let (ours, theirs) = StdStream::pair().map_err(|why| failed(&why))?;
         let program = program()?;
         let child = Command::new(&program)
-            .arg("recovery")
+            .args(args)
             .env_clear()
             .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
+            .stdout(out)
             .stderr(Stdio::inherit())
             .spawn()
             .map_err(|why| {
@@ -62,6 +68,19 @@ impl Worker {
         read(answer)
     }
 
+    /// Asks what another kind of job asks, and waits for the answer.
+    pub(super) fn exchange<A: DeserializeOwned>(
+        &mut self,
+        ask: &impl Serialize,
+    ) -> Result<A, Problem> {
+        let stream = &mut self.stream;
+        let answer = self.runtime.block_on(async {
+            frame::write(stream, ask).await?;
+            frame::read(stream).await
+        });
+        answer.map_err(|why| failed(&why))?.ok_or_else(gone)
+    }
+
     /// Waits for what comes unasked.
     pub(super) fn wait(&mut self) -> Result<Answer, Problem> {
         let answer = self.runtime.block_on(frame::read(&mut self.stream));
@@ -73,10 +92,7 @@ fn read(answer: std::io::Result<Option<Answer>>) -> Result<Answer, Problem> {
     match answer {
         Ok(Some(Answer::Failed(problem))) => Err(problem),
         Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(Problem::new(
-            Code::Internal,
-            "the worker that makes the set has gone",
-        )),
+        Ok(None) => Err(gone()),
         Err(why) => Err(failed(&why)),
     }
 }
@@ -89,14 +105,15 @@ impl Drop for Worker {
     }
 }
 
+fn gone() -> Problem {
+    Problem::new(Code::Internal, "twotap-worker has gone")
+}
+
 fn program() -> Result<PathBuf, Problem> {
     let own = std::env::current_exe().map_err(|why| failed(&why))?;
     Ok(own.with_file_name("twotap-worker"))
 }
 
 fn failed(why: &std::io::Error) -> Problem {
-    Problem::new(
-        Code::Internal,
-        format!("the worker that makes the set: {why}"),
-    )
+    Problem::new(Code::Internal, format!("twotap-worker: {why}"))
 }

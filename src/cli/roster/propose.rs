@@ -1,15 +1,20 @@
 //! `twotap roster propose`: draws up the next version of a roster, and says in plain words what it changes.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use crate::{
     cli::{
-        Door, Ended, client::vault_path, files, inputs, places, screen, standing, vault::AcceptArgs,
+        Door, Ended, client::vault_path, files, groups, inputs, places, screen, standing,
+        ui::plain, vault::AcceptArgs,
     },
     protocol::{Code, Problem, socket::VaultView},
     trust::{
         Envelope, Timestamp, Verified,
-        roster::{self, Person, Role, Roster, Token, changes, verify_chain},
+        recovery::RecoverySet,
+        roster::{self, Person, Recovery, Role, Roster, Token, changes, verify_chain},
         standing::judge_change,
     },
 };
@@ -51,6 +56,12 @@ pub(super) struct Args {
     /// How many custodians must approve, at least 2
     #[arg(long, value_name = "K")]
     threshold: Option<u8>,
+    /// A group of custodians, of whom K have to be among those who approve, e.g. security:1:alice,bob; all groups, in the place of those that were
+    #[arg(long, value_name = "NAME:K:PEOPLE")]
+    group: Vec<String>,
+    /// Any custodians will do again
+    #[arg(long, conflicts_with = "group")]
+    no_groups: bool,
     /// Another host's public keys, as twotapd keys prints them there
     #[arg(long, value_name = "FILE")]
     add_host: Vec<PathBuf>,
@@ -66,9 +77,15 @@ pub(super) struct Args {
     /// Where copies of the sealed bundle are kept, in the place of where they were
     #[arg(long, value_name = "FILE")]
     places: Option<PathBuf>,
-    /// The recovery identity's recipient, age1...
-    #[arg(long, value_name = "RECIPIENT")]
-    recovery: Option<String>,
+    /// The public record of a recovery set, as recovery create wrote it: its sheets open the vault from then on, and no others
+    #[arg(long, value_name = "FILE", conflicts_with = "no_recovery")]
+    recovery: Option<PathBuf>,
+    /// After how many days new recovery sheets are asked for; 365 where nothing is said
+    #[arg(long, value_name = "DAYS", conflicts_with = "no_recovery")]
+    recovery_days: Option<u16>,
+    /// Recovery shares open the vault no more
+    #[arg(long)]
+    no_recovery: bool,
     #[command(flatten)]
     accept: AcceptArgs,
     /// Where to write the proposal; it must not exist yet
@@ -127,7 +144,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-fn newest(chain: &[Envelope]) -> Result<Verified<Roster>, Problem> {
+/// The last version of a chain that holds.
+pub(in crate::cli) fn newest(chain: &[Envelope]) -> Result<Verified<Roster>, Problem> {
     verify_chain(chain)?
         .pop()
         .ok_or_else(|| Problem::new(Code::Usage, "the chain is empty"))
@@ -137,27 +155,37 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     let mut next = Roster::clone(before);
     next.version = before.version + 1;
     next.previous = Some(before.digest());
+    next.by = None;
     next.created_at = Timestamp::now();
     // Hosts before people, whose accounts are on them; people before tokens, which are theirs.
-    hosts(args, &mut next)?;
+    hosts(&args.add_host, &args.remove_host, &mut next)?;
     if let Some(path) = &args.people {
-        next.people = inputs::people(path, &next.hosts)?;
-        let custodians: Vec<String> = next.custodians().map(|p| p.name.clone()).collect();
-        next.tokens.retain(|t| custodians.contains(&t.person));
+        people(path, &mut next)?;
     }
+    remove_custodians(&args.remove_custodian, &mut next)?;
     custodians(args, &mut next)?;
     tokens(args, &mut next)?;
     if let Some(path) = &args.access {
         (next.aws, next.access) = inputs::access(path)?;
     }
-    if let Some(threshold) = args.threshold {
-        next.threshold = threshold;
-    }
+    quorum(args, &mut next)?;
     if let Some(path) = &args.places {
         next.places = places::read(path)?;
     }
-    if let Some(recovery) = &args.recovery {
-        next.recovery = Some(recovery.clone());
+    if let Some(path) = &args.recovery {
+        next.recovery = Some(recovery(path, &next)?);
+    }
+    if args.no_recovery {
+        next.recovery = None;
+    }
+    if let Some(days) = args.recovery_days {
+        let Some(recovery) = &mut next.recovery else {
+            return Err(
+                Problem::new(Code::Usage, "the roster names no recovery shares")
+                    .hint("name them in the same change: --recovery RECORD"),
+            );
+        };
+        recovery.days = Some(days);
     }
     accepted(&args.accept, &mut next)?;
     sensible(&next)?;
@@ -165,8 +193,52 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     Ok(next)
 }
 
-fn hosts(args: &Args, next: &mut Roster) -> Result<(), Problem> {
-    for name in &args.remove_host {
+/// Who has to approve. Custodians who go leave their groups; those who come are in none, and somebody has to say in which.
+fn quorum(args: &Args, next: &mut Roster) -> Result<(), Problem> {
+    if args.no_groups {
+        next.groups.clear();
+    } else if !args.group.is_empty() {
+        next.groups = groups::read(&args.group)?;
+        next.threshold = u8::try_from(groups::together(&next.groups)).unwrap_or(u8::MAX);
+    } else {
+        let custodians: Vec<String> = next.custodians().map(|p| p.name.clone()).collect();
+        for group in &mut next.groups {
+            group.members.retain(|m| custodians.contains(m));
+        }
+    }
+    if let Some(threshold) = args.threshold {
+        next.threshold = threshold;
+    }
+    Ok(())
+}
+
+/// What the public record of a set for this vault says.
+pub(in crate::cli) fn recovery(path: &Path, before: &Roster) -> Result<Recovery, Problem> {
+    let set: RecoverySet = files::read_json(path, "what recovery create writes")?;
+    if set.vault != before.vault {
+        return Err(Problem::new(
+            Code::Usage,
+            format!(
+                "{}: these recovery sheets are for vault {}",
+                files::shown(path),
+                plain(&set.vault)
+            ),
+        ));
+    }
+    // After how long new ones are asked for is not the sheets' own affair.
+    Ok(Recovery {
+        days: before.recovery.as_ref().and_then(|r| r.days),
+        ..set.entry()?
+    })
+}
+
+/// Hosts that come and go, each with the accounts on it.
+pub(in crate::cli) fn hosts(
+    add: &[PathBuf],
+    remove: &[String],
+    next: &mut Roster,
+) -> Result<(), Problem> {
+    for name in remove {
         let at = next.hosts.iter().position(|h| h.name == *name);
         let gone = next
             .hosts
@@ -177,14 +249,26 @@ fn hosts(args: &Args, next: &mut Roster) -> Result<(), Problem> {
             person.accounts.retain(|a| a.host != gone);
         }
     }
-    for path in &args.add_host {
+    for path in add {
         next.hosts.push(inputs::host(path)?);
     }
     Ok(())
 }
 
-fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
-    for name in &args.remove_custodian {
+/// Who may do what; tokens of those who are no custodians go.
+pub(in crate::cli) fn people(path: &Path, next: &mut Roster) -> Result<(), Problem> {
+    next.people = inputs::people(path, &next.hosts)?;
+    let custodians: Vec<String> = next.custodians().map(|p| p.name.clone()).collect();
+    next.tokens.retain(|t| custodians.contains(&t.person));
+    Ok(())
+}
+
+/// Custodians who approve no more.
+pub(in crate::cli) fn remove_custodians(
+    names: &[String],
+    next: &mut Roster,
+) -> Result<(), Problem> {
+    for name in names {
         let listed = next
             .people
             .iter_mut()
@@ -194,6 +278,10 @@ fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
         next.people.retain(|p| !p.roles.is_empty());
         next.tokens.retain(|t| t.person != *name);
     }
+    Ok(())
+}
+
+fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
     for path in &args.add_custodian {
         let token = enrolled(path)?;
         match next.people.iter_mut().find(|p| p.name == token.person) {
@@ -269,7 +357,7 @@ fn take_token(next: &mut Roster, serial: u32) -> Result<Token, Problem> {
 }
 
 /// A token by its enrollment, which it has signed itself.
-fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
+pub(in crate::cli) fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
     let (enrollment, _) = inputs::enrollment(path)?;
     Ok(Token {
         person: enrollment.name,
@@ -281,7 +369,7 @@ fn enrolled(path: &std::path::Path) -> Result<Token, Problem> {
     })
 }
 
-fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(), Problem> {
+pub(in crate::cli) fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(), Problem> {
     for risk in standing::risks(&args.accept_risk)? {
         if !next.accept_risk.contains(&risk) {
             next.accept_risk.push(risk);
@@ -301,7 +389,7 @@ fn accepted(args: &AcceptArgs, next: &mut Roster) -> Result<(), Problem> {
 }
 
 /// What would be refused as a document anyway, in words that name the option.
-fn sensible(next: &Roster) -> Result<(), Problem> {
+pub(in crate::cli) fn sensible(next: &Roster) -> Result<(), Problem> {
     let usage = |what: String, hint: &str| Err(Problem::new(Code::Usage, what).hint(hint));
     if next.threshold < 2 {
         return usage(
@@ -328,6 +416,7 @@ fn sensible(next: &Roster) -> Result<(), Problem> {
             "replace the token, or remove the custodian",
         );
     }
+    groups::sensible(next)?;
     if next.hosts.is_empty() {
         return usage(
             "no host would be left".to_owned(),

@@ -94,6 +94,9 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         "complete": complete,
     });
     let next = match (complete, roster.version) {
+        (true, _) if roster.by.is_some() => {
+            "all who must have signed; next, an officer, with the credential that recovery open brought out: twotap vault seal VAULT --from CREDENTIAL --roster FILE"
+        }
         (true, 1) => "everybody has signed; next, on the host as root: twotap-worker install FILE",
         (true, _) => {
             "all who must have signed; next, an operator or officer: twotap roster submit FILE --incident ID --reason TEXT"

@@ -141,11 +141,11 @@ fn offered(
         "approve_before": request.approve_before,
     });
     let text = format!(
-        "{changes}\nrequest {}{}\nread the words to the custodians on a call; they must see the same\nnext: {} custodians of the roster that counts: twotap approve {}",
+        "{changes}\nrequest {}{}\nread the words to the custodians on a call; they must see the same\nnext: twotap approve {}, by {}",
         request.id,
         screen::words_line(&words),
-        view.threshold,
-        request.id
+        request.id,
+        checked.roster.quorum_in_words()
     );
     door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)

@@ -97,6 +97,29 @@ pub enum Step {
         /// The requests for which that could not be done, and why.
         left: Vec<(String, String)>,
     },
+    /// A drill: sessions that may do nothing are about to be asked for.
+    DrillIntent {
+        /// The roles.
+        roles: Vec<String>,
+    },
+    /// Such a session existed, was refused, and is dropped; nobody else ever had it.
+    Drilled {
+        /// ARN of the role.
+        role: String,
+        /// The Region in which it was refused.
+        region: String,
+        /// The call that was refused.
+        probe: String,
+        /// AWS's word for it, e.g. `UnauthorizedOperation`.
+        code: String,
+    },
+    /// No such session could be had, or it was not seen refused. The rotation goes on.
+    DrillFailed {
+        /// ARN of the role.
+        role: String,
+        /// Why.
+        why: String,
+    },
     /// The sealed key is about to be replaced.
     RotationIntent {
         /// The key that is sealed.

@@ -12,6 +12,7 @@ use crate::trust::{
 pub(super) fn fits(request: &Request, roster: &Roster) -> Result<(), &'static str> {
     match &request.purpose {
         Purpose::Open => opens_what_the_roster_says(request, roster),
+        Purpose::Drill => rehearses_and_no_more(request, roster),
         Purpose::CloseOnly { .. } => closes_and_no_more(request, roster),
         Purpose::Roster { version, .. } => takes_up_the_next(request, roster, *version),
     }
@@ -38,6 +39,29 @@ fn opens_what_the_roster_says(request: &Request, roster: &Roster) -> Result<(), 
     }
     if request.not_before.until(request.not_after) > i64::from(access.max_seconds) {
         return Err("it asks for longer than the access profile allows");
+    }
+    Ok(())
+}
+
+/// Roles of an access profile, no secret, a policy that allows nothing, an hour at most.
+fn rehearses_and_no_more(request: &Request, roster: &Roster) -> Result<(), &'static str> {
+    let Some(access) = roster.access(&request.access) else {
+        return Err("the roster has no such access profile");
+    };
+    if request.account != access.account
+        || request.role != access.role_arn
+        || request.also != access.also
+    {
+        return Err("accounts or roles are not those of the access profile");
+    }
+    if !request.secrets.is_empty() {
+        return Err("it is a drill, and names a secret");
+    }
+    if request.policy_sha256 != Digest::of(NOTHING_ALLOWED.as_bytes()) {
+        return Err("it is a drill, and its policy allows something");
+    }
+    if request.not_before.until(request.not_after) > CLOSE_ONLY_SECONDS {
+        return Err("it is a drill, and takes longer than an hour");
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAX_CHAIN, MAX_VERSIONS, Roster, Token};
+use super::{By, Lacking, MAX_CHAIN, MAX_VERSIONS, Roster, Token};
 use crate::trust::{Envelope, TrustError, Verified};
 
 /// Reads a file with one version or with a chain of them, oldest first; nothing is verified.
@@ -51,16 +51,20 @@ pub fn signatures(envelope: &Envelope) -> Result<(Vec<Token>, Vec<Token>), Trust
 pub struct Missing {
     /// How many more people of the version before have to sign.
     pub people: usize,
+    /// The same by group, where that version has groups.
+    pub groups: Vec<Lacking>,
     /// Who of them has not signed yet.
     pub of: Vec<String>,
     /// Tokens that have to sign for themselves: all of the first version, those that are new in a later one.
     pub tokens: Vec<Token>,
+    /// Whether a quorum of the recovery shares has to sign, and has not.
+    pub recovery: bool,
 }
 
 impl Missing {
     /// Whether nothing is missing.
     pub fn is_nothing(&self) -> bool {
-        self.people == 0 && self.tokens.is_empty()
+        self.people == 0 && self.tokens.is_empty() && !self.recovery
     }
 }
 
@@ -80,19 +84,33 @@ pub fn missing(
     let Some(before) = before else {
         return Ok(Missing {
             people: 0,
+            groups: Vec::new(),
             of: Vec::new(),
             tokens: unsigned(roster.tokens.iter().collect()),
+            recovery: false,
         });
     };
+    if roster.by == Some(By::Recovery) {
+        return Ok(Missing {
+            people: 0,
+            groups: Vec::new(),
+            of: Vec::new(),
+            tokens: unsigned(new_tokens(before, &roster).collect()),
+            recovery: !paper_signed(before, envelope),
+        });
+    }
     let signed = people(before, envelope);
+    let lacking = before.lacking(signed.iter().copied());
     Ok(Missing {
-        people: usize::from(before.threshold).saturating_sub(signed.len()),
+        people: lacking.iter().map(|l| l.people).sum(),
+        groups: lacking.into_iter().filter(|l| l.group.is_some()).collect(),
         of: before
             .custodians()
             .map(|p| p.name.clone())
             .filter(|name| !signed.contains(name.as_str()))
             .collect(),
         tokens: unsigned(new_tokens(before, &roster).collect()),
+        recovery: false,
     })
 }
 
@@ -129,17 +147,44 @@ pub fn verify_next(
             "it does not follow the version before it",
         ));
     }
-    if people(before, envelope).len() < usize::from(before.threshold) {
-        return Err(TrustError::Unsigned {
-            what: "roster",
-            by: format!(
-                "{} custodians of version {}",
-                before.threshold, before.version
-            ),
-        });
+    match roster.by {
+        None if !before.is_quorum(people(before, envelope)) => {
+            return Err(TrustError::Unsigned {
+                what: "roster",
+                by: format!("{} of version {}", before.quorum_in_words(), before.version),
+            });
+        }
+        None => {}
+        Some(By::Recovery) => by_paper(before, &roster, envelope)?,
     }
     require_tokens(envelope, new_tokens(before, &roster))?;
     Ok(Verified::new(roster, envelope.clone()))
+}
+
+/// What a quorum of recovery shares may stand for: new custodians, tokens and hosts, and other sheets. What a session can do, and where copies
+/// go, stays what custodians have signed.
+fn by_paper(before: &Roster, roster: &Roster, envelope: &Envelope) -> Result<(), TrustError> {
+    if !paper_signed(before, envelope) {
+        return Err(TrustError::Unsigned {
+            what: "roster",
+            by: format!("the recovery shares that version {} names", before.version),
+        });
+    }
+    if roster.aws != before.aws || roster.access != before.access || roster.places != before.places
+    {
+        return Err(TrustError::mismatch(
+            "roster",
+            "recovery shares stand for people, tokens and hosts, and it changes what can be asked for",
+        ));
+    }
+    Ok(())
+}
+
+fn paper_signed(before: &Roster, envelope: &Envelope) -> bool {
+    before
+        .recovery
+        .as_ref()
+        .is_some_and(|r| !envelope.signers(std::slice::from_ref(&r.signer)).is_empty())
 }
 
 /// Who of the version before has signed: people are counted, not keys.

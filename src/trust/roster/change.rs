@@ -1,6 +1,6 @@
 //! What a new version changes, in plain words: what people read before they sign it, approve it, or look it up later.
 
-use super::{Access, Host, Person, Role, Roster, Token};
+use super::{Access, By, Group, Host, Person, Role, Roster, Token};
 
 /// One difference between two versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub struct Change {
 pub fn changes(before: &Roster, after: &Roster) -> Vec<Change> {
     let mut found = Found(Vec::new());
     found.threshold(before, after);
+    found.groups(before, after);
     found.people(before, after);
     found.tokens(before, after);
     found.hosts(before, after);
@@ -30,9 +31,12 @@ pub fn changes(before: &Roster, after: &Roster) -> Vec<Change> {
 pub fn follows(after: &Roster) -> String {
     let names: Vec<&str> = after.custodians().map(|p| p.name.as_str()).collect();
     format!(
-        "when this is taken up the key is rotated and sealed anew for {} ({} of them must approve); older shares open nothing alive",
+        "when this is taken up the key is rotated and sealed anew for {} ({} must approve); older shares open nothing alive",
         names.join(", "),
-        after.threshold
+        match after.groups.as_slice() {
+            [] => format!("{} of them", after.threshold),
+            _ => after.quorum_in_words(),
+        }
     )
 }
 
@@ -59,6 +63,26 @@ impl Found {
             text: format!("{is} custodians must approve, instead of {was}"),
             widens: is < was,
         });
+    }
+
+    fn groups(&mut self, before: &Roster, after: &Roster) {
+        let same = |list: &[Group], name: &str| list.iter().find(|g| g.name == name).cloned();
+        for was in &before.groups {
+            if same(&after.groups, &was.name).is_none() {
+                self.more(format!("no longer has {was} to approve"));
+            }
+        }
+        for is in &after.groups {
+            let members = is.members.join(", ");
+            match same(&before.groups, &is.name) {
+                None if before.groups.is_empty() => {
+                    self.less(format!("{is} ({members}) has to approve"));
+                }
+                Some(was) if was == *is => {}
+                // Somebody stands for a group now, or a group gives less: who could not approve together may now.
+                _ => self.more(format!("{is} ({members}) has to approve")),
+            }
+        }
     }
 
     fn people(&mut self, before: &Roster, after: &Roster) {
@@ -200,12 +224,7 @@ impl Found {
     }
 
     fn rest(&mut self, before: &Roster, after: &Roster) {
-        if before.recovery != after.recovery {
-            match &after.recovery {
-                Some(is) => self.more(format!("recovery shares open it as well: {is}")),
-                None => self.less("recovery shares no longer open it".to_owned()),
-            }
-        }
+        self.recovery(before, after);
         for was in &before.places {
             if !after.places.iter().any(|p| p.name == was.name) {
                 self.less(format!("no copies go to place {} any more", was.name));
@@ -231,6 +250,48 @@ impl Found {
             }
         }
         self.acceptances(before, after);
+    }
+
+    fn recovery(&mut self, before: &Roster, after: &Roster) {
+        if after.by == Some(By::Recovery) {
+            self.more(
+                "recovery shares stand for this version, in the place of its custodians".to_owned(),
+            );
+        }
+        match (&before.recovery, &after.recovery) {
+            (None, Some(is)) => self.more(format!(
+                "recovery shares open it as well, and can sign a roster: those made on {} for {}, key {}",
+                is.made,
+                is.recipient,
+                is.signer.id()
+            )),
+            (Some(_), None) => self.less("recovery shares no longer open it".to_owned()),
+            (Some(was), Some(is)) if was.recipient != is.recipient => self.more(format!(
+                "other recovery shares open it, and can sign a roster: those made on {} for {}, key {}; those made on {} open nothing alive",
+                is.made,
+                is.recipient,
+                is.signer.id(),
+                was.made
+            )),
+            (Some(was), Some(is)) if (&was.signer, was.made) == (&is.signer, is.made) => {
+                if was.renew_days() != is.renew_days() {
+                    self.0.push(Change {
+                        text: format!(
+                            "new recovery sheets are asked for after {} days, instead of {}",
+                            is.renew_days(),
+                            was.renew_days()
+                        ),
+                        widens: is.renew_days() > was.renew_days(),
+                    });
+                }
+            }
+            (Some(_), Some(is)) => self.more(format!(
+                "recovery shares sign with key {}, are said to be made on {}, and open the same",
+                is.signer.id(),
+                is.made
+            )),
+            _ => {}
+        }
     }
 
     fn acceptances(&mut self, before: &Roster, after: &Roster) {

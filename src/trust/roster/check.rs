@@ -21,19 +21,13 @@ impl Document for Roster {
         )?;
         check_name("vault name", &self.vault)?;
         self.check_people()?;
+        self.check_groups()?;
         self.check_tokens()?;
         self.check_hosts()?;
         self.check_access()?;
         self.check_places()?;
         self.check_acceptances()?;
-        let recovery = self
-            .recovery
-            .as_deref()
-            .map(str::parse::<age::x25519::Recipient>);
-        ensure(
-            recovery.is_none_or(|r| r.is_ok()),
-            "the recovery recipient is not an age X25519 recipient (age1...)",
-        )
+        self.check_recovery()
     }
 }
 
@@ -64,6 +58,46 @@ impl Roster {
         ensure(
             usize::from(self.threshold) <= custodians && custodians <= 16,
             "there must be as many custodians as the threshold, and at most 16",
+        )
+    }
+
+    fn check_groups(&self) -> Result<(), TrustError> {
+        if self.groups.is_empty() {
+            return Ok(());
+        }
+        ensure(
+            self.groups.len() > 1,
+            "a single group says no more than the threshold",
+        )?;
+        let mut names = BTreeSet::new();
+        let mut members = BTreeSet::new();
+        let mut needed = 0;
+        for group in &self.groups {
+            check_name("group's name", &group.name)?;
+            ensure(names.insert(&group.name), "a group stands in it twice")?;
+            ensure(
+                group.threshold >= 1 && usize::from(group.threshold) <= group.members.len(),
+                "a group cannot give as many people as it has to",
+            )?;
+            needed += u32::from(group.threshold);
+            for member in &group.members {
+                ensure(
+                    self.custodians().any(|p| p.name == *member),
+                    "a group has a member who is not a custodian",
+                )?;
+                ensure(
+                    members.insert(member),
+                    "somebody stands in two groups, or in one twice",
+                )?;
+            }
+        }
+        ensure(
+            members.len() == self.custodians().count(),
+            "a custodian is in no group",
+        )?;
+        ensure(
+            needed == u32::from(self.threshold),
+            "what the groups have to give does not add up to the threshold",
         )
     }
 
@@ -162,6 +196,29 @@ impl Roster {
             }
         }
         ensure(claims <= 1, "more than one place holds the claim")
+    }
+
+    fn check_recovery(&self) -> Result<(), TrustError> {
+        ensure(
+            self.by.is_none() || self.version > 1,
+            "recovery shares cannot stand for the first version",
+        )?;
+        let Some(recovery) = &self.recovery else {
+            return Ok(());
+        };
+        ensure(
+            recovery.recipient.parse::<age::x25519::Recipient>().is_ok(),
+            "the recovery recipient is not an age X25519 recipient (age1...)",
+        )?;
+        ensure(
+            matches!(recovery.signer, PublicKey::Ed25519(_)),
+            "the recovery signer is not Ed25519",
+        )?;
+        let mut hosts = self.hosts.iter().flat_map(|h| [&h.key, &h.checkpoint_key]);
+        ensure(
+            hosts.all(|key| *key != recovery.signer),
+            "the recovery signer is a host's key",
+        )
     }
 
     fn check_acceptances(&self) -> Result<(), TrustError> {

@@ -4,7 +4,9 @@ pub(crate) mod people;
 pub(crate) mod python;
 
 mod dsse;
+mod groups;
 mod histories;
+mod paper;
 mod requests;
 mod rosters;
 mod seen;

@@ -5,11 +5,12 @@ use p256::ecdsa::{Signature, signature::hazmat::PrehashSigner as _};
 use serde_json::json;
 
 use crate::trust::{
-    Bytes, Digest, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
+    Bytes, Day, Digest, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
     manifest::{Manifest, ShareDigest},
     request::{Clock, Purpose, Request},
     roster::{
-        Access, Account, AwsBinding, Host, Person, Role, Roster, SlotKey, Token, verify_chain,
+        Access, Account, AwsBinding, Host, Person, Recovery, Role, Roster, SlotKey, Token,
+        verify_chain,
     },
     strict::Json,
 };
@@ -126,8 +127,10 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
         vault: "prod".into(),
         version: 1,
         previous: None,
+        by: None,
         created_at: at("2026-01-06T10:00:00Z"),
         threshold,
+        groups: Vec::new(),
         people,
         tokens: tokens.iter().map(|t| t.listed()).collect(),
         hosts: vec![Host {
@@ -158,6 +161,19 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
         accept_risk: Vec::new(),
         accept_unattested: Vec::new(),
     }
+}
+
+/// A recovery identity's entry in a roster, and what its quorum signs with; the signer is the same for the same name.
+pub(crate) fn recovery(name: &str) -> (Recovery, HostKey) {
+    let signer = HostKey::new(name);
+    let identity = age::x25519::Identity::generate();
+    let entry = Recovery {
+        recipient: identity.to_public().to_string(),
+        signer: signer.public(),
+        made: Day::parse("2026-01-05").expect("a day"),
+        days: None,
+    };
+    (entry, signer)
 }
 
 /// The roster, signed by these.

@@ -1,7 +1,7 @@
 use super::people::{self, HostKey, SoftToken, newest, next, roster, signed};
 use crate::trust::{
     Envelope, Signer as _, TrustError,
-    roster::{Role, Roster, signatures, verify_chain},
+    roster::{By, Role, Roster, signatures, verify_chain},
 };
 
 /// What is wrong, and how it is made so.
@@ -183,7 +183,7 @@ fn a_roster_that_makes_no_sense_is_refused() {
     let all = [&alice, &bob, &carol];
     let good = roster(2, &all);
     assert!(Envelope::new(&good).is_ok());
-    let changes: [Change<Roster>; 16] = [
+    let changes: [Change<Roster>; 19] = [
         ("threshold 1", |r| r.threshold = 1),
         ("threshold above the custodians", |r| r.threshold = 4),
         ("previous in version 1", |r| {
@@ -216,7 +216,22 @@ fn a_roster_that_makes_no_sense_is_refused() {
             r.access[0].max_seconds = 11 * 3600 + 1
         }),
         ("a recovery recipient that is none", |r| {
-            r.recovery = Some("age1nothing".into())
+            let (mut recovery, _) = people::recovery("paper");
+            recovery.recipient = "age1nothing".into();
+            r.recovery = Some(recovery);
+        }),
+        ("a recovery signer that is a host", |r| {
+            let (mut recovery, _) = people::recovery("paper");
+            recovery.signer = r.hosts[0].checkpoint_key.clone();
+            r.recovery = Some(recovery);
+        }),
+        ("a recovery signer that is a token", |r| {
+            let (mut recovery, _) = people::recovery("paper");
+            recovery.signer = r.tokens[0].approve.key.clone();
+            r.recovery = Some(recovery);
+        }),
+        ("a first version that paper stands for", |r| {
+            r.by = Some(By::Recovery)
         }),
     ];
     for (what, change) in changes {

@@ -54,6 +54,15 @@ fn a_changed_file_has_a_name() {
     assert_eq!(blamed(bundle), ("vault.age".into(), None));
 
     let bobs = || ("shares/bob.age".to_owned(), Some("bob".to_owned()));
+    // A second file of bob's, which nobody has signed.
+    let mut bundle = good.clone();
+    let mut again = bundle.shares[1].clone();
+    again.age.0.clear();
+    bundle.shares.push(again);
+    assert_eq!(
+        blamed(bundle),
+        ("shares/bob.age".into(), Some("bob".into()))
+    );
     let mut bundle = good.clone();
     bundle.shares[1].age.0.push(0);
     assert_eq!(blamed(bundle), bobs());

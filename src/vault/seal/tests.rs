@@ -10,12 +10,16 @@ use super::super::{
     testing::{PRINTED, credential, input, sealed, tokens, unsealed},
 };
 use super::*;
-use crate::trust::{
-    TrustError,
-    tests::{
-        people::{self, HostKey, host, verified},
-        python::python,
+use crate::{
+    trust::{
+        Day, TrustError,
+        roster::Recovery,
+        tests::{
+            people::{self, HostKey, host, verified},
+            python::python,
+        },
     },
+    vault::recovery::RecoverySigner,
 };
 
 #[test]
@@ -220,7 +224,12 @@ fn stock_age_opens_it_with_the_recovery_identity() {
     let [alice, bob] = tokens(["alice", "bob"]);
     let recovery = VaultIdentity::generate(&mut OsRng).expect("random");
     let mut roster = people::roster(2, &[&alice, &bob]);
-    roster.recovery = Some(recovery.recipient().expect("text"));
+    roster.recovery = Some(Recovery {
+        recipient: recovery.recipient().expect("text"),
+        signer: RecoverySigner::of(&recovery).expect("a signer").public(),
+        made: Day::parse("2026-11-22").expect("a day"),
+        days: None,
+    });
     let roster = people::newest(&[people::signed(&roster, &[&alice, &bob])]);
     let (generation, _) = sealed(&roster, 1);
     let text = recovery.expose_text().expect("text");

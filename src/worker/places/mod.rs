@@ -73,6 +73,15 @@ impl Turn {
 
 /// The line by which an operator asks for the same once more, for a shell.
 pub(super) fn again(ask: &Ask) -> String {
+    if ask.drill {
+        return format!(
+            "twotap drill {} --full --access {} --incident {} --reason {}",
+            quoted(&ask.vault),
+            quoted(&ask.access),
+            quoted(&ask.incident),
+            quoted(&ask.reason)
+        );
+    }
     let what = match &ask.close_only {
         None => format!("--access {}", quoted(&ask.access)),
         Some(_) => "--close-only".to_owned(),
@@ -165,6 +174,7 @@ mod tests {
             commander: None,
             nonce: Bytes(Vec::new()),
             close_only: None,
+            drill: false,
         };
         assert_eq!(
             again(&ask),
@@ -182,6 +192,12 @@ mod tests {
         assert_eq!(
             again(&ask),
             "twotap request prod --close-only --incident INC-42 --reason down"
+        );
+        ask.close_only = None;
+        ask.drill = true;
+        assert_eq!(
+            again(&ask),
+            "twotap drill prod --full --access admin --incident INC-42 --reason down"
         );
     }
 }

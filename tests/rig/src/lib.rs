@@ -13,6 +13,7 @@
 //! | [`memory`] | looking for secrets in the memory, the arguments and the files of running processes |
 //! | [`door`] | systemd's part: the socket that starts a worker as its own uid |
 //! | [`site`] | all of it together: an agent host, an account, people with tokens, and the steps that they take |
+//! | [`terminal`] | a terminal for a program that asks a person: its screen and its keys |
 //! | [`tools`] | where `cargo xtask setup` has put the tools that tests call |
 //!
 //! The rig depends on neither `twotap` nor PC/SC libraries: what it says about twotap it says from outside. Everything
@@ -33,6 +34,7 @@ pub mod proxy;
 pub mod secrets;
 mod sigv4;
 pub mod site;
+pub mod terminal;
 pub mod tools;
 pub mod world;
 mod xml;
@@ -44,4 +46,5 @@ pub use error::RigError;
 pub use people::Stage;
 pub use proxy::{Call, Fault, Proxy, Rule, When};
 pub use site::Site;
+pub use terminal::Terminal;
 pub use world::World;
