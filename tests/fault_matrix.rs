@@ -210,6 +210,22 @@ fn lists_that_lag_both_ways_lose_no_key_and_leave_none() {
 }
 
 #[test]
+fn a_list_that_still_shows_the_key_of_the_time_before_finds_nobody() {
+    let bench = fresh();
+    let first = sealed_key(&bench);
+    let old_list = flows::list_now(&bench);
+    assert_whole(&bench, &first, &ceremony(&bench), "the first");
+    let before = sealed_key(&bench);
+    let lagging = Rule::new("iam:ListAccessKeys", When::First(3), old_list);
+    bench.world.proxy().add(lagging);
+    let ended = ceremony(&bench);
+    assert_whole(&bench, &before, &ended, "the second");
+    // The journal knows that it was deleted: no stranger is reported, and nobody is called at night.
+    let steps = names(&ended.result.expect("done"));
+    assert!(!steps.contains(&"stray_found".to_owned()), "{steps:?}");
+}
+
+#[test]
 fn two_places_taken_by_a_stranger_who_makes_keys_as_fast_as_we_delete_them() {
     let bench = fresh();
     let before = sealed_key(&bench);
