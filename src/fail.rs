@@ -7,11 +7,16 @@
 //! With it, that table names a folder. While the file `reached` is in there, each point that is passed adds the line `NAME#N` (the
 //! N-th time since the file was emptied, over all processes). A point that the file `stop` names writes `at` (its name and process id)
 //! and stops its process, so that the rig can kill it right there, or somebody else, or let it go on.
+//!
+//! A point before a write may be told to fail instead, as on a disk that was mounted read-only just then: from the point on that the file
+//! `refuse` names, every write of that side (the worker's files, or the agent's store) is refused until the file is gone.
 
 #[cfg(not(feature = "failpoints"))]
-pub(crate) use none::{Names, add, book, file, folder, patience, point, quicker};
+pub(crate) use none::{Names, add, book, entry, file, folder, patience, point, quicker, write};
 #[cfg(feature = "failpoints")]
-pub(crate) use there::{Names, Rig, add, arm, book, file, folder, patience, point, quicker};
+pub(crate) use there::{
+    Names, Rig, add, arm, book, entry, file, folder, patience, point, quicker, write,
+};
 
 /// System calls that a worker needs for this beside its own.
 #[cfg(feature = "failpoints")]
@@ -22,7 +27,7 @@ pub(crate) const SYSTEM_CALLS: &[libc::c_long] = &[];
 
 #[cfg(not(feature = "failpoints"))]
 mod none {
-    use std::{path::Path, time::Duration};
+    use std::{io, path::Path, time::Duration};
 
     /// Nothing.
     #[inline(always)]
@@ -31,6 +36,18 @@ mod none {
     /// Nothing.
     #[inline(always)]
     pub(crate) fn file(_: &Path, _: impl FnOnce() -> &'static str) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub(crate) fn write(_: &Path, _: impl FnOnce() -> &'static str) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Nothing.
+    #[inline(always)]
+    pub(crate) fn entry(_: impl FnOnce() -> String) -> io::Result<()> {
+        Ok(())
+    }
 
     /// What is given.
     #[inline(always)]
@@ -53,7 +70,9 @@ mod none {
 
     /// Nothing.
     #[inline(always)]
-    pub(crate) fn book(_: &Names, _: &str) {}
+    pub(crate) fn book(_: &Names, _: &str) -> io::Result<()> {
+        Ok(())
+    }
 
     /// None.
     #[inline(always)]
@@ -128,21 +147,76 @@ mod there {
     }
 
     /// A transaction of these events is about to be committed, or was.
-    pub(crate) fn book(events: &Names, moment: &str) {
+    pub(crate) fn book(events: &Names, moment: &str) -> io::Result<()> {
         let shown = || match events.len() {
             0 => "-".to_owned(),
             1 => events[0].to_owned(),
             more => format!("{}+{}", events[0], more - 1),
         };
-        point(|| format!("book:{}:{moment}", shown()));
+        let name = || format!("book:{}:{moment}", shown());
+        match moment {
+            "before" => may_fail(Side::Agent, name),
+            _ => {
+                point(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// A file is about to be changed.
+    pub(crate) fn write(path: &Path, moment: impl FnOnce() -> &'static str) -> io::Result<()> {
+        may_fail(Side::Worker, || {
+            format!("file:{}:{}", shown(path), moment())
+        })
+    }
+
+    /// An entry is about to be written.
+    pub(crate) fn entry(name: impl FnOnce() -> String) -> io::Result<()> {
+        may_fail(Side::Worker, name)
+    }
+
+    /// Whose disk it is.
+    #[derive(Clone, Copy)]
+    enum Side {
+        Worker,
+        Agent,
+    }
+
+    /// A point of this name is passed, and what comes next is refused if the rig says so.
+    fn may_fail(side: Side, name: impl FnOnce() -> String) -> io::Result<()> {
+        let name = name();
+        let reached = passed(&name);
+        let Some(folder) = folder() else {
+            return Ok(());
+        };
+        let Ok(wanted) = fs::read_to_string(folder.join("refuse")) else {
+            return Ok(());
+        };
+        let ours = match side {
+            Side::Worker => !wanted.starts_with("book:"),
+            Side::Agent => wanted.starts_with("book:"),
+        };
+        let begun = folder.join("refusing");
+        if reached.is_some_and(|reached| reached == wanted.trim_end()) {
+            let _ = fs::write(&begun, &wanted);
+        }
+        match ours && begun.exists() {
+            true => Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem)),
+            false => Ok(()),
+        }
     }
 
     /// A point of this name is passed.
     pub(crate) fn point(name: impl FnOnce() -> String) {
-        let Some(folder) = folder() else { return };
-        let Ok(Some(reached)) = note(folder, &name()) else {
-            return;
-        };
+        if folder().is_some() {
+            passed(&name());
+        }
+    }
+
+    /// Notes it, and stops here if that is wanted; its name with its number, while there is a list.
+    fn passed(name: &str) -> Option<String> {
+        let folder = folder()?;
+        let reached = note(folder, name).ok().flatten()?;
         let stop = fs::read_to_string(folder.join("stop")).unwrap_or_default();
         if stop.lines().any(|line| line == reached) {
             // Where the rig is not told, it says in time that the point was not reached.
@@ -151,6 +225,7 @@ mod there {
             // A signal to the process may reach another thread first; this one goes no further meanwhile.
             std::thread::sleep(Duration::from_millis(20));
         }
+        Some(reached)
     }
 
     /// Something happens to a file.

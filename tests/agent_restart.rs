@@ -2,6 +2,9 @@
 
 mod agent_support;
 
+#[path = "agent_restart/store.rs"]
+mod store;
+
 use std::{
     fs,
     os::unix::{
@@ -392,39 +395,5 @@ fn a_worker_folder_from_before_a_rotation_is_told_and_not_opened() {
     assert_ne!(host.get(DANA, "/v1/status").status, 200);
     until("the log says why", || {
         host.log().contains("the worker shows generation 1")
-    });
-}
-
-#[test]
-fn a_damaged_page_is_told_as_such_and_the_worker_closes_from_its_own_journal() {
-    let mut host = Host::start();
-    let view = host.open();
-    host.kill_agent();
-    let state = host.path("state/state.db");
-    // What stands in the log is written to the file itself, so that its pages are the ones that are read.
-    drop(Store::open(&state).expect("a whole store"));
-    let good = fs::read(&state).expect("there");
-    let mut bad = good.clone();
-    for page in bad.chunks_mut(4096).skip(1) {
-        page[..64].fill(0xA5);
-    }
-    fs::write(&state, &bad).expect("written");
-    for journal in ["state/state.db-wal", "state/state.db-shm"] {
-        let _ = fs::remove_file(host.path(journal));
-    }
-    let ended = host.command().output().expect("it runs");
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!(ended.status.code(), Some(11), "{said}");
-    assert!(said.contains("the state database is damaged"), "{said}");
-    assert!(said.contains("restore the state from a backup"), "{said}");
-    // Nothing was half-written: it is as damaged as before.
-    assert!(fs::read(&state).expect("there") == bad);
-
-    // With a new database the agent takes up everything from the worker's journal, and closes.
-    fs::remove_file(&state).expect("removed");
-    host.start_agent();
-    until("the session is known", || {
-        host.events_of(&view.id)
-            .contains(&"BREAK_GLASS_ACCESS".to_owned())
     });
 }

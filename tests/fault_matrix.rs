@@ -76,7 +76,14 @@ fn one_call_of_minting_and_rotating_goes_wrong_in_each_way() {
             let Call { name, rule } = of_a_ceremony(&bench).swap_remove(nth);
             let what = format!("{row}, {name}");
             proxy.add(rule.doing(fault.clone()));
-            assert_whole(&bench, &before, &ceremony(&bench), &what);
+            let ended = ceremony(&bench);
+            assert_whole(&bench, &before, &ended, &what);
+            // What was deleted is known to be: nobody is left something to do.
+            let steps = names(ended.result.as_ref().expect("it ended well"));
+            assert!(
+                !steps.contains(&"deletion_owed".to_owned()),
+                "{what}: {steps:?}"
+            );
             assert_eq!(proxy.idle_rules(), [""; 0], "{what}: it never came");
             proxy.clear_rules();
             proxy.clear_calls();
@@ -200,6 +207,22 @@ fn lists_that_lag_both_ways_lose_no_key_and_leave_none() {
             "{what}"
         );
     });
+}
+
+#[test]
+fn a_list_that_still_shows_the_key_of_the_time_before_finds_nobody() {
+    let bench = fresh();
+    let first = sealed_key(&bench);
+    let old_list = flows::list_now(&bench);
+    assert_whole(&bench, &first, &ceremony(&bench), "the first");
+    let before = sealed_key(&bench);
+    let lagging = Rule::new("iam:ListAccessKeys", When::First(3), old_list);
+    bench.world.proxy().add(lagging);
+    let ended = ceremony(&bench);
+    assert_whole(&bench, &before, &ended, "the second");
+    // The journal knows that it was deleted: no stranger is reported, and nobody is called at night.
+    let steps = names(&ended.result.expect("done"));
+    assert!(!steps.contains(&"stray_found".to_owned()), "{steps:?}");
 }
 
 #[test]

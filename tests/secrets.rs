@@ -10,6 +10,8 @@ mod database;
 mod functions;
 #[path = "secrets/kills.rs"]
 mod kills;
+#[path = "secrets/owed.rs"]
+mod owed;
 #[path = "secrets/postgresql.rs"]
 mod postgresql;
 #[path = "secrets/setters.rs"]

@@ -125,10 +125,11 @@ impl Book {
                 touched, events, ..
             } = change;
             // What changes nothing has nothing to lose.
-            fail::book(&events, "before");
+            fail::book(&events, "before").map_err(StoreError::from)?;
             Ok::<_, Stopped>((value, touched, events))
         })?;
-        fail::book(&events, "after");
+        // What is committed is committed.
+        let _ = fail::book(&events, "after");
         if !touched.is_empty() {
             let mut requests = self
                 .requests
@@ -250,6 +251,13 @@ impl Change<'_, '_> {
     /// A request that must be there.
     pub(super) fn known(&self, id: &str) -> Result<Record, Problem> {
         self.request(id)?.ok_or_else(|| unknown_request(id))
+    }
+
+    /// All requests, as this transaction sees them.
+    pub(super) fn requests(&self) -> Result<Vec<Record>, Problem> {
+        let all = self.tx.records_as(Table::Request);
+        let all = all.map_err(|why| problem(&why))?;
+        Ok(all.into_iter().map(|(_, record)| record).collect())
     }
 
     /// Puts a request.

@@ -123,8 +123,14 @@ impl Ceremony {
                 message = self.link.receive_within(self.patience()) => match message? {
                     FromWorker::Vote(vote) => {
                         let Some(waiting) = cast.take() else { return Err(out_of_turn()) };
-                        let answer = self.record_vote(vote, &waiting).await;
-                        let _ = waiting.reply.send(answer);
+                        match self.record_vote_surely(vote, &waiting).await {
+                            Ok(answer) => { let _ = waiting.reply.send(answer); }
+                            Err(problem) => {
+                                // The worker has counted what is not on record: nothing more may come of this request.
+                                let _ = waiting.reply.send(Err(problem.clone()));
+                                return Err(problem);
+                            }
+                        }
                     }
                     FromWorker::Entry(entry) => {
                         // What was found at the places before anybody voted is no work on the request.

@@ -40,7 +40,8 @@ pub(super) struct Closings {
 }
 
 impl Closings {
-    fn begin(&self, id: &str) -> bool {
+    /// Whether nobody was at it yet.
+    pub(super) fn begin(&self, id: &str) -> bool {
         let mut running = self.lock();
         if running.contains_key(id) {
             return false;
@@ -49,7 +50,8 @@ impl Closings {
         true
     }
 
-    fn end(&self, id: &str) {
+    /// Nobody is at it any more.
+    pub(super) fn end(&self, id: &str) {
         self.lock().remove(id);
     }
 
@@ -204,6 +206,8 @@ impl Agent {
         };
         self.catch_up(vault).await?;
         match last_word {
+            // It was closed, and what was kept of it could not be removed: whoever is asked next for the journal removes it.
+            Err(problem) if problem.code == Code::Internal && self.is_over(id) => Err(problem),
             _ if self.is_over(id) => Ok(Try::Over),
             // A request that had ended before its session became known: closed, though its stage is another.
             Ok(()) if self.book.request(id).is_some_and(|r| r.stage.is_final()) => Ok(Try::Over),

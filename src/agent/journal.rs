@@ -72,10 +72,12 @@ impl Agent {
                         return Err(hole(vault, n));
                     }
                 }
-                FromWorker::Done => return Ok(()),
+                FromWorker::Done => break,
                 _ => return Err(out_of_turn()),
             }
         }
+        self.close_unknown(vault).await;
+        Ok(())
     }
 
     async fn take(self: &Arc<Self>, vault: &str, entry: Entry) -> Result<Taken, Problem> {
@@ -123,11 +125,14 @@ fn record(change: &mut Change<'_, '_>, vault: &str, entry: &Entry) -> Result<(),
         advance(request, &entry.step, entry.at, change.now())?;
         request.note_target(&entry.step, entry.at);
         request.step(entry.at, step_name(&entry.step), in_words(&entry.step));
+        if let Step::Secret { secret, did } = &entry.step {
+            secrets::paid(change, request, secret, did)?;
+        }
         super::rehearsal::take(change, request, entry)?;
     }
     match request {
         Some(request) => change.put(request),
-        None => Ok(()),
+        None => super::unknown::note(change, vault, entry),
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{
     trust::Timestamp,
 };
 
-/// The longest pause between two looks into the journal.
+/// The shortest and the longest pause between two looks into the journal: each starts a worker.
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Agent {
@@ -22,7 +23,7 @@ impl Agent {
     /// left running then was left by a worker that died.
     pub(super) async fn follow_vault(self: Arc<Self>, vault: String) {
         let began = Timestamp::now();
-        let mut pause = fail::quicker(Duration::from_secs(1));
+        let mut pause = fail::quicker(Duration::from_secs(1)).max(SHORTEST_PAUSE);
         while began.until(Timestamp::now()) < fail::patience(BEFORE_ROTATED) {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

@@ -41,6 +41,7 @@ mod start;
 mod steps;
 pub mod table;
 mod targets;
+mod unknown;
 mod vaults;
 mod votes;
 mod waits;

@@ -350,6 +350,9 @@ pub(super) struct VaultRow {
     /// The newest generation whose predecessors' keys are dead.
     #[serde(default)]
     pub(super) rotated: u64,
+    /// Requests that the journal has a session of, and that have no row here.
+    #[serde(default)]
+    pub(super) unknown: Vec<String>,
     /// A use of the sealed key that was none of ours, in words; until that key is replaced.
     #[serde(default)]
     pub(super) misused: Option<String>,

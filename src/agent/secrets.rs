@@ -11,10 +11,11 @@ use crate::{
         job::{SecretState, SecretStep, short_name},
         socket::SecretView,
     },
+    trust::request::Purpose,
 };
 
 /// Why nothing can be done by this host alone.
-const NOT_KEPT: &str = "the host keeps no session that could rotate it; rotate it by hand, or by closing another session of this access profile";
+const NOT_KEPT: &str = "the host keeps no session that could rotate it; two taps do it: twotap request VAULT --close-only";
 
 impl Record {
     /// The named secrets, each with where it stands.
@@ -39,9 +40,12 @@ impl Record {
 
     /// What is owed and does not come by itself, one line each.
     pub(super) fn secrets_owed(&self) -> impl Iterator<Item = String> {
-        self.request.secrets.iter().filter_map(|secret| {
+        // What a request that only closes could not do either is still owed by the one that it was done for.
+        let again = !self.request.purpose.is_open();
+        self.request.secrets.iter().filter_map(move |secret| {
             let state = self.secret_state(secret);
             let (word, why) = match (&state, self.stage) {
+                (SecretState::Owed { .. }, _) if again => return None,
                 (SecretState::Owed { why }, _) => ("owed", why),
                 (SecretState::Pending { why }, Stage::Closed) => ("pending", why),
                 _ => return None,
@@ -71,6 +75,36 @@ impl Record {
         };
         self.secrets.insert(secret.to_owned(), state);
     }
+}
+
+/// A secret was rotated: requests that owed it owe it no more, those that this one closes and those whose sessions were over.
+pub(super) fn paid(
+    change: &mut Change<'_, '_>,
+    by: &Record,
+    secret: &str,
+    did: &SecretStep,
+) -> Result<(), Problem> {
+    let SecretStep::Rotated { .. } = did else {
+        return Ok(());
+    };
+    let closes: &[String] = match &by.request.purpose {
+        Purpose::CloseOnly { requests } => requests,
+        _ => &[],
+    };
+    for mut record in change.requests()? {
+        let owed = matches!(record.secrets.get(secret), Some(SecretState::Owed { .. }));
+        let named = record.request.secrets.iter().any(|s| s == secret);
+        let other = record.id() != by.id() && record.request.vault == by.request.vault;
+        let over = record.stage == Stage::Closed || record.is_denied_by_tag();
+        // A session that is still open may have read the new value as well.
+        if other && named && over && (owed || closes.iter().any(|id| id == record.id())) {
+            record.note_secret(secret, did);
+            let text = format!("{}, by {}", in_words(secret, did), by.id());
+            record.step(change.now(), did.name(), text);
+            change.put(record)?;
+        }
+    }
+    Ok(())
 }
 
 impl Agent {

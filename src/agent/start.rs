@@ -18,6 +18,7 @@ use super::{
     closing::Closings,
     config::Config,
     deadlines::HEARTBEAT,
+    left::SHORTEST_PAUSE,
     record::{Mint, Record, Rotation},
     seals::Seals,
     server::Server,
@@ -220,7 +221,7 @@ impl Agent {
     /// Follows a worker that was left alone by its journal, until it is done or must be taken for lost.
     async fn follow(self: Arc<Self>, id: String) {
         let began = Timestamp::now();
-        let mut pause = fail::quicker(Duration::from_secs(1));
+        let mut pause = fail::quicker(Duration::from_secs(1)).max(SHORTEST_PAUSE);
         loop {
             let Some(record) = self.book.request(&id) else {
                 return;

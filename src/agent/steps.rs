@@ -15,6 +15,7 @@ pub(super) fn details(change: &Change<'_, '_>, event: Event, step: &Step) -> Eve
             revocation,
             steward_role: _,
             also,
+            secrets: _,
         } => {
             let event = event
                 .detail("role", role.as_str())
@@ -359,6 +360,7 @@ mod tests {
                 revocation: String::new(),
                 steward_role: String::new(),
                 also: Vec::new(),
+                secrets: Vec::new(),
             },
             Step::MintFailed {
                 why: String::new(),

@@ -1,13 +1,24 @@
-//! Votes on a request: from a client to the request's worker, and its word on record.
+//! Votes on a request: from a client to the request's worker, and its word on record. A worker has counted a vote before the record has
+//! it: nothing goes on until both agree.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::oneshot;
 
-use super::{Agent, book::Change, ceremonies::Ceremony, record::Vote as Counted};
+use super::{
+    Agent,
+    book::Change,
+    ceremonies::Ceremony,
+    record::Vote as Counted,
+    settle::{FIRST_PAUSE, LONGEST_PAUSE},
+};
 use crate::{
     audit::event::{Actor, EventType},
     ceremony::{Stage, Standing},
+    fail,
     protocol::{
         Code, Problem,
         job::{Approval, ToWorker, Vote},
@@ -17,6 +28,9 @@ use crate::{
         request::{Denial, Purpose, Request},
     },
 };
+
+/// For how long a vote is tried to be put on record, before its request is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A vote as a client hands it in.
 pub(super) enum Ballot {
@@ -94,7 +108,43 @@ impl Ceremony {
         self.link.send(&message).await
     }
 
-    pub(super) async fn record_vote(&mut self, vote: Vote, cast: &Cast) -> Result<(), Problem> {
+    /// Puts a vote on record, and tries until it stands there. Once the quorum has been counted for as long as it takes: the worker goes on
+    /// by itself, and what it does must not stand in the record without who allowed it.
+    pub(super) async fn record_vote_surely(
+        &mut self,
+        vote: Vote,
+        cast: &Cast,
+    ) -> Result<Result<(), Problem>, Problem> {
+        let quorum = matches!(
+            vote,
+            Vote::Counted {
+                standing: Standing::Approved,
+                ..
+            }
+        );
+        let begun = Instant::now();
+        let mut pause = fail::quicker(FIRST_PAUSE);
+        loop {
+            let problem = match self.record_vote(vote.clone(), cast).await {
+                Ok(answer) => return Ok(answer),
+                Err(problem) => problem,
+            };
+            let alarm = format!("request {}", self.id);
+            self.agent.alarms.set(&alarm, Some(&problem));
+            if !quorum && begun.elapsed() > PATIENCE {
+                return Err(problem);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One try. What is refused is on record as well; the outer error is a store that cannot be written.
+    async fn record_vote(
+        &mut self,
+        vote: Vote,
+        cast: &Cast,
+    ) -> Result<Result<(), Problem>, Problem> {
         let (id, by) = (self.id.clone(), cast.by.clone());
         let (kind, envelope) = match &cast.ballot {
             Ballot::Approval(approval) => ("approve", approval.approval.clone()),
@@ -201,7 +251,7 @@ impl Ceremony {
             self.place = None;
             self.agent.bell.notify_one();
         }
-        answer
+        Ok(answer)
     }
 }
 

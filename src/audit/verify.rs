@@ -43,6 +43,8 @@ pub struct EventView<'a> {
     pub reference: &'a EnvelopeRef,
     /// The envelope's bytes; they fit the digest in the line.
     pub envelope: &'a [u8],
+    /// How many envelopes that earlier lines name were not at hand.
+    pub missing: u64,
 }
 
 /// What the caller brings. The default brings nothing.
@@ -274,6 +276,7 @@ impl Run<'_> {
                 line,
                 reference,
                 envelope: &envelope,
+                missing: self.report.envelopes_missing,
             }) {
                 Ok(None) => {}
                 Ok(Some(witness)) => self.claims.push(Claim {

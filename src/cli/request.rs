@@ -330,7 +330,11 @@ fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
         Purpose::CloseOnly { requests } if requests.is_empty() => {
             vec![("closes", "nothing; the sealed key is replaced".to_owned())]
         }
-        Purpose::CloseOnly { requests } => vec![("closes", requests.join(", "))],
+        Purpose::CloseOnly { requests } => {
+            let mut rows = vec![("closes", requests.join(", "))];
+            rows.extend(request.secrets.iter().map(|s| ("rotates", s.clone())));
+            rows
+        }
         Purpose::Roster { version, .. } => vec![("takes up", format!("roster version {version}"))],
     };
     rows.push((

@@ -126,6 +126,9 @@ fn closes(request: &Request, requests: &[String], rows: &mut Vec<(&'static str, 
     for target in &request.also {
         rows.push(("and by", target.role_arn.clone()));
     }
+    for secret in &request.secrets {
+        rows.push(("rotates", secret.clone()));
+    }
     let what = match requests.is_empty() {
         true => "no earlier session; the sealed key alone is replaced".to_owned(),
         false => requests.join(", "),

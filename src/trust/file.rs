@@ -20,7 +20,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     beside.push(format!(".{}.tmp", std::process::id()));
     let beside = folder.join(beside);
 
-    fail::file(path, || "before");
+    fail::write(path, || "before")?;
     let written = write(&beside, bytes, mode).and_then(|()| {
         fail::file(path, || "beside");
         fs::rename(&beside, path)
@@ -37,7 +37,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 
 /// [`fs::rename`].
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fail::file(to, || "before");
+    fail::write(to, || "before")?;
     fs::rename(from, to)?;
     fail::file(to, || "renamed");
     Ok(())
@@ -45,7 +45,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 
 /// [`fs::remove_file`].
 pub fn remove(path: &Path) -> io::Result<()> {
-    fail::file(path, || "before-remove");
+    fail::write(path, || "before-remove")?;
     fs::remove_file(path)?;
     fail::file(path, || "removed");
     Ok(())
@@ -53,7 +53,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 
 /// [`fs::remove_dir_all`].
 pub fn remove_folder(path: &Path) -> io::Result<()> {
-    fail::file(path, || "before-remove");
+    fail::write(path, || "before-remove")?;
     fs::remove_dir_all(path)?;
     fail::file(path, || "removed");
     Ok(())
@@ -71,7 +71,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Writes and fsyncs a file that must not exist yet.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    fail::file(path, || "before");
+    fail::write(path, || "before")?;
     write(path, bytes, mode)?;
     fail::file(path, || "after");
     Ok(())

@@ -25,6 +25,8 @@ pub const CLOSE_ONLY: &str = "close-only";
 pub const ROSTER_CHANGE: &str = "roster";
 /// How long a request that only closes may take to be approved and served, in seconds.
 pub const CLOSE_ONLY_SECONDS: i64 = 3600;
+/// The most secrets that a request which only closes may name: more are owed to the next.
+pub const MOST_SECRETS: usize = 32;
 /// The policy that stands in a request that opens no session: there is none that could carry it, and it would allow nothing.
 pub const NOTHING_ALLOWED: &str =
     r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}"#;
@@ -52,7 +54,7 @@ pub struct Request {
     /// Further roles that are opened with the same policy, one session each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Target>,
-    /// ARNs of the secrets that closing rotates.
+    /// ARNs of the secrets that closing rotates; of a request that only closes, those whose rotation is owed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
     /// What the ceremony is for.
@@ -115,7 +117,7 @@ pub enum Purpose {
     Open,
     /// No session for anybody: earlier ones are closed and an owed rotation is paid, after a reboot took what could do so.
     CloseOnly {
-        /// The requests whose sessions are revoked; none where only a rotation is owed.
+        /// The requests whose sessions are revoked, or whose secrets are owed; none where only the sealed key's rotation is.
         requests: Vec<String>,
     },
     /// A drill: in each role of the access profile a session that is refused everything and is handed to nobody, and a real rotation.

@@ -308,6 +308,13 @@ pub struct NamedSecret {
     pub setter: Option<Setter>,
 }
 
+impl NamedSecret {
+    /// Number of the account that it is in: `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`.
+    pub fn account(&self) -> &str {
+        self.arn.split(':').nth(4).unwrap_or_default()
+    }
+}
+
 /// How a secret without a rotation function gets a new value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -392,6 +399,12 @@ impl Roster {
         std::iter::once(self.aws.steward_role_arn.as_str())
             .chain(further.map(|t| t.steward_role_arn.as_str()))
             .collect()
+    }
+
+    /// A secret that an access profile names; where several do, as the first of them has it.
+    pub fn secret(&self, arn: &str) -> Option<&NamedSecret> {
+        let mut all = self.access.iter().flat_map(|a| &a.secrets);
+        all.find(|s| s.arn == arn)
     }
 
     /// All approve keys.

@@ -1,6 +1,7 @@
-//! A ceremony that opens no session: it closes earlier ones, which a reboot left without anything that could, and pays an owed rotation.
+//! A ceremony that opens no session: it closes earlier ones, which a reboot left without anything that could, and pays owed rotations.
 //!
-//! Stewards alone are minted, and nothing is delivered. Which sessions those are the worker's own journal says. The sessions' own
+//! Stewards are minted, and for each owed secret with a setter a session for it alone; nothing is delivered. The secrets are rotated as
+//! after any session, by the worker that the agent starts next. Which sessions those are the worker's own journal says. The sessions' own
 //! credentials went with the reboot, so their refusal cannot be observed: they are `denied by tag`, and over when their time is.
 
 use std::{collections::HashMap, time::Instant};
@@ -16,6 +17,7 @@ use super::{
     plan::Plan,
     problems::in_one_line,
     runtime::{Kept, Whose},
+    secrets,
 };
 use crate::{
     aws::Minted,
@@ -45,12 +47,14 @@ pub(super) async fn run(
     };
     log(worker, vault, &request.id, intent).await?;
 
-    let kept = |id: &str| worker.home.runtime().has(id);
+    let kept = |id: &str| secrets::is_kept(worker, id);
     let now = plan.clock.now();
     // Some may have ended since they were asked for.
     let mut owed = ledger::owed(ledger::read(worker, vault)?, &[], kept, now)?;
-    owed.retain(|o| requests.contains(&o.request));
+    owed.retain(|o| requests.contains(&o.request) && o.may_be_open(now));
     let stewards = stewards(worker, vault, request, &owed, key).await?;
+    // Before anything is denied: what is minted here has to be known if this worker is killed.
+    secrets::mint_owed(worker, vault, request, &stewards, key).await?;
 
     let patience = worker.config.minting_patience().as_secs();
     let until = now.plus(i64::try_from(patience).unwrap_or(0));
@@ -89,7 +93,7 @@ pub(super) async fn run(
     .await
 }
 
-/// The stewards that these requests need, by role; of those that could not be had, why.
+/// The stewards that these requests and their secrets need, by role; of those that could not be had, why.
 async fn stewards(
     worker: &Worker,
     vault: &Vault,
@@ -102,8 +106,14 @@ async fn stewards(
         .collect();
     let targets: Vec<_> = owed.iter().flat_map(|o| o.targets.clone()).collect();
     let until = Instant::now() + worker.config.minting_patience();
+    let mut roles = steward_roles(&targets);
+    for role in secrets::stewards_of(&vault.roster, &request.secrets) {
+        if !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
     let mut tasks = JoinSet::new();
-    for role in steward_roles(&targets) {
+    for role in roles {
         if !approved.contains(&&role) {
             continue;
         }

@@ -88,7 +88,7 @@ impl Journal {
         };
         let mut line = serde_json::to_vec(&entry)?;
         line.push(b'\n');
-        fail::point(|| format!("journal:{}:before", super::close::receipt_step(&entry).step));
+        fail::entry(|| format!("journal:{}:before", super::close::receipt_step(&entry).step))?;
         file.write_all(&line)?;
         file.sync_all()?;
         fail::point(|| format!("journal:{}:after", super::close::receipt_step(&entry).step));

@@ -7,9 +7,9 @@ use crate::{
     aws::revocation,
     protocol::{
         Code, Problem,
-        job::{Entry, Step},
+        job::{Entry, SecretStep, Step},
     },
-    trust::{Timestamp, roster::Target},
+    trust::{Timestamp, request::MOST_SECRETS, roster::Target},
 };
 
 /// A request whose sessions were asked for.
@@ -24,8 +24,12 @@ pub(super) struct Opened {
     /// When the last of its credentials has surely ended, and with them the use of its revocation.
     pub(super) ends: Timestamp,
     pub(super) standing: Standing,
+    /// The secrets that it named and that were not rotated since it was over.
+    pub(super) secrets: Vec<String>,
     /// The roles on which its revocation stands.
     denied: Vec<String>,
+    /// The ceremony that took over what is left of it, the newest.
+    taken_by: Option<String>,
 }
 
 /// How far it is.
@@ -46,6 +50,24 @@ pub(super) fn of(entries: &[Entry], steward: &str) -> Vec<Opened> {
         let Some(id) = entry.request.as_deref() else {
             continue;
         };
+        if let Step::Secret {
+            secret,
+            did: SecretStep::Rotated { .. },
+        } = &entry.step
+        {
+            // Whose session was open at that time may have read the new value.
+            let over = |o: &&mut Opened| o.request == id || !o.may_be_open(entry.at);
+            for opened in all.iter_mut().filter(over) {
+                opened.secrets.retain(|s| s != secret);
+            }
+            continue;
+        }
+        if let Step::CloseOnlyIntent { requests } = &entry.step {
+            for opened in all.iter_mut().filter(|o| requests.contains(&o.request)) {
+                opened.taken_by = Some(id.to_owned());
+            }
+            continue;
+        }
         if let Step::MintIntent { .. } = &entry.step {
             all.extend(begun(id, &entry.step, steward));
             continue;
@@ -73,6 +95,7 @@ fn begun(id: &str, step: &Step, steward: &str) -> Option<Opened> {
         revocation,
         steward_role,
         also,
+        secrets,
     } = step
     else {
         return None;
@@ -93,7 +116,9 @@ fn begun(id: &str, step: &Step, steward: &str) -> Option<Opened> {
         not_after: *not_after,
         ends: ends.into(),
         standing: Standing::Open,
+        secrets: secrets.clone(),
         denied: Vec::new(),
+        taken_by: None,
     })
 }
 
@@ -106,8 +131,18 @@ impl Opened {
     }
 
     /// Whether a session may be open that nothing denies.
-    fn is_owed(&self, now: Timestamp) -> bool {
+    pub(super) fn may_be_open(&self, now: Timestamp) -> bool {
         self.standing == Standing::Open && now < self.ends && !self.is_denied()
+    }
+
+    /// Whether a secret that its session could read was not rotated since.
+    fn owes_secrets(&self) -> bool {
+        self.standing != Standing::Nothing && !self.secrets.is_empty()
+    }
+
+    /// Whether anything is left of it to be done.
+    fn is_owed(&self, now: Timestamp) -> bool {
+        self.may_be_open(now) || self.owes_secrets()
     }
 }
 
@@ -129,14 +164,20 @@ pub(super) fn has_room(all: &[Opened], roles: &[Target], now: Timestamp) -> Resu
     Ok(())
 }
 
-/// The requests that a ceremony without a session is to close: those asked for, or all that are owed. One whose sessions are still kept on
-/// this host is none of them: closing it takes no taps.
+/// The requests that a ceremony without a session is to close, or whose secrets it rotates: those asked for, or all that are owed. One of
+/// which something is still kept on this host is none of them: finishing it takes no taps.
 pub(super) fn owed(
-    all: Vec<Opened>,
+    mut all: Vec<Opened>,
     asked: &[String],
     kept: impl Fn(&str) -> bool,
     now: Timestamp,
 ) -> Result<Vec<Opened>, Problem> {
+    for opened in &mut all {
+        // An earlier ceremony's sessions are at these: two rotations of one secret would be in each other's way.
+        if opened.taken_by.as_deref().is_some_and(&kept) {
+            opened.secrets.clear();
+        }
+    }
     for id in asked {
         let refused = |why: &str| Problem::new(Code::Refused, format!("{id}: {why}"));
         let Some(opened) = all.iter().find(|o| o.request == *id) else {
@@ -166,6 +207,17 @@ pub(super) fn owed(
     // One ceremony closes as many as a request may name; what is left is owed to the next.
     owed.truncate(MOST_AT_ONCE);
     Ok(owed)
+}
+
+/// The secrets that these requests owe, each once, as many as a request may name.
+pub(super) fn secrets_owed(owed: &[Opened]) -> Vec<String> {
+    let mut secrets: Vec<String> = Vec::new();
+    for secret in owed.iter().flat_map(|o| &o.secrets) {
+        if !secrets.contains(secret) && secrets.len() < MOST_SECRETS {
+            secrets.push(secret.clone());
+        }
+    }
+    secrets
 }
 
 /// The most requests that one ceremony closes.
@@ -207,6 +259,7 @@ mod tests {
             revocation: revocation::revocation_name(id, end.into()).expect("a name"),
             steward_role: String::new(),
             also: also.into_iter().collect(),
+            secrets: Vec::new(),
         };
         entry(id, step)
     }

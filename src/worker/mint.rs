@@ -65,6 +65,7 @@ pub(super) async fn mint(
         revocation: revocation.clone(),
         steward_role: vault.roster.aws.steward_role_arn.clone(),
         also: request.also.clone(),
+        secrets: request.secrets.clone(),
     };
     worker
         .link

@@ -2,7 +2,7 @@
 
 use rand_core::{OsRng, RngCore as _};
 
-use super::{Worker, home::Vault, ledger, mint};
+use super::{Worker, home::Vault, ledger, mint, secrets};
 use crate::{
     aws::{Arn, AssumeRole, PolicyVars, policy, revocation},
     ceremony::times,
@@ -211,15 +211,18 @@ fn targets_of(access: &Access, vault: &Vault) -> Vec<Target> {
         .collect()
 }
 
-/// No session: the stewards of what is to be closed.
+/// No session: the stewards of what is to be closed, and the secrets that are owed.
 fn closing(
     worker: &Worker,
     vault: &Vault,
     asked: &[String],
     now: Timestamp,
 ) -> Result<What, Problem> {
-    let kept = |id: &str| worker.home.runtime().has(id);
+    let kept = |id: &str| secrets::is_kept(worker, id);
     let owed = ledger::owed(ledger::read(worker, vault)?, asked, kept, now)?;
+    // What the roster does not name any more is rotated by hand.
+    let mut secrets = ledger::secrets_owed(&owed);
+    secrets.retain(|arn| vault.roster.secret(arn).is_some());
     let steward = |role: &str| -> Result<Target, Problem> {
         Ok(Target {
             account: arn(role)?.account().to_owned(),
@@ -229,11 +232,15 @@ fn closing(
     };
     let own = vault.roster.aws.steward_role_arn.as_str();
     let mut targets = vec![steward(own)?];
-    let all: Vec<Target> = owed.iter().flat_map(|o| o.targets.clone()).collect();
+    let open = owed.iter().filter(|o| o.may_be_open(now));
+    let all: Vec<Target> = open.flat_map(|o| o.targets.clone()).collect();
     let listed = vault.roster.steward_roles();
-    for role in mint::steward_roles(&all) {
+    let mut roles = mint::steward_roles(&all);
+    roles.extend(secrets::stewards_of(&vault.roster, &secrets));
+    for role in roles {
         // What the roster does not name any more is not asked for; that account's sessions end with their time.
-        if role != own && listed.contains(&role.as_str()) {
+        let there = targets.iter().any(|t| t.role_arn == role);
+        if !there && listed.contains(&role.as_str()) {
             targets.push(steward(&role)?);
         }
     }
@@ -243,7 +250,7 @@ fn closing(
         },
         access: CLOSE_ONLY.to_owned(),
         targets,
-        secrets: Vec::new(),
+        secrets,
         regions: Vec::new(),
         policy: NOTHING_ALLOWED.to_owned(),
         not_after: now.plus(CLOSE_ONLY_SECONDS),

@@ -45,6 +45,7 @@ fn opened(bench: &Bench, count: usize, ends: Timestamp) {
                 revocation: format!("twotap-revoke-{}-{}", id(n), end.0),
                 steward_role: bench.world.role_arn(world::STEWARD_ROLE),
                 also: Vec::new(),
+                secrets: Vec::new(),
             },
             aws: None,
         };

@@ -501,6 +501,7 @@ impl FakeWorker {
             revocation: "twotap-revoke".into(),
             steward_role: String::new(),
             also: request.also.clone(),
+            secrets: request.secrets.clone(),
         };
         self.log(id, intent, wire)?;
         let fails = self.lock().script.mint_fails;

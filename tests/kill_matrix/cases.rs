@@ -17,6 +17,8 @@ use crate::{
     wait::BOUND,
 };
 
+/// For how long a disk takes no writes at most.
+const REFUSED_FOR: Duration = Duration::from_millis(1500);
 /// How often recovery may be tried: once more than anybody is killed.
 const TRIES: usize = 4;
 
@@ -60,6 +62,7 @@ impl fmt::Display for Case {
             Victim::Worker => "worker",
             Victim::Agent => "agent",
             Victim::Both => "both",
+            Victim::Disk => "disk",
         };
         write!(f, "{flow} {victim} {}", self.points.join(" "))
     }
@@ -85,7 +88,13 @@ impl Case {
         host.world.proxy().clear_calls();
         host.count_strikes(0);
         let stops: Vec<&str> = self.points.iter().map(String::as_str).collect();
-        host.rig.arm(&stops);
+        match self.victim {
+            Victim::Disk => {
+                host.rig.arm(&[]);
+                host.rig.refuse(stops[0]);
+            }
+            _ => host.rig.arm(&stops),
+        }
 
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -112,6 +121,16 @@ impl Case {
     /// Waits for whoever comes to a point, kills, looks, and brings the agent back.
     fn watch(&self, host: &Host, over: &AtomicBool) -> Result<(), String> {
         while !over.load(Ordering::SeqCst) {
+            if self.victim == Victim::Disk {
+                if host.rig.is_refusing() {
+                    host.count_strikes(host.strikes() + 1);
+                    writable_again(host);
+                    truth::something_works(host)?;
+                    truth::no_secret_in_files(host, false)?;
+                }
+                std::thread::park_timeout(Duration::from_millis(5));
+                continue;
+            }
             let Some(stopped) = host.rig.stopped() else {
                 std::thread::park_timeout(Duration::from_millis(5));
                 continue;
@@ -128,6 +147,15 @@ impl Case {
     }
 }
 
+/// Once nobody works who could still come to a write, or after a moment where somebody goes on trying.
+fn writable_again(host: &Host) {
+    let begun = Instant::now();
+    while !host.workers().is_empty() && begun.elapsed() < REFUSED_FOR {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    host.rig.allow();
+}
+
 fn ceremony_and_closing(host: &Host) -> Result<(), Trouble> {
     let view = flow::ceremony(host)?;
     if view.stage == Stage::Open {
@@ -141,6 +169,7 @@ fn recover(host: &Host, before: &str, first: Result<(), Trouble>) -> Result<(), 
     let mut seen = 0;
     if let Err(why) = first
         && host.strikes() == 0
+        && !host.rig.is_refusing()
     {
         return Err(format!("nobody was killed, and yet: {why:?}"));
     }

@@ -71,7 +71,7 @@ pub(crate) fn in_agent(point: &str) -> bool {
 }
 
 /// Of a ceremony and its closing every point with the worker killed, every point with both, and with the agent alone those in the agent
-/// and those right after a worker's entry or call. Of a sealing the worker's deaths at every point of the first one; for the others, all
+/// and those right after a worker's entry or call. Beside that every write refused once, with nobody killed. Of a sealing the worker's deaths at every point of the first one; for the others, all
 /// but those at files, a sealed vault does, which need not be made anew.
 pub(crate) fn cases(points: &Points) -> Vec<Case> {
     use Victim::{Agent, Both, Worker};
@@ -95,6 +95,20 @@ pub(crate) fn cases(points: &Points) -> Vec<Case> {
                     points: vec![point.clone()],
                 });
             }
+        }
+    }
+    for (flow, points) in [
+        (Flow::Reseal, &points.reseal),
+        (Flow::Ceremony, &points.ceremony),
+    ] {
+        // A store that is refused while a key is brought is refused to the one who brings it, as with a ceremony's first event.
+        let ours = |p: &&String| is_a_write(p) && (flow == Flow::Ceremony || !in_agent(p));
+        for point in points.iter().filter(ours) {
+            cases.push(Case {
+                flow,
+                victim: Victim::Disk,
+                points: vec![point.clone()],
+            });
         }
     }
     // In an order of no meaning, so that a host meets deaths of all kinds one after the other.
@@ -248,6 +262,14 @@ pub(crate) fn two_in_a_row() -> Vec<Case> {
         points: points.map(str::to_owned).to_vec(),
     };
     cases.map(case).to_vec()
+}
+
+/// Whether a point stands before a write, which may be refused.
+fn is_a_write(point: &str) -> bool {
+    let name = point.split('#').next().unwrap_or_default();
+    let moment = name.rsplit(':').next().unwrap_or_default();
+    let kept = ["file:", "journal:", "book:"];
+    moment.starts_with("before") && kept.iter().any(|kind| name.starts_with(kind))
 }
 
 /// Of the ten probes of one observation the first two and the last stand for all.

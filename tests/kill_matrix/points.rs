@@ -21,6 +21,8 @@ pub(crate) enum Victim {
     Worker,
     Agent,
     Both,
+    /// Nobody: the disk of whoever comes to the point takes no writes from there on, until all is quiet.
+    Disk,
 }
 
 /// The folder in which programs find what to do.
@@ -52,8 +54,27 @@ impl Rig {
         }
     }
 
-    /// Stops nobody any more, and keeps no list.
+    /// From this point on writes are refused.
+    pub(crate) fn refuse(&self, point: &str) {
+        fs::write(self.path("refuse"), point).expect("written");
+        open_to_all(&self.path("refuse"), 0o666);
+    }
+
+    /// Whether writes are being refused.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.path("refusing").exists()
+    }
+
+    /// Writes are allowed again.
+    pub(crate) fn allow(&self) {
+        for name in ["refuse", "refusing"] {
+            let _ = fs::remove_file(self.path(name));
+        }
+    }
+
+    /// Stops nobody any more, refuses nothing, and keeps no list.
     pub(crate) fn disarm(&self) {
+        self.allow();
         for name in ["stop", "reached", "at"] {
             let _ = fs::remove_file(self.path(name));
         }

@@ -135,6 +135,18 @@ pub(crate) fn ends_by_the_clock(host: &Host, id: &str) -> bool {
     }
 }
 
+/// Whether nothing is kept of a request any more, at the latest when the agent has looked once more.
+fn forgotten(host: &Host, id: &str) -> bool {
+    let begun = std::time::Instant::now();
+    while kept(host, id).is_some() {
+        if begun.elapsed() > BOUND {
+            return false;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+    }
+    true
+}
+
 fn is_open(kept: &Value) -> bool {
     let sessions = kept["sessions"].as_array().into_iter().flatten();
     let operators = sessions.filter(|s| s["whose"] == "operator").count();
@@ -200,7 +212,7 @@ pub(crate) fn all_is_well(host: &Host, before: &str) -> Result<(), String> {
         if !over {
             return Err(format!("{} is {}", request.id, request.stage));
         }
-        if request.stage == Stage::Closed && kept(host, &request.id).is_some() {
+        if request.stage == Stage::Closed && !forgotten(host, &request.id) {
             return Err(format!("something is kept of {}", request.id));
         }
     }

@@ -282,6 +282,34 @@ fn who_wakes_up_after_the_claim_was_taken_over_cannot_commit() {
 }
 
 #[test]
+fn who_lost_the_claim_touches_no_key_that_the_next_host_has_made() {
+    let pair = Pair::claiming();
+    pair.seal(0).expect("sealed");
+    let gate = Gate::new();
+    // It has asked which keys there are, and comes to hear it late.
+    let held = Fault::HoldRequest(gate.clone());
+    let proxy = pair.world.proxy();
+    proxy.add(Rule::new("iam:ListAccessKeys", When::Nth(1), held));
+    let (mut sleeper, made) = pair.ask(0);
+    pair.approve(&mut sleeper, &made);
+    let (keys, end) = std::thread::scope(|scope| {
+        let sleeper = scope.spawn(move || sleeper.finish().1);
+        gate.wait_arrived(1, Duration::from_secs(60)).expect("held");
+        claim_ages(&pair);
+        let (mut next, made) = pair.ask(1);
+        pair.approve(&mut next, &made);
+        until(&mut next, "key_created");
+        drop(next);
+        let keys = pair.active_keys();
+        gate.open();
+        (keys, sleeper.join().expect("it ends"))
+    });
+    moved_on(&end.expect_err("fenced off"));
+    assert_eq!(keys.len(), 2);
+    assert_eq!(pair.active_keys(), keys, "the next host's key is as it was");
+}
+
+#[test]
 fn without_the_claim_a_session_is_opened_and_no_key_is_touched() {
     let pair = Pair::of(&Plan {
         places: &|world| vec![secret(world, true)],

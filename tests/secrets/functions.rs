@@ -104,6 +104,10 @@ fn closing_rotates_what_it_can_and_says_of_the_rest_why_not() {
     );
     assert_eq!((previous, setter), (Some(old_good), None));
 
+    // Over somebody's unfinished rotation none is begun, and AWS is not asked to.
+    assert_eq!(names(&entries, stuck), ["secret_failed"]);
+    let rotations = world.proxy().calls_of("secretsmanager:RotateSecret");
+    assert!(rotations.iter().all(|c| c.param("SecretId") != Some(stuck)));
     for (arn, says) in [
         (
             failing,

@@ -130,6 +130,42 @@ fn what_is_left_pending_is_finished_by_itself_or_shown_as_owed() {
     );
     assert_eq!(site.view(&request).expect("a view")["stage"], "closed");
 
+    // Two taps rotate it, by sessions for that alone; custodians read which secret it is.
+    site.world().set_function(&left, Function::Succeeds, "new");
+    let asked = site.twotap(
+        "dana",
+        &[
+            "--json",
+            "request",
+            "prod",
+            "--close-only",
+            &request.id,
+            "--incident",
+            "INC-7",
+            "--reason",
+            "the host was rebooted",
+        ],
+    );
+    let asked = asked.and_then(|t| t.json()).expect("asked");
+    let closing = Requested::of(&asked).expect("a request");
+    for (name, ..) in CUSTODIANS {
+        site.tap(name, 1).expect("a finger");
+        let approved = site.approving(name, &closing).and_then(|verb| verb.ok());
+        let shown = approved.expect("approved").stderr;
+        for row in [format!("rotates        {left}"), "NO SESSION".to_owned()] {
+            assert!(shown.contains(&row), "{row}: {shown}");
+        }
+        assert!(
+            !shown.contains(&app),
+            "what was rotated is not named: {shown}"
+        );
+    }
+    wait_for(&site, &closing, &left, "rotated");
+    wait_for(&site, &request, &left, "rotated");
+    assert_eq!(degraded(&site), [""; 0]);
+    let value = site.world().secret_value(&left, "AWSCURRENT");
+    assert_eq!(value.expect("a value"), "new");
+
     // The record has it all, with the receipt.
     let folder = site.stage().home("sofia").join("record");
     let shown = folder.display().to_string();
@@ -161,6 +197,14 @@ fn what_is_left_pending_is_finished_by_itself_or_shown_as_owed() {
     let failed = of("SECRET_ROTATION_FAILED", &left);
     let again: Vec<&Value> = failed.iter().map(|e| &e["what"]["again"]).collect();
     assert_eq!(again, [true, false], "told once each");
+    let paid = of("SECRET_ROTATED", &left);
+    assert_eq!(paid.len(), 1);
+    assert_eq!(paid[0]["correlation_id"], closing.id.as_str());
+    assert_eq!(paid[0]["envelopes"][0]["kind"], "receipt");
+    let verified = ["audit", "verify", "--export", &shown];
+    site.twotap("sofia", &verified)
+        .and_then(|t| t.ok())
+        .expect("the record fits its receipts");
     assert!(
         failed[0]["what"]["why"]
             .as_str()

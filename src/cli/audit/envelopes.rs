@@ -6,7 +6,7 @@ use crate::{
     audit::{
         chain::{Hash, Head},
         note::NoteKey,
-        verify::Witness,
+        verify::{EventView, Witness},
     },
     protocol::{Code, Problem},
     trust::{
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-use super::pages::Chains;
+use super::{pages::Chains, receipts::Keys};
 
 /// All versions of all rosters, each verified.
 pub(super) struct Rosters {
@@ -109,6 +109,8 @@ pub(super) struct Checker<'r> {
     rosters: &'r Rosters,
     /// Digests of the requests that a listed host has offered so far.
     offered: BTreeSet<Digest>,
+    /// Which key each generation holds, by the manifests so far.
+    keys: Keys,
 }
 
 impl<'r> Checker<'r> {
@@ -116,7 +118,31 @@ impl<'r> Checker<'r> {
         Self {
             rosters,
             offered: BTreeSet::new(),
+            keys: Keys::default(),
         }
+    }
+
+    /// Checks one envelope with the line that names it: what a receipt says has to be what the lines around it say.
+    pub(super) fn check_event(&mut self, view: &EventView<'_>) -> Result<Option<Witness>, String> {
+        let witness = self.check(view.envelope)?;
+        let envelope = Envelope::parse(view.envelope).map_err(|why| why.to_string())?;
+        match envelope.payload_type.as_str() {
+            t if t == Manifest::PAYLOAD_TYPE => {
+                let manifest = envelope.unverified::<Manifest>().map_err(text)?;
+                self.keys.take(view.head.seq, envelope.digest(), manifest);
+            }
+            t if t == Receipt::PAYLOAD_TYPE => {
+                let hosts = self.rosters.all_host_keys();
+                let signed = envelope.verify::<Receipt>(&hosts, "a listed host");
+                let (receipt, signer) = signed.map_err(text)?;
+                if receipt.host != signer.id() {
+                    return Err("the receipt names another host than signed it".to_owned());
+                }
+                self.keys.check(view, &receipt)?;
+            }
+            _ => {}
+        }
+        Ok(witness)
     }
 
     /// Checks one envelope as it stands in the record. `Ok(Some)` names a head that its signer vouches for.
@@ -240,11 +266,11 @@ fn no_roster() -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::trust::tests::people::{self, SoftToken};
 
-    fn rosters(alice: &SoftToken, bob: &SoftToken) -> (Rosters, Verified<Roster>) {
+    pub(crate) fn rosters(alice: &SoftToken, bob: &SoftToken) -> (Rosters, Verified<Roster>) {
         let envelope = people::signed(&people::roster(2, &[alice, bob]), &[alice, bob]);
         let roster = people::newest(std::slice::from_ref(&envelope));
         let chains = Chains::from([("prod".to_owned(), vec![envelope])]);

@@ -3,6 +3,7 @@
 mod envelopes;
 mod export;
 mod pages;
+mod receipts;
 mod tail;
 mod verify;
 

@@ -153,7 +153,7 @@ fn examine(
         envelopes: Some(find),
     };
     let mut checker = Checker::new(rosters);
-    verify(lines, &evidence, &mut |view| checker.check(view.envelope))
+    verify(lines, &evidence, &mut |view| checker.check_event(view))
         .map_err(|why| Problem::new(Code::Internal, format!("the record cannot be read: {why}")))
 }
 

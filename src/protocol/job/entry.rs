@@ -51,6 +51,9 @@ pub enum Step {
         /// The further operator roles, each with its own steward.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         also: Vec<Target>,
+        /// ARNs of the secrets that are to be rotated once it is over.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        secrets: Vec<String>,
     },
     /// The operator's session in one role exists.
     Minted {

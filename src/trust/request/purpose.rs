@@ -1,6 +1,8 @@
 //! What a request may name, by what it is for.
 
-use super::{CLOSE_ONLY, CLOSE_ONLY_SECONDS, NOTHING_ALLOWED, Purpose, ROSTER_CHANGE, Request};
+use super::{
+    CLOSE_ONLY, CLOSE_ONLY_SECONDS, MOST_SECRETS, NOTHING_ALLOWED, Purpose, ROSTER_CHANGE, Request,
+};
 use crate::trust::{
     Digest,
     roster::{Roster, Target},
@@ -83,7 +85,7 @@ fn takes_up_the_next(request: &Request, roster: &Roster, version: u64) -> Result
     }
 }
 
-/// No session: steward roles of the roster alone, no secret, a policy that allows nothing, an hour at most.
+/// No session: steward roles and secrets of the roster alone, a policy that allows nothing, an hour at most.
 fn closes_and_no_more(request: &Request, roster: &Roster) -> Result<(), &'static str> {
     let own = &roster.aws.steward_role_arn;
     let stewards: Vec<&str> = roster.steward_roles();
@@ -99,8 +101,12 @@ fn closes_and_no_more(request: &Request, roster: &Roster) -> Result<(), &'static
     {
         return Err("it only closes, and names another role than the roster's stewards");
     }
-    if !request.secrets.is_empty() {
-        return Err("it only closes, and names a secret");
+    let mut secrets = request.secrets.iter().enumerate();
+    let listed = |(n, arn): (usize, &String)| {
+        roster.secret(arn).is_some() && !request.secrets[..n].contains(arn)
+    };
+    if request.secrets.len() > MOST_SECRETS || !secrets.all(listed) {
+        return Err("it only closes, and its secrets are not some of the roster's");
     }
     if request.policy_sha256 != Digest::of(NOTHING_ALLOWED.as_bytes()) {
         return Err("it only closes, and its policy allows something");

@@ -1,4 +1,6 @@
-use super::people::{HostKey, SoftToken, host, manifest, request, verified};
+use super::people::{
+    HostKey, SoftToken, host, manifest, newest, request, roster, signed, verified,
+};
 use crate::trust::{
     Bytes, Digest, Envelope, Signer as _, TrustError, Verified,
     manifest::Manifest,
@@ -242,6 +244,9 @@ fn a_manifest_is_signed_by_the_host_that_it_names() {
     }
 }
 
+/// A secret that the roster names.
+const NAMED: &str = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/app-1a2b3c";
+
 /// A request that only closes: what the worker draws up after a reboot.
 fn closing(roster: &Verified<Roster>) -> Request {
     let mut request = request(roster);
@@ -263,18 +268,28 @@ fn closing(roster: &Verified<Roster>) -> Request {
 #[test]
 fn an_offer_that_only_closes_names_stewards_and_allows_nothing() {
     let [alice, bob] = pair();
-    let roster = verified(2, &[&alice, &bob]);
+    let mut paper = roster(2, &[&alice, &bob]);
+    paper.access[0]
+        .secrets
+        .push(crate::trust::roster::NamedSecret {
+            arn: NAMED.into(),
+            setter: None,
+        });
+    let roster = newest(&[signed(&paper, &[&alice, &bob])]);
     let verify = |request: Request| {
         let envelope = Envelope::signed(&Offer(request), &host()).expect("well-formed");
         Offer::verify(&envelope, &roster)
     };
     assert!(verify(closing(&roster)).is_ok());
+    let mut owed = closing(&roster);
+    owed.secrets = vec![NAMED.into()];
+    assert!(verify(owed).is_ok());
     let mut rotation_alone = closing(&roster);
     rotation_alone.purpose = Purpose::CloseOnly { requests: vec![] };
     assert!(verify(rotation_alone).is_ok());
 
     type Change = (&'static str, fn(&mut Request));
-    let changes: [Change; 8] = [
+    let changes: [Change; 9] = [
         ("an operator role", |r| {
             r.role = "arn:aws:iam::111122223333:role/twotap/op-admin".into();
         }),
@@ -288,9 +303,12 @@ fn an_offer_that_only_closes_names_stewards_and_allows_nothing() {
                 role_arn: role,
             }];
         }),
-        ("a secret", |r| {
+        ("a secret that is not the roster's", |r| {
             r.secrets =
                 vec!["arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/x".into()];
+        }),
+        ("a secret twice", |r| {
+            r.secrets = vec![NAMED.into(), NAMED.into()]
         }),
         ("a policy", |r| {
             r.policy_sha256 = Digest::of(b"allow everything")

@@ -32,7 +32,11 @@ pub(super) async fn rotate(run: &mut Run<'_>, session: &Credentials) -> Result<(
             version
         }
         _ => {
-            let version = generate::version();
+            // Begun by this host after another request, and left: it is this one that is finished.
+            let left = facts
+                .version_with(PENDING)
+                .filter(|v| run.history.is_ours(v) && !facts.has_label(v, CURRENT));
+            let version = left.map_or_else(generate::version, str::to_owned);
             free(&facts, &version)?;
             let did = SecretStep::Intent {
                 version: version.clone(),

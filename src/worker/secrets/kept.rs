@@ -64,6 +64,11 @@ impl Kept {
         }
     }
 
+    /// Whether anything is kept for a request's secrets.
+    pub(super) fn is_there(runtime: &Runtime, request: &str) -> bool {
+        path(runtime, request).is_ok_and(|path| path.exists())
+    }
+
     /// Writes it.
     pub(super) fn keep(&self, runtime: &Runtime, request: &str) -> Result<(), Problem> {
         let json = Zeroizing::new(serde_json::to_vec(self).map_err(internal)?);
@@ -119,14 +124,19 @@ impl Kept {
         self.missing.insert(secret.to_owned(), why);
     }
 
+    /// Notes why there is no steward in an account.
+    pub(super) fn add_steward_missing(&mut self, account: &str, why: &str) {
+        let mine = |s: &&NamedSecret| s.setter.is_none() && s.account() == account;
+        for secret in self.secrets.iter().filter(mine) {
+            self.missing.insert(secret.arn.clone(), why.to_owned());
+        }
+    }
+
     /// The session by which a secret is rotated: its own where it has a setter, else the steward of its account.
     pub(super) fn session(&self, secret: &NamedSecret) -> Result<Credentials, String> {
         let kept = match &secret.setter {
             Some(_) => self.own.get(&secret.arn),
-            // arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME
-            None => self
-                .stewards
-                .get(secret.arn.split(':').nth(4).unwrap_or_default()),
+            None => self.stewards.get(secret.account()),
         };
         kept.map(Session::credentials)
             .ok_or_else(|| match self.missing.get(&secret.arn) {

@@ -16,7 +16,7 @@ mod program;
 mod sandbox;
 mod setter;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use super::{
     Worker,
@@ -29,7 +29,7 @@ use super::{
     runtime::{self, Whose},
 };
 use crate::{
-    aws::{AssumeRole, AwsError, Credentials, revocation, secrets::one_secret_policy},
+    aws::{AssumeRole, AwsError, Credentials, Minted, revocation, secrets::one_secret_policy},
     ceremony::times,
     protocol::{
         Code, Problem,
@@ -39,7 +39,7 @@ use crate::{
         Envelope, Timestamp,
         receipt::{self, Outcome, Receipt},
         request::Request,
-        roster::{NamedSecret, Setter},
+        roster::{NamedSecret, Roster, Setter},
     },
     vault::AccessKey,
 };
@@ -60,34 +60,92 @@ pub(super) async fn mint(worker: &mut Worker, vault: &Vault, request: &Request, 
         return;
     }
     let mut kept = Kept::new(secrets, end_of_sessions(request));
+    mint_own(worker, vault, request, &mut kept, key).await;
+    if let Err(problem) = kept.keep(worker.home.runtime(), &request.id) {
+        eprintln!("error: {problem}");
+    }
+}
+
+/// The same for the secrets that are owed after earlier sessions, in a ceremony that only closes. Its stewards are there already; here no
+/// operator waits, and what could not be kept must not be minted.
+pub(super) async fn mint_owed(
+    worker: &Worker,
+    vault: &Vault,
+    request: &Request,
+    stewards: &HashMap<String, Result<Minted, String>>,
+    key: &AccessKey,
+) -> Result<(), Problem> {
+    let secrets = named(vault, request);
+    if secrets.is_empty() {
+        return Ok(());
+    }
+    let mut kept = Kept::new(secrets, end_of_sessions(request));
+    for (role, steward) in stewards {
+        let account = arn(role)?.account().to_owned();
+        match steward {
+            Ok(minted) => kept.add_steward(&account, &minted.credentials),
+            Err(why) => kept.add_steward_missing(&account, why),
+        }
+    }
+    // A worker that is killed from here on leaves what the next one can begin with.
+    kept.keep(worker.home.runtime(), &request.id)?;
+    mint_own(worker, vault, request, &mut kept, key).await;
+    kept.keep(worker.home.runtime(), &request.id)
+}
+
+/// A session for each secret that has a setter, or why there is none.
+async fn mint_own(
+    worker: &Worker,
+    vault: &Vault,
+    request: &Request,
+    kept: &mut Kept,
+    key: &AccessKey,
+) {
     let credentials = mint::credentials(key);
     let until = std::time::Instant::now() + MINT_PATIENCE;
     for secret in kept.secrets.clone() {
         let Some(setter) = &secret.setter else {
             continue;
         };
-        match session(
-            worker,
-            vault,
-            request,
-            &secret.arn,
-            setter,
-            &credentials,
-            until,
-        )
-        .await
-        {
-            Ok(session) => kept.add_own(&secret.arn, &session),
-            Err(problem) => kept.add_missing(&secret.arn, in_one_line(&problem)),
+        let arn = &secret.arn;
+        match session(worker, vault, request, arn, setter, &credentials, until).await {
+            Ok(session) => kept.add_own(arn, &session),
+            Err(problem) => kept.add_missing(arn, in_one_line(&problem)),
         }
     }
-    if let Err(problem) = kept.keep(worker.home.runtime(), &request.id) {
-        eprintln!("error: {problem}");
+}
+
+/// The stewards of these secrets' accounts, for those that have a rotation function.
+pub(super) fn stewards_of(roster: &Roster, secrets: &[String]) -> Vec<String> {
+    let functions = secrets.iter().filter_map(|arn| roster.secret(arn));
+    let accounts: Vec<&str> = functions
+        .filter(|s| s.setter.is_none())
+        .map(NamedSecret::account)
+        .collect();
+    let mut roles: Vec<String> = Vec::new();
+    for role in roster.steward_roles() {
+        let account = role.split(':').nth(4).unwrap_or_default();
+        if accounts.contains(&account) && !roles.iter().any(|r| r == role) {
+            roles.push(role.to_owned());
+        }
     }
+    roles
+}
+
+/// Whether anything is kept of a request: its sessions, or those for its secrets.
+pub(super) fn is_kept(worker: &Worker, request: &str) -> bool {
+    let runtime = worker.home.runtime();
+    runtime.has(request) || Kept::is_there(runtime, request)
 }
 
 /// The secrets that a request names, as the roster has them.
 fn named(vault: &Vault, request: &Request) -> Vec<NamedSecret> {
+    if !request.purpose.is_open() {
+        let named = request.secrets.iter();
+        return named
+            .filter_map(|arn| vault.roster.secret(arn).cloned())
+            .collect();
+    }
     let secrets = vault.roster.access(&request.access).map(|a| &a.secrets);
     secrets
         .into_iter()
