@@ -112,7 +112,7 @@ fn an_offer_of_something_that_was_not_asked_is_found() {
 fn hand_in(host: &Host) -> Reply {
     let paper = host.worker.paper();
     let submit = RosterSubmit {
-        next: paper.next(&paper.chain, |next| next.accept_risk.clear()),
+        next: paper.version_after(&paper.chain, |next| next.accept_risk.clear()),
         incident: "CHG-7".into(),
         reason: "nothing is accepted any more".into(),
         nonce: paper::nonce(),

@@ -240,8 +240,8 @@ fn a_burnt_host_is_struck_out_and_nothing_that_it_holds_or_signs_counts_any_more
         let said = pair.journal(1).split_off(before);
         let unread: Vec<&str> = said
             .iter()
-            .filter_map(|entry| match &entry.step {
-                Step::Place(PlaceStep::PlaceUnread { why, .. }) => Some(why.as_str()),
+            .map(|entry| match &entry.step {
+                Step::Place(PlaceStep::PlaceUnread { why, .. }) => why.as_str(),
                 other => panic!("{what}: {other:?}"),
             })
             .collect();
