@@ -68,6 +68,7 @@ fn files() -> BTreeMap<String, Vec<u8>> {
     let set = Set {
         vault: "demo".to_owned(),
         recipient: DEMO_RECIPIENT.to_owned(),
+        signer: record().signer.id().to_string(),
         made: (2026, 11, 22),
         scheme: Scheme::single(2, 3),
         names: Vec::new(),
@@ -143,10 +144,7 @@ fn the_format_page_has_this_set_as_its_example() {
         ("identity", HEXLOWER.encode(IDENTITY)),
         ("identity's text", text.to_string()),
         ("recipient", DEMO_RECIPIENT.to_owned()),
-        (
-            "fingerprint",
-            twotap::trust::recovery::set_fingerprint(DEMO_RECIPIENT),
-        ),
+        ("fingerprint", record.fingerprint()),
         ("share 1", shares[0].expose().to_owned()),
         ("share 2", shares[1].expose().to_owned()),
         ("share 3", shares[2].expose().to_owned()),

@@ -28,6 +28,8 @@ pub struct Set {
     pub vault: String,
     /// The recovery recipient, `age1...`.
     pub recipient: String,
+    /// Key id of the key that a quorum of the sheets can sign with: SHA-256 of its SPKI, in lower-case hexadecimal.
+    pub signer: String,
     /// The day on which the set was made: year, month, day.
     pub made: (u16, u8, u8),
     /// The groups and how many of each are needed.
@@ -78,9 +80,9 @@ impl std::error::Error for SheetError {}
 
 impl Set {
     /// 16 hexadecimal digits in groups of four that are on every sheet of a set and on no other: the beginning of
-    /// SHA-256 over the recipient.
+    /// SHA-256 over recipient, newline, signer. Who changes either in a record changes what stands on the sheets.
     pub fn fingerprint(&self) -> String {
-        fingerprint(&self.recipient)
+        fingerprint(&self.recipient, &self.signer)
     }
 
     /// The group that a share belongs to.
@@ -111,9 +113,9 @@ impl Set {
     }
 }
 
-/// The fingerprint of the set whose recovery recipient this is; see [`Set::fingerprint`].
-pub fn fingerprint(recipient: &str) -> String {
-    let digest = Sha256::digest(recipient.as_bytes());
+/// The fingerprint of the set with this recovery recipient and this signer; see [`Set::fingerprint`].
+pub fn fingerprint(recipient: &str, signer: &str) -> String {
+    let digest = Sha256::digest(format!("{recipient}\n{signer}").as_bytes());
     let hex = data_encoding::HEXUPPER.encode(&digest[..8]);
     [&hex[..4], &hex[4..8], &hex[8..12], &hex[12..]].join(" ")
 }

@@ -17,7 +17,7 @@ use crate::{
         readiness::FullDrill,
         socket::{Layer, SheetChecked, SheetNoted},
     },
-    trust::{KeyId, Timestamp, recovery::set_fingerprint, text::check_name},
+    trust::{KeyId, Timestamp, text::check_name},
 };
 
 /// The proofs of one vault.
@@ -124,14 +124,14 @@ impl Agent {
         caller: &Listed,
     ) -> Result<SheetNoted, Problem> {
         let known = self.vault(vault).await?;
-        let recipient = known.roster.recovery.as_ref().ok_or_else(|| {
+        let recovery = known.roster.recovery.as_ref().ok_or_else(|| {
             Problem::new(
                 Code::Refused,
                 format!("the roster of vault {vault} names no recovery set"),
             )
             .hint("custodians take it up: twotap roster propose --recovery FILE")
         })?;
-        of_this_set(&sheet, &set_fingerprint(&recipient.recipient))?;
+        of_this_set(&sheet, &recovery.fingerprint())?;
         let (vault, by, who) = (vault.to_owned(), caller.name.clone(), caller.who.clone());
         let isolation = known.isolation;
         self.book

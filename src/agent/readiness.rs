@@ -18,7 +18,7 @@ use crate::{
         Problem,
         readiness::{CustodianProof, Readiness, SheetProof},
     },
-    trust::{Timestamp, recovery::set_fingerprint, roster::Roster},
+    trust::{Timestamp, roster::Roster},
 };
 
 const FULL: &str = "full drill";
@@ -43,7 +43,7 @@ impl<'k> Subject<'k> {
     /// Fingerprint of the set that the roster names.
     fn set(&self) -> Option<String> {
         let recovery = self.roster.recovery.as_ref()?;
-        Some(set_fingerprint(&recovery.recipient))
+        Some(recovery.fingerprint())
     }
 
     /// The names under which the proofs say since when something could have been shown.

@@ -302,10 +302,10 @@ pub(super) fn describe(roster: &Roster) -> String {
             .as_ref()
             .map_or("none yet".to_owned(), |is| {
                 format!(
-                    "{}, made {}, signs with key {}",
+                    "{}, made {}, with {} on each sheet",
                     plain(&is.recipient),
                     is.made,
-                    is.signer.id()
+                    is.fingerprint()
                 )
             }),
     ));

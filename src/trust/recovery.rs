@@ -11,6 +11,11 @@ use super::{Day, Digest, PublicKey, TrustError, roster::Recovery, text::check_na
 
 pub use record::{How, Record, Took};
 
+/// What stands on every sheet of the set with this recipient and signer.
+pub(super) fn fingerprint(recipient: &str, signer: &PublicKey) -> String {
+    twotap_shares::sheet::fingerprint(recipient, &signer.id().to_string())
+}
+
 /// The public record of a recovery set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +95,11 @@ impl RecoverySet {
         })
     }
 
+    /// What stands on every sheet of the set: 16 hexadecimal digits in groups of four.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.recipient, &self.signer)
+    }
+
     /// Group and place (both from 0) of the sheet with these words.
     pub fn find(&self, words: &Digest) -> Option<(usize, usize)> {
         self.groups.iter().enumerate().find_map(|(g, group)| {
@@ -97,9 +107,4 @@ impl RecoverySet {
             Some((g, place))
         })
     }
-}
-
-/// The fingerprint that stands on every sheet of the set with this recipient (`age1...`): 16 hexadecimal digits in groups of four.
-pub fn set_fingerprint(recipient: &str) -> String {
-    twotap_shares::sheet::fingerprint(recipient)
 }

@@ -111,6 +111,11 @@ pub struct Recovery {
 }
 
 impl Recovery {
+    /// What stands on every sheet of its set, so that nobody can put another recipient or signer in the place of those that were printed.
+    pub fn fingerprint(&self) -> String {
+        super::recovery::fingerprint(&self.recipient, &self.signer)
+    }
+
     /// After how many days new sheets are asked for.
     pub fn renew_days(&self) -> u16 {
         self.days.unwrap_or(RENEW_DAYS)

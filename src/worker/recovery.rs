@@ -121,6 +121,7 @@ fn make(wanted: &Wanted) -> Result<(Set, Made), Problem> {
     let set = Set {
         vault: wanted.vault.clone(),
         recipient: made.set.recipient.clone(),
+        signer: made.set.signer.id().to_string(),
         made: wanted.made,
         scheme,
         names,

@@ -15,7 +15,7 @@ fn a_sheet_is_known_by_its_picture_or_its_words() {
     let run = bench
         .run(&["recovery", "check", "--set", &record, "--image", &scan])
         .done();
-    let fingerprint = twotap::trust::recovery::set_fingerprint(&set.recipient);
+    let fingerprint = set.fingerprint();
     let said = format!(
         "good: share 2 of 3 of vault prod, set {fingerprint} made on {}",
         set.made

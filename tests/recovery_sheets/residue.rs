@@ -226,7 +226,7 @@ fn once_a_sheet_is_checked_its_words_are_gone_and_only_its_place_is_sent() {
         .done();
     let share = bench.words("prod/prod-executives-2.pdf");
     let scan = bench.text("prod/prod-executives-2.png");
-    let fingerprint = twotap::trust::recovery::set_fingerprint(&bench.record("prod").recipient);
+    let fingerprint = bench.record("prod").fingerprint();
     for (from, words) in [
         (&["--words-fd", "0"][..], share.expose()),
         (&["--image", &scan][..], ""),

@@ -83,6 +83,7 @@ pub(super) fn opening(passphrase: bool) -> [Step; 4] {
             what: "Then, with age (filippo.io/age). It prints the credential; use it, replace it, and have new sheets made: these are spent.",
             typed: &[
                 "python3 age_key.py < hex > key.txt",
+                "tar xf BUNDLE vault.age",
                 "age -d -i key.txt vault.age",
             ],
         },

@@ -41,6 +41,7 @@ fn made(scheme: Scheme, names: &[&str]) -> (Set, Vec<Vec<Mnemonic>>) {
     let set = Set {
         vault: "prod".to_owned(),
         recipient: "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z".to_owned(),
+        signer: "a5".repeat(32),
         made: (2026, 11, 22),
         scheme,
         names: names.iter().map(|name| (*name).to_owned()).collect(),

@@ -59,6 +59,7 @@ fn a_sheet_has_all_its_words_numbered_and_the_whole_procedure() {
             "pip install 'shamir-mnemonic[cli]'",
             "shamir recover",
             "python3 age_key.py < hex > key.txt",
+            "tar xf BUNDLE vault.age",
             "age -d -i key.txt vault.age",
         ] {
             assert!(

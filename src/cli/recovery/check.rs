@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
-use twotap_shares::{ShareInfo, sheet};
+use twotap_shares::ShareInfo;
 
 use super::{
     super::{Door, Ended, files},
@@ -148,7 +148,7 @@ fn check(args: &Args, set: Option<&RecoverySet>) -> Result<Checked, Problem> {
             let of = set.groups.get(group);
             Some(Belongs {
                 vault: set.vault.clone(),
-                fingerprint: sheet::fingerprint(&set.recipient),
+                fingerprint: set.fingerprint(),
                 made: set.made.clone(),
                 group: of.and_then(|group| group.name.clone()),
                 share: place + 1,

@@ -260,24 +260,24 @@ impl Found {
         }
         match (&before.recovery, &after.recovery) {
             (None, Some(is)) => self.more(format!(
-                "recovery shares open it as well, and can sign a roster: those made on {} for {}, key {}",
+                "recovery shares open it as well, and can sign a roster: those made on {} for {}, with {} on each sheet",
                 is.made,
                 is.recipient,
-                is.signer.id()
+                is.fingerprint()
             )),
             (Some(_), None) => self.less("recovery shares no longer open it".to_owned()),
             (Some(was), Some(is)) if was.recipient != is.recipient => self.more(format!(
-                "other recovery shares open it, and can sign a roster: those made on {} for {}, key {}; those made on {} open nothing alive",
+                "other recovery shares open it, and can sign a roster: those made on {} for {}, with {} on each sheet; those made on {} open nothing alive",
                 is.made,
                 is.recipient,
-                is.signer.id(),
+                is.fingerprint(),
                 was.made
             )),
             (Some(was), Some(is)) if (&was.signer, was.made) != (&is.signer, is.made) => {
                 self.more(format!(
-                    "recovery shares sign with key {}, are said to be made on {}, and open the same",
-                    is.signer.id(),
-                    is.made
+                    "recovery shares sign with another key, are said to be made on {}, and open the same: {} has to stand on each sheet",
+                    is.made,
+                    is.fingerprint()
                 ));
             }
             _ => {}
