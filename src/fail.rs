@@ -8,8 +8,9 @@
 //! N-th time since the file was emptied, over all processes). A point that the file `stop` names writes `at` (its name and process id)
 //! and stops its process, so that the rig can kill it right there, or somebody else, or let it go on.
 //!
-//! A point before a write may be told to fail instead, as on a disk that was mounted read-only just then: from the point on that the file
-//! `refuse` names, every write of that side (the worker's files, or the agent's store) is refused until the file is gone.
+//! A point before a write may be told to fail instead, as on a disk that was mounted read-only just then, or is full: from the point on that
+//! the first line of the file `refuse` names, every write of that side (the worker's files, or the agent's store) is refused until the file is
+//! gone. Its second line is `full` or `read-only`.
 
 #[cfg(not(feature = "failpoints"))]
 pub(crate) use none::{Names, add, book, entry, file, folder, patience, point, quicker, write};
@@ -192,17 +193,19 @@ mod there {
         let Ok(wanted) = fs::read_to_string(folder.join("refuse")) else {
             return Ok(());
         };
+        let (point, disk) = wanted.split_once('\n').unwrap_or((&wanted, ""));
         let ours = match side {
-            Side::Worker => !wanted.starts_with("book:"),
-            Side::Agent => wanted.starts_with("book:"),
+            Side::Worker => !point.starts_with("book:"),
+            Side::Agent => point.starts_with("book:"),
         };
         let begun = folder.join("refusing");
-        if reached.is_some_and(|reached| reached == wanted.trim_end()) {
+        if reached.is_some_and(|reached| reached == point) {
             let _ = fs::write(&begun, &wanted);
         }
-        match ours && begun.exists() {
-            true => Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem)),
-            false => Ok(()),
+        match (ours && begun.exists(), disk) {
+            (false, _) => Ok(()),
+            (true, "full") => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            (true, _) => Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem)),
         }
     }
 

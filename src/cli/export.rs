@@ -7,7 +7,11 @@ use std::{
 
 use crate::{
     protocol::{Code, Problem, job::Sealed},
-    trust::{Digest, Verified, manifest::Manifest, roster::Roster},
+    trust::{
+        Digest, Verified,
+        manifest::Manifest,
+        roster::{Group, Roster},
+    },
     vault::{
         Bundle,
         archive::{self, Form},
@@ -139,6 +143,25 @@ impl Papers {
         let host = self.sealed_under().host(self.manifest.host);
         host.map_or("unknown", |host| host.name.as_str())
     }
+
+    /// What is sealed in it, row by row.
+    pub(super) fn rows(&self) -> [(&'static str, String); 3] {
+        let manifest = &self.manifest;
+        let sealed = format!(
+            "{} by host {} ({})",
+            manifest.created_at,
+            self.host(),
+            manifest.host
+        );
+        [
+            (
+                "vault",
+                format!("{}, generation {}", manifest.vault, manifest.generation),
+            ),
+            ("sealed", sealed),
+            ("holds", format!("key {}", manifest.access_key_id)),
+        ]
+    }
 }
 
 fn told(papers: &Papers, file: &Path, verb: &str, door: &Door) -> Ended {
@@ -177,25 +200,26 @@ fn told(papers: &Papers, file: &Path, verb: &str, door: &Door) -> Ended {
     } else {
         ""
     };
+    let groups: Vec<String> = papers
+        .sealed_under()
+        .groups
+        .iter()
+        .map(Group::to_string)
+        .collect();
+    let groups = if groups.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", groups.join(" and "))
+    };
+    let [vault, sealed, holds] = papers.rows();
     let rows = [
-        (
-            "vault",
-            format!("{}, generation {}", manifest.vault, manifest.generation),
-        ),
-        (
-            "sealed",
-            format!(
-                "{} by host {} ({})",
-                manifest.created_at,
-                papers.host(),
-                manifest.host
-            ),
-        ),
-        ("holds", format!("key {}", manifest.access_key_id)),
+        vault,
+        sealed,
+        holds,
         (
             "opens with",
             format!(
-                "{} of {}{sheets}",
+                "{} of {}{groups}{sheets}",
                 manifest.threshold,
                 custodians.join(", ")
             ),

@@ -62,10 +62,16 @@ impl fmt::Display for Case {
             Victim::Worker => "worker",
             Victim::Agent => "agent",
             Victim::Both => "both",
-            Victim::Disk => "disk",
+            Victim::FullDisk => "full disk",
+            Victim::ReadOnlyDisk => "read-only disk",
         };
         write!(f, "{flow} {victim} {}", self.points.join(" "))
     }
+}
+
+fn refuse(host: &Host, point: &str, disk: &str) {
+    host.rig.arm(&[]);
+    host.rig.refuse(point, disk);
 }
 
 impl Case {
@@ -89,10 +95,8 @@ impl Case {
         host.count_strikes(0);
         let stops: Vec<&str> = self.points.iter().map(String::as_str).collect();
         match self.victim {
-            Victim::Disk => {
-                host.rig.arm(&[]);
-                host.rig.refuse(stops[0]);
-            }
+            Victim::FullDisk => refuse(host, stops[0], "full"),
+            Victim::ReadOnlyDisk => refuse(host, stops[0], "read-only"),
             _ => host.rig.arm(&stops),
         }
 
@@ -121,7 +125,7 @@ impl Case {
     /// Waits for whoever comes to a point, kills, looks, and brings the agent back.
     fn watch(&self, host: &Host, over: &AtomicBool) -> Result<(), String> {
         while !over.load(Ordering::SeqCst) {
-            if self.victim == Victim::Disk {
+            if matches!(self.victim, Victim::FullDisk | Victim::ReadOnlyDisk) {
                 if host.rig.is_refusing() {
                     host.count_strikes(host.strikes() + 1);
                     writable_again(host);

@@ -71,10 +71,11 @@ pub(crate) fn in_agent(point: &str) -> bool {
 }
 
 /// Of a ceremony and its closing every point with the worker killed, every point with both, and with the agent alone those in the agent
-/// and those right after a worker's entry or call. Beside that every write refused once, with nobody killed. Of a sealing the worker's deaths at every point of the first one; for the others, all
-/// but those at files, a sealed vault does, which need not be made anew.
+/// and those right after a worker's entry or call. Of a sealing the worker's deaths at every point of the first one; for the others, all
+/// but those at files, a sealed vault does, which need not be made anew. Beside that every write is refused, with nobody killed: once
+/// because the disk is full, once because it is read-only.
 pub(crate) fn cases(points: &Points) -> Vec<Case> {
-    use Victim::{Agent, Both, Worker};
+    use Victim::{Agent, Both, FullDisk, ReadOnlyDisk, Worker};
     let mut cases = Vec::new();
     for (flow, points, victims) in [
         (Flow::Seal, &points.seal, &[Worker][..]),
@@ -104,11 +105,13 @@ pub(crate) fn cases(points: &Points) -> Vec<Case> {
         // A store that is refused while a key is brought is refused to the one who brings it, as with a ceremony's first event.
         let ours = |p: &&String| is_a_write(p) && (flow == Flow::Ceremony || !in_agent(p));
         for point in points.iter().filter(ours) {
-            cases.push(Case {
-                flow,
-                victim: Victim::Disk,
-                points: vec![point.clone()],
-            });
+            for victim in [FullDisk, ReadOnlyDisk] {
+                cases.push(Case {
+                    flow,
+                    victim,
+                    points: vec![point.clone()],
+                });
+            }
         }
     }
     // In an order of no meaning, so that a host meets deaths of all kinds one after the other.

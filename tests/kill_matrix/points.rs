@@ -21,8 +21,10 @@ pub(crate) enum Victim {
     Worker,
     Agent,
     Both,
-    /// Nobody: the disk of whoever comes to the point takes no writes from there on, until all is quiet.
-    Disk,
+    /// Nobody: the disk of whoever comes to the point is full from there on, until all is quiet.
+    FullDisk,
+    /// The same, with a file system that has become read-only.
+    ReadOnlyDisk,
 }
 
 /// The folder in which programs find what to do.
@@ -54,9 +56,9 @@ impl Rig {
         }
     }
 
-    /// From this point on writes are refused.
-    pub(crate) fn refuse(&self, point: &str) {
-        fs::write(self.path("refuse"), point).expect("written");
+    /// From this point on writes are refused, as by a disk that is `full` or `read-only`.
+    pub(crate) fn refuse(&self, point: &str, disk: &str) {
+        fs::write(self.path("refuse"), format!("{point}\n{disk}")).expect("written");
         open_to_all(&self.path("refuse"), 0o666);
     }
 

@@ -177,26 +177,15 @@ fn recipient(papers: &Papers, how: &How) -> Result<Option<String>, Problem> {
 }
 
 fn summary(papers: &Papers, how: &How) -> String {
-    let manifest = &papers.manifest;
     let with = match how {
         How::Tokens { by } => format!("the tokens of {}", by.join(" and ")),
         How::Paper => "a quorum of the recovery sheets".to_owned(),
     };
+    let [vault, sealed, holds] = papers.rows();
     let rows = [
-        (
-            "vault",
-            format!("{}, generation {}", manifest.vault, manifest.generation),
-        ),
-        (
-            "sealed",
-            format!(
-                "{} by host {} ({})",
-                manifest.created_at,
-                papers.host(),
-                manifest.host
-            ),
-        ),
-        ("holds", format!("key {}", manifest.access_key_id)),
+        vault,
+        sealed,
+        holds,
         ("opens with", with),
         (
             "relies on",
