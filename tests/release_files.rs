@@ -43,7 +43,7 @@ const SEAMS: [&str; 11] = [
     "faketime",
     "FakeClock",
     "MockClock",
-    "set_now",
+    "FaultClock",
 ];
 
 /// Crates that are there for tests, or for faults.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use twotap::{
     protocol::{
-        job::{Isolation, OfferMade, ShareFile},
+        Code,
+        job::{Approval, Isolation, OfferMade, ShareFile},
         socket::{
             ApprovalBundle, Close, Credentials, SealBegin, SealBegun, SealFinish, SealFinished,
             Stage,
@@ -85,7 +86,7 @@ pub(crate) fn ceremony(host: &Host) -> Went<View> {
         let path = format!("/v1/requests/{}", view.id);
         let bundle: ApprovalBundle = host.get(uid, &format!("{path}/bundle"))?;
         let approval = approve(host, name, bundle);
-        let _: View = host.call(uid, "POST", &format!("{path}/approvals"), &approval)?;
+        hand_in(host, uid, &format!("{path}/approvals"), &approval)?;
     }
     let view = wait_for(host, &view.id, |view| match view.stage {
         Stage::Requested | Stage::Approved => false,
@@ -106,13 +107,30 @@ pub(crate) fn ceremony(host: &Host) -> Went<View> {
     Ok(view)
 }
 
+/// Whoever is told that the state cannot be written, and so that nothing has happened, tries again.
+fn hand_in(host: &Host, uid: u32, path: &str, approval: &Approval) -> Went<()> {
+    let begun = Instant::now();
+    loop {
+        match host.call::<View>(uid, "POST", path, approval) {
+            Err(Trouble::Refused(why))
+                if why.code == Code::Internal
+                    && why.error.contains("state database")
+                    && begun.elapsed() < BOUND =>
+            {
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+            went => return went.map(drop),
+        }
+    }
+}
+
 /// Whether the rotation has said its last word.
 pub(crate) fn replaced(view: &View) -> bool {
     let last = ["rotated", "rotation_pending"];
     view.progress.iter().any(|p| last.contains(&&*p.step))
 }
 
-fn approve(host: &Host, name: &str, bundle: ApprovalBundle) -> twotap::protocol::job::Approval {
+fn approve(host: &Host, name: &str, bundle: ApprovalBundle) -> Approval {
     let made = OfferMade {
         offer: bundle.offer,
         manifest: bundle.manifest,

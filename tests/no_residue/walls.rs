@@ -20,6 +20,11 @@ fn nobody_of_the_same_account_reads_the_memory_of_agent_worker_or_custodian() {
     let site = Site::ready(Options::default()).expect("a site");
     let request = site.request("INC-1", "to be looked at").expect("asked");
     let approve = waiting_for_a_finger(&site, &request);
+    // The request's own; one that looked something up goes by itself.
+    let begun = Instant::now();
+    while site.door().pids().len() > 1 && begun.elapsed() < BOUND {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
     let worker = site.door().pids();
     assert_eq!(worker.len(), 1, "{worker:?}");
     let agent = site.agent_pid().expect("it runs");

@@ -1,7 +1,8 @@
 //! The same at a whole site, where people have accounts and the agent a database.
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 
+use twotap::trust::Timestamp;
 use twotap_rig::{
     Site,
     site::{Options, PIN},
@@ -85,6 +86,11 @@ fn a_database_that_was_put_back_to_an_earlier_day_is_found_by_whoever_saw_a_late
     let found = verify(&site);
     assert!(found.refused_with(TAMPERING), "{found:?}");
     assert!(found.stderr.contains("you have seen"), "{found:?}");
+    // Requests carry whole seconds, and of two of the same second neither is the later one.
+    let last = Timestamp::now();
+    while Timestamp::now() <= last {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
     let args = [
         "request",
         "prod",

@@ -58,6 +58,7 @@ impl StoreError {
             Self::Newer { .. } => Some("run the version that wrote it, or a newer one"),
             Self::Busy => Some("is another twotapd running on the same state?"),
             Self::DiskFull => Some("free space on the disk that holds the state"),
+            Self::Io(_) => Some("see that the agent can write its state folder, then try again"),
             _ => None,
         }
     }
