@@ -12,6 +12,8 @@ mod command;
 mod recipient;
 #[path = "after_recovery/record.rs"]
 mod record;
+#[path = "after_recovery/site.rs"]
+mod site;
 
 use rand_core::OsRng;
 use support::{Bench, SoftCustodian};

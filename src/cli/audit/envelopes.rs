@@ -11,9 +11,11 @@ use crate::{
     protocol::{Code, Problem},
     trust::{
         self, Digest, Document, Envelope, PublicKey, Verified,
+        drill::Drill,
         enrollment::Enrollment,
         manifest::Manifest,
         receipt::Receipt,
+        recovery::Record,
         request::{Approval, Denial, Offer, SealOffer, Withdrawal},
         roster::{Roster, verify_chain, verify_next},
     },
@@ -155,6 +157,8 @@ impl<'r> Checker<'r> {
             t if t == Roster::PAYLOAD_TYPE => self.roster(&envelope),
             t if t == Denial::PAYLOAD_TYPE => self.by_custodian::<Denial>(&envelope),
             t if t == Withdrawal::PAYLOAD_TYPE => self.by_custodian::<Withdrawal>(&envelope),
+            t if t == Drill::PAYLOAD_TYPE => self.drill(&envelope),
+            t if t == Record::PAYLOAD_TYPE => self.recovery(&envelope),
             t if t == Receipt::PAYLOAD_TYPE => self.by_host::<Receipt>(&envelope),
             t if t == SealOffer::PAYLOAD_TYPE => self.by_host::<SealOffer>(&envelope),
             t if t == Enrollment::PAYLOAD_TYPE => Enrollment::verify(&envelope)
@@ -228,6 +232,28 @@ impl<'r> Checker<'r> {
     fn by_custodian<D: Document>(&self, envelope: &Envelope) -> Result<Option<Witness>, String> {
         let keys = self.rosters.all_approve_keys();
         envelope.verify::<D>(&keys, "a custodian").map_err(text)?;
+        Ok(None)
+    }
+
+    fn drill(&self, envelope: &Envelope) -> Result<Option<Witness>, String> {
+        let keys = self.rosters.all_approve_keys();
+        let signed = envelope.verify::<Drill>(&keys, "a custodian");
+        let (drill, signer) = signed.map_err(text)?;
+        let rosters = self.rosters.versions.iter();
+        let own = rosters
+            .filter_map(|roster| roster.token_by_approve_key(signer))
+            .any(|token| token.person == drill.custodian && token.serial == drill.serial);
+        match own {
+            true => Ok(None),
+            false => Err("the drill names another token than signed it".to_owned()),
+        }
+    }
+
+    fn recovery(&self, envelope: &Envelope) -> Result<Option<Witness>, String> {
+        let record = envelope.unverified::<Record>().map_err(text)?;
+        let roster = self.rosters.version(&record.roster_sha256);
+        let roster = roster.ok_or("the recovery is of a roster that is not here")?;
+        Record::verify(envelope, roster).map_err(text)?;
         Ok(None)
     }
 
