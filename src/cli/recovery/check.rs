@@ -6,7 +6,7 @@ use serde::Serialize;
 use twotap_shares::ShareInfo;
 
 use super::{
-    super::{Door, Ended, files},
+    super::{Door, Ended},
     quorum,
     reading::{self, Sources},
 };
@@ -60,14 +60,7 @@ struct Belongs {
 }
 
 pub(super) fn run(args: &Args, door: &Door) -> Ended {
-    let set: Option<RecoverySet> = match &args.set {
-        Some(path) => {
-            let set: RecoverySet = files::read_json(path, "what recovery create writes")?;
-            set.check()?;
-            Some(set)
-        }
-        None => None,
-    };
+    let set = args.set.as_deref().map(reading::set).transpose()?;
     let mut checked = stack::wiped(|| check(args, set.as_ref()))?;
     let why_not = match &checked.set {
         Some(set) => match record(set, door) {

@@ -18,6 +18,13 @@ use crate::{
     trust::recovery::RecoverySet,
 };
 
+/// The public record of a set, as `recovery create` writes it.
+pub(super) fn set(path: &Path) -> Result<RecoverySet, Problem> {
+    let set: RecoverySet = files::read_json(path, "what recovery create writes")?;
+    set.check()?;
+    Ok(set)
+}
+
 /// Where shares are read from; from the keyboard, if nothing is said.
 #[derive(clap::Args)]
 pub(super) struct Sources {

@@ -35,7 +35,6 @@ use crate::{
     },
     trust::{
         Envelope, Timestamp, Verified,
-        recovery::RecoverySet,
         roster::{By, LastSealed, Person, Role, Roster, changes, follows, missing, verify_chain},
         standing::judge_change,
     },
@@ -243,14 +242,7 @@ fn sign(
     next: Envelope,
     door: &Door,
 ) -> Result<Envelope, Problem> {
-    let set: Option<RecoverySet> = match &args.set {
-        Some(path) => {
-            let set: RecoverySet = files::read_json(path, "what recovery create writes")?;
-            set.check()?;
-            Some(set)
-        }
-        None => None,
-    };
+    let set = args.set.as_deref().map(reading::set).transpose()?;
     let title = format!(
         "recovery roster: sheets for vault {}, roster version {}",
         before.vault,

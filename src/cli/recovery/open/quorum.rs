@@ -6,7 +6,7 @@ use twotap_shares::Secret;
 use zeroize::Zeroizing;
 
 use super::super::{
-    super::{export::Papers, files, pin, ui::Ui},
+    super::{export::Papers, pin, ui::Ui},
     reading::{self, Sources},
 };
 use crate::{
@@ -36,15 +36,10 @@ pub(super) fn read(
     papers: &Papers,
     ui: &Ui,
 ) -> Result<Zeroizing<String>, Problem> {
-    let set: Option<RecoverySet> = match &args.set {
-        Some(path) => {
-            let set: RecoverySet = files::read_json(path, "what recovery create writes")?;
-            set.check()?;
-            must_be_named(&set, papers)?;
-            Some(set)
-        }
-        None => None,
-    };
+    let set = args.set.as_deref().map(reading::set).transpose()?;
+    if let Some(set) = &set {
+        must_be_named(set, papers)?;
+    }
     let title = format!(
         "recovery open: the sheets of vault {}",
         papers.manifest.vault
