@@ -177,6 +177,7 @@ pub(super) async fn bundle(call: Call) -> Answered {
         );
         return Err(problem.into());
     }
+    call.agent.ceremonies.may_be_voted_on(record.id())?;
     let own = record
         .made
         .shares

@@ -12,6 +12,7 @@
 mod alarms;
 mod book;
 mod ceremonies;
+mod checks;
 mod closing;
 mod config;
 mod copies;
@@ -19,6 +20,7 @@ mod deadlines;
 mod drills;
 mod exports;
 mod handlers;
+mod held;
 mod hygiene;
 mod journal;
 mod keys;

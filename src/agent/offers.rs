@@ -187,13 +187,15 @@ impl Agent {
         Ok(Record::new(made, request, known.roster.threshold))
     }
 
+    /// The event's number stands beside the record.
     pub(super) async fn put_on_record(
         self: &Arc<Self>,
         mut record: Record,
         who: String,
-    ) -> Result<Arc<Record>, Problem> {
+    ) -> Result<(Arc<Record>, u64), Problem> {
         let id = record.id().to_owned();
-        self.book
+        let seq = self
+            .book
             .commit(move |change| {
                 let request = &record.request;
                 if change.request(&request.id)?.is_some() {
@@ -202,7 +204,7 @@ impl Agent {
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
                 let event = record.requested(operator, who, change.place);
-                change.event(&event)?;
+                let seq = change.event(&event)?.seq;
                 record.rehearsal = Rehearsal::of(request, change.millis());
                 let request = &record.request;
                 if let Purpose::Roster {
@@ -214,11 +216,13 @@ impl Agent {
                     row.owed = Some((version, roster_sha256));
                     change.put_vault(&request.vault.clone(), &row)?;
                 }
-                change.put(record)
+                change.put(record)?;
+                Ok(seq)
             })
             .await?;
-        self.book
-            .request(&id)
+        let record = self.book.request(&id);
+        record
+            .map(|record| (record, seq))
             .ok_or_else(|| super::book::unknown_request(&id))
     }
 }
