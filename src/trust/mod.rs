@@ -26,6 +26,7 @@ pub mod file;
 pub mod firmware;
 pub mod keys;
 pub mod manifest;
+pub mod pattern;
 pub mod policy;
 pub mod program;
 pub mod receipt;
