@@ -6,6 +6,7 @@
 use std::{
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,12 +17,20 @@ use tokio::{
     process::Command,
 };
 
-use crate::trust::{program::only_roots, text};
+use super::{Agent, people::Listed};
+use crate::{
+    audit::event::{Actor, Event, EventType},
+    protocol::{Code, Problem, job::Ask},
+    trust::{
+        program::only_roots,
+        request::{CheckResult, MAX_OUTPUT},
+        roster::{Check, Scenario},
+        text,
+    },
+};
 
 /// The most that is read of what a program says, in bytes; the rest is thrown away.
 const SAID: u64 = 16 * 1024;
-/// The most of it that is passed on, in characters.
-pub(super) const OUTPUT: usize = 400;
 /// How long its output is waited for once it has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The longest time that a check may be given, in seconds: somebody waits for it at 3 a.m.
@@ -43,38 +52,150 @@ fn ten() -> u32 {
     10
 }
 
-/// What a program reads.
+/// What a program reads: what was asked, and who asks. Never the operator's nonce.
 #[derive(Serialize)]
-pub(super) struct Input<'a> {
+struct Input<'a> {
     /// Version of this form.
-    pub(super) v: u8,
+    v: u8,
     /// The check's name.
-    pub(super) check: &'a str,
-    pub(super) vault: &'a str,
-    pub(super) operator: &'a str,
-    pub(super) access: &'a str,
-    pub(super) scenario: &'a str,
-    pub(super) subject: Option<&'a str>,
-    pub(super) incident: &'a str,
-    pub(super) reason: &'a str,
-    pub(super) commander: Option<&'a str>,
-    pub(super) duration_seconds: Option<u32>,
-    pub(super) follows: Option<&'a str>,
+    check: &'a str,
+    vault: &'a str,
+    operator: &'a str,
+    access: &'a str,
+    scenario: &'a str,
+    subject: Option<&'a str>,
+    incident: &'a str,
+    reason: &'a str,
+    commander: Option<&'a str>,
+    duration_seconds: Option<u32>,
+    follows: Option<&'a str>,
+}
+
+impl<'a> Input<'a> {
+    fn of(check: &'a str, ask: &'a Ask, operator: &'a str) -> Self {
+        Self {
+            v: 1,
+            check,
+            vault: &ask.vault,
+            operator,
+            access: &ask.access,
+            scenario: ask.scenario.as_deref().unwrap_or_default(),
+            subject: ask.subject.as_deref(),
+            incident: &ask.incident,
+            reason: &ask.reason,
+            commander: ask.commander.as_deref(),
+            duration_seconds: ask.duration_seconds,
+            follows: ask.follows.as_deref(),
+        }
+    }
+}
+
+impl Agent {
+    /// What the checks of a request's scenario come to, in the scenario's order. Where a required one has not passed the request ends here.
+    pub(super) async fn look_at(
+        self: &Arc<Self>,
+        ask: &Ask,
+        caller: &Listed,
+    ) -> Result<Vec<CheckResult>, Problem> {
+        let known = self.vault(&ask.vault).await?;
+        let named = ask.scenario.as_deref();
+        // One that the roster does not have is the worker's to refuse.
+        let Some(scenario) = named.and_then(|name| known.roster.scenario(name)) else {
+            return Ok(Vec::new());
+        };
+        let results = match self.has_sinks(&scenario.sinks) {
+            Ok(()) => self.run_checks(scenario, ask, caller).await,
+            Err(problem) => return self.refuse(ask, caller, Vec::new(), problem).await,
+        };
+        match results.iter().find(|r| r.required && !r.passed) {
+            None => Ok(results),
+            Some(failed) => {
+                let what = format!("required check {} has not passed: {}", failed.name, failed.output);
+                let problem = Problem::new(Code::Refused, what)
+                    .hint("custodians were not asked; see to what it says, and ask again");
+                self.refuse(ask, caller, results, problem).await
+            }
+        }
+    }
+
+    /// All at once, each in its own time.
+    async fn run_checks(
+        &self,
+        scenario: &Scenario,
+        ask: &Ask,
+        caller: &Listed,
+    ) -> Vec<CheckResult> {
+        let mut running = Vec::new();
+        for check in &scenario.checks {
+            let program = self.config.checks.get(&check.name).cloned();
+            let (ask, operator, name) = (ask.clone(), caller.name.clone(), check.name.clone());
+            running.push(tokio::spawn(async move {
+                match program {
+                    Some(program) => program.run(&Input::of(&name, &ask, &operator)).await,
+                    None => Outcome::not("this host has no program for it: see [checks] in agent.toml"),
+                }
+            }));
+        }
+        let mut results = Vec::new();
+        for (Check { name, required }, task) in scenario.checks.iter().zip(running) {
+            let outcome = task.await.unwrap_or_else(|_| Outcome::not("it was broken off"));
+            results.push(CheckResult {
+                name: name.clone(),
+                required: *required,
+                passed: outcome.passed,
+                output: outcome.output,
+            });
+        }
+        results
+    }
+
+    /// Puts on record that custodians are not asked, and why; that is the answer.
+    async fn refuse<T>(
+        self: &Arc<Self>,
+        ask: &Ask,
+        caller: &Listed,
+        checks: Vec<CheckResult>,
+        problem: Problem,
+    ) -> Result<T, Problem> {
+        let (ask, caller, why) = (ask.clone(), caller.clone(), problem.error.clone());
+        self.book
+            .commit(move |change| {
+                let actor = Actor::person(&caller.name)
+                    .map_err(|why| Problem::new(Code::Internal, why))?;
+                let subject = ask.subject.map(|s| change.fingerprint("subject", &s));
+                let event = Event::new(EventType::RequestRefused, actor)
+                    .incident(&ask.incident)
+                    .justification(&ask.reason)
+                    .who(caller.who)
+                    .place(change.place.clone())
+                    .detail("vault", ask.vault)
+                    .detail("access", ask.access)
+                    .detail("scenario", ask.scenario)
+                    .detail("subject", subject.unwrap_or_default())
+                    .detail("commander_claimed", ask.commander)
+                    .detail("follows", ask.follows)
+                    .detail("why", why)
+                    .detail("checks", serde_json::json!(checks));
+                change.event(&event).map(drop)
+            })
+            .await?;
+        Err(problem)
+    }
 }
 
 /// What became of one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Outcome {
-    pub(super) passed: bool,
+struct Outcome {
+    passed: bool,
     /// One plain line, never empty.
-    pub(super) output: String,
+    output: String,
 }
 
 impl Outcome {
     fn not(output: impl AsRef<str>) -> Self {
         Self {
             passed: false,
-            output: text::plain(output.as_ref(), OUTPUT),
+            output: text::plain(output.as_ref(), MAX_OUTPUT),
         }
     }
 }
@@ -90,7 +211,7 @@ impl Program {
     }
 
     /// Runs it once: no shell, no environment, no terminal; over when its time is, with everything that it has started.
-    pub(super) async fn run(&self, input: &Input<'_>) -> Outcome {
+    async fn run(&self, input: &Input<'_>) -> Outcome {
         if let Err(why) = only_roots(&self.program) {
             return Outcome::not(why);
         }
@@ -130,7 +251,7 @@ impl Program {
         // Whatever it has left running holds its output open.
         drop(group);
         let output = match tokio::time::timeout(LAST_WORDS, &mut said).await {
-            Ok(Ok(said)) => text::plain(&String::from_utf8_lossy(&said), OUTPUT),
+            Ok(Ok(said)) => text::plain(&String::from_utf8_lossy(&said), MAX_OUTPUT),
             _ => String::new(),
         };
         said.abort();
@@ -148,7 +269,7 @@ fn outcome(status: ExitStatus, output: String) -> Outcome {
     let output = match (output.is_empty(), status.code()) {
         (false, Some(0 | 1)) => output,
         // Whoever reads has to see that this is no answer.
-        (false, _) => text::plain(&format!("it could not be told: {output}"), OUTPUT),
+        (false, _) => text::plain(&format!("it could not be told: {output}"), MAX_OUTPUT),
         (true, Some(0)) => "passed".to_owned(),
         (true, _) => format!("{status}, without a word"),
     };

@@ -44,6 +44,8 @@ pub(super) struct Config {
     pub(super) readiness: Limits,
     /// The programs of the pre-checks that scenarios name.
     pub(super) checks: BTreeMap<String, Program>,
+    /// How long a session stays open beside the one that continues it.
+    pub(super) overlap: Duration,
     /// SHA-256 of the file.
     pub(super) digest: Digest,
 }
@@ -81,6 +83,8 @@ struct File {
     readiness: ReadinessTable,
     #[serde(default)]
     checks: BTreeMap<String, Program>,
+    #[serde(default)]
+    again: AgainTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -114,6 +118,33 @@ struct WatchTable {
 #[serde(deny_unknown_fields)]
 struct RecoveryTable {
     renew_days: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgainTable {
+    overlap_seconds: u32,
+}
+
+/// The longest time that a session stays open beside the one that continues it, in seconds: every SDK asks again by then for credentials
+/// that end so soon, and who is told that the time is nearly over is told 15 minutes before.
+const MOST_OVERLAP: u32 = 15 * 60;
+
+impl AgainTable {
+    fn overlap(&self) -> Result<Duration, String> {
+        match self.overlap_seconds {
+            seconds if seconds <= MOST_OVERLAP => Ok(Duration::from_secs(seconds.into())),
+            _ => Err(format!("again.overlap_seconds: it is at most {MOST_OVERLAP}")),
+        }
+    }
+}
+
+impl Default for AgainTable {
+    fn default() -> Self {
+        Self {
+            overlap_seconds: MOST_OVERLAP,
+        }
+    }
 }
 
 /// Days after which a proof is stale. They can be lowered here, and no more.
@@ -208,6 +239,7 @@ impl Config {
             renew_days: file.recovery.renew_days.unwrap_or(u16::MAX),
             readiness: file.readiness.limits()?,
             checks: checks(file.checks, folder)?,
+            overlap: file.again.overlap()?,
             digest: Digest::of(text.as_bytes()),
         })
     }
@@ -360,6 +392,10 @@ mod tests {
             (
                 "host_name = 'h'\nvaults = ['a']\n[audit]\nacknowledge_seconds = 31",
                 "audit.acknowledge_seconds",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[again]\noverlap_seconds = 901",
+                "again.overlap_seconds",
             ),
             (
                 "host_name = 'h'\nvaults = ['a']\n[checks.pr]\nprogram = '/x'\nseconds = 61",

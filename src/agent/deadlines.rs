@@ -23,7 +23,16 @@ impl Agent {
             self.look_at_readiness(now).await;
             let mut next = heartbeat.min(now.plus(LONGEST));
             for record in self.book.requests() {
-                match due(&record) {
+                let handed_over = match record.stage {
+                    Stage::Open => self.hands_over_at(&record),
+                    _ => None,
+                };
+                if handed_over.is_some_and(|at| at <= now) {
+                    self.hand_over(record.id()).await;
+                    continue;
+                }
+                let at = due(&record).map(|at| handed_over.map_or(at, |over| at.min(over)));
+                match at {
                     Some(at) if at > now => next = next.min(at),
                     Some(_) => {
                         self.record_counted(record.id()).await;

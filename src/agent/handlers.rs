@@ -243,12 +243,17 @@ async fn vote(call: Call, ballot: Ballot) -> Answered {
 }
 
 pub(super) async fn credentials(call: Call) -> Answered {
-    let id = call.record()?.id();
+    let named = call.record()?.id();
+    // A program that was given this session goes on with the one that continues it.
+    let id = match call.word("onward") {
+        Some("true") => call.agent.onward(named),
+        _ => named.to_owned(),
+    };
     let wanted = Wanted {
         account: call.word("account").map(str::to_owned),
         role: call.word("role").map(str::to_owned),
     };
-    let credentials = call.agent.deliver(id, &wanted, &call.caller.who).await?;
+    let credentials = call.agent.deliver(&id, &wanted, &call.caller.who).await?;
     Ok(Answer::json(&credentials)?.last())
 }
 

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{Agent, record::Record};
-use crate::protocol::{Code, Problem};
+use crate::{
+    protocol::{Code, Problem},
+    trust::roster::Roster,
+};
 
 /// How often a sink is looked at, while somebody waits for it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -22,7 +25,9 @@ impl Agent {
             None => Ok(()),
             Some(name) => Err(Problem::new(
                 Code::Refused,
-                format!("the scenario needs the record at sink {name}, which this host does not have"),
+                format!(
+                    "the scenario needs the record at sink {name}, which this host does not have"
+                ),
             )
             .hint("name the sink in agent.toml, or ask on another host")),
         }
@@ -62,7 +67,12 @@ impl Agent {
 impl Record {
     /// The sinks that its scenario names, by the roster that it was offered under.
     pub(super) fn must_be_held_by(&self) -> Result<Vec<String>, Problem> {
-        Ok(Vec::new())
+        let (Some(name), Some(newest)) = (&self.request.scenario, self.made.roster_chain.last())
+        else {
+            return Ok(Vec::new());
+        };
+        let roster = newest.unverified::<Roster>()?;
+        Ok(roster.scenario(name).map_or_else(Vec::new, |s| s.sinks.clone()))
     }
 }
 

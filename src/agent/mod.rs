@@ -12,6 +12,7 @@
 mod alarms;
 mod book;
 mod ceremonies;
+mod chains;
 mod checks;
 mod closing;
 mod config;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal};
+use super::{chains::Followed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
@@ -63,6 +63,9 @@ pub(super) struct Record {
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// The session that continues this one, once it is open.
+    #[serde(default)]
+    pub(super) followed: Option<Followed>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -136,6 +139,7 @@ impl Record {
             released: BTreeSet::new(),
             releasing: false,
             rehearsal: None,
+            followed: None,
         }
     }
 

@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn foreign_text_becomes_one_plain_line() {
         for (text, line) in [
-            ("merged,\n  approved\tby carol\n", "merged, approved by carol"),
+            (
+                "merged,\n  approved\tby carol\n",
+                "merged, approved by carol",
+            ),
             ("\u{1b}[2Ja\u{202e}b\u{200b}c", "[2Ja b c"),
             ("  \u{0}\n", ""),
             ("äöü", "äöü"),

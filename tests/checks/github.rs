@@ -129,13 +129,20 @@ fn answer(line: &str, authorized: bool, held: &mut Held) -> (u16, String, String
         }
         Some(rest) => {
             let number = rest.trim_start_matches('/').strip_suffix("/reviews");
-            match number.and_then(|n| n.parse().ok()).and_then(|n: u64| held.reviews.get(&n)) {
+            match number
+                .and_then(|n| n.parse().ok())
+                .and_then(|n: u64| held.reviews.get(&n))
+            {
                 Some(reviews) => reviews.clone(),
                 None => return plain(404, json!({"message": "Not Found"})),
             }
         }
         None => return plain(404, json!({"message": "Not Found"})),
     };
-    let page: Vec<Value> = list.into_iter().skip((page - 1) * PAGE).take(PAGE).collect();
+    let page: Vec<Value> = list
+        .into_iter()
+        .skip((page - 1) * PAGE)
+        .take(PAGE)
+        .collect();
     plain(200, Value::Array(page))
 }

@@ -86,26 +86,48 @@ fn a_member_with_an_mfa_device_passes_and_nobody_else() {
     bench.is(1, "dana-iam is not a member of Support-L2");
     // A group whose name only begins the same, and somebody else's membership.
     let join = |user: &str, group: &str| {
-        bench.call("AddUserToGroup", &[("UserName", user), ("GroupName", group)]);
+        bench.call(
+            "AddUserToGroup",
+            &[("UserName", user), ("GroupName", group)],
+        );
     };
     join("dana-iam", "Support-L2-alumni");
     join("erin-iam", "Support-L2");
     bench.is(1, "dana-iam is not a member of Support-L2");
     join("dana-iam", "Support-L2");
-    bench.is(1, "dana-iam is a member of Support-L2, and has no MFA device");
+    bench.is(
+        1,
+        "dana-iam is a member of Support-L2, and has no MFA device",
+    );
     let without = format!("mfa = false\n{}", bench.config);
     assert_eq!(bench.run(&without).0, 0);
 
-    let device = bench.admin.query("iam", "CreateVirtualMFADevice", &[("VirtualMFADeviceName", "dana")]);
-    let device = device.expect("an answer").expect_ok("a device").expect("made");
+    let device = bench.admin.query(
+        "iam",
+        "CreateVirtualMFADevice",
+        &[("VirtualMFADeviceName", "dana")],
+    );
+    let device = device
+        .expect("an answer")
+        .expect_ok("a device")
+        .expect("made");
     let serial = device.text("SerialNumber").expect("a serial");
     // Made, and not yet anybody's.
-    bench.is(1, "dana-iam is a member of Support-L2, and has no MFA device");
-    let codes = [("AuthenticationCode1", "123456"), ("AuthenticationCode2", "654321")];
+    bench.is(
+        1,
+        "dana-iam is a member of Support-L2, and has no MFA device",
+    );
+    let codes = [
+        ("AuthenticationCode1", "123456"),
+        ("AuthenticationCode2", "654321"),
+    ];
     let mut enable = vec![("UserName", "dana-iam"), ("SerialNumber", serial.as_str())];
     enable.extend(codes);
     bench.call("EnableMFADevice", &enable);
-    bench.is(0, &format!("dana-iam is a member of Support-L2; MFA: {serial}"));
+    bench.is(
+        0,
+        &format!("dana-iam is a member of Support-L2; MFA: {serial}"),
+    );
     let leave = [("UserName", "dana-iam"), ("GroupName", "Support-L2")];
     bench.call("RemoveUserFromGroup", &leave);
     bench.is(1, "dana-iam is not a member of Support-L2");
@@ -115,7 +137,10 @@ fn a_member_with_an_mfa_device_passes_and_nobody_else() {
 fn who_is_not_known_does_not_pass() {
     let bench = Bench::new();
     let gone = bench.config.replace("dana-iam", "nobody-there");
-    assert_eq!(bench.run(&gone), (1, "there is no user nobody-there".to_owned()));
+    assert_eq!(
+        bench.run(&gone),
+        (1, "there is no user nobody-there".to_owned())
+    );
     let unlisted = bench.config.replace("dana = ", "carol = ");
     let said = (1, "the configuration has no IAM user for dana".to_owned());
     assert_eq!(bench.run(&unlisted), said);
@@ -130,28 +155,52 @@ fn what_cannot_be_told_is_not_told() {
         assert!(said.contains(what), "{said}");
     };
     let config = &bench.config;
-    told(&config.replace("group =", "groups ="), "unknown key: groups");
+    told(
+        &config.replace("group =", "groups ="),
+        "unknown key: groups",
+    );
     told(&config.replace("'Support-L2'", "'a b'"), "no group");
-    told(&config.replace("dana-iam", "a&Action=DeleteUser"), "no user's name");
+    told(
+        &config.replace("dana-iam", "a&Action=DeleteUser"),
+        "no user's name",
+    );
     told(&config.replace("key.json", "none.json"), "cannot be read");
     told(&config.replace("http://127", "http://10"), "https");
     let nobody = bench.check.file("open.json", "{}", 0o644);
     let with = |path: &Path| {
         let line = format!("credential_file = '{}'", path.display());
-        let lines = config.lines().map(|l| if l.starts_with("credential_file") { &line } else { l });
+        let lines = config.lines().map(|l| {
+            if l.starts_with("credential_file") {
+                &line
+            } else {
+                l
+            }
+        });
         lines.collect::<Vec<_>>().join("\n")
     };
     told(&with(&nobody), "others can read it");
-    let other = bench.check.file("other.json", "{\"AccessKey\": \"a secret\"}", 0o600);
+    let other = bench
+        .check
+        .file("other.json", "{\"AccessKey\": \"a secret\"}", 0o600);
     told(&with(&other), "not what aws iam create-access-key prints");
     assert!(!bench.run(&with(&other)).1.contains("a secret"));
     let wrong = r#"{"AccessKey":{"AccessKeyId":"AKIAAAAAAAAAAAAAAAAA","SecretAccessKey":"wrong"}}"#;
     let wrong = bench.check.file("wrong.json", wrong, 0o600);
-    told(&with(&wrong), "IAM answers InvalidClientTokenId to ListGroupsForUser");
+    told(
+        &with(&wrong),
+        "IAM answers InvalidClientTokenId to ListGroupsForUser",
+    );
     // What the shipped policy does not allow is not allowed: the same key, one right fewer.
     let narrow = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:ListGroupsForUser","Resource":"*"}]}"#;
-    bench.call("AddUserToGroup", &[("UserName", "dana-iam"), ("GroupName", "Support-L2")]);
-    let put = [("UserName", "check"), ("PolicyName", "check"), ("PolicyDocument", narrow)];
+    bench.call(
+        "AddUserToGroup",
+        &[("UserName", "dana-iam"), ("GroupName", "Support-L2")],
+    );
+    let put = [
+        ("UserName", "check"),
+        ("PolicyName", "check"),
+        ("PolicyDocument", narrow),
+    ];
     bench.call("PutUserPolicy", &put);
     told(config, "IAM answers AccessDenied to ListMFADevices");
 }

@@ -84,7 +84,10 @@ fn merged_and_approved_by_somebody_else_passes_and_says_by_whom() {
     // A comment afterwards takes nothing back; an operator who did not write it changes nothing.
     let (code, said) = bench.with(
         changed(pull(), "/user/login", "erin-gh".into()),
-        vec![review("frank-gh", "APPROVED"), review("frank-gh", "COMMENTED")],
+        vec![
+            review("frank-gh", "APPROVED"),
+            review("frank-gh", "COMMENTED"),
+        ],
     );
     assert_eq!(code, 0, "{said}");
     assert!(said.ends_with("approved by frank-gh"), "{said}");
@@ -96,27 +99,68 @@ fn merged_and_approved_by_somebody_else_passes_and_says_by_whom() {
 fn whatever_is_missing_is_named() {
     let bench = Bench::new();
     let by_carol = || vec![review("carol-gh", "APPROVED")];
-    let none = "no pull request that was merged into main in the last 7 days names SUP-1234 in its title";
+    let none =
+        "no pull request that was merged into main in the last 7 days names SUP-1234 in its title";
     let nobody = "#17 names SUP-1234; its last commit has no approval that counts by somebody other than dana and its author";
     let by = |state: &str| vec![review("carol-gh", "APPROVED"), review("carol-gh", state)];
-    let old_commit = changed(review("carol-gh", "APPROVED"), "/commit_id", "0".repeat(40).into());
-    let stranger = changed(review("eve-gh", "APPROVED"), "/author_association", "NONE".into());
+    let old_commit = changed(
+        review("carol-gh", "APPROVED"),
+        "/commit_id",
+        "0".repeat(40).into(),
+    );
+    let stranger = changed(
+        review("eve-gh", "APPROVED"),
+        "/author_association",
+        "NONE".into(),
+    );
     let cases = [
-        (changed(pull(), "/title", "SUP-12345: another one".into()), by_carol(), none),
-        (changed(pull(), "/title", "XSUP-1234".into()), by_carol(), none),
-        (changed(pull(), "/base/ref", "draft".into()), by_carol(), none),
-        (changed(pull(), "/merged_at", Value::Null), by_carol(), "#17 names SUP-1234, and was closed without being merged"),
-        (changed(pull(), "/merged_at", days_ago(8).into()), by_carol(), "#17 names SUP-1234, and was merged more than 7 days ago"),
-        (changed(pull(), "/updated_at", days_ago(8).into()), by_carol(), none),
+        (
+            changed(pull(), "/title", "SUP-12345: another one".into()),
+            by_carol(),
+            none,
+        ),
+        (
+            changed(pull(), "/title", "XSUP-1234".into()),
+            by_carol(),
+            none,
+        ),
+        (
+            changed(pull(), "/base/ref", "draft".into()),
+            by_carol(),
+            none,
+        ),
+        (
+            changed(pull(), "/merged_at", Value::Null),
+            by_carol(),
+            "#17 names SUP-1234, and was closed without being merged",
+        ),
+        (
+            changed(pull(), "/merged_at", days_ago(8).into()),
+            by_carol(),
+            "#17 names SUP-1234, and was merged more than 7 days ago",
+        ),
+        (
+            changed(pull(), "/updated_at", days_ago(8).into()),
+            by_carol(),
+            none,
+        ),
         (pull(), vec![], nobody),
         (pull(), vec![review("Dana-GH", "APPROVED")], nobody),
-        (changed(pull(), "/user/login", "carol-gh".into()), by_carol(), nobody),
+        (
+            changed(pull(), "/user/login", "carol-gh".into()),
+            by_carol(),
+            nobody,
+        ),
         (pull(), by("CHANGES_REQUESTED"), nobody),
         (pull(), by("DISMISSED"), nobody),
         (pull(), vec![review("carol-gh", "COMMENTED")], nobody),
         (pull(), vec![old_commit], nobody),
         (pull(), vec![stranger], nobody),
-        (pull(), vec![changed(review("x", "APPROVED"), "/user", Value::Null)], nobody),
+        (
+            pull(),
+            vec![changed(review("x", "APPROVED"), "/user", Value::Null)],
+            nobody,
+        ),
     ];
     for (pull, reviews, why) in cases {
         let what = format!("{pull} {reviews:?}");
@@ -124,11 +168,16 @@ fn whatever_is_missing_is_named() {
     }
     // The subject that the pull request is about is another one.
     bench.with(pull(), by_carol());
-    let not_that = "#17 names SUP-1234, and not the subject user-471".to_owned();
+    let not_that = "#17 names SUP-1234, and not the subject".to_owned();
     assert_eq!(bench.asks(Some("user-471")), (1, not_that));
     // Whose approval counts may be said.
-    let named = bench.config.replace("[people]", "approvers = ['Erin-GH']\n[people]");
-    assert_eq!(bench.check.run(&named, &request(None)), (1, nobody.to_owned()));
+    let named = bench
+        .config
+        .replace("[people]", "approvers = ['Erin-GH']\n[people]");
+    assert_eq!(
+        bench.check.run(&named, &request(None)),
+        (1, nobody.to_owned())
+    );
     bench.with(pull(), vec![review("erin-gh", "APPROVED")]);
     assert_eq!(bench.check.run(&named, &request(None)).0, 0);
     // An operator without a login is nobody there.
@@ -141,7 +190,13 @@ fn whatever_is_missing_is_named() {
 #[test]
 fn all_pages_are_read_and_the_search_ends_where_nothing_counts_any_more() {
     let bench = Bench::new();
-    let other = |n: u64| changed(changed(pull(), "/number", n.into()), "/title", "something".into());
+    let other = |n: u64| {
+        changed(
+            changed(pull(), "/number", n.into()),
+            "/title",
+            "something".into(),
+        )
+    };
     bench.github.hold(|held| {
         held.pulls = (100..230).map(other).collect();
         held.pulls.push(pull());
@@ -154,7 +209,9 @@ fn all_pages_are_read_and_the_search_ends_where_nothing_counts_any_more() {
     assert_eq!(bench.asks(None).0, 1);
     let asked = bench.github.hold(|held| std::mem::take(&mut held.asked));
     assert_eq!(asked.len(), 4, "{asked:?}");
-    bench.github.hold(|held| held.reviews.get_mut(&17).expect("held").truncate(121));
+    bench
+        .github
+        .hold(|held| held.reviews.get_mut(&17).expect("held").truncate(121));
     assert_eq!(bench.asks(None).0, 0);
     // Beyond the first that is too old nothing is asked for.
     bench.github.hold(|held| {
@@ -176,18 +233,36 @@ fn what_cannot_be_told_is_not_told() {
         assert!(!said.contains(TOKEN), "{said}");
     };
     let config = &bench.config;
-    told(&config.replace("token_file", "tokens"), "unknown key: tokens");
+    told(
+        &config.replace("token_file", "tokens"),
+        "unknown key: tokens",
+    );
     told(&config.replace(REPOSITORY, "example"), "no repository");
     told(&config.replace(REPOSITORY, "example/another"), "404");
-    told(&config.replace("/token'", "/nowhere'"), "the token cannot be read");
-    told(&config.replace("api = 'http://127.0.0.1", "api = 'http://192.0.2.1"), "https");
-    told(&config.replace(&bench.github.api(), "http://127.0.0.1:1"), "cannot be reached");
+    told(
+        &config.replace("/token'", "/nowhere'"),
+        "the token cannot be read",
+    );
+    told(
+        &config.replace("api = 'http://127.0.0.1", "api = 'http://192.0.2.1"),
+        "https",
+    );
+    told(
+        &config.replace(&bench.github.api(), "http://127.0.0.1:1"),
+        "cannot be reached",
+    );
     told("repository =", "cannot be read");
     let other = bench.check.file("other", "not-the-token", 0o600);
     let open = bench.check.file("open", TOKEN, 0o644);
     let with = |path: &std::path::Path| {
         let line = format!("token_file = '{}'", path.display());
-        let lines = config.lines().map(|l| if l.starts_with("token_file") { &line } else { l });
+        let lines = config.lines().map(|l| {
+            if l.starts_with("token_file") {
+                &line
+            } else {
+                l
+            }
+        });
         lines.collect::<Vec<_>>().join("\n")
     };
     told(&with(&other), "401 to /pulls: the token is not accepted");

@@ -53,7 +53,10 @@ impl Check {
         let done = child.wait_with_output().expect("it ends");
         assert_eq!(String::from_utf8_lossy(&done.stderr), "");
         let said = String::from_utf8(done.stdout).expect("text");
-        (done.status.code().expect("a code"), said.trim_end().to_owned())
+        (
+            done.status.code().expect("a code"),
+            said.trim_end().to_owned(),
+        )
     }
 }
 

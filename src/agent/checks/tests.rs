@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Input, OUTPUT, Outcome, Program};
+use super::{Input, MAX_OUTPUT, Outcome, Program};
 use crate::trust::text::check_text;
 
 const INPUT: Input<'_> = Input {
@@ -71,15 +71,34 @@ fn said(passed: bool, output: &str) -> Outcome {
 fn exit_code_0_has_passed_and_nothing_else_has() {
     let bench = Bench::new();
     for (script, outcome) in [
-        ("echo '#17, approved by carol'", said(true, "#17, approved by carol")),
+        (
+            "echo '#17, approved by carol'",
+            said(true, "#17, approved by carol"),
+        ),
         ("true", said(true, "passed")),
-        ("echo 'no such ticket'; exit 1", said(false, "no such ticket")),
+        (
+            "echo 'no such ticket'; exit 1",
+            said(false, "no such ticket"),
+        ),
         ("exit 1", said(false, "exit status: 1, without a word")),
-        ("echo 'no answer'; exit 2", said(false, "it could not be told: no answer")),
-        ("echo half; kill -9 $$", said(false, "it could not be told: half")),
-        ("kill -9 $$", said(false, "signal: 9 (SIGKILL), without a word")),
+        (
+            "echo 'no answer'; exit 2",
+            said(false, "it could not be told: no answer"),
+        ),
+        (
+            "echo half; kill -9 $$",
+            said(false, "it could not be told: half"),
+        ),
+        (
+            "kill -9 $$",
+            said(false, "signal: 9 (SIGKILL), without a word"),
+        ),
     ] {
-        assert_eq!(bench.run(&format!("#!/bin/sh\n{script}\n")), outcome, "{script}");
+        assert_eq!(
+            bench.run(&format!("#!/bin/sh\n{script}\n")),
+            outcome,
+            "{script}"
+        );
     }
 }
 
@@ -92,9 +111,8 @@ fn the_request_comes_as_json_and_nothing_else_comes() {
         copy.display()
     );
     assert_eq!(bench.run(&script), said(true, "2 a b /"));
-    let read = |end: &str| {
-        fs::read_to_string(bench.0.path().join(format!("copy.{end}"))).expect("a copy")
-    };
+    let read =
+        |end: &str| fs::read_to_string(bench.0.path().join(format!("copy.{end}"))).expect("a copy");
     let input: serde_json::Value = serde_json::from_str(&read("in")).expect("JSON");
     assert_eq!(input["reason"], INPUT.reason);
     assert_eq!(input["operator"], "dana");
@@ -116,8 +134,8 @@ fn what_a_program_says_is_one_plain_short_line() {
     let Outcome { passed, output } = bench.run(script);
     assert!(passed, "{output}");
     assert!(output.starts_with("[2Jone two x"), "{output}");
-    assert_eq!(output.chars().count(), OUTPUT);
-    assert!(check_text("output", &output, 4 * OUTPUT).is_ok());
+    assert_eq!(output.chars().count(), MAX_OUTPUT);
+    assert!(check_text("output", &output, 4 * MAX_OUTPUT).is_ok());
     // Bytes that are no text.
     let outcome = bench.run("#!/bin/sh\nprintf '\\377\\376ok'\n");
     assert_eq!(outcome, said(true, "\u{fffd}\u{fffd}ok"));
@@ -132,7 +150,10 @@ fn one_that_takes_too_long_is_ended_with_all_that_it_has_started() {
         pids.display()
     ));
     let began = Instant::now();
-    assert_eq!(run(&program(&path, 1)), said(false, "it took longer than 1 s"));
+    assert_eq!(
+        run(&program(&path, 1)),
+        said(false, "it took longer than 1 s")
+    );
     assert!(began.elapsed() < Duration::from_secs(20));
     let pids = fs::read_to_string(pids).expect("pids");
     assert_eq!(pids.lines().count(), 2);
@@ -145,7 +166,10 @@ fn one_that_takes_too_long_is_ended_with_all_that_it_has_started() {
 fn one_that_leaves_something_running_does_not_keep_us() {
     let bench = Bench::new();
     let pid = bench.0.path().join("pid");
-    let script = format!("#!/bin/sh\n/bin/sleep 600 &\necho $! > {}\necho fine\n", pid.display());
+    let script = format!(
+        "#!/bin/sh\n/bin/sleep 600 &\necho $! > {}\necho fine\n",
+        pid.display()
+    );
     assert_eq!(bench.run(&script), said(true, "fine"));
     until_gone(fs::read_to_string(pid).expect("a pid").trim());
 }
@@ -159,7 +183,10 @@ fn until_gone(pid: &str) {
         if state.is_empty() || state.starts_with('Z') {
             return;
         }
-        assert!(began.elapsed() < Duration::from_secs(10), "{pid} lives: {stat}");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{pid} lives: {stat}"
+        );
         std::thread::yield_now();
     }
 }
