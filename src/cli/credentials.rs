@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// Of several roles, the one with this name
     #[arg(long, value_name = "NAME", value_parser = role)]
     role: Option<String>,
+    /// Where another session continues this one, that one's
+    #[arg(long, hide = true, requires = "session")]
+    onward: bool,
 }
 
 fn account(text: &str) -> Result<String, String> {
@@ -41,7 +44,12 @@ fn role(text: &str) -> Result<String, String> {
 pub(super) fn run(args: Args, door: &Door) -> Ended {
     let agent = door.agent()?;
     let session = open::session(&agent, args.session)?;
-    let wanted: Vec<String> = [("account", args.account), ("role", args.role)]
+    let onward = args.onward.then(|| "true".to_owned());
+    let wanted: Vec<String> = [
+        ("account", args.account),
+        ("role", args.role),
+        ("onward", onward),
+    ]
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
         .collect();
