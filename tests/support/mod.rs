@@ -541,6 +541,7 @@ impl Bench {
                 max_seconds: 11 * 3600,
                 also: Vec::new(),
                 secrets: self.secrets.clone(),
+                recording: Default::default(),
             }],
             recovery: None,
             places: Vec::new(),
@@ -557,6 +558,7 @@ pub(crate) fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
         name: name.to_owned(),
         roles: vec![role],
         accounts,
+        recipient: None,
     }
 }
 
