@@ -11,6 +11,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
+        recording::RecordingView,
         socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
@@ -63,6 +64,9 @@ pub(super) struct Record {
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// What the operator's terminal showed, as far as it stands on record.
+    #[serde(default)]
+    pub(super) recordings: Vec<RecordingView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -136,6 +140,7 @@ impl Record {
             released: BTreeSet::new(),
             releasing: false,
             rehearsal: None,
+            recordings: Vec::new(),
         }
     }
 
@@ -310,6 +315,7 @@ impl Record {
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            recordings: self.recordings.clone(),
         }
     }
 }
