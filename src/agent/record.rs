@@ -11,6 +11,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
+        recording::RecordingView,
         socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
@@ -66,6 +67,9 @@ pub(super) struct Record {
     /// The session that continues this one, once it is open.
     #[serde(default)]
     pub(super) followed: Option<Followed>,
+    /// What the operator's terminal showed, as far as it stands on record.
+    #[serde(default)]
+    pub(super) recordings: Vec<RecordingView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -140,6 +144,7 @@ impl Record {
             releasing: false,
             rehearsal: None,
             followed: None,
+            recordings: Vec::new(),
         }
     }
 
@@ -314,6 +319,7 @@ impl Record {
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            recordings: self.recordings.clone(),
         }
     }
 }

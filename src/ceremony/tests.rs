@@ -71,6 +71,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             name: name.clone(),
             roles: vec![Role::Custodian, Role::Operator],
             accounts: vec![],
+            recipient: None,
         })
         .collect();
     people.push(Person {
@@ -80,6 +81,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             host: host.public().id(),
             uid: 61010,
         }],
+        recipient: None,
     });
     let mut tokens = Vec::new();
     let mut entries = Vec::new();
@@ -139,6 +141,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             broad: false,
             persistence: false,
             subject: None,
+            recording: Default::default(),
         }],
         recovery: None,
         places: Vec::new(),

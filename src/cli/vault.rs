@@ -36,6 +36,7 @@ const FORMATS: &str = r#"people.toml:
   name = "dana"
   roles = ["operator"]        # operator, custodian, commander, officer
   uids = [61010]              # accounts on the host
+  recipient = "age1..."       # of an officer: recordings are sealed to it
 
 access.toml:
   [aws]

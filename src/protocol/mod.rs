@@ -4,6 +4,7 @@
 //! * [`job`]: the agent and a worker, length-prefixed JSON over a socketpair ([`frame`]);
 //! * [`recovery`]: a person's program and a worker of its own that makes recovery sheets;
 //! * [`readiness`]: drills, checked sheets, and what is known of both;
+//! * [`recording`]: what an operator's terminal showed, sealed for the officers, and notes;
 //! * [`secrets`]: what is done to a named secret, the same on both;
 //! * [`problem`]: how either says that something went wrong, with the one table of exit codes.
 
@@ -13,6 +14,7 @@ pub mod job;
 pub mod opening;
 pub mod problem;
 pub mod readiness;
+pub mod recording;
 pub mod recovery;
 pub mod secrets;
 pub mod socket;

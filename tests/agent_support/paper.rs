@@ -84,6 +84,7 @@ impl Paper {
                 host: host.public().id(),
                 uid,
             }],
+            recipient: None,
         };
         let roster = Roster {
             v: 1,
@@ -143,6 +144,7 @@ impl Paper {
                 broad: false,
                 persistence: false,
                 subject: None,
+                recording: Default::default(),
             }],
             recovery: Some(Recovery {
                 recipient: age::x25519::Identity::generate().to_public().to_string(),

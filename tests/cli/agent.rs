@@ -430,6 +430,7 @@ async fn request(
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        recordings: Vec::new(),
         secrets: Vec::new(),
     });
     let mut view = world.current().clone();

@@ -295,6 +295,7 @@ impl Pair {
             name: name.to_owned(),
             roles: vec![role],
             accounts: Vec::new(),
+            recipient: None,
         };
         let mut people: Vec<Person> = self
             .custodians
@@ -338,6 +339,7 @@ impl Pair {
                 broad: false,
                 persistence: false,
                 subject: None,
+                recording: Default::default(),
             }],
             recovery: None,
             places: (plan.places)(world),

@@ -95,6 +95,7 @@ impl Vault {
                 host: host.public().id(),
                 uid,
             }],
+            recipient: None,
         };
         let roster = Roster {
             v: 1,
@@ -131,6 +132,7 @@ impl Vault {
                 broad: false,
                 persistence: false,
                 subject: None,
+                recording: Default::default(),
             }],
             recovery,
             places: Vec::new(),

@@ -544,6 +544,7 @@ impl Bench {
                 broad: false,
                 persistence: false,
                 subject: None,
+                recording: Default::default(),
             }],
             recovery: None,
             places: Vec::new(),
@@ -560,6 +561,7 @@ pub(crate) fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
         name: name.to_owned(),
         roles: vec![role],
         accounts,
+        recipient: None,
     }
 }
 

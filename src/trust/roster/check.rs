@@ -32,7 +32,8 @@ impl Document for Roster {
         self.check_access()?;
         self.check_places()?;
         self.check_acceptances()?;
-        self.check_recovery()
+        self.check_recovery()?;
+        self.check_readers()
     }
 }
 
@@ -340,7 +341,7 @@ fn check_secret_arn(arn: &str) -> Result<(), TrustError> {
     )
 }
 
-fn ensure(holds: bool, why: &str) -> Result<(), TrustError> {
+pub(super) fn ensure(holds: bool, why: &str) -> Result<(), TrustError> {
     if holds {
         Ok(())
     } else {

@@ -113,6 +113,7 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
             })
             .into_iter()
             .collect(),
+        recipient: None,
     };
     let mut people: Vec<Person> = Vec::new();
     for token in tokens {
@@ -157,6 +158,7 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
             broad: false,
             persistence: false,
             subject: None,
+            recording: Default::default(),
         }],
         recovery: None,
         places: Vec::new(),
