@@ -31,6 +31,7 @@ mod open;
 mod own_share;
 mod pin;
 mod places;
+mod policy;
 mod readiness;
 mod recovery;
 mod relay;
