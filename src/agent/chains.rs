@@ -61,7 +61,9 @@ impl Agent {
             && request.subject == ask.subject
             && request.incident == ask.incident;
         if !same {
-            return refused("it was for something else (access, scenario, subject and incident have to be the same)");
+            return refused(
+                "it was for something else (access, scenario, subject and incident have to be the same)",
+            );
         }
         match &before.followed {
             Some(next) if before.stage == Stage::Open => {
@@ -84,7 +86,10 @@ impl Agent {
     /// When an open session that is continued closes by itself; at once where the one that continues it is open no more.
     pub(super) fn hands_over_at(&self, record: &Record) -> Option<Timestamp> {
         let Followed { by, at } = record.followed.as_ref()?;
-        let goes_on = self.book.request(by).is_some_and(|r| r.stage == Stage::Open);
+        let goes_on = self
+            .book
+            .request(by)
+            .is_some_and(|r| r.stage == Stage::Open);
         let overlap = i64::try_from(self.config.overlap.as_secs()).unwrap_or(0);
         Some(if goes_on { at.plus(overlap) } else { *at })
     }

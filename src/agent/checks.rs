@@ -110,7 +110,10 @@ impl Agent {
         match results.iter().find(|r| r.required && !r.passed) {
             None => Ok(results),
             Some(failed) => {
-                let what = format!("required check {} has not passed: {}", failed.name, failed.output);
+                let what = format!(
+                    "required check {} has not passed: {}",
+                    failed.name, failed.output
+                );
                 let problem = Problem::new(Code::Refused, what)
                     .hint("custodians were not asked; see to what it says, and ask again");
                 self.refuse(ask, caller, results, problem).await
@@ -132,13 +135,17 @@ impl Agent {
             running.push(tokio::spawn(async move {
                 match program {
                     Some(program) => program.run(&Input::of(&name, &ask, &operator)).await,
-                    None => Outcome::not("this host has no program for it: see [checks] in agent.toml"),
+                    None => {
+                        Outcome::not("this host has no program for it: see [checks] in agent.toml")
+                    }
                 }
             }));
         }
         let mut results = Vec::new();
         for (Check { name, required }, task) in scenario.checks.iter().zip(running) {
-            let outcome = task.await.unwrap_or_else(|_| Outcome::not("it was broken off"));
+            let outcome = task
+                .await
+                .unwrap_or_else(|_| Outcome::not("it was broken off"));
             results.push(CheckResult {
                 name: name.clone(),
                 required: *required,
@@ -160,8 +167,8 @@ impl Agent {
         let (ask, caller, why) = (ask.clone(), caller.clone(), problem.error.clone());
         self.book
             .commit(move |change| {
-                let actor = Actor::person(&caller.name)
-                    .map_err(|why| Problem::new(Code::Internal, why))?;
+                let actor =
+                    Actor::person(&caller.name).map_err(|why| Problem::new(Code::Internal, why))?;
                 let subject = ask.subject.map(|s| change.fingerprint("subject", &s));
                 let event = Event::new(EventType::RequestRefused, actor)
                     .incident(&ask.incident)

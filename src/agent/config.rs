@@ -134,7 +134,9 @@ impl AgainTable {
     fn overlap(&self) -> Result<Duration, String> {
         match self.overlap_seconds {
             seconds if seconds <= MOST_OVERLAP => Ok(Duration::from_secs(seconds.into())),
-            _ => Err(format!("again.overlap_seconds: it is at most {MOST_OVERLAP}")),
+            _ => Err(format!(
+                "again.overlap_seconds: it is at most {MOST_OVERLAP}"
+            )),
         }
     }
 }

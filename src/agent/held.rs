@@ -72,7 +72,9 @@ impl Record {
             return Ok(Vec::new());
         };
         let roster = newest.unverified::<Roster>()?;
-        Ok(roster.scenario(name).map_or_else(Vec::new, |s| s.sinks.clone()))
+        Ok(roster
+            .scenario(name)
+            .map_or_else(Vec::new, |s| s.sinks.clone()))
     }
 }
 

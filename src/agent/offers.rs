@@ -101,9 +101,11 @@ impl Agent {
     ) -> Result<Arc<Record>, Problem> {
         let place = self.ceremonies.place()?;
         let vault = ask.vault.clone();
+        self.may_follow(&ask, caller).await?;
+        // Before the head is read: what they come to may stand in the record.
+        let checks = self.look_at(&ask, caller).await?;
         let audit = head(self.book.head().await?);
         let counted = self.counted(&vault).await?;
-        let checks = Vec::new();
         let job = Job::Ceremony {
             ask: ask.clone(),
             operator: caller.name.clone(),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{chains::Followed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal};
+use super::{
+    chains::Followed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal,
+};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},

@@ -50,9 +50,9 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         ("role", args.role),
         ("onward", onward),
     ]
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
-        .collect();
+    .into_iter()
+    .filter_map(|(name, value)| Some(format!("{name}={}", value?)))
+    .collect();
     let query = match wanted.is_empty() {
         true => String::new(),
         false => format!("?{}", wanted.join("&")),

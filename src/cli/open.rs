@@ -67,7 +67,9 @@ impl Mine {
 
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Request, Stage)> {
-        self.requests.iter().map(|(request, stage)| (request, *stage))
+        self.requests
+            .iter()
+            .map(|(request, stage)| (request, *stage))
     }
 
     /// The ids of those at these stages.
