@@ -288,6 +288,20 @@ pub struct Access {
     /// Secrets of AWS Secrets Manager that are rotated when such a session is closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<NamedSecret>,
+    /// Whether it may allow kinds of actions wholesale on whatever there is; shown in red to whoever approves.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub broad: bool,
+    /// Whether it may hand out power that outlives the session: users, keys, roles, policies; shown in red as well.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub persistence: bool,
+    /// What a request's subject looks like ([`super::pattern`]), where the template asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A further operator role, in the same or another account.

@@ -140,6 +140,9 @@ impl Paper {
                 max_seconds: 39600,
                 also: Vec::new(),
                 secrets: Vec::new(),
+                broad: false,
+                persistence: false,
+                subject: None,
             }],
             recovery: Some(Recovery {
                 recipient: age::x25519::Identity::generate().to_public().to_string(),
