@@ -15,6 +15,7 @@ mod ceremonies;
 mod chains;
 mod checks;
 mod closing;
+mod commander;
 mod config;
 mod copies;
 mod deadlines;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chains::Followed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal,
+    commander::Confirmed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal,
 };
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
@@ -63,12 +63,15 @@ pub(super) struct Record {
     /// One more that would complete a quorum was sent, and what became of it is not known.
     #[serde(default)]
     pub(super) releasing: bool,
+    /// The commander's word.
+    #[serde(default)]
+    pub(super) confirmed: Option<Confirmed>,
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
     /// The session that continues this one, once it is open.
     #[serde(default)]
-    pub(super) followed: Option<Followed>,
+    pub(super) followed: Option<super::chains::Followed>,
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
@@ -144,6 +147,7 @@ impl Record {
             skew,
             released: BTreeSet::new(),
             releasing: false,
+            confirmed: None,
             rehearsal: None,
             followed: None,
             recordings: Vec::new(),
@@ -279,6 +283,12 @@ impl Record {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
         }
+        if !request.checks.is_empty() {
+            event = event.detail("checks", serde_json::json!(request.checks));
+        }
+        if let Some(before) = &request.follows {
+            event = event.detail("follows", before.as_str());
+        }
         if request.purpose == Purpose::Drill {
             event = event.detail("drill", true);
         }
@@ -314,6 +324,8 @@ impl Record {
             denied_by: by(true)
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
                 .collect(),
+            commander: self.commander(),
+            people: Vec::new(),
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),

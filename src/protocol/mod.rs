@@ -2,6 +2,7 @@
 //!
 //! * [`socket`]: clients and the agent, HTTP/1.1 and JSON over a unix socket;
 //! * [`job`]: the agent and a worker, length-prefixed JSON over a socketpair ([`frame`]);
+//! * [`people`]: who did what in a request, and the commander's word;
 //! * [`recovery`]: a person's program and a worker of its own that makes recovery sheets;
 //! * [`readiness`]: drills, checked sheets, and what is known of both;
 //! * [`recording`]: what an operator's terminal showed, sealed for the officers, and notes;
@@ -12,6 +13,7 @@ mod facts;
 pub mod frame;
 pub mod job;
 pub mod opening;
+pub mod people;
 pub mod problem;
 pub mod readiness;
 pub mod recording;

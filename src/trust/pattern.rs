@@ -39,24 +39,6 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     compile("pattern", pattern).is_ok_and(|regex| regex.is_match(text))
 }
 
-/// The longest pattern, in bytes.
-pub const MAX_PATTERN: usize = MAX;
-
-/// A pattern made ready.
-pub struct Pattern(Regex);
-
-impl Pattern {
-    /// Reads a pattern.
-    pub fn parse(text: &str) -> Result<Self, TrustError> {
-        compile("pattern", text).map(Self)
-    }
-
-    /// Whether the whole of `text` is like this.
-    pub fn fits(&self, text: &str) -> bool {
-        self.0.is_match(text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

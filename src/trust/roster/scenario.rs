@@ -8,12 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Access, Change, Roster};
-use crate::trust::{
-    TrustError,
-    pattern::Pattern,
-    request::MAX_REASON,
-    text::{check_name, check_text},
-};
+use crate::trust::{TrustError, pattern, request::MAX_REASON, text::check_name};
 
 /// The most scenarios of a roster.
 pub const MAX_SCENARIOS: usize = 32;
@@ -152,13 +147,7 @@ impl Scenario {
         each_once(&self.needs, "a scenario needs the same twice")?;
         match &self.ticket {
             Some(pattern) => {
-                check_text(
-                    "ticket's pattern",
-                    pattern,
-                    crate::trust::pattern::MAX_PATTERN,
-                )?;
-                Pattern::parse(pattern)
-                    .map_err(|why| TrustError::malformed("ticket's pattern", why))?;
+                pattern::compile("ticket's pattern", pattern)?;
             }
             None => ensure(
                 !self.asks_for(Needed::Ticket),
