@@ -1,7 +1,14 @@
-//! Pre-checks: the shipped examples, what a scenario's checks and sinks decide at agent and worker, and the next time box.
+//! What happens before custodians are asked: the programs that look at a request, the shipped ones among them, and the sinks that have to
+//! hold it.
 
+mod agent_support;
+
+#[path = "checks/asked.rs"]
+mod asked;
 #[path = "checks/github.rs"]
 mod github;
+#[path = "checks/held.rs"]
+mod held;
 #[path = "checks/iam_group.rs"]
 mod iam_group;
 #[path = "checks/pull_request.rs"]

@@ -23,9 +23,9 @@ use crate::{
     protocol::{Code, Problem, job::Ask},
     trust::{
         program::only_roots,
-        request::{CheckResult, MAX_OUTPUT},
-        roster::{Check, Scenario},
-        text,
+        request::{CheckResult, MAX_INCIDENT, MAX_OUTPUT, MAX_REASON, check_subject},
+        roster::{Check, Roster, Scenario},
+        text::{self, check_text},
     },
 };
 
@@ -103,6 +103,10 @@ impl Agent {
         let Some(scenario) = named.and_then(|name| known.roster.scenario(name)) else {
             return Ok(Vec::new());
         };
+        // What could not stand in a request is not given to programs either.
+        check_text("incident", &ask.incident, MAX_INCIDENT)?;
+        check_text("reason", &ask.reason, MAX_REASON)?;
+        ask.subject.as_deref().map_or(Ok(()), check_subject)?;
         let results = match self.has_sinks(&scenario.sinks) {
             Ok(()) => self.run_checks(scenario, ask, caller).await,
             Err(problem) => return self.refuse(ask, caller, Vec::new(), problem).await,
@@ -119,6 +123,32 @@ impl Agent {
                 self.refuse(ask, caller, results, problem).await
             }
         }
+    }
+
+    /// What scenarios of a roster name and this host does not have, in plain words: said on a quiet day, and not when somebody asks.
+    pub(super) fn missing_for_scenarios(&self, roster: &Roster) -> Vec<String> {
+        let mut missing = Vec::new();
+        for scenario in &roster.scenarios {
+            let mut say = |what: String| {
+                missing.push(format!(
+                    "vault {}: scenario {}: {what}",
+                    roster.vault, scenario.name
+                ));
+            };
+            for Check { name, .. } in &scenario.checks {
+                let why = match self.config.checks.get(name) {
+                    Some(program) => only_roots(&program.program).err(),
+                    None => Some("this host has no program for it".to_owned()),
+                };
+                if let Some(why) = why {
+                    say(format!("check {name}: {why}"));
+                }
+            }
+            if let Err(problem) = self.has_sinks(&scenario.sinks) {
+                say(problem.error);
+            }
+        }
+        missing
     }
 
     /// All at once, each in its own time.

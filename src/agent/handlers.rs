@@ -68,6 +68,7 @@ pub(super) async fn status(call: Call) -> Answered {
         let unready = vault.readiness.degraded.iter();
         degraded.extend(unready.map(|why| format!("vault {}: readiness: {why}", vault.vault)));
         degraded.extend(owed(agent, &known).await?);
+        degraded.extend(agent.missing_for_scenarios(&known.roster));
         let row = agent.book.vault(&known.vault).await?;
         degraded.extend(row.recovered.owed(
             &known.roster,

@@ -25,9 +25,7 @@ impl Agent {
             None => Ok(()),
             Some(name) => Err(Problem::new(
                 Code::Refused,
-                format!(
-                    "the scenario needs the record at sink {name}, which this host does not have"
-                ),
+                format!("the record has to be at sink {name} first, which this host does not have"),
             )
             .hint("name the sink in agent.toml, or ask on another host")),
         }

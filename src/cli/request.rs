@@ -140,7 +140,7 @@ pub(super) fn begin(ask: &Ask, door: &Door) -> Result<Asked, Problem> {
     let agent = door.agent()?;
     let mut memory = Memory::open()?;
 
-    let view: RequestView = agent.hand_in("/v1/requests", ask, Patience::Worker)?;
+    let view: RequestView = agent.hand_in("/v1/requests", ask, Patience::Request)?;
     let papers = Papers {
         offer: &view.offer,
         manifest: &view.manifest,

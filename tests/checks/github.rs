@@ -13,25 +13,25 @@ use std::{
 
 use serde_json::{Value, json};
 
-pub const TOKEN: &str = "github_pat_example";
-pub const REPOSITORY: &str = "example/emergency-access";
+pub(crate) const TOKEN: &str = "github_pat_example";
+pub(crate) const REPOSITORY: &str = "example/emergency-access";
 /// Entries in a page, where the caller asks for 100.
 const PAGE: usize = 100;
 
 /// What the stand-in holds.
 #[derive(Default)]
-pub struct Held {
+pub(crate) struct Held {
     /// Closed pull requests, newest change first.
-    pub pulls: Vec<Value>,
+    pub(crate) pulls: Vec<Value>,
     /// Reviews by the number of their pull request, oldest first.
-    pub reviews: BTreeMap<u64, Vec<Value>>,
+    pub(crate) reviews: BTreeMap<u64, Vec<Value>>,
     /// Answers to everything, in the place of what is held: status, headers, body.
-    pub instead: Option<(u16, String, String)>,
+    pub(crate) instead: Option<(u16, String, String)>,
     /// The request lines that came with the token.
-    pub asked: Vec<String>,
+    pub(crate) asked: Vec<String>,
 }
 
-pub struct GitHub {
+pub(crate) struct GitHub {
     address: String,
     held: Arc<Mutex<Held>>,
     over: Arc<AtomicBool>,
@@ -39,7 +39,7 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let held = Arc::new(Mutex::new(Held::default()));
@@ -63,11 +63,11 @@ impl GitHub {
         }
     }
 
-    pub fn api(&self) -> String {
+    pub(crate) fn api(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub fn hold<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
+    pub(crate) fn hold<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
         change(&mut self.held.lock().expect("no test panics in it"))
     }
 }

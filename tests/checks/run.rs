@@ -11,14 +11,14 @@ use std::{
 use serde_json::{Value, json};
 
 /// A shipped check with files of its own.
-pub struct Check {
+pub(crate) struct Check {
     program: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Check {
     /// The shipped program with this name.
-    pub fn shipped(name: &str) -> Self {
+    pub(crate) fn shipped(name: &str) -> Self {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/checks");
         Self {
             program: program.join(name),
@@ -27,7 +27,7 @@ impl Check {
     }
 
     /// A file that the check's configuration names.
-    pub fn file(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, text: &str, mode: u32) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
@@ -35,7 +35,7 @@ impl Check {
     }
 
     /// Exit code and words.
-    pub fn run(&self, config: &str, request: &Value) -> (i32, String) {
+    pub(crate) fn run(&self, config: &str, request: &Value) -> (i32, String) {
         let config = self.file("config.toml", config, 0o644);
         let mut child = Command::new(&self.program)
             .arg(config)
@@ -61,7 +61,7 @@ impl Check {
 }
 
 /// What dana asks for, as a check reads it.
-pub fn request(subject: Option<&str>) -> Value {
+pub(crate) fn request(subject: Option<&str>) -> Value {
     json!({
         "v": 1, "check": "example", "vault": "prod", "operator": "dana", "access": "pii",
         "scenario": "pii-access", "subject": subject, "incident": "SUP-1234",
