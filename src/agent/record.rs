@@ -11,6 +11,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
+        review::ReviewView,
         socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
@@ -63,6 +64,9 @@ pub(super) struct Record {
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// What is to follow the session; from its end on.
+    #[serde(default)]
+    pub(super) review: Option<ReviewView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -136,6 +140,7 @@ impl Record {
             released: BTreeSet::new(),
             releasing: false,
             rehearsal: None,
+            review: None,
         }
     }
 
@@ -307,6 +312,7 @@ impl Record {
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
             secrets: self.secret_views(),
+            review: self.review.clone(),
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),

@@ -4,16 +4,19 @@
 //! * [`job`]: the agent and a worker, length-prefixed JSON over a socketpair ([`frame`]);
 //! * [`recovery`]: a person's program and a worker of its own that makes recovery sheets;
 //! * [`readiness`]: drills, checked sheets, and what is known of both;
+//! * [`review`]: what comes after a session: deadlines, findings, what was filed;
 //! * [`secrets`]: what is done to a named secret, the same on both;
 //! * [`problem`]: how either says that something went wrong, with the one table of exit codes.
 
 mod facts;
 pub mod frame;
+mod handed_in;
 pub mod job;
 pub mod opening;
 pub mod problem;
 pub mod readiness;
 pub mod recovery;
+pub mod review;
 pub mod secrets;
 pub mod socket;
 
