@@ -53,6 +53,9 @@ impl Patience {
         match self {
             Self::Agent => format!("the agent at {at}"),
             Self::Worker => format!("a worker of the agent at {at}, which may ask AWS"),
+            Self::Request => format!(
+                "the agent at {at}: its checks of the request, and a worker that may ask AWS"
+            ),
             Self::Rotation => {
                 format!("a worker of the agent at {at}, which makes and proves a new key")
             }

@@ -8,6 +8,7 @@
 //! A verb gets its arguments and a [`Door`] and ends with an exit code or a [`Problem`]. With `--json` it writes exactly one JSON object to
 //! standard output, whatever happens.
 
+mod again;
 mod approval;
 mod approve;
 mod args;
