@@ -1,6 +1,8 @@
 //! Sessions that continue others: the next time box of the same work, handed over without a gap.
 
 mod agent_support;
+#[path = "again/people.rs"]
+mod people;
 
 use std::fs;
 

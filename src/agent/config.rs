@@ -343,6 +343,17 @@ mod tests {
     }
 
     #[test]
+    fn checks_are_configured_as_their_readme_says() {
+        let readme = include_str!("../../packaging/checks/README.md");
+        let shown = readme.split("```toml\n").nth(1).expect("a block");
+        let shown = shown.split("```").next().expect("its end");
+        let config = parse(&format!("host_name = 'h'\nvaults = ['a']\n{shown}")).expect("good");
+        assert_eq!(config.checks.keys().collect::<Vec<_>>(), ["pull-request"]);
+        assert_eq!(config.overlap, Duration::from_secs(900));
+        assert_eq!(config.acknowledge, Duration::from_secs(30));
+    }
+
+    #[test]
     fn proofs_may_be_asked_for_more_often_and_not_less() {
         let config = parse("host_name = 'h'\nvaults = ['a']\n[readiness]\ndrill_days = 30");
         let limits = config.expect("good").readiness;

@@ -420,6 +420,7 @@ fn json(
         "role": request.role,
         "also": request.also,
         "purpose": request.purpose,
+        "follows": request.follows,
         "targets": view.targets,
         "outcome": view.outcome,
     })

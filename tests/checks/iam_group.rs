@@ -4,7 +4,7 @@ use std::path::Path;
 
 use twotap_rig::{Aws, Client};
 
-use crate::run::{Check, request};
+use crate::run::{Check, request, shown};
 
 struct Bench {
     admin: Client,
@@ -203,4 +203,22 @@ fn what_cannot_be_told_is_not_told() {
     ];
     bench.call("PutUserPolicy", &put);
     told(config, "IAM answers AccessDenied to ListMFADevices");
+}
+
+#[test]
+fn the_readme_shows_a_configuration_that_is_read() {
+    let bench = Bench::new();
+    let line = |name: &str| {
+        let found = bench.config.lines().find(|l| l.starts_with(name));
+        found.expect("a line").to_owned()
+    };
+    let config: Vec<String> = shown(3)
+        .lines()
+        .map(|l| match l.split(' ').next() {
+            Some(name @ ("credential_file" | "endpoint")) => line(name),
+            _ => l.to_owned(),
+        })
+        .collect();
+    let said = (1, "there is no user dana".to_owned());
+    assert_eq!(bench.run(&config.join("\n")), said);
 }

@@ -5,7 +5,7 @@ use twotap::trust::Timestamp;
 
 use crate::{
     github::{GitHub, REPOSITORY, TOKEN},
-    run::{Check, request},
+    run::{Check, request, shown},
 };
 
 const HEAD: &str = "5a1f0c2b7d3e4f5061728394a5b6c7d8e9f00112";
@@ -285,4 +285,20 @@ fn what_cannot_be_told_is_not_told() {
     instead(302, &format!("location: {}/x\r\n", elsewhere.api()), "");
     told(config, "302");
     assert_eq!(elsewhere.hold(|held| held.asked.len()), 0);
+}
+
+#[test]
+fn the_readme_shows_a_configuration_that_is_read() {
+    let bench = Bench::new();
+    let by = vec![review("carol-gh", "APPROVED")];
+    assert_eq!(bench.with(pull(), by).0, 0);
+    let token = bench.check.file("token", TOKEN, 0o600);
+    let config = shown(2)
+        .replace(
+            "/etc/twotap/checks/github-token",
+            &token.display().to_string(),
+        )
+        .replace("https://api.github.com", &bench.github.api());
+    let (code, said) = bench.check.run(&config, &request(None));
+    assert_eq!(code, 0, "{said}");
 }

@@ -69,3 +69,11 @@ pub(crate) fn request(subject: Option<&str>) -> Value {
         "duration_seconds": 3600, "follows": null,
     })
 }
+
+/// The `n`th configuration that README.md shows.
+pub(crate) fn shown(n: usize) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/checks/README.md");
+    let text = fs::read_to_string(path).expect("shipped");
+    let block = text.split("```toml\n").nth(n).expect("a block");
+    block.split("```").next().expect("its end").to_owned()
+}
