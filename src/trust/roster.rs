@@ -9,6 +9,7 @@ mod change;
 mod check;
 mod groups;
 mod scenario;
+mod terms;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,7 @@ pub use chain::{Missing, missing, parse_chain, signatures, verify_chain, verify_
 pub use change::{Change, changes, follows};
 pub use groups::{Group, Lacking, lacking};
 pub use scenario::{Check, MAX_CHECKS, MAX_SCENARIOS, Needed, REVIEW_HOURS, Scenario};
+pub use terms::{Declared, NotOnTheseTerms, Terms};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
