@@ -27,7 +27,7 @@ use super::{files, inputs, span, ui::plain};
 use crate::{
     protocol::Problem,
     trust::{
-        pattern::Pattern,
+        pattern,
         roster::{Access, Check, Needed, REVIEW_HOURS, Role, Scenario},
         text::check_name,
     },
@@ -158,8 +158,8 @@ fn scenario(
         return Err(bad("review_hours", "is not between 1 and 168"));
     }
     match &entry.ticket {
-        Some(pattern) => {
-            if let Err(why) = Pattern::parse(pattern) {
+        Some(ticket) => {
+            if let Err(why) = pattern::compile("ticket", ticket) {
                 return Err(bad("ticket", &format!("cannot be used: {why}")));
             }
         }

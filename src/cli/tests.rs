@@ -67,6 +67,8 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         policy,
         approved_by: Vec::new(),
         denied_by: Vec::new(),
+        commander: None,
+        people: Vec::new(),
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
@@ -74,5 +76,6 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        recordings: Vec::new(),
     }
 }

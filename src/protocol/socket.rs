@@ -16,6 +16,7 @@
 //! | `POST /v1/requests/{id}/approvals` | [`Approval`](super::job::Approval) | [`RequestView`] |
 //! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
+//! | `POST /v1/requests/{id}/confirmation` | [`Confirm`](super::people::Confirm) | [`RequestView`] |
 //! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
@@ -29,6 +30,8 @@
 //! A page covers the events from `SEQ` on (1 where absent), at most `N`. For events `N` is at most 1,000 and a page may be shorter:
 //! whoever wants all asks again from the number after the last line's, and a page without lines is the end. For envelopes `N` is at
 //! most 100, and the page has exactly those that these events name.
+//!
+//! What has to do with recordings and notes stands in [`recording`](super::recording).
 //!
 //! Every failure is a [`Problem`](super::Problem) with a 4xx or 5xx status.
 
@@ -44,11 +47,15 @@ pub use crate::{
     trust::receipt::RegionRefused,
 };
 
-use super::job::Isolation;
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
-use super::secrets::SecretState;
+use super::{
+    job::Isolation,
+    people::{Commander, Hand},
+    recording::RecordingView,
+    secrets::SecretState,
+};
 
 /// The default socket of the agent.
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
@@ -184,6 +191,12 @@ pub struct RequestView {
     pub approved_by: Vec<String>,
     /// Who has denied, with the reason.
     pub denied_by: Vec<(String, String)>,
+    /// Who authorised it: the operator's word, until that person has confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commander: Option<Commander>,
+    /// Who did what, from which account and with which key, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<Hand>,
     /// How many must approve.
     pub threshold: u8,
     /// Each step after the approvals, in order.
@@ -202,6 +215,9 @@ pub struct RequestView {
     /// The secrets that are rotated when the session is closed, and where each stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretView>,
+    /// What was recorded of it, in the order in which it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<RecordingView>,
 }
 
 impl RequestView {

@@ -429,12 +429,15 @@ async fn request(
         policy,
         approved_by: Vec::new(),
         denied_by: Vec::new(),
+        commander: None,
+        people: Vec::new(),
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        recordings: Vec::new(),
         secrets: Vec::new(),
     });
     let mut view = world.current().clone();

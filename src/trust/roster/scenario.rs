@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Access, Change, Roster};
 use crate::trust::{
     TrustError,
-    pattern::Pattern,
+    pattern,
     request::MAX_REASON,
-    text::{check_name, check_text},
+    text::check_name,
 };
 
 /// The most scenarios of a roster.
@@ -156,13 +156,7 @@ impl Scenario {
         each_once(&self.needs, "a scenario needs the same twice")?;
         match &self.ticket {
             Some(pattern) => {
-                check_text(
-                    "ticket's pattern",
-                    pattern,
-                    crate::trust::pattern::MAX_PATTERN,
-                )?;
-                Pattern::parse(pattern)
-                    .map_err(|why| TrustError::malformed("ticket's pattern", why))?;
+                pattern::compile("ticket's pattern", pattern)?;
             }
             None => ensure(
                 !self.asks_for(Needed::Ticket),
