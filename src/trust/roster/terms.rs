@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Access, Needed, Role, Roster, Scenario};
 use crate::trust::{
-    pattern::Pattern,
+    pattern,
     request::{BannedUse, CheckResult, check_subject},
 };
 
@@ -93,6 +93,13 @@ pub enum NotOnTheseTerms {
     },
     /// The subject cannot stand in a policy.
     BadSubject,
+    /// The subject is none that the access profile is about.
+    OtherSubject {
+        /// The access profile.
+        access: String,
+        /// How one looks.
+        pattern: String,
+    },
     /// It has to be said who authorised it.
     NoCommander {
         /// The scenario.
@@ -142,6 +149,14 @@ impl Roster {
         };
         if let Some(subject) = declared.subject {
             check_subject(subject).map_err(|_| NotOnTheseTerms::BadSubject)?;
+            if let Some(like) = &access.subject
+                && !pattern::matches(like, subject)
+            {
+                return Err(NotOnTheseTerms::OtherSubject {
+                    access: access.name.clone(),
+                    pattern: like.clone(),
+                });
+            }
         } else if access.is_about_a_subject() {
             return Err(NotOnTheseTerms::NoSubject {
                 by: format!("access '{}'", access.name),
@@ -191,15 +206,13 @@ impl Roster {
     /// Whether everything is there that the scenario asks for.
     fn fulfils(&self, declared: &Declared<'_>, scenario: &Scenario) -> Result<(), NotOnTheseTerms> {
         let name = || scenario.name.clone();
-        if let Some(pattern) = &scenario.ticket {
-            // A roster with a pattern that cannot be read is none; what cannot be compared does not fit.
-            let fits = Pattern::parse(pattern).is_ok_and(|p| p.fits(declared.incident));
-            if !fits {
-                return Err(NotOnTheseTerms::Ticket {
-                    scenario: name(),
-                    pattern: pattern.clone(),
-                });
-            }
+        if let Some(ticket) = &scenario.ticket
+            && !pattern::matches(ticket, declared.incident)
+        {
+            return Err(NotOnTheseTerms::Ticket {
+                scenario: name(),
+                pattern: ticket.clone(),
+            });
         }
         let has = length_of(declared.reason);
         if has < usize::from(scenario.min_reason) {
@@ -369,7 +382,9 @@ impl NotOnTheseTerms {
             Self::OtherCommander { commanders, .. } => {
                 format!("commanders of this vault are: {}", commanders.join(", "))
             }
-            Self::Ticket { pattern, .. } => format!("the whole of it has to be like {pattern}"),
+            Self::Ticket { pattern, .. } | Self::OtherSubject { pattern, .. } => {
+                format!("the whole of it has to be like {pattern}")
+            }
             Self::Unconfirmed { missing } => {
                 let names: Vec<&str> = missing.iter().map(|b| b.name()).collect();
                 format!(
@@ -410,6 +425,9 @@ impl fmt::Display for NotOnTheseTerms {
                 )
             }
             Self::NoSubject { by } => write!(f, "{by} is about one subject, and none is named"),
+            Self::OtherSubject { access, .. } => {
+                write!(f, "the subject is none that access '{access}' is about")
+            }
             Self::BadSubject => f.write_str("the subject cannot stand in a policy"),
             Self::NoCommander { scenario, .. } => write!(
                 f,
