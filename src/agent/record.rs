@@ -14,6 +14,7 @@ use crate::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
         recording::RecordingView,
+        review::ReviewView,
         socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
@@ -72,6 +73,9 @@ pub(super) struct Record {
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
+    /// What is to follow the session; from its end on.
+    #[serde(default)]
+    pub(super) review: Option<ReviewView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -147,6 +151,7 @@ impl Record {
             confirmed: None,
             rehearsal: None,
             recordings: Vec::new(),
+            review: None,
         }
     }
 
@@ -320,6 +325,7 @@ impl Record {
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
             secrets: self.secret_views(),
+            review: self.review.clone(),
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
