@@ -201,6 +201,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
+                record.asked_by = Some(who.clone());
                 let event = record.requested(operator, who, change.place);
                 change.event(&event)?;
                 record.rehearsal = Rehearsal::of(request, change.millis());

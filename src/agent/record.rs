@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    commander::Confirmed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal,
+    commander::Confirmed, copies::Copy, hands::Closer, proofs::Proofs, recovered::Recovered,
+    rehearsal::Rehearsal,
 };
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
@@ -68,6 +69,15 @@ pub(super) struct Record {
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// The account that asked.
+    #[serde(default)]
+    pub(super) asked_by: Option<String>,
+    /// Whose vote was handed to the worker, while it is not known what became of it.
+    #[serde(default)]
+    pub(super) casting: Option<String>,
+    /// Who closed it.
+    #[serde(default)]
+    pub(super) closed_by: Option<Closer>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -83,6 +93,9 @@ pub(super) struct Vote {
     pub(super) at: Timestamp,
     /// The reason, if it was a no.
     pub(super) denial: Option<String>,
+    /// The account that brought it.
+    #[serde(default)]
+    pub(super) by: Option<String>,
 }
 
 /// How far minting is, as the journal says.
@@ -142,6 +155,9 @@ impl Record {
             releasing: false,
             confirmed: None,
             rehearsal: None,
+            asked_by: None,
+            casting: None,
+            closed_by: None,
         }
     }
 
@@ -310,7 +326,7 @@ impl Record {
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
                 .collect(),
             commander: self.commander(),
-            people: Vec::new(),
+            people: self.hands(),
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),

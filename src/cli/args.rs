@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill, recovery,
-    relay, request, roster, session, status, ui, vault,
+    approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
+    recovery, relay, request, roster, session, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.

@@ -2,7 +2,7 @@
 
 use rand_core::{OsRng, RngCore as _};
 
-use super::{Worker, home::Vault, ledger, mint, secrets};
+use super::{Worker, duties, home::Vault, ledger, mint, secrets};
 use crate::{
     aws::{Arn, AssumeRole, PolicyVars, policy, revocation},
     ceremony::times,
@@ -47,7 +47,7 @@ pub(super) async fn plan(
 ) -> Result<Plan, Problem> {
     let current = vault.sealed()?;
     operator_may(vault, operator)?;
-    others_can_approve(vault, operator)?;
+    duties::separate(vault, operator, ask.commander.as_deref())?;
 
     let (skew, clock) = clock(worker).await;
     let now = skew.now();
@@ -344,27 +344,6 @@ fn operator_may(vault: &Vault, operator: &str) -> Result<(), Problem> {
                 .hint("an operator of the roster has to ask"),
         )
     }
-}
-
-/// Nobody votes on the own request: without the operator there must be a quorum of custodians left.
-pub(super) fn others_can_approve(vault: &Vault, operator: &str) -> Result<(), Problem> {
-    let custodians = vault.roster.custodians().map(|p| p.name.as_str());
-    let others: Vec<&str> = custodians.filter(|name| *name != operator).collect();
-    let lacking = vault.roster.lacking(others.iter().copied());
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let threshold = vault.roster.threshold;
-    let what = match &lacking[0].group {
-        Some(group) => {
-            format!("this vault needs custodians of {group} besides you, and has too few")
-        }
-        None => format!(
-            "this vault needs {threshold} custodians besides you, and has {}",
-            others.len()
-        ),
-    };
-    Err(Problem::new(Code::Refused, what).hint("somebody who is not a custodian has to ask"))
 }
 
 fn duration(access: &Access, asked: Option<u32>) -> Result<u32, Problem> {
