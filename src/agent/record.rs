@@ -14,6 +14,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
+        recording::RecordingView,
         socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
@@ -78,6 +79,9 @@ pub(super) struct Record {
     /// Who closed it.
     #[serde(default)]
     pub(super) closed_by: Option<Closer>,
+    /// What the operator's terminal showed, as far as it stands on record.
+    #[serde(default)]
+    pub(super) recordings: Vec<RecordingView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -158,6 +162,7 @@ impl Record {
             asked_by: None,
             casting: None,
             closed_by: None,
+            recordings: Vec::new(),
         }
     }
 
@@ -334,6 +339,7 @@ impl Record {
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            recordings: self.recordings.clone(),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Duties {
     pub fn asked(operator: &str, commander: Option<&str>, roster: &Roster) -> Self {
         let mut duties = Self {
             held: vec![(Role::Operator, operator.to_owned())],
-            may_coincide: may_coincide(roster).to_vec(),
+            may_coincide: roster.may_coincide.clone(),
         };
         if let Some(commander) = commander {
             duties.add(Role::Commander, commander);
@@ -84,11 +84,6 @@ impl Duties {
         !pair([a, b], Role::Operator, Role::Custodian)
             && self.may_coincide.iter().any(|of| pair(*of, a, b))
     }
-}
-
-/// The pairs that the roster lets coincide.
-fn may_coincide(_: &Roster) -> &[[Role; 2]] {
-    &[]
 }
 
 impl fmt::Display for Clash {

@@ -32,6 +32,7 @@ mod open;
 mod own_share;
 mod pin;
 mod places;
+mod policy;
 mod readiness;
 mod recovery;
 mod relay;

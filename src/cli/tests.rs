@@ -36,6 +36,11 @@ pub(super) fn sample_request() -> Request {
         incident: "INC-42".to_owned(),
         reason: "database is down: läuft nicht".to_owned(),
         commander_claimed: Some("ivan".to_owned()),
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
+        checks: Vec::new(),
         roster_sha256: Digest([3; 32]),
         manifest_sha256: Digest([4; 32]),
         audit: Head {
@@ -71,5 +76,6 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        recordings: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@
 //! * [`people`]: who did what in a request, and the commander's word;
 //! * [`recovery`]: a person's program and a worker of its own that makes recovery sheets;
 //! * [`readiness`]: drills, checked sheets, and what is known of both;
+//! * [`recording`]: what an operator's terminal showed, sealed for the officers, and notes;
 //! * [`secrets`]: what is done to a named secret, the same on both;
 //! * [`problem`]: how either says that something went wrong, with the one table of exit codes.
 
@@ -15,6 +16,7 @@ pub mod opening;
 pub mod people;
 pub mod problem;
 pub mod readiness;
+pub mod recording;
 pub mod recovery;
 pub mod secrets;
 pub mod socket;

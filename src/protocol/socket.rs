@@ -31,6 +31,8 @@
 //! whoever wants all asks again from the number after the last line's, and a page without lines is the end. For envelopes `N` is at
 //! most 100, and the page has exactly those that these events name.
 //!
+//! What has to do with recordings and notes stands in [`recording`](super::recording).
+//!
 //! Every failure is a [`Problem`](super::Problem) with a 4xx or 5xx status.
 
 use serde::{Deserialize, Serialize};
@@ -48,10 +50,11 @@ pub use crate::{
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
-use super::secrets::SecretState;
 use super::{
     job::Isolation,
     people::{Commander, Hand},
+    recording::RecordingView,
+    secrets::SecretState,
 };
 
 /// The default socket of the agent.
@@ -212,6 +215,9 @@ pub struct RequestView {
     /// The secrets that are rotated when the session is closed, and where each stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretView>,
+    /// What was recorded of it, in the order in which it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<RecordingView>,
 }
 
 impl RequestView {

@@ -394,6 +394,11 @@ async fn request(
         incident: ask.incident.clone(),
         reason: ask.reason.clone(),
         commander_claimed: ask.commander,
+        scenario: ask.scenario,
+        subject: ask.subject,
+        confirmed: ask.confirmed,
+        follows: ask.follows,
+        checks: Vec::new(),
         roster_sha256: roster.digest(),
         manifest_sha256: manifest.digest(),
         audit: world.trust_head(),
@@ -432,6 +437,7 @@ async fn request(
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        recordings: Vec::new(),
         secrets: Vec::new(),
     });
     let mut view = world.current().clone();

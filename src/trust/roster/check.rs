@@ -30,9 +30,11 @@ impl Document for Roster {
         self.check_tokens()?;
         self.check_hosts()?;
         self.check_access()?;
+        self.check_scenarios()?;
         self.check_places()?;
         self.check_acceptances()?;
-        self.check_recovery()
+        self.check_recovery()?;
+        self.check_readers()
     }
 }
 
@@ -340,7 +342,7 @@ fn check_secret_arn(arn: &str) -> Result<(), TrustError> {
     )
 }
 
-fn ensure(holds: bool, why: &str) -> Result<(), TrustError> {
+pub(super) fn ensure(holds: bool, why: &str) -> Result<(), TrustError> {
     if holds {
         Ok(())
     } else {
