@@ -9,6 +9,7 @@
 //!                                   deadlines ─────┴──▶ book ◀─┘
 //! ```
 
+mod accounts;
 mod alarms;
 mod book;
 mod ceremonies;
@@ -89,6 +90,7 @@ struct Agent {
     ceremonies: Ceremonies,
     closings: Closings,
     seals: Seals,
+    accounts: accounts::Accounts,
     alarms: Alarms,
     waits: Waits,
     watches: Watches,

@@ -295,6 +295,13 @@ impl Record {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
         }
+        let roster = self.roster().ok();
+        let operator = roster.as_ref().and_then(|r| r.person(&request.operator));
+        if let Some(groups) = operator.map(|p| &p.member_of)
+            && !groups.is_empty()
+        {
+            event = event.detail("member_of", groups.clone());
+        }
         if request.purpose == Purpose::Drill {
             event = event.detail("drill", true);
         }

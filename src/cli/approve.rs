@@ -27,7 +27,7 @@ use super::{
     files,
     habits::Habits,
     own_share::OwnShare,
-    pin,
+    people, pin,
     roster::what_changes,
     screen, span, standing, status,
     token::{self, TokenArgs},
@@ -234,6 +234,7 @@ impl Case {
         if let Some(next) = &self.checked.next {
             text.push_str(&what_changes(&self.checked.roster, next));
         }
+        text.push_str(&people::about(request, &self.checked.roster));
         let own_token = standing::unusual(&self.own.listed, &self.checked.roster);
         text.push_str(&super::ui::columns(&own_token));
         text.push_str(&screen::unusual(unusual));

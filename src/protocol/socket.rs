@@ -47,6 +47,7 @@ pub use crate::{
     trust::receipt::RegionRefused,
 };
 
+pub use super::people::Person;
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
@@ -79,15 +80,6 @@ pub struct Status {
     pub requests: Vec<RequestView>,
     /// What does not work as it should, in plain words (a sink that lags, a rotation that is pending).
     pub degraded: Vec<String>,
-}
-
-/// The caller, as the roster knows the account.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Person {
-    /// Short name.
-    pub name: String,
-    /// Roles, e.g. `operator`.
-    pub roles: Vec<String>,
 }
 
 /// One vault at a glance.

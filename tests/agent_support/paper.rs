@@ -85,6 +85,7 @@ impl Paper {
                 uid,
             }],
             recipient: None,
+            member_of: Vec::new(),
         };
         let roster = Roster {
             v: 1,
