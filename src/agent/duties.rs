@@ -1,10 +1,14 @@
 //! Separation of duties at the agent: before a vote goes to the worker, and in one transaction with a commander's word, so that of two that do not
 //! go together one comes first.
 
-use super::{book::Change, ceremonies::Ceremony, record::Record, votes::Ballot};
+use std::sync::Arc;
+
+use super::{
+    Agent, book::Change, ceremonies::Ceremony, people::Listed, record::Record, votes::Ballot,
+};
 use crate::{
-    ceremony::Refusal,
-    protocol::{Code, Problem},
+    ceremony::{Refusal, duties::separate},
+    protocol::{Code, Problem, job::Ask},
     trust::{
         TrustError,
         request::{Offer, verify_approval, verify_denial},
@@ -30,6 +34,19 @@ fn signer(record: &Record, ballot: &Ballot) -> Result<Option<String>, TrustError
         Ballot::Denial(denial) => Some(verify_denial(denial, &offer, &roster)?.0.person),
         Ballot::Withdrawal(_) => None,
     })
+}
+
+impl Agent {
+    /// Refuses what the worker would refuse as well: a commander who cannot be one, or too few who are left to approve.
+    pub(super) async fn separate(
+        self: &Arc<Self>,
+        ask: &Ask,
+        caller: &Listed,
+    ) -> Result<(), Problem> {
+        let known = self.vault(&ask.vault).await?;
+        separate(&known.roster, &caller.name, ask.commander.as_deref())
+            .map_err(|unfit| Problem::new(Code::Refused, &unfit).hint(unfit.hint()))
+    }
 }
 
 impl Ceremony {

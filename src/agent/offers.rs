@@ -101,6 +101,7 @@ impl Agent {
     ) -> Result<Arc<Record>, Problem> {
         let place = self.ceremonies.place()?;
         let vault = ask.vault.clone();
+        self.separate(&ask, caller).await?;
         let audit = head(self.book.head().await?);
         let counted = self.counted(&vault).await?;
         let checks = Vec::new();
