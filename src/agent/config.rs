@@ -8,6 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::accounts::AccountsTable;
 use crate::{
     ceremony::readiness::{DAY, Limits},
     protocol::{Code, Problem, socket::DEFAULT_SOCKET},
@@ -38,6 +39,8 @@ pub(super) struct Config {
     pub(super) renew_days: u16,
     /// After how long a proof that a vault would open is stale.
     pub(super) readiness: Limits,
+    /// Which accounts are nobody's own.
+    pub(super) accounts: AccountsTable,
     /// SHA-256 of the file.
     pub(super) digest: Digest,
 }
@@ -73,6 +76,8 @@ struct File {
     recovery: RecoveryTable,
     #[serde(default)]
     readiness: ReadinessTable,
+    #[serde(default)]
+    accounts: AccountsTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -195,6 +200,10 @@ impl Config {
             watch: Duration::from_secs(file.watch.gap_seconds.into()),
             renew_days: file.recovery.renew_days.unwrap_or(u16::MAX),
             readiness: file.readiness.limits()?,
+            accounts: AccountsTable {
+                passwd: at(file.accounts.passwd),
+                ..file.accounts
+            },
             digest: Digest::of(text.as_bytes()),
         })
     }

@@ -69,6 +69,7 @@ pub(super) async fn status(call: Call) -> Answered {
         degraded.extend(vault.copies.iter().filter_map(lags));
         let unready = vault.readiness.degraded.iter();
         degraded.extend(unready.map(|why| format!("vault {}: readiness: {why}", vault.vault)));
+        degraded.extend(agent.shared_accounts(&known.roster, known.host));
         degraded.extend(owed(agent, &known).await?);
         let row = agent.book.vault(&known.vault).await?;
         degraded.extend(row.recovered.owed(

@@ -9,6 +9,7 @@
 //!                                   deadlines ─────┴──▶ book ◀─┘
 //! ```
 
+mod accounts;
 mod alarms;
 mod book;
 mod ceremonies;
@@ -18,8 +19,10 @@ mod config;
 mod copies;
 mod deadlines;
 mod drills;
+mod duties;
 mod exports;
 mod handlers;
+mod hands;
 mod hygiene;
 mod journal;
 mod keys;
@@ -89,6 +92,7 @@ struct Agent {
     ceremonies: Ceremonies,
     closings: Closings,
     seals: Seals,
+    accounts: accounts::Accounts,
     alarms: Alarms,
     waits: Waits,
     watches: Watches,

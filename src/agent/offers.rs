@@ -101,6 +101,7 @@ impl Agent {
     ) -> Result<Arc<Record>, Problem> {
         let place = self.ceremonies.place()?;
         let vault = ask.vault.clone();
+        self.separate(&ask, caller).await?;
         let audit = head(self.book.head().await?);
         let counted = self.counted(&vault).await?;
         let checks = Vec::new();
@@ -208,6 +209,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
+                record.asked_by = Some(who.clone());
                 let event = record.requested(operator, who, change.place);
                 change.event(&event)?;
                 record.rehearsal = Rehearsal::of(request, change.millis());

@@ -30,6 +30,7 @@ mod inputs;
 mod memory;
 mod open;
 mod own_share;
+mod people;
 mod pin;
 mod places;
 mod policy;
