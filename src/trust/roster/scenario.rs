@@ -8,12 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Access, Change, Roster};
-use crate::trust::{
-    TrustError,
-    pattern,
-    request::MAX_REASON,
-    text::check_name,
-};
+use crate::trust::{TrustError, pattern, request::MAX_REASON, text::check_name};
 
 /// The most scenarios of a roster.
 pub const MAX_SCENARIOS: usize = 32;
