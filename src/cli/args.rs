@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
-    recovery, relay, request, roster, session, status, ui, vault,
+    access, approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
+    explain, recovery, relay, request, roster, session, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -35,6 +35,10 @@ pub(super) enum Verb {
     Vault(vault::Args),
     /// Show who may do what; propose, sign and hand in a change
     Roster(roster::Args),
+    /// Say in plain words what can be asked for
+    Access(access::Args),
+    /// Say why AWS refused a call, and how to ask for what would allow it
+    Explain(explain::Args),
     /// Ask for access
     Request(request::Args),
     /// Approve a request with your token
