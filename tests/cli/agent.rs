@@ -276,6 +276,7 @@ async fn status(
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],
+        reviews: Vec::new(),
     }))
 }
 
@@ -394,6 +395,11 @@ async fn request(
         incident: ask.incident.clone(),
         reason: ask.reason.clone(),
         commander_claimed: ask.commander,
+        scenario: ask.scenario,
+        subject: ask.subject,
+        confirmed: ask.confirmed,
+        follows: ask.follows,
+        checks: Vec::new(),
         roster_sha256: roster.digest(),
         manifest_sha256: manifest.digest(),
         audit: world.trust_head(),
@@ -424,13 +430,17 @@ async fn request(
         policy,
         approved_by: Vec::new(),
         denied_by: Vec::new(),
+        commander: None,
+        people: Vec::new(),
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        recordings: Vec::new(),
         secrets: Vec::new(),
+        review: None,
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {
