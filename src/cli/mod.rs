@@ -45,6 +45,7 @@ mod screen;
 mod seal;
 mod secrets;
 mod session;
+mod setup;
 mod span;
 mod standing;
 mod status;
@@ -120,6 +121,8 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
                 Ok(ExitCode::from(session::run::OWN_FAILURE))
             }
         },
+        Verb::Env(args) => session::env::run(args, &door),
+        Verb::Setup(args) => setup::run(args, &door),
         Verb::Close(args) => close::run(args, &door),
         Verb::Status(args) => status::run(args, &door),
         Verb::Recovery(args) => recovery::run(args, &door),
