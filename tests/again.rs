@@ -21,7 +21,7 @@ fn host(overlap_seconds: u32) -> Host {
 }
 
 fn prepared(overlap_seconds: u32) -> Host {
-    let host = Host::prepare(Paper::of(|roster| {
+    let host = Host::prepare(Paper::of(&["alice", "bob"], |roster, _| {
         // Somebody else who may ask.
         let alice = roster.people.iter_mut().find(|p| p.name == "alice");
         alice.expect("alice").roles.push(Role::Operator);

@@ -209,7 +209,7 @@ impl Ceremony {
                 },
                 // One vote at a time: the worker's next word is about this one.
                 Some(next) = self.votes.recv(), if cast.is_none() => {
-                    match self.hand_on(&next.ballot).await {
+                    match self.hand_on(&next).await {
                         Ok(()) => cast = Some(next),
                         Err(problem) => { let _ = next.reply.send(Err(problem)); }
                     }

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::checks::Program;
+use super::{accounts::AccountsTable, checks::Program};
 use crate::{
     ceremony::readiness::{DAY, Limits},
     protocol::{Code, Problem, socket::DEFAULT_SOCKET},
@@ -46,6 +46,8 @@ pub(super) struct Config {
     pub(super) checks: BTreeMap<String, Program>,
     /// How long a session stays open beside the one that continues it.
     pub(super) overlap: Duration,
+    /// Which accounts are nobody's own.
+    pub(super) accounts: AccountsTable,
     /// SHA-256 of the file.
     pub(super) digest: Digest,
 }
@@ -85,6 +87,8 @@ struct File {
     checks: BTreeMap<String, Program>,
     #[serde(default)]
     again: AgainTable,
+    #[serde(default)]
+    accounts: AccountsTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -242,6 +246,10 @@ impl Config {
             readiness: file.readiness.limits()?,
             checks: checks(file.checks, folder)?,
             overlap: file.again.overlap()?,
+            accounts: AccountsTable {
+                passwd: at(file.accounts.passwd),
+                ..file.accounts
+            },
             digest: Digest::of(text.as_bytes()),
         })
     }

@@ -10,7 +10,7 @@ use super::{
     record::VaultRotation,
     routes::{Answer, Call, Refusal},
     said,
-    sessions::Wanted,
+    sessions::{Form, Wanted},
     vaults::Known,
     votes::Ballot,
 };
@@ -69,6 +69,7 @@ pub(super) async fn status(call: Call) -> Answered {
         degraded.extend(vault.copies.iter().filter_map(lags));
         let unready = vault.readiness.degraded.iter();
         degraded.extend(unready.map(|why| format!("vault {}: readiness: {why}", vault.vault)));
+        degraded.extend(agent.shared_accounts(&known.roster, known.host));
         degraded.extend(owed(agent, &known).await?);
         degraded.extend(agent.missing_for_scenarios(&known.roster));
         let row = agent.book.vault(&known.vault).await?;
@@ -267,6 +268,7 @@ pub(super) async fn credentials(call: Call) -> Answered {
     let wanted = Wanted {
         account: call.word("account").map(str::to_owned),
         role: call.word("role").map(str::to_owned),
+        form: Form::named(call.word("form"))?,
     };
     let credentials = call.agent.deliver(&id, &wanted, &call.caller.who).await?;
     Ok(Answer::json(&credentials)?.last())

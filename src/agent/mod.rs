@@ -9,6 +9,7 @@
 //!                                   deadlines ─────┴──▶ book ◀─┘
 //! ```
 
+mod accounts;
 mod alarms;
 mod book;
 mod ceremonies;
@@ -20,8 +21,10 @@ mod config;
 mod copies;
 mod deadlines;
 mod drills;
+mod duties;
 mod exports;
 mod handlers;
+mod hands;
 mod held;
 mod hygiene;
 mod journal;
@@ -92,6 +95,7 @@ struct Agent {
     ceremonies: Ceremonies,
     closings: Closings,
     seals: Seals,
+    accounts: accounts::Accounts,
     alarms: Alarms,
     waits: Waits,
     watches: Watches,

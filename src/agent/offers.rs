@@ -101,6 +101,7 @@ impl Agent {
     ) -> Result<Arc<Record>, Problem> {
         let place = self.ceremonies.place()?;
         let vault = ask.vault.clone();
+        self.separate(&ask, caller).await?;
         self.may_follow(&ask, caller).await?;
         // Before the head is read: what they come to may stand in the record.
         let checks = self.look_at(&ask, caller).await?;
@@ -212,6 +213,7 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
+                record.asked_by = Some(who.clone());
                 let event = record.requested(operator, who, change.place);
                 let seq = change.event(&event)?.seq;
                 record.rehearsal = Rehearsal::of(request, change.millis());

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    commander::Confirmed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal,
+    commander::Confirmed, copies::Copy, hands::Closer, proofs::Proofs, recovered::Recovered,
+    rehearsal::Rehearsal,
 };
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
@@ -73,6 +74,15 @@ pub(super) struct Record {
     /// The session that continues this one, once it is open.
     #[serde(default)]
     pub(super) followed: Option<super::chains::Followed>,
+    /// The account that asked.
+    #[serde(default)]
+    pub(super) asked_by: Option<String>,
+    /// Whose vote was handed to the worker, while it is not known what became of it.
+    #[serde(default)]
+    pub(super) casting: Option<String>,
+    /// Who closed it.
+    #[serde(default)]
+    pub(super) closed_by: Option<Closer>,
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
@@ -94,6 +104,9 @@ pub(super) struct Vote {
     pub(super) at: Timestamp,
     /// The reason, if it was a no.
     pub(super) denial: Option<String>,
+    /// The account that brought it.
+    #[serde(default)]
+    pub(super) by: Option<String>,
 }
 
 /// How far minting is, as the journal says.
@@ -154,6 +167,9 @@ impl Record {
             confirmed: None,
             rehearsal: None,
             followed: None,
+            asked_by: None,
+            casting: None,
+            closed_by: None,
             recordings: Vec::new(),
             review: None,
         }
@@ -294,6 +310,13 @@ impl Record {
         if let Some(before) = &request.follows {
             event = event.detail("follows", before.as_str());
         }
+        let roster = self.roster().ok();
+        let operator = roster.as_ref().and_then(|r| r.person(&request.operator));
+        if let Some(groups) = operator.map(|p| &p.member_of)
+            && !groups.is_empty()
+        {
+            event = event.detail("member_of", groups.clone());
+        }
         if request.purpose == Purpose::Drill {
             event = event.detail("drill", true);
         }
@@ -330,7 +353,7 @@ impl Record {
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
                 .collect(),
             commander: self.commander(),
-            people: Vec::new(),
+            people: self.hands(),
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),

@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, groups, readiness, secrets, span, standing,
+    Door, Ended, groups, people, readiness, secrets, span, standing,
     ui::{columns, plain},
 };
 
@@ -73,9 +73,10 @@ pub(super) fn stage(stage: Stage) -> &'static str {
 
 fn screen(status: &Status, now: Timestamp) -> String {
     let mut text = format!(
-        "you are {} ({}); agent {}; record at event {}\n",
+        "you are {} ({}){}; agent {}; record at event {}\n",
         plain(&status.you.name),
         plain(&status.you.roles.join(", ")),
+        people::of_caller(&status.you),
         plain(&status.version),
         status.head.seq
     );
@@ -198,6 +199,7 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
         format!(": {}", plain(&view.approved_by.join(", ")))
     };
     rows.push(("approvals", format!("{}{approved}", view.tally())));
+    rows.extend(people::rows(view));
     for (who, why) in &view.denied_by {
         rows.push(("denied", format!("{}: {}", plain(who), plain(why))));
     }

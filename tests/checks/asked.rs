@@ -31,7 +31,7 @@ pub(crate) fn host(checks: &[(&str, bool)], sinks: &[&str]) -> Host {
         checks: checks.collect(),
         sinks: sinks.iter().map(|s| (*s).to_owned()).collect(),
     };
-    Host::prepare(Paper::of(|roster: &mut Roster| {
+    Host::prepare(Paper::of(&["alice", "bob"], |roster: &mut Roster, _| {
         roster.scenarios = vec![scenario];
     }))
 }
