@@ -82,22 +82,36 @@ impl Mine {
 
     /// The same, without those that another of them continues.
     pub(super) fn newest(&self, stages: &[Stage]) -> Vec<String> {
+        let all = self.at(stages);
+        let mut newest = all.clone();
+        for id in &all {
+            let earlier = self.earlier(id);
+            newest.retain(|other| other == id || !earlier.contains(&other.as_str()));
+        }
+        newest
+    }
+
+    /// The newest open session that continues this one.
+    pub(super) fn continues(&self, id: &str) -> Option<&Request> {
+        let open = self.all().filter(|(_, stage)| *stage == Stage::Open);
+        open.map(|(request, _)| request)
+            .find(|request| request.id != id && self.earlier(&request.id).contains(&id))
+    }
+
+    /// What a request continues, and what that continues, as far as it is known here.
+    fn earlier(&self, id: &str) -> Vec<&str> {
         let follows: HashMap<&str, &str> = self
             .all()
             .filter_map(|(request, _)| Some((request.id.as_str(), request.follows.as_deref()?)))
             .collect();
-        let all = self.at(stages);
-        let mut newest = all.clone();
-        for id in &all {
-            let mut earlier = follows.get(id.as_str());
-            // Whatever an agent says, the way back ends.
-            for _ in 0..self.requests.len() {
-                let Some(before) = earlier else { break };
-                newest.retain(|other| other != before || other == id);
-                earlier = follows.get(before);
-            }
+        let mut earlier: Vec<&str> = Vec::new();
+        let mut at = id;
+        // Whatever an agent says, the way back ends.
+        while let Some(before) = follows.get(at).filter(|b| !earlier.contains(b)) {
+            earlier.push(before);
+            at = before;
         }
-        newest
+        earlier
     }
 }
 
@@ -112,5 +126,83 @@ pub(super) fn only(mut ids: Vec<String>) -> Result<String, Problem> {
             format!("you have several: {}", plain(&ids.join(", "))),
         )
         .hint("name one")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::Timestamp;
+
+    /// Requests of ours, oldest first: each with its letter, its stage and the letter of what it continues.
+    fn mine(all: &[(char, Stage, Option<char>)]) -> Mine {
+        let id = |letter: char| format!("r-{}", letter.to_string().repeat(13));
+        let one = |(at, (letter, stage, follows)): (usize, &(char, Stage, Option<char>))| {
+            let mut request = crate::cli::tests::sample_request();
+            request.id = id(*letter);
+            request.follows = follows.map(id);
+            request.not_before = Timestamp(i64::try_from(at).expect("few"));
+            (request, *stage)
+        };
+        let mut requests: Vec<_> = all.iter().enumerate().map(one).collect();
+        requests.reverse();
+        Mine { requests }
+    }
+
+    fn letters(ids: &[String]) -> String {
+        ids.iter().filter_map(|id| id.chars().last()).collect()
+    }
+
+    #[test]
+    fn of_sessions_that_continue_each_other_the_newest_is_meant() {
+        use Stage::{Closed, Open, Requested};
+        for (all, newest) in [
+            (&[('a', Open, None)][..], "a"),
+            (&[('a', Open, None), ('b', Open, Some('a'))], "b"),
+            // One that is not open yet is not meant yet.
+            (&[('a', Open, None), ('b', Requested, Some('a'))], "a"),
+            // Over one that has been closed meanwhile.
+            (
+                &[
+                    ('a', Open, None),
+                    ('b', Closed, Some('a')),
+                    ('c', Open, Some('b')),
+                ],
+                "c",
+            ),
+            (&[('a', Open, None), ('b', Open, None)], "ba"),
+            (
+                &[('a', Open, None), ('b', Open, Some('a')), ('c', Open, None)],
+                "cb",
+            ),
+            // No word of an agent's leads in a circle.
+            (&[('a', Open, Some('b')), ('b', Open, Some('a'))], ""),
+            (&[('a', Open, Some('a'))], "a"),
+        ] {
+            assert_eq!(letters(&mine(all).newest(&[Open])), newest, "{all:?}");
+        }
+    }
+
+    #[test]
+    fn what_continues_a_session_is_open_and_leads_back_to_it() {
+        use Stage::{Closed, Open, Requested};
+        let all = [
+            ('a', Open, None),
+            ('b', Closed, Some('a')),
+            ('c', Open, Some('b')),
+            ('d', Requested, Some('c')),
+            ('e', Open, None),
+        ];
+        let all = mine(&all);
+        let of = |letter: char| {
+            let id = format!("r-{}", letter.to_string().repeat(13));
+            all.continues(&id)
+                .map(|r| letters(std::slice::from_ref(&r.id)))
+        };
+        assert_eq!(of('a').as_deref(), Some("c"));
+        assert_eq!(of('b').as_deref(), Some("c"));
+        for none in ['c', 'd', 'e'] {
+            assert_eq!(of(none), None);
+        }
     }
 }
