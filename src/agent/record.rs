@@ -280,6 +280,15 @@ impl Record {
             .detail("request_sha256", self.made.offer.digest().to_string())
             .detail("isolation", serde_json::json!(self.made.isolation))
             .envelope("offer", self.made.offer.to_json());
+        for (name, declared) in [
+            ("scenario", &request.scenario),
+            ("subject", &request.subject),
+            ("follows", &request.follows),
+        ] {
+            if let Some(declared) = declared {
+                event = event.detail(name, declared.as_str());
+            }
+        }
         if !request.also.is_empty() {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
