@@ -42,6 +42,7 @@ mod recovery;
 mod relay;
 mod request;
 mod roster;
+mod scenario;
 mod screen;
 mod seal;
 mod secrets;
