@@ -98,6 +98,9 @@ impl Agent {
         let mut view = record.view();
         let here = self.closings.setback(record.id());
         view.setback = view.setback.or(here);
+        if let Some(delivered) = &mut view.delivered {
+            delivered.times += self.sessions.more(record.id());
+        }
         view
     }
 
@@ -420,6 +423,9 @@ fn closing(
         .detail("forced", !own)
         .detail("deliveries_since_last", deliveries);
     change.event(&event)?;
+    if let Some(delivered) = &mut record.delivered {
+        delivered.times += deliveries;
+    }
     let now = change.now();
     record.advance(Stage::Closing, now)?;
     record.step(now, "closing", format!("closing, {why} ({})", by.name));

@@ -11,7 +11,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
-        socket::{Progress, RequestView, Setback, TargetView},
+        socket::{Delivered, Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
@@ -63,6 +63,9 @@ pub(super) struct Record {
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// What was handed out of its session, as far as the record names it.
+    #[serde(default)]
+    pub(super) delivered: Option<Delivered>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -136,6 +139,7 @@ impl Record {
             released: BTreeSet::new(),
             releasing: false,
             rehearsal: None,
+            delivered: None,
         }
     }
 
@@ -310,6 +314,7 @@ impl Record {
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            delivered: self.delivered.clone(),
         }
     }
 }

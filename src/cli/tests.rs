@@ -69,5 +69,6 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        delivered: None,
     }
 }

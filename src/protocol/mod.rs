@@ -2,6 +2,7 @@
 //!
 //! * [`socket`]: clients and the agent, HTTP/1.1 and JSON over a unix socket;
 //! * [`job`]: the agent and a worker, length-prefixed JSON over a socketpair ([`frame`]);
+//! * [`live`]: deliveries and sinks, as a live view shows them;
 //! * [`recovery`]: a person's program and a worker of its own that makes recovery sheets;
 //! * [`readiness`]: drills, checked sheets, and what is known of both;
 //! * [`secrets`]: what is done to a named secret, the same on both;
@@ -10,6 +11,7 @@
 mod facts;
 pub mod frame;
 pub mod job;
+pub mod live;
 pub mod opening;
 pub mod problem;
 pub mod readiness;

@@ -45,6 +45,7 @@ pub use crate::{
 };
 
 use super::job::Isolation;
+pub use super::live::{Delivered, SinkView};
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
@@ -72,6 +73,9 @@ pub struct Status {
     pub requests: Vec<RequestView>,
     /// What does not work as it should, in plain words (a sink that lags, a rotation that is pending).
     pub degraded: Vec<String>,
+    /// Where the record goes, in the order of the agent's configuration.
+    #[serde(default)]
+    pub sinks: Vec<SinkView>,
 }
 
 /// The caller, as the roster knows the account.
@@ -202,6 +206,9 @@ pub struct RequestView {
     /// The secrets that are rotated when the session is closed, and where each stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretView>,
+    /// What was handed out of its session; absent while that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<Delivered>,
 }
 
 impl RequestView {

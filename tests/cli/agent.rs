@@ -276,6 +276,7 @@ async fn status(
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],
+        sinks: Vec::new(),
     }))
 }
 
@@ -431,6 +432,7 @@ async fn request(
         identity_until: None,
         setback: None,
         secrets: Vec::new(),
+        delivered: None,
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {
