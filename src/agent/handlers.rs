@@ -24,6 +24,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Approval, Ask},
+        people::Confirm,
         socket::{
             ApprovalBundle, AuditEnvelope, Close, Denial, RecoveryHandIn, RequestView,
             RosterSubmit, RosterSubmitted, SealBegin, SealFinish, SinkView, Status, VaultStatus,
@@ -43,6 +44,8 @@ const ENVELOPES_PAGE: u64 = 100;
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 pub(super) use super::drills::{drill, drill_failed, drill_passed, sheet_checked};
+pub(super) use super::reviews::{file, quarter, review};
+pub(super) use super::trail::trail;
 
 pub(super) type Answered = Result<Answer, Refusal>;
 
@@ -94,6 +97,9 @@ pub(super) async fn status(call: Call) -> Answered {
         .inspect(|r| degraded.extend(r.secrets_owed()))
         .map(|r| call.agent.view(r))
         .collect();
+    let mut reviews = agent.book.reviews();
+    reviews.retain(|review| call.sees(&review.vault));
+    degraded.extend(reviews.iter().filter_map(super::reviews::degraded));
     Answer::json(&Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         you: call.caller.to_person(),
@@ -102,6 +108,7 @@ pub(super) async fn status(call: Call) -> Answered {
         requests,
         degraded,
         sinks: sinks.into_iter().map(sink_view).collect(),
+        reviews,
     })
 }
 
@@ -217,6 +224,13 @@ pub(super) async fn deny(call: Call) -> Answered {
 pub(super) async fn withdraw(call: Call) -> Answered {
     let Withdrawal { withdrawal } = call.body()?;
     vote(call, Ballot::Withdrawal(withdrawal)).await
+}
+
+pub(super) async fn confirm(call: Call) -> Answered {
+    let confirm: Confirm = call.body()?;
+    let id = call.record()?.id();
+    let record = call.agent.confirm(id, confirm, &call.caller).await?;
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn submit_roster(call: Call) -> Answered {

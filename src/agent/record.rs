@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal};
+use super::{
+    commander::Confirmed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal,
+};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
     protocol::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
+        recording::RecordingView,
+        review::ReviewView,
         socket::{Delivered, Progress, RequestView, Setback, TargetView},
     },
     trust::{
@@ -60,12 +64,21 @@ pub(super) struct Record {
     /// One more that would complete a quorum was sent, and what became of it is not known.
     #[serde(default)]
     pub(super) releasing: bool,
+    /// The commander's word.
+    #[serde(default)]
+    pub(super) confirmed: Option<Confirmed>,
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
     /// What was handed out of its session, as far as the record names it.
     #[serde(default)]
     pub(super) delivered: Option<Delivered>,
+    /// What the operator's terminal showed, as far as it stands on record.
+    #[serde(default)]
+    pub(super) recordings: Vec<RecordingView>,
+    /// What is to follow the session; from its end on.
+    #[serde(default)]
+    pub(super) review: Option<ReviewView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -138,8 +151,11 @@ impl Record {
             skew,
             released: BTreeSet::new(),
             releasing: false,
+            confirmed: None,
             rehearsal: None,
             delivered: None,
+            recordings: Vec::new(),
+            review: None,
         }
     }
 
@@ -307,14 +323,18 @@ impl Record {
             denied_by: by(true)
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
                 .collect(),
+            commander: self.commander(),
+            people: Vec::new(),
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
             secrets: self.secret_views(),
+            review: self.review.clone(),
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
             delivered: self.delivered.clone(),
+            recordings: self.recordings.clone(),
         }
     }
 }

@@ -71,6 +71,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             name: name.clone(),
             roles: vec![Role::Custodian, Role::Operator],
             accounts: vec![],
+            recipient: None,
         })
         .collect();
     people.push(Person {
@@ -80,6 +81,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             host: host.public().id(),
             uid: 61010,
         }],
+        recipient: None,
     });
     let mut tokens = Vec::new();
     let mut entries = Vec::new();
@@ -113,6 +115,8 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
         created_at: NOW,
         threshold,
         groups,
+        scenarios: Vec::new(),
+        may_coincide: Vec::new(),
         people,
         tokens: entries,
         hosts: vec![Host {
@@ -136,6 +140,10 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             max_seconds: 39600,
             also: Vec::new(),
             secrets: Vec::new(),
+            broad: false,
+            persistence: false,
+            subject: None,
+            recording: Default::default(),
         }],
         recovery: None,
         places: Vec::new(),
@@ -181,6 +189,11 @@ fn offer(world: &World, operator: &str) -> Envelope {
         incident: "INC-42".into(),
         reason: "database is down".into(),
         commander_claimed: None,
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
+        checks: Vec::new(),
         roster_sha256: world.roster.digest(),
         manifest_sha256: Digest::of(b"manifest"),
         audit: Head::EMPTY,

@@ -15,12 +15,12 @@ mod audit;
 mod checked;
 mod client;
 mod close;
+mod confirm;
 mod credentials;
 mod custodian;
 mod deny;
 mod doctor;
 mod drill;
-mod exec;
 mod export;
 mod files;
 mod groups;
@@ -32,6 +32,7 @@ mod open;
 mod own_share;
 mod pin;
 mod places;
+mod policy;
 mod readiness;
 mod recovery;
 mod relay;
@@ -40,6 +41,7 @@ mod roster;
 mod screen;
 mod seal;
 mod secrets;
+mod session;
 mod span;
 mod standing;
 mod status;
@@ -102,15 +104,16 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Request(args) => request::run(args, &door),
         Verb::Approve(args) => approve::run(args, &door),
         Verb::Approval(args) => approval::run(args, &door),
+        Verb::Confirm(args) => confirm::run(args, &door),
         Verb::Drill(args) => drill::run(args, &door),
         Verb::Deny(args) => deny::run(args, &door),
         Verb::Credentials(args) => credentials::run(args, &door),
         // Its own failures must not look like those of the command that it runs.
-        Verb::Exec(args) => match exec::run(args, &door, &before) {
+        Verb::Exec(args) => match session::exec::run(args, &door, &before) {
             Ok(code) => Ok(code),
             Err(problem) => {
                 door.ui.fail(&problem);
-                Ok(ExitCode::from(exec::OWN_FAILURE))
+                Ok(ExitCode::from(session::run::OWN_FAILURE))
             }
         },
         Verb::Close(args) => close::run(args, &door),

@@ -277,6 +277,7 @@ async fn status(
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],
         sinks: Vec::new(),
+        reviews: Vec::new(),
     }))
 }
 
@@ -395,6 +396,11 @@ async fn request(
         incident: ask.incident.clone(),
         reason: ask.reason.clone(),
         commander_claimed: ask.commander,
+        scenario: ask.scenario,
+        subject: ask.subject,
+        confirmed: ask.confirmed,
+        follows: ask.follows,
+        checks: Vec::new(),
         roster_sha256: roster.digest(),
         manifest_sha256: manifest.digest(),
         audit: world.trust_head(),
@@ -425,14 +431,18 @@ async fn request(
         policy,
         approved_by: Vec::new(),
         denied_by: Vec::new(),
+        commander: None,
+        people: Vec::new(),
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        recordings: Vec::new(),
         secrets: Vec::new(),
         delivered: None,
+        review: None,
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {

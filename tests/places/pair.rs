@@ -166,6 +166,7 @@ impl Pair {
             ask: ask(),
             operator: "dana".to_owned(),
             audit: Head::EMPTY,
+            checks: Vec::new(),
         });
         match worker.next() {
             Some(FromWorker::Offer(made)) => (worker, made),
@@ -295,6 +296,7 @@ impl Pair {
             name: name.to_owned(),
             roles: vec![role],
             accounts: Vec::new(),
+            recipient: None,
         };
         let mut people: Vec<Person> = self
             .custodians
@@ -312,6 +314,8 @@ impl Pair {
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),
+            scenarios: Vec::new(),
+            may_coincide: Vec::new(),
             people,
             tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
             hosts: keys.into_iter().enumerate().map(host).collect(),
@@ -335,6 +339,10 @@ impl Pair {
                 max_seconds: 11 * 3600,
                 also: Vec::new(),
                 secrets: Vec::new(),
+                broad: false,
+                persistence: false,
+                subject: None,
+                recording: Default::default(),
             }],
             recovery: None,
             places: (plan.places)(world),
