@@ -54,6 +54,7 @@ mod tunnel;
 mod ui;
 mod vault;
 mod waiting;
+mod watch;
 
 use std::process::ExitCode;
 
