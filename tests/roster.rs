@@ -57,6 +57,7 @@ fn carol_for_erin(erin: &SoftCustodian) -> impl FnOnce(&mut Roster) {
             name: "erin".to_owned(),
             roles: vec![Role::Custodian],
             accounts: Vec::new(),
+            recipient: None,
         });
         roster.accept_unattested.push(token.serial);
         roster.tokens.push(token);

@@ -11,6 +11,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
+        recording::RecordingView,
         review::ReviewView,
         socket::{Progress, RequestView, Setback, TargetView},
     },
@@ -67,6 +68,9 @@ pub(super) struct Record {
     /// What is to follow the session; from its end on.
     #[serde(default)]
     pub(super) review: Option<ReviewView>,
+    /// What the operator's terminal showed, as far as it stands on record.
+    #[serde(default)]
+    pub(super) recordings: Vec<RecordingView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -141,6 +145,7 @@ impl Record {
             releasing: false,
             rehearsal: None,
             review: None,
+            recordings: Vec::new(),
         }
     }
 
@@ -316,6 +321,7 @@ impl Record {
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            recordings: self.recordings.clone(),
         }
     }
 }

@@ -14,10 +14,6 @@
 //! in it: they carry whole requests in clear, so they leave the host only where somebody asked for them, and the
 //! lines must verify without them.
 
-mod types;
-
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -27,6 +23,10 @@ use time::macros::format_description;
 
 use super::chain::{Hash, Head};
 
+mod error;
+mod types;
+
+pub use error::EventError;
 pub use types::EventType;
 
 /// Version of the line format; stands first in every line as `"v":1`.
@@ -337,43 +337,6 @@ pub fn timestamp(now: OffsetDateTime) -> String {
         .format(FORMAT)
         .unwrap_or_else(|_| now.unix_timestamp().to_string())
 }
-
-/// Why an event cannot be written or read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventError {
-    /// The actor's name is empty, too long, has control characters, or is the agent's.
-    Actor,
-    /// An envelope's kind is not 1 to 32 of `a-z`, `0-9`, `-`.
-    EnvelopeKind,
-    /// The line or an envelope is larger than allowed.
-    TooLarge {
-        /// What it has.
-        bytes: usize,
-        /// What is allowed.
-        most: usize,
-    },
-    /// Not the JSON of an event.
-    Json(String),
-}
-
-impl fmt::Display for EventError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Actor => f.write_str(
-                "the actor has to be a person's name of 1 to 128 characters, and not 'agent'",
-            ),
-            Self::EnvelopeKind => {
-                f.write_str("an envelope's kind has to be 1 to 32 of a-z, 0-9 and '-'")
-            }
-            Self::TooLarge { bytes, most } => {
-                write!(f, "the event has {bytes} bytes, at most {most} are allowed")
-            }
-            Self::Json(why) => write!(f, "not the JSON of an event: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for EventError {}
 
 #[cfg(test)]
 mod tests;

@@ -71,6 +71,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             name: name.clone(),
             roles: vec![Role::Custodian, Role::Operator],
             accounts: vec![],
+            recipient: None,
         })
         .collect();
     people.push(Person {
@@ -80,6 +81,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             host: host.public().id(),
             uid: 61010,
         }],
+        recipient: None,
     });
     let mut tokens = Vec::new();
     let mut entries = Vec::new();
@@ -136,6 +138,10 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             max_seconds: 39600,
             also: Vec::new(),
             secrets: Vec::new(),
+            broad: false,
+            persistence: false,
+            subject: None,
+            recording: Default::default(),
         }],
         recovery: None,
         places: Vec::new(),

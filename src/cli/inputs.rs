@@ -8,6 +8,7 @@
 //! roles = ["operator"]          # operator, custodian, commander, officer
 //! uids = [61010]                # accounts on the (first) host; none for people who only tap
 //! accounts.host-2 = [71010]     # accounts on another host of the roster
+//! recipient = "age1..."         # of an officer: what `age-keygen` calls the public key; recordings are sealed to it
 //! ```
 //!
 //! `access.toml`, what can be asked for:
@@ -26,7 +27,11 @@
 //! probe = "ec2:DescribeRegions"
 //! default = "4h"
 //! max = "11h"
+//! recording = "wanted"          # or "required", "off"
 //! policy = '''{ "Version": "2012-10-17", "Statement": [] }'''   # or policy_file = "admin.json", beside this file
+//! broad = true                  # it allows wholesale; without this such a policy is refused
+//! persistence = true            # it can hand out power that outlives the session; likewise
+//! subject = "u-[0-9]+"          # what ${subject} in the policy looks like, as a whole; needed where the policy asks for it
 //!
 //! [[access.also]]               # further roles, opened together with the first under the same policy
 //! account = "444455556666"
@@ -50,7 +55,10 @@ use crate::{
     trust::{
         Envelope, PublicKey, Verified,
         enrollment::Enrollment,
-        roster::{Access, Account, AwsBinding, Host, Person, Role, Target},
+        pattern,
+        roster::{
+            Access, Account, AwsBinding, Host, Person, Recording, Role, Target, is_recipient,
+        },
         strict::Json,
         text::check_name,
     },
@@ -73,6 +81,7 @@ struct PersonEntry {
     uids: Vec<u32>,
     #[serde(default)]
     accounts: BTreeMap<String, Vec<u32>>,
+    recipient: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -105,9 +114,16 @@ struct AccessEntry {
     policy: Option<String>,
     policy_file: Option<String>,
     #[serde(default)]
+    broad: bool,
+    #[serde(default)]
+    persistence: bool,
+    subject: Option<String>,
+    #[serde(default)]
     secrets: Vec<secrets::Entry>,
     #[serde(default)]
     also: Vec<AlsoEntry>,
+    #[serde(default)]
+    recording: Recording,
 }
 
 #[derive(Deserialize)]
@@ -178,6 +194,14 @@ fn parse_people(path: &Path, text: &str, hosts: &[Host]) -> Result<Vec<Person>, 
         if entry.roles.is_empty() {
             return wrong("roles", "is empty");
         }
+        if let Some(recipient) = &entry.recipient {
+            if !is_recipient(recipient) {
+                return wrong("recipient", "is not an age recipient (age1...)");
+            }
+            if !entry.roles.contains(&Role::Officer) {
+                return wrong("recipient", "is for officers, who read recordings");
+            }
+        }
         let mut accounts = Vec::new();
         let own = hosts.first().map(|h| (h, &entry.uids));
         for (name, uids) in &entry.accounts {
@@ -212,6 +236,7 @@ fn parse_people(path: &Path, text: &str, hosts: &[Host]) -> Result<Vec<Person>, 
                 .into_iter()
                 .map(|(host, uid)| Account { host, uid })
                 .collect(),
+            recipient: entry.recipient,
         });
     }
     Ok(people)
@@ -319,6 +344,10 @@ fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Pro
             ));
         }
     };
+    if let Some(pattern) = &entry.subject {
+        pattern::compile("subject", pattern)
+            .map_err(|why| bad("subject", &format!("is no pattern: {why}")))?;
+    }
     let named = secrets::named(entry.secrets).map_err(|why| bad("secrets:", &why))?;
     Ok(Access {
         name: entry.name,
@@ -331,6 +360,10 @@ fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Pro
         max_seconds,
         also: entry.also.into_iter().map(target).collect(),
         secrets: named,
+        broad: entry.broad,
+        persistence: entry.persistence,
+        subject: entry.subject,
+        recording: entry.recording,
     })
 }
 

@@ -70,5 +70,6 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         identity_until: None,
         setback: None,
         review: None,
+        recordings: Vec::new(),
     }
 }

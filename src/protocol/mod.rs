@@ -5,6 +5,7 @@
 //! * [`recovery`]: a person's program and a worker of its own that makes recovery sheets;
 //! * [`readiness`]: drills, checked sheets, and what is known of both;
 //! * [`review`]: what comes after a session: deadlines, findings, what was filed;
+//! * [`recording`]: what an operator's terminal showed, sealed for the officers, and notes;
 //! * [`secrets`]: what is done to a named secret, the same on both;
 //! * [`problem`]: how either says that something went wrong, with the one table of exit codes.
 
@@ -15,6 +16,7 @@ pub mod job;
 pub mod opening;
 pub mod problem;
 pub mod readiness;
+pub mod recording;
 pub mod recovery;
 pub mod review;
 pub mod secrets;

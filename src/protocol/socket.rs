@@ -34,6 +34,8 @@
 //! whoever wants all asks again from the number after the last line's, and a page without lines is the end. For envelopes `N` is at
 //! most 100, and the page has exactly those that these events name.
 //!
+//! What has to do with recordings and notes stands in [`recording`](super::recording).
+//!
 //! Every failure is a [`Problem`](super::Problem) with a 4xx or 5xx status.
 
 use serde::{Deserialize, Serialize};
@@ -56,8 +58,11 @@ use super::job::Isolation;
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
-use super::review::{ReviewOpen, ReviewView};
-use super::secrets::SecretState;
+use super::{
+    recording::RecordingView,
+    review::{ReviewOpen, ReviewView},
+    secrets::SecretState,
+};
 
 /// The default socket of the agent.
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
@@ -217,6 +222,9 @@ pub struct RequestView {
     /// What is to follow the session; absent while it is not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewView>,
+    /// What was recorded of it, in the order in which it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<RecordingView>,
 }
 
 impl RequestView {

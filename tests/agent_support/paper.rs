@@ -84,6 +84,7 @@ impl Paper {
                 host: host.public().id(),
                 uid,
             }],
+            recipient: None,
         };
         let roster = Roster {
             v: 1,
@@ -140,6 +141,10 @@ impl Paper {
                 max_seconds: 39600,
                 also: Vec::new(),
                 secrets: Vec::new(),
+                broad: false,
+                persistence: false,
+                subject: None,
+                recording: Default::default(),
             }],
             recovery: Some(Recovery {
                 recipient: age::x25519::Identity::generate().to_public().to_string(),

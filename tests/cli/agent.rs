@@ -431,6 +431,7 @@ async fn request(
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        recordings: Vec::new(),
         secrets: Vec::new(),
         review: None,
     });

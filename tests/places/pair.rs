@@ -295,6 +295,7 @@ impl Pair {
             name: name.to_owned(),
             roles: vec![role],
             accounts: Vec::new(),
+            recipient: None,
         };
         let mut people: Vec<Person> = self
             .custodians
@@ -335,6 +336,10 @@ impl Pair {
                 max_seconds: 11 * 3600,
                 also: Vec::new(),
                 secrets: Vec::new(),
+                broad: false,
+                persistence: false,
+                subject: None,
+                recording: Default::default(),
             }],
             recovery: None,
             places: (plan.places)(world),

@@ -95,6 +95,7 @@ impl Vault {
                 host: host.public().id(),
                 uid,
             }],
+            recipient: None,
         };
         let roster = Roster {
             v: 1,
@@ -128,6 +129,10 @@ impl Vault {
                 max_seconds: 39_600,
                 also: Vec::new(),
                 secrets: Vec::new(),
+                broad: false,
+                persistence: false,
+                subject: None,
+                recording: Default::default(),
             }],
             recovery,
             places: Vec::new(),

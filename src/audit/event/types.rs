@@ -75,6 +75,14 @@ catalogue! {
     CredentialsDelivered = "CREDENTIALS_DELIVERED", "deliver";
     /// Something that the operator did or declared during the session.
     BreakGlassAction = "BREAK_GLASS_ACTION", "act";
+    /// What the operator's terminal shows is being recorded; `what.readers` are the officers to whom it is sealed.
+    RecordingStarted = "RECORDING_STARTED", "start_recording";
+    /// More of a recording is on disk: how many chunks, and one digest over all of them. At most one a minute.
+    RecordingStored = "RECORDING_STORED", "store_recording";
+    /// A recording is complete; with the digest over all its chunks.
+    RecordingEnded = "RECORDING_ENDED", "end_recording";
+    /// A recording could not be begun or broke off, and why; what came before is kept.
+    RecordingFailed = "RECORDING_FAILED", "fail_recording";
     /// Closing began, by the operator's or an officer's word.
     SessionClosed = "SESSION_CLOSED", "close";
     /// The time box ended the session.

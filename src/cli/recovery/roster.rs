@@ -229,6 +229,7 @@ fn with_new_token(
             name: token.person.clone(),
             roles: vec![Role::Custodian],
             accounts: Vec::new(),
+            recipient: None,
         }),
     }
     next.tokens.push(token);

@@ -306,6 +306,7 @@ fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
                 name: token.person.clone(),
                 roles: vec![Role::Custodian],
                 accounts: Vec::new(),
+                recipient: None,
             }),
         }
         next.tokens.push(token);

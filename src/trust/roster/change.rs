@@ -103,6 +103,12 @@ impl Found {
                 roles(is),
                 accounts(is, after)
             ));
+            if let Some(recipient) = &is.recipient {
+                self.more(format!(
+                    "recordings are sealed to {}, with recipient {recipient}",
+                    is.name
+                ));
+            }
         }
     }
 
@@ -116,6 +122,14 @@ impl Found {
                 text: format!("{} is {}, and was {}", is.name, roles(is), roles(was)),
                 widens,
             });
+        }
+        match (&was.recipient, &is.recipient) {
+            (was, is) if was == is => {}
+            (_, Some(recipient)) => self.more(format!(
+                "recordings are sealed to {} as well, with recipient {recipient}",
+                is.name
+            )),
+            (_, None) => self.less(format!("recordings are no longer sealed to {}", is.name)),
         }
         if was.accounts != is.accounts {
             let widens = is.accounts.iter().any(|a| !was.accounts.contains(a));
@@ -368,6 +382,13 @@ fn differing(was: &Access, is: &Access) -> Vec<&'static str> {
         ("its longest length", was.max_seconds != is.max_seconds),
         ("its further roles", was.also != is.also),
         ("its secrets", was.secrets != is.secrets),
+        ("whether it is broad", was.broad != is.broad),
+        (
+            "whether it hands out power that outlives the session",
+            was.persistence != is.persistence,
+        ),
+        ("its subjects", was.subject != is.subject),
+        ("whether it is recorded", was.recording != is.recording),
     ]
     .into_iter()
     .filter_map(|(what, differs)| differs.then_some(what))

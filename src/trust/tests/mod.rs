@@ -8,6 +8,7 @@ mod dsse;
 mod groups;
 mod histories;
 mod paper;
+mod readers;
 mod requests;
 mod rosters;
 mod seen;

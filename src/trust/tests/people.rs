@@ -113,6 +113,7 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
             })
             .into_iter()
             .collect(),
+        recipient: None,
     };
     let mut people: Vec<Person> = Vec::new();
     for token in tokens {
@@ -154,6 +155,10 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
             max_seconds: 8 * 3600,
             also: Vec::new(),
             secrets: Vec::new(),
+            broad: false,
+            persistence: false,
+            subject: None,
+            recording: Default::default(),
         }],
         recovery: None,
         places: Vec::new(),
