@@ -24,6 +24,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{Approval, Ask},
+        people::Confirm,
         socket::{
             ApprovalBundle, AuditEnvelope, Close, Denial, RecoveryHandIn, RequestView,
             RosterSubmit, RosterSubmitted, SealBegin, SealFinish, Status, VaultStatus, VaultView,
@@ -221,6 +222,13 @@ pub(super) async fn deny(call: Call) -> Answered {
 pub(super) async fn withdraw(call: Call) -> Answered {
     let Withdrawal { withdrawal } = call.body()?;
     vote(call, Ballot::Withdrawal(withdrawal)).await
+}
+
+pub(super) async fn confirm(call: Call) -> Answered {
+    let confirm: Confirm = call.body()?;
+    let id = call.record()?.id();
+    let record = call.agent.confirm(id, confirm, &call.caller).await?;
+    Answer::json(&call.agent.view(&record))
 }
 
 pub(super) async fn submit_roster(call: Call) -> Answered {

@@ -13,6 +13,7 @@ mod alarms;
 mod book;
 mod ceremonies;
 mod closing;
+mod commander;
 mod config;
 mod copies;
 mod deadlines;

@@ -19,7 +19,7 @@ use crate::{
     },
     trust::{
         Digest, Head, Verified,
-        request::{Offer, Purpose, Request},
+        request::{CheckResult, Offer, Purpose, Request},
     },
 };
 
@@ -33,8 +33,8 @@ struct Asked<'a> {
 }
 
 enum What<'a> {
-    /// A session, or closing alone.
-    Session(&'a Ask),
+    /// A session, or closing alone; with what its checks came to.
+    Session(&'a Ask, &'a [CheckResult]),
     /// The next version of the roster.
     Roster(&'a str, &'a RosterSubmit),
 }
@@ -42,19 +42,24 @@ enum What<'a> {
 impl Asked<'_> {
     fn vault(&self) -> &str {
         match self.what {
-            What::Session(ask) => &ask.vault,
+            What::Session(ask, _) => &ask.vault,
             What::Roster(vault, _) => vault,
         }
     }
 
     fn is_answered_by(&self, request: &Request, made: &OfferMade) -> bool {
         let (incident, reason, nonce, what) = match self.what {
-            What::Session(ask) => (
+            What::Session(ask, checks) => (
                 &ask.incident,
                 &ask.reason,
                 &ask.nonce,
                 request.access == ask.access
                     && request.commander_claimed == ask.commander
+                    && request.scenario == ask.scenario
+                    && request.subject == ask.subject
+                    && request.confirmed == ask.confirmed
+                    && request.follows == ask.follows
+                    && request.checks == *checks
                     && ask.is_answered_by(&request.purpose)
                     && made.next_roster.is_none(),
             ),
@@ -81,7 +86,7 @@ impl Asked<'_> {
 
     fn not_that(&self) -> &'static str {
         match self.what {
-            What::Session(_) => "the worker offers what was not asked",
+            What::Session(..) => "the worker offers what was not asked",
             What::Roster(..) => "the worker offers what was not handed in",
         }
     }
@@ -98,17 +103,19 @@ impl Agent {
         let vault = ask.vault.clone();
         let audit = head(self.book.head().await?);
         let counted = self.counted(&vault).await?;
+        let checks = Vec::new();
         let job = Job::Ceremony {
             ask: ask.clone(),
             operator: caller.name.clone(),
             audit,
+            checks: checks.clone(),
         };
         let mut link = self.workers.start(&job).await?;
         let FromWorker::Offer(made) = link.expect(OFFER).await? else {
             return Err(out_of_turn());
         };
         let asked = Asked {
-            what: What::Session(&ask),
+            what: What::Session(&ask, &checks),
             caller,
             audit,
             counted,

@@ -49,6 +49,7 @@ impl Listed {
             Permission::Listed => (true, ""),
             Permission::Operator => (has(Role::Operator), "an operator of this vault"),
             Permission::Custodian => (has(Role::Custodian), "a custodian of this vault"),
+            Permission::Commander => (has(Role::Commander), "a commander of this vault"),
             Permission::Officer => (has(Role::Officer), "an officer of this vault"),
             Permission::CustodianOrOfficer => (
                 has(Role::Custodian) || has(Role::Officer),

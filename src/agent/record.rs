@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal};
+use super::{
+    commander::Confirmed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal,
+};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
@@ -62,15 +64,18 @@ pub(super) struct Record {
     /// One more that would complete a quorum was sent, and what became of it is not known.
     #[serde(default)]
     pub(super) releasing: bool,
+    /// The commander's word.
+    #[serde(default)]
+    pub(super) confirmed: Option<Confirmed>,
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
-    /// What is to follow the session; from its end on.
-    #[serde(default)]
-    pub(super) review: Option<ReviewView>,
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
+    /// What is to follow the session; from its end on.
+    #[serde(default)]
+    pub(super) review: Option<ReviewView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -143,9 +148,10 @@ impl Record {
             skew,
             released: BTreeSet::new(),
             releasing: false,
+            confirmed: None,
             rehearsal: None,
-            review: None,
             recordings: Vec::new(),
+            review: None,
         }
     }
 
@@ -313,6 +319,8 @@ impl Record {
             denied_by: by(true)
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
                 .collect(),
+            commander: self.commander(),
+            people: Vec::new(),
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),

@@ -68,6 +68,9 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     post("/v1/requests/{request}/withdrawals", P::Listed, |c| {
         Box::pin(h::withdraw(c))
     }),
+    post("/v1/requests/{request}/confirmation", P::Commander, |c| {
+        Box::pin(h::confirm(c))
+    }),
     get("/v1/requests/{request}/credentials", P::OwnRequest, |c| {
         Box::pin(h::credentials(c))
     }),

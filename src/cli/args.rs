@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, credentials, custodian, deny, doctor, drill, recovery, relay,
-    request, roster, session, status, ui, vault,
+    approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
+    recovery, relay, request, roster, session, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -43,6 +43,8 @@ pub(super) enum Verb {
     Approval(approval::Args),
     /// Say no to a request with your token
     Deny(deny::Args),
+    /// As the commander who is named: confirm that a request is authorised
+    Confirm(confirm::Args),
     /// Show that your share still opens, without opening the vault; or rehearse a whole ceremony
     Drill(drill::Args),
     /// Print the session for the AWS `credential_process` contract
@@ -128,6 +130,7 @@ mod tests {
             "twotap approve --in request.json --out approval.json",
             "twotap approval submit approval.json",
             "twotap deny r-aaaaaaaaaaaaa --reason no",
+            "twotap confirm r-aaaaaaaaaaaaa --yes --nature outage --impact none --why down",
             "twotap drill prod",
             "twotap drill prod --in drill.json --out receipt.json --pin-fd 0",
             "twotap drill prod --submit receipt.json",

@@ -15,6 +15,7 @@ mod audit;
 mod checked;
 mod client;
 mod close;
+mod confirm;
 mod credentials;
 mod custodian;
 mod deny;
@@ -31,6 +32,7 @@ mod open;
 mod own_share;
 mod pin;
 mod places;
+mod policy;
 mod readiness;
 mod recovery;
 mod relay;
@@ -101,6 +103,7 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Request(args) => request::run(args, &door),
         Verb::Approve(args) => approve::run(args, &door),
         Verb::Approval(args) => approval::run(args, &door),
+        Verb::Confirm(args) => confirm::run(args, &door),
         Verb::Drill(args) => drill::run(args, &door),
         Verb::Deny(args) => deny::run(args, &door),
         Verb::Credentials(args) => credentials::run(args, &door),

@@ -261,6 +261,10 @@ pub(super) fn ask(
         nonce: Bytes(nonce),
         close_only: None,
         drill: false,
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
     })
 }
 

@@ -20,7 +20,10 @@ pub use super::secrets::{SecretState, SecretStep, short_name};
 pub use super::socket::RosterSubmit as RosterWish;
 pub use crate::ceremony::Standing;
 pub use crate::trust::receipt::ProvenBy;
-use crate::trust::{Bytes, Envelope, Head, KeyId, Timestamp, request::Purpose};
+use crate::trust::{
+    Bytes, Envelope, Head, KeyId, Timestamp,
+    request::{BannedUse, CheckResult, Purpose},
+};
 pub use entry::{AwsTrace, Entry, Step};
 pub use keys::{KeyUse, Waiting, Watched, Whose};
 
@@ -73,6 +76,9 @@ pub enum Job {
         operator: String,
         /// Head of the record now.
         audit: Head,
+        /// What the scenario's checks came to, in its order: the agent's word.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        checks: Vec<CheckResult>,
     },
     /// The next version of the roster: answered by [`FromWorker::Offer`], then votes are awaited; where nothing is sealed yet it counts at
     /// once, answered by [`FromWorker::Vault`].
@@ -137,6 +143,18 @@ pub struct Ask {
     /// A whole ceremony as a drill: sessions that are refused everything and are handed to nobody, and a real rotation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drill: bool,
+    /// Name of the roster's scenario; needed for a session where the roster has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// Whom or what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What it is not, as the operator confirmed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<BannedUse>,
+    /// The request whose session this one continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
 }
 
 impl Ask {

@@ -121,6 +121,16 @@ impl From<crate::trust::standing::Refusal> for Problem {
     }
 }
 
+impl From<crate::trust::power::Refusal> for Problem {
+    fn from(why: crate::trust::power::Refusal) -> Self {
+        let problem = Self::new(Code::Refused, &why);
+        match why.hint() {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}
+
 impl From<crate::trust::TrustError> for Problem {
     fn from(why: crate::trust::TrustError) -> Self {
         use crate::trust::TrustError as T;

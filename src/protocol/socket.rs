@@ -16,6 +16,7 @@
 //! | `POST /v1/requests/{id}/approvals` | [`Approval`](super::job::Approval) | [`RequestView`] |
 //! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
+//! | `POST /v1/requests/{id}/confirmation` | [`Confirm`](super::people::Confirm) | [`RequestView`] |
 //! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
@@ -54,11 +55,12 @@ pub use super::handed_in::{
     RecoveryHandIn, RecoveryRecorded, RosterSubmit, RosterSubmitted, SealBegin, SealBegun,
     SealFinish, SealFinished,
 };
-use super::job::Isolation;
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
 use super::{
+    job::Isolation,
+    people::{Commander, Hand},
     recording::RecordingView,
     review::{ReviewOpen, ReviewView},
     secrets::SecretState,
@@ -201,6 +203,12 @@ pub struct RequestView {
     pub approved_by: Vec<String>,
     /// Who has denied, with the reason.
     pub denied_by: Vec<(String, String)>,
+    /// Who authorised it: the operator's word, until that person has confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commander: Option<Commander>,
+    /// Who did what, from which account and with which key, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<Hand>,
     /// How many must approve.
     pub threshold: u8,
     /// Each step after the approvals, in order.
@@ -219,12 +227,12 @@ pub struct RequestView {
     /// The secrets that are rotated when the session is closed, and where each stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretView>,
-    /// What is to follow the session; absent while it is not over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub review: Option<ReviewView>,
     /// What was recorded of it, in the order in which it began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recordings: Vec<RecordingView>,
+    /// What is to follow the session; absent while it is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewView>,
 }
 
 impl RequestView {

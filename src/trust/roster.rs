@@ -9,6 +9,7 @@ mod change;
 mod check;
 mod groups;
 mod readers;
+mod scenario;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,7 @@ pub use chain::{Missing, missing, parse_chain, signatures, verify_chain, verify_
 pub use change::{Change, changes, follows};
 pub use groups::{Group, Lacking, lacking};
 pub use readers::is_recipient;
+pub use scenario::{Check, MAX_CHECKS, MAX_SCENARIOS, Needed, REVIEW_HOURS, Scenario};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +50,12 @@ pub struct Roster {
     /// Which of them: how many of each group. Empty where any will do; else their thresholds add up to [`Self::threshold`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
+    /// For what it may be opened. Empty: requests name no scenario; else every request for a session names one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<Scenario>,
+    /// Pairs of roles that one person may have in one request; by default all of them are different people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_coincide: Vec<[Role; 2]>,
     /// Everybody who may act.
     pub people: Vec<Person>,
     /// The custodians' tokens.

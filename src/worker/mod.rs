@@ -199,7 +199,15 @@ impl Worker {
                 ask,
                 operator,
                 audit,
-            } => ceremony::run(self, ask, operator, audit).await,
+                checks,
+            } => {
+                let asker = ceremony::Asker {
+                    operator,
+                    audit,
+                    checks,
+                };
+                ceremony::run(self, ask, asker).await
+            }
             Job::Roster {
                 vault,
                 wish,

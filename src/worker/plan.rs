@@ -2,13 +2,13 @@
 
 use rand_core::{OsRng, RngCore as _};
 
-use super::{Worker, home::Vault, ledger, mint, secrets};
+use super::{Worker, ceremony::Asker, home::Vault, ledger, mint, secrets};
 use crate::{
     aws::{Arn, AssumeRole, PolicyVars, policy, revocation},
     ceremony::times,
     protocol::{Code, Problem, job::Ask},
     trust::{
-        Bytes, Digest, Head, Timestamp, Verified,
+        Bytes, Digest, Timestamp, Verified,
         request::{
             CLOSE_ONLY, CLOSE_ONLY_SECONDS, Clock, NOTHING_ALLOWED, Purpose, Request, request_id,
         },
@@ -41,10 +41,15 @@ pub(super) async fn plan(
     worker: &Worker,
     vault: &Vault,
     ask: Ask,
-    operator: &str,
-    audit: Head,
+    asker: Asker,
     worker_key: String,
 ) -> Result<Plan, Problem> {
+    let Asker {
+        operator,
+        audit,
+        checks,
+    } = asker;
+    let operator = operator.as_str();
     let current = vault.sealed()?;
     operator_may(vault, operator)?;
     others_can_approve(vault, operator)?;
@@ -86,6 +91,11 @@ pub(super) async fn plan(
         incident: ask.incident,
         reason: ask.reason,
         commander_claimed: ask.commander,
+        scenario: ask.scenario,
+        subject: ask.subject,
+        confirmed: ask.confirmed,
+        follows: ask.follows,
+        checks,
         roster_sha256: vault.roster.digest(),
         manifest_sha256: current.manifest.digest(),
         audit,

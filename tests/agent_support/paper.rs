@@ -95,6 +95,8 @@ impl Paper {
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),
+            scenarios: Vec::new(),
+            may_coincide: Vec::new(),
             people: vec![
                 person("alice", &[Role::Custodian], ALICE),
                 person("bob", &[Role::Custodian], BOB),
@@ -249,6 +251,11 @@ impl Paper {
             incident: ask.incident.clone(),
             reason: ask.reason.clone(),
             commander_claimed: ask.commander.clone(),
+            scenario: ask.scenario.clone(),
+            subject: ask.subject.clone(),
+            confirmed: ask.confirmed.clone(),
+            follows: ask.follows.clone(),
+            checks: Vec::new(),
             roster_sha256: self.roster.digest(),
             manifest_sha256: manifest.digest(),
             audit,
@@ -384,6 +391,10 @@ pub fn ask() -> Ask {
         nonce: nonce(),
         close_only: None,
         drill: false,
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
     }
 }
 

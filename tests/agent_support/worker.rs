@@ -312,6 +312,7 @@ impl FakeWorker {
                 ask,
                 operator,
                 audit,
+                ..
             } => self.ceremony(ask, &operator, audit, wire),
             Job::Roster {
                 wish,

@@ -166,6 +166,7 @@ impl Pair {
             ask: ask(),
             operator: "dana".to_owned(),
             audit: Head::EMPTY,
+            checks: Vec::new(),
         });
         match worker.next() {
             Some(FromWorker::Offer(made)) => (worker, made),
@@ -313,6 +314,8 @@ impl Pair {
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),
+            scenarios: Vec::new(),
+            may_coincide: Vec::new(),
             people,
             tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
             hosts: keys.into_iter().enumerate().map(host).collect(),

@@ -106,6 +106,8 @@ impl Vault {
             created_at: Timestamp::parse("2026-01-06T10:00:00Z").expect("a time"),
             threshold: 2,
             groups: Vec::new(),
+            scenarios: Vec::new(),
+            may_coincide: Vec::new(),
             people: vec![person("alice", 61011), person("bob", 61012)],
             tokens: custodians.iter().map(SoftCustodian::token).collect(),
             hosts: vec![Host {

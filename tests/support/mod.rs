@@ -359,6 +359,7 @@ impl Bench {
             ask,
             operator: operator.to_owned(),
             audit: Head::EMPTY,
+            checks: Vec::new(),
         });
         let answer = worker.next();
         (worker, answer)
@@ -515,6 +516,8 @@ impl Bench {
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),
+            scenarios: Vec::new(),
+            may_coincide: Vec::new(),
             people,
             tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
             hosts: vec![Host {
@@ -581,6 +584,10 @@ pub(crate) fn ask() -> Ask {
         nonce: nonce(),
         close_only: None,
         drill: false,
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
     }
 }
 

@@ -43,6 +43,8 @@ catalogue! {
     BundleExported = "BUNDLE_EXPORTED", "export_bundle";
     /// An operator asked; carries the signed offer.
     BreakGlassRequested = "BREAK_GLASS_REQUESTED", "request";
+    /// A commander confirmed, from the own account, that exactly this request is authorised; `what` has the statement.
+    BreakGlassAuthorised = "BREAK_GLASS_AUTHORISED", "authorise";
     /// A custodian approved; carries the signed approval.
     BreakGlassApproved = "BREAK_GLASS_APPROVED", "approve";
     /// A custodian voted against; carries the signed denial.

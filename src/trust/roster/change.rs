@@ -23,6 +23,7 @@ pub fn changes(before: &Roster, after: &Roster) -> Vec<Change> {
     found.hosts(before, after);
     found.aws(before, after);
     found.access(before, after);
+    found.0.extend(super::scenario::changes(before, after));
     found.rest(before, after);
     found.0
 }

@@ -30,6 +30,7 @@ impl Document for Roster {
         self.check_tokens()?;
         self.check_hosts()?;
         self.check_access()?;
+        self.check_scenarios()?;
         self.check_places()?;
         self.check_acceptances()?;
         self.check_recovery()?;
