@@ -8,7 +8,7 @@ use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
     approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
-    recovery, relay, request, roster, session, status, ui, vault,
+    recovery, relay, report, request, review, roster, session, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -53,6 +53,10 @@ pub(super) enum Verb {
     Exec(session::exec::Args),
     /// End the session: revoke it and see it refused
     Close(close::Args),
+    /// The formal report of a session, or every access of a quarter; and where it was handed in
+    Report(report::Args),
+    /// As an officer: say what the review of a session found
+    Review(review::Args),
     /// Show vaults, requests and what is degraded
     Status(status::Args),
     /// Printed shares: make them, check them
@@ -145,6 +149,12 @@ mod tests {
             "twotap audit verify --export d --against a --against b",
             "twotap audit export -o d",
             "twotap doctor --json",
+            "twotap review r-aaaaaaaaaaaaa --findings findings.toml",
+            "twotap review r-aaaaaaaaaaaaa --form",
+            "twotap report r-aaaaaaaaaaaaa -o report.txt",
+            "twotap report r-aaaaaaaaaaaaa --filed DOC-12 --report report.txt",
+            "twotap report r-aaaaaaaaaaaaa --board CAB-7 --report report.txt",
+            "twotap report --quarter 2026Q4 --json",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }
@@ -161,6 +171,13 @@ mod tests {
             "twotap drill prod --full --token 5",
             "twotap drill prod --access admin",
             "twotap exec",
+            "twotap review r-aaaaaaaaaaaaa",
+            "twotap review r-aaaaaaaaaaaaa --form --findings f",
+            "twotap report",
+            "twotap report r-aaaaaaaaaaaaa --quarter 2026Q4",
+            "twotap report r-aaaaaaaaaaaaa --filed DOC-12",
+            "twotap report r-aaaaaaaaaaaaa --report r.txt",
+            "twotap report r-aaaaaaaaaaaaa --filed a --board b --report r.txt",
             "twotap roster sign r --pin-fd x",
         ] {
             let Err(Stop::Wrong(problem)) = read(line) else {

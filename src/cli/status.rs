@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, groups, readiness, secrets, span, standing,
+    Door, Ended, groups, readiness, review, secrets, span, standing,
     ui::{columns, plain},
 };
 
@@ -93,6 +93,12 @@ fn screen(status: &Status, now: Timestamp) -> String {
     }
     if status.requests.is_empty() {
         text.push_str("\nno request\n");
+    }
+    if !status.reviews.is_empty() {
+        text.push_str(&format!(
+            "\n{}",
+            columns(&review::rows(&status.reviews, now))
+        ));
     }
     for line in &status.degraded {
         text.push_str(&format!("\ndegraded: {}", plain(line)));
