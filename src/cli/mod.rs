@@ -39,7 +39,9 @@ mod policy;
 mod readiness;
 mod recovery;
 mod relay;
+mod report;
 mod request;
+mod review;
 mod roster;
 mod screen;
 mod seal;
@@ -125,6 +127,8 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Env(args) => session::env::run(args, &door),
         Verb::Setup(args) => setup::run(args, &door),
         Verb::Close(args) => close::run(args, &door),
+        Verb::Report(args) => report::run(args, &door),
+        Verb::Review(args) => review::run(args, &door),
         Verb::Status(args) => status::run(args, &door),
         Verb::Recovery(args) => recovery::run(args, &door),
         Verb::Audit(args) => audit::run(args, &door),

@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, groups, people, readiness, secrets, span, standing,
+    Door, Ended, groups, people, readiness, review, secrets, span, standing,
     ui::{columns, columns_within, plain, wrapped},
     watch,
 };
@@ -88,6 +88,10 @@ pub(super) fn screen(status: &Status, now: Timestamp, width: Option<usize>) -> S
     }
     if status.requests.is_empty() {
         text.push_str("\nno request\n");
+    }
+    if !status.reviews.is_empty() {
+        text.push('\n');
+        text.push_str(&columns_within(&review::rows(&status.reviews, now), width));
     }
     if !status.degraded.is_empty() {
         text.push('\n');
