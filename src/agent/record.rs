@@ -71,6 +71,9 @@ pub(super) struct Record {
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// The session that continues this one, once it is open.
+    #[serde(default)]
+    pub(super) followed: Option<super::chains::Followed>,
     /// The account that asked.
     #[serde(default)]
     pub(super) asked_by: Option<String>,
@@ -166,6 +169,7 @@ impl Record {
             releasing: false,
             confirmed: None,
             rehearsal: None,
+            followed: None,
             asked_by: None,
             casting: None,
             closed_by: None,
@@ -303,6 +307,12 @@ impl Record {
         if !request.also.is_empty() {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
+        }
+        if !request.checks.is_empty() {
+            event = event.detail("checks", serde_json::json!(request.checks));
+        }
+        if let Some(before) = &request.follows {
+            event = event.detail("follows", before.as_str());
         }
         let roster = self.roster().ok();
         let operator = roster.as_ref().and_then(|r| r.person(&request.operator));

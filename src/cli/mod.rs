@@ -9,6 +9,7 @@
 //! standard output, whatever happens.
 
 mod access;
+mod again;
 mod approval;
 mod approve;
 mod args;
