@@ -16,7 +16,7 @@ use crate::{
         job::{Isolation, OfferMade, SecretState},
         recording::RecordingView,
         review::ReviewView,
-        socket::{Progress, RequestView, Setback, TargetView},
+        socket::{Delivered, Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
@@ -83,6 +83,9 @@ pub(super) struct Record {
     /// Who closed it.
     #[serde(default)]
     pub(super) closed_by: Option<Closer>,
+    /// What was handed out of its session, as far as the record names it.
+    #[serde(default)]
+    pub(super) delivered: Option<Delivered>,
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
@@ -170,6 +173,7 @@ impl Record {
             asked_by: None,
             casting: None,
             closed_by: None,
+            delivered: None,
             recordings: Vec::new(),
             review: None,
         }
@@ -367,6 +371,7 @@ impl Record {
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            delivered: self.delivered.clone(),
             recordings: self.recordings.clone(),
         }
     }

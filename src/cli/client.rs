@@ -1,7 +1,7 @@
 //! The wire to the agent: HTTP/1.1 with JSON over its unix socket, every wait bounded.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -90,6 +90,8 @@ struct Far {
     to: Destination,
     /// Opened by the first call.
     tunnel: RefCell<Option<Tunnel>>,
+    /// Whether somebody has logged in before: then ssh asks nobody any more.
+    logged_in: Cell<bool>,
 }
 
 impl Agent {
@@ -99,6 +101,7 @@ impl Agent {
             Some(("ssh", to)) => Way::Ssh(Box::new(Far {
                 to: Destination::parse(to)?,
                 tunnel: RefCell::new(None),
+                logged_in: Cell::new(false),
             })),
             Some((scheme, _)) => {
                 return Err(Problem::new(
@@ -137,6 +140,14 @@ impl Agent {
         match &self.way {
             Way::Socket(path) => path.display().to_string(),
             Way::Ssh(far) => far.to.shown(),
+        }
+    }
+
+    /// Ends what is left of a connection that broke, so that the next call begins a new one; over ssh, one that nobody is asked at.
+    pub(super) fn hang_up(&self) {
+        if let Way::Ssh(far) = &self.way {
+            far.tunnel.take();
+            far.logged_in.set(true);
         }
     }
 
@@ -194,7 +205,7 @@ impl Agent {
                     Some(open) => open,
                     none => {
                         let _said = Waiting::begin(format!("ssh to log in at {}", self.shown()));
-                        none.insert(Tunnel::open(&far.to, &self.runtime)?)
+                        none.insert(Tunnel::open(&far.to, far.logged_in.get(), &self.runtime)?)
                     }
                 };
                 let _said = Waiting::begin(patience.in_words(&self.shown()));
