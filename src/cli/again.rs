@@ -51,7 +51,7 @@ pub(super) fn earlier(door: &Door, named: &str, vault: Option<&str>) -> Result<R
     Ok(request)
 }
 
-/// Takes over what was not given. The work is the same, and so is what it is not; how long is the next box's own.
+/// Takes over what was not given. The work is the same; how long, and what it is not (which is confirmed each time), is the next box's own.
 pub(super) fn fill(given: &mut Given, earlier: &Request) {
     given.follows = Some(earlier.id.clone());
     given.access = Some(earlier.access.clone());
@@ -61,9 +61,6 @@ pub(super) fn fill(given: &mut Given, earlier: &Request) {
     given.reason.get_or_insert_with(|| earlier.reason.clone());
     if given.commander.is_none() {
         given.commander.clone_from(&earlier.commander_claimed);
-    }
-    if given.confirmed.is_empty() {
-        given.confirmed.clone_from(&earlier.confirmed);
     }
 }
 
