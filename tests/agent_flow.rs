@@ -101,6 +101,7 @@ fn two_approvals_open_a_session_and_closing_ends_it() {
             "CREDENTIALS_DELIVERED",
             "SESSION_CLOSED",
             "SESSION_REVOKED",
+            "REVIEW_DUE",
         ]
     );
     // What stands behind each key is part of the record.

@@ -1,4 +1,4 @@
-//! What happens by the clock: sessions that end, and the record's heartbeat. (A vote is ended by its own worker.)
+//! What happens by the clock: sessions that end, reviews that are missed, and the record's heartbeat. (A vote is ended by its own worker.)
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +22,9 @@ impl Agent {
             }
             self.look_at_readiness(now).await;
             let mut next = heartbeat.min(now.plus(LONGEST));
+            if let Some(at) = self.look_at_reviews(now).await {
+                next = next.min(at);
+            }
             for record in self.book.requests() {
                 match due(&record) {
                     Some(at) if at > now => next = next.min(at),

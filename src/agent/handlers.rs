@@ -44,6 +44,8 @@ const ENVELOPES_PAGE: u64 = 100;
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 pub(super) use super::drills::{drill, drill_failed, drill_passed, sheet_checked};
+pub(super) use super::reviews::{file, quarter, review};
+pub(super) use super::trail::trail;
 
 pub(super) type Answered = Result<Answer, Refusal>;
 
@@ -95,6 +97,9 @@ pub(super) async fn status(call: Call) -> Answered {
         .inspect(|r| degraded.extend(r.secrets_owed()))
         .map(|r| call.agent.view(r))
         .collect();
+    let mut reviews = agent.book.reviews();
+    reviews.retain(|review| call.sees(&review.vault));
+    degraded.extend(reviews.iter().filter_map(super::reviews::degraded));
     Answer::json(&Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         you: call.caller.to_person(),
@@ -102,6 +107,7 @@ pub(super) async fn status(call: Call) -> Answered {
         vaults,
         requests,
         degraded,
+        reviews,
     })
 }
 

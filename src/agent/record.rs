@@ -15,6 +15,7 @@ use crate::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
         recording::RecordingView,
+        review::ReviewView,
         socket::{Progress, RequestView, Setback, TargetView},
     },
     trust::{
@@ -82,6 +83,9 @@ pub(super) struct Record {
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
+    /// What is to follow the session; from its end on.
+    #[serde(default)]
+    pub(super) review: Option<ReviewView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -163,6 +167,7 @@ impl Record {
             casting: None,
             closed_by: None,
             recordings: Vec::new(),
+            review: None,
         }
     }
 
@@ -343,6 +348,7 @@ impl Record {
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
             secrets: self.secret_views(),
+            review: self.review.clone(),
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),

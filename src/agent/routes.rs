@@ -79,6 +79,18 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
         P::OwnRequestOrOfficer,
         |c| Box::pin(h::close(c)),
     ),
+    post("/v1/requests/{request}/review", P::Officer, |c| {
+        Box::pin(h::review(c))
+    }),
+    post(
+        "/v1/requests/{request}/filings",
+        P::OwnRequestOrOfficer,
+        |c| Box::pin(h::file(c)),
+    ),
+    get("/v1/requests/{request}/events", P::Listed, |c| {
+        Box::pin(h::trail(c))
+    }),
+    get("/v1/reviews", P::Listed, |c| Box::pin(h::quarter(c))),
     get("/v1/vaults/{vault}/drill", P::Custodian, |c| {
         Box::pin(h::drill(c))
     }),

@@ -77,5 +77,6 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         identity_until: None,
         setback: None,
         recordings: Vec::new(),
+        review: None,
     }
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Envelope, Timestamp,
+        Envelope, Timestamp, power,
         roster::{Access, AwsBinding, Host, Person, Role, Roster, Token},
     },
 };
@@ -171,6 +171,7 @@ fn create(args: &CreateArgs, door: &Door) -> Ended {
     let tokens = tokens(&args.custodian, &people)?;
     let roster = draw_up(args, host, people, tokens, (aws, access))?;
     standing::must_stand(&roster)?;
+    power::judge_all(&roster)?;
     let envelope = Envelope::new(&roster)?;
     places::must_fit(std::slice::from_ref(&envelope))?;
     let words = screen::words(&envelope.digest())?;

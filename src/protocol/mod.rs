@@ -6,11 +6,13 @@
 //! * [`recovery`]: a person's program and a worker of its own that makes recovery sheets;
 //! * [`readiness`]: drills, checked sheets, and what is known of both;
 //! * [`recording`]: what an operator's terminal showed, sealed for the officers, and notes;
+//! * [`review`]: what comes after a session: deadlines, findings, what was filed;
 //! * [`secrets`]: what is done to a named secret, the same on both;
 //! * [`problem`]: how either says that something went wrong, with the one table of exit codes.
 
 mod facts;
 pub mod frame;
+mod handed_in;
 pub mod job;
 pub mod opening;
 pub mod people;
@@ -18,6 +20,7 @@ pub mod problem;
 pub mod readiness;
 pub mod recording;
 pub mod recovery;
+pub mod review;
 pub mod secrets;
 pub mod socket;
 

@@ -10,6 +10,7 @@ mod check;
 mod groups;
 mod readers;
 mod scenario;
+mod terms;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,7 @@ pub use change::{Change, changes, follows};
 pub use groups::{Group, Lacking, lacking};
 pub use readers::is_recipient;
 pub use scenario::{Check, MAX_CHECKS, MAX_SCENARIOS, Needed, REVIEW_HOURS, Scenario};
+pub use terms::{Declared, NotOnTheseTerms, Terms};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

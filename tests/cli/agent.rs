@@ -277,6 +277,7 @@ async fn status(
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],
+        reviews: Vec::new(),
     }))
 }
 
@@ -440,6 +441,7 @@ async fn request(
         setback: None,
         recordings: Vec::new(),
         secrets: Vec::new(),
+        review: None,
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {

@@ -12,7 +12,7 @@ use crate::{
     },
     protocol::{Code, Problem, socket::VaultView},
     trust::{
-        Envelope, Timestamp, Verified,
+        Envelope, Timestamp, Verified, power,
         recovery::RecoverySet,
         roster::{self, Person, Recovery, Role, Roster, Token, changes, verify_chain},
         standing::judge_change,
@@ -203,6 +203,7 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     accepted(&args.accept, &mut next)?;
     sensible(&next)?;
     judge_change(before, &next)?;
+    power::judge_change(before, &next)?;
     Ok(next)
 }
 

@@ -118,6 +118,10 @@ impl Roster {
                 scenario.access.iter().all(|a| self.access(a).is_some()),
                 "a scenario names an access profile that the roster does not have",
             )?;
+            ensure(
+                !scenario.asks_for(Needed::Commander) || !self.commanders().is_empty(),
+                "a scenario needs a commander, and nobody is one",
+            )?;
             scenario.check()?;
         }
         for [one, other] in &self.may_coincide {
