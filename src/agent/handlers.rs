@@ -10,7 +10,7 @@ use super::{
     record::VaultRotation,
     routes::{Answer, Call, Refusal},
     said,
-    sessions::Wanted,
+    sessions::{Form, Wanted},
     vaults::Known,
     votes::Ballot,
 };
@@ -261,6 +261,7 @@ pub(super) async fn credentials(call: Call) -> Answered {
     let wanted = Wanted {
         account: call.word("account").map(str::to_owned),
         role: call.word("role").map(str::to_owned),
+        form: Form::named(call.word("form"))?,
     };
     let credentials = call.agent.deliver(id, &wanted, &call.caller.who).await?;
     Ok(Answer::json(&credentials)?.last())

@@ -29,7 +29,8 @@ use super::{
     own_share::OwnShare,
     people, pin,
     roster::what_changes,
-    screen, span, standing, status,
+    screen::{self, danger},
+    span, standing, status,
     token::{self, TokenArgs},
     ui::plain,
     waiting,
@@ -79,8 +80,8 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let mut habits = Habits::open()?;
     let unusual = case.unusual(&habits, &bundle.agent_says);
     let asks = args.confirm.is_none() && !args.review;
-    door.ui
-        .screen(&case.screen(&words, &unusual, args.review), asks)?;
+    let screen = case.screen(&words, &unusual, args.review, danger::coloured(asks));
+    door.ui.screen(&screen, asks)?;
     if args.review {
         return case.reviewed(&words, &unusual, door);
     }
@@ -215,7 +216,13 @@ impl Case {
         own.into_iter().chain(said).collect()
     }
 
-    fn screen(&self, words: &[&str; 6], unusual: &[String], review: bool) -> String {
+    fn screen(
+        &self,
+        words: &[&str; 6],
+        unusual: &[String],
+        review: bool,
+        coloured: bool,
+    ) -> String {
         let request = self.checked.request();
         let mut text = String::new();
         let access = self.checked.roster.access(&request.access);
@@ -235,6 +242,7 @@ impl Case {
             text.push_str(&what_changes(&self.checked.roster, next));
         }
         text.push_str(&people::about(request, &self.checked.roster));
+        text.push_str(&danger::block(&danger::rows(request, access), coloured));
         let own_token = standing::unusual(&self.own.listed, &self.checked.roster);
         text.push_str(&super::ui::columns(&own_token));
         text.push_str(&screen::unusual(unusual));

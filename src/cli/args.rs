@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
-    recovery, relay, request, roster, session, status, ui, vault,
+    access, approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
+    explain, recovery, relay, request, roster, session, setup, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -35,6 +35,10 @@ pub(super) enum Verb {
     Vault(vault::Args),
     /// Show who may do what; propose, sign and hand in a change
     Roster(roster::Args),
+    /// Say in plain words what can be asked for
+    Access(access::Args),
+    /// Say why AWS refused a call, and how to ask for what would allow it
+    Explain(explain::Args),
     /// Ask for access
     Request(request::Args),
     /// Approve a request with your token
@@ -51,6 +55,8 @@ pub(super) enum Verb {
     Credentials(credentials::Args),
     /// Run a command with the session
     Exec(session::exec::Args),
+    /// Print the session as variables for a shell
+    Env(session::env::Args),
     /// End the session: revoke it and see it refused
     Close(close::Args),
     /// Show vaults, requests and what is degraded
@@ -59,6 +65,8 @@ pub(super) enum Verb {
     Recovery(recovery::Args),
     /// Read, export and verify the record
     Audit(audit::Args),
+    /// Set up this account: the AWS profile of the session
+    Setup(setup::Args),
     /// Check this machine: tokens, agent, clock, own state
     Doctor(doctor::Args),
     /// Pass calls on to the agent of this host, for --agent ssh://HOST
@@ -137,6 +145,13 @@ mod tests {
             "twotap drill prod --full --access admin --no-wait",
             "twotap drill prod --history --json",
             "twotap credentials",
+            "twotap credentials --account 111122223333 --role op-admin",
+            "twotap credentials --console --region eu-central-1",
+            "twotap env --show",
+            "twotap env r-aaaaaaaaaaaaa --role op-admin --json",
+            "twotap env --unset",
+            "twotap setup aws-profile --region eu-central-1 --yes",
+            "twotap setup aws-profile --remove --name x --file f",
             "twotap exec -- aws s3 ls --json",
             "twotap exec r-aaaaaaaaaaaaa -- true",
             "twotap close r-aaaaaaaaaaaaa --force --no-wait",
@@ -161,6 +176,8 @@ mod tests {
             "twotap drill prod --full --token 5",
             "twotap drill prod --access admin",
             "twotap exec",
+            "twotap credentials --region eu-central-1",
+            "twotap env --unset r-aaaaaaaaaaaaa",
             "twotap roster sign r --pin-fd x",
         ] {
             let Err(Stop::Wrong(problem)) = read(line) else {

@@ -8,6 +8,7 @@
 //! A verb gets its arguments and a [`Door`] and ends with an exit code or a [`Problem`]. With `--json` it writes exactly one JSON object to
 //! standard output, whatever happens.
 
+mod access;
 mod approval;
 mod approve;
 mod args;
@@ -21,6 +22,7 @@ mod custodian;
 mod deny;
 mod doctor;
 mod drill;
+mod explain;
 mod export;
 mod files;
 mod groups;
@@ -43,6 +45,7 @@ mod screen;
 mod seal;
 mod secrets;
 mod session;
+mod setup;
 mod span;
 mod standing;
 mod status;
@@ -101,6 +104,8 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Custodian(args) => custodian::run(args, &door),
         Verb::Vault(args) => vault::run(args, &door),
         Verb::Roster(args) => roster::run(args, &door),
+        Verb::Access(args) => access::run(args, &door),
+        Verb::Explain(args) => explain::run(args, &door),
         Verb::Request(args) => request::run(args, &door),
         Verb::Approve(args) => approve::run(args, &door),
         Verb::Approval(args) => approval::run(args, &door),
@@ -116,6 +121,8 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
                 Ok(ExitCode::from(session::run::OWN_FAILURE))
             }
         },
+        Verb::Env(args) => session::env::run(args, &door),
+        Verb::Setup(args) => setup::run(args, &door),
         Verb::Close(args) => close::run(args, &door),
         Verb::Status(args) => status::run(args, &door),
         Verb::Recovery(args) => recovery::run(args, &door),

@@ -345,6 +345,7 @@ pub(super) fn describe(roster: &Roster) -> String {
             ));
         }
         rows.push(("  allows", super::ui::plain(&policy)));
+        rows.extend(screen::danger::of_access(access));
     }
     for place in &roster.places {
         let required = if place.required { ", required" } else { "" };

@@ -3,14 +3,19 @@
 //! * [`Opened`] is the session that is meant, as everything here is given it;
 //! * [`config`] writes the private AWS configuration and says what a command's environment must not hold;
 //! * [`run`] runs a command under supervision: signals, exit codes;
-//! * the rest is a verb each: [`exec`].
+//! * [`expiry`] speaks up when the end comes near;
+//! * the rest is a verb each: [`exec`], [`env`]; [`console`] signs in to the console, over the wire that [`signin`] owns.
 //!
 //! A command gets no secret in its environment: its SDK calls `twotap credentials` by `credential_process` whenever it wants the session, and
 //! so notices when the session has ended.
 
 pub(super) mod config;
+pub(super) mod console;
+pub(super) mod env;
 pub(super) mod exec;
+pub(super) mod expiry;
 pub(super) mod run;
+mod signin;
 
 use std::path::PathBuf;
 

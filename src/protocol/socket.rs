@@ -17,7 +17,7 @@
 //! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/confirmation` | [`Confirm`](super::people::Confirm) | [`RequestView`] |
-//! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
+//! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME&form=FORM` | | [`Credentials`] of the request's first role, or of the one named; `FORM` (`environment`, `console`) stands in the record |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
 //! | `POST /v1/vaults/{vault}/drills` | [`DrillReceipt`] | [`DrillNoted`] |
