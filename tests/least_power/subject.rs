@@ -118,8 +118,23 @@ fn a_session_for_one_subject_is_refused_everybody_elses_data_and_explain_names_t
     }
 
     // The same by the AWS CLI, whose words are then explained from the signed roster.
-    let own = ["s3", "cp", "s3://example-user-data/users/u-42/a.txt", "-"];
-    assert_eq!(aws(&bench.world, &session, &own).stdout, b"u-42");
+    let file = |id: &str| {
+        let (key, to) = (format!("users/{id}/a.txt"), bench.path("a.txt"));
+        let to = to.to_str().expect("plain");
+        let args = [
+            "s3api",
+            "get-object",
+            "--bucket",
+            "example-user-data",
+            "--key",
+            &key,
+            to,
+        ];
+        aws(&bench.world, &session, &args)
+    };
+    let done = file("u-42");
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(std::fs::read(bench.path("a.txt")).expect("read"), b"u-42");
     let get = |id: &str| {
         let key = json!({ "id": { "S": id } }).to_string();
         let args = [
@@ -134,16 +149,7 @@ fn a_session_for_one_subject_is_refused_everybody_elses_data_and_explain_names_t
     };
     assert!(get("u-42").status.success());
     assert!(!get("u-43").status.success());
-    let args = [
-        "s3api",
-        "get-object",
-        "--bucket",
-        "example-user-data",
-        "--key",
-        "users/u-43/a.txt",
-        "/dev/null",
-    ];
-    let other = aws(&bench.world, &session, &args);
+    let other = file("u-43");
     assert!(!other.status.success());
     let roster = bench.path("chain.json");
     std::fs::write(&roster, serde_json::to_vec(&bench.chain()).expect("JSON")).expect("written");
