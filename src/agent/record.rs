@@ -16,7 +16,7 @@ use crate::{
         job::{Isolation, OfferMade, SecretState},
         recording::RecordingView,
         review::ReviewView,
-        socket::{Progress, RequestView, Setback, TargetView},
+        socket::{Delivered, Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
@@ -71,6 +71,9 @@ pub(super) struct Record {
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// The session that continues this one, once it is open.
+    #[serde(default)]
+    pub(super) followed: Option<super::chains::Followed>,
     /// The account that asked.
     #[serde(default)]
     pub(super) asked_by: Option<String>,
@@ -80,6 +83,9 @@ pub(super) struct Record {
     /// Who closed it.
     #[serde(default)]
     pub(super) closed_by: Option<Closer>,
+    /// What was handed out of its session, as far as the record names it.
+    #[serde(default)]
+    pub(super) delivered: Option<Delivered>,
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
@@ -163,9 +169,11 @@ impl Record {
             releasing: false,
             confirmed: None,
             rehearsal: None,
+            followed: None,
             asked_by: None,
             casting: None,
             closed_by: None,
+            delivered: None,
             recordings: Vec::new(),
             review: None,
         }
@@ -300,6 +308,12 @@ impl Record {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
         }
+        if !request.checks.is_empty() {
+            event = event.detail("checks", serde_json::json!(request.checks));
+        }
+        if let Some(before) = &request.follows {
+            event = event.detail("follows", before.as_str());
+        }
         let roster = self.roster().ok();
         let operator = roster.as_ref().and_then(|r| r.person(&request.operator));
         if let Some(groups) = operator.map(|p| &p.member_of)
@@ -352,6 +366,7 @@ impl Record {
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            delivered: self.delivered.clone(),
             recordings: self.recordings.clone(),
         }
     }
