@@ -28,7 +28,8 @@ pub(crate) fn masked(screen: &str) -> String {
         let word = piece.trim_end_matches(edge);
         let time = word.chars().all(|c| c.is_ascii_digit() || ":-".contains(c))
             && word.contains([':', '-'])
-            && word.contains(|c: char| c.is_ascii_digit());
+            && word.starts_with(|c: char| c.is_ascii_digit())
+            && word.ends_with(|c: char| c.is_ascii_digit());
         match time {
             true => out.extend(
                 piece
@@ -44,7 +45,7 @@ pub(crate) fn masked(screen: &str) -> String {
 #[test]
 fn times_are_masked_and_nothing_else_is() {
     assert_eq!(
-        masked("r-2 28:04 left, until 2026-01-06 10:00:05 UTC (1 of 2) -- 7\n"),
-        "r-2 00:00 left, until 0000-00-00 00:00:00 UTC (1 of 2) -- 7\n"
+        masked("r-2 28:04 left, until 2026-01-06 10:00:05 UTC (1 of 2: bob) -- 7\n"),
+        "r-2 00:00 left, until 0000-00-00 00:00:00 UTC (1 of 2: bob) -- 7\n"
     );
 }

@@ -41,6 +41,8 @@ pub(super) enum Row {
         text: String,
         tone: Tone,
     },
+    /// Says something that is known already, in one line and cut where it is longer.
+    Line { name: &'static str, text: String },
     /// How much of a whole.
     Bar {
         name: &'static str,
@@ -150,8 +152,8 @@ fn session(view: &RequestView, now: Timestamp) -> Vec<Row> {
             tone,
         });
     }
-    rows.push(taps(view, Tone::Plain));
     rows.push(delivered(view, now));
+    rows.push(taps(view, Tone::Plain));
     rows.extend(recorded(view));
     rows.extend(targets(view, now));
     if let Some(last) = view.progress.last().filter(|_| view.stage != Stage::Open) {
@@ -161,11 +163,10 @@ fn session(view: &RequestView, now: Timestamp) -> Vec<Row> {
             Tone::Plain,
         ));
     }
-    rows.extend(
-        request
-            .as_ref()
-            .map_or_else(Vec::new, |r| declared(view, r)),
-    );
+    rows.extend(request.as_ref().map(|request| Row::Line {
+        name: "reason",
+        text: plain(&request.reason),
+    }));
     rows
 }
 
