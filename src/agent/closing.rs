@@ -9,6 +9,7 @@ use std::{
 use super::{
     Agent,
     book::Change,
+    hands::Closer,
     people::Listed,
     record::{Mint, Record},
     secrets::owe_secrets,
@@ -427,6 +428,11 @@ fn closing(
         delivered.times += deliveries;
     }
     let now = change.now();
+    record.closed_by = Some(Closer {
+        name: by.name.clone(),
+        account: by.who.clone(),
+        at: now,
+    });
     record.advance(Stage::Closing, now)?;
     record.step(now, "closing", format!("closing, {why} ({})", by.name));
     change.put(record)

@@ -10,7 +10,7 @@ use super::{
     record::VaultRotation,
     routes::{Answer, Call, Refusal},
     said,
-    sessions::Wanted,
+    sessions::{Form, Wanted},
     vaults::Known,
     votes::Ballot,
 };
@@ -69,7 +69,9 @@ pub(super) async fn status(call: Call) -> Answered {
         degraded.extend(vault.copies.iter().filter_map(lags));
         let unready = vault.readiness.degraded.iter();
         degraded.extend(unready.map(|why| format!("vault {}: readiness: {why}", vault.vault)));
+        degraded.extend(agent.shared_accounts(&known.roster, known.host));
         degraded.extend(owed(agent, &known).await?);
+        degraded.extend(agent.missing_for_scenarios(&known.roster));
         let row = agent.book.vault(&known.vault).await?;
         degraded.extend(row.recovered.owed(
             &known.roster,
@@ -186,6 +188,7 @@ pub(super) async fn bundle(call: Call) -> Answered {
         );
         return Err(problem.into());
     }
+    call.agent.ceremonies.may_be_voted_on(record.id())?;
     let own = record
         .made
         .shares
@@ -258,12 +261,18 @@ async fn vote(call: Call, ballot: Ballot) -> Answered {
 }
 
 pub(super) async fn credentials(call: Call) -> Answered {
-    let id = call.record()?.id();
+    let named = call.record()?.id();
+    // A program that was given this session goes on with the one that continues it.
+    let id = match call.word("onward") {
+        Some("true") => call.agent.onward(named),
+        _ => named.to_owned(),
+    };
     let wanted = Wanted {
         account: call.word("account").map(str::to_owned),
         role: call.word("role").map(str::to_owned),
+        form: Form::named(call.word("form"))?,
     };
-    let credentials = call.agent.deliver(id, &wanted, &call.caller.who).await?;
+    let credentials = call.agent.deliver(&id, &wanted, &call.caller.who).await?;
     Ok(Answer::json(&credentials)?.last())
 }
 

@@ -41,6 +41,8 @@ pub(super) enum Patience {
     Agent,
     /// A worker is started, and may ask AWS something.
     Worker,
+    /// The same, after programs have looked at what is asked, and before it is held elsewhere.
+    Request,
     /// A worker makes, proves and retires keys, with retries.
     Rotation,
 }
@@ -51,6 +53,9 @@ impl Patience {
         match self {
             Self::Agent => format!("the agent at {at}"),
             Self::Worker => format!("a worker of the agent at {at}, which may ask AWS"),
+            Self::Request => format!(
+                "the agent at {at}: its checks of the request, and a worker that may ask AWS"
+            ),
             Self::Rotation => {
                 format!("a worker of the agent at {at}, which makes and proves a new key")
             }
@@ -61,6 +66,8 @@ impl Patience {
         match self {
             Self::Agent => Duration::from_secs(10),
             Self::Worker => Duration::from_secs(90),
+            // A minute for checks, a minute for the offer, half a minute for sinks.
+            Self::Request => Duration::from_secs(170),
             // Ten minutes of retries (design, limits) and the calls before and after.
             Self::Rotation => Duration::from_secs(15 * 60),
         }

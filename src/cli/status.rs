@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, groups, readiness, secrets, span, standing,
+    Door, Ended, groups, people, readiness, review, secrets, span, standing,
     ui::{columns, columns_within, plain, wrapped},
     watch,
 };
@@ -65,9 +65,10 @@ pub(super) fn stage(stage: Stage) -> &'static str {
 /// Everything, in rows of at most so many columns, if there is such a bound.
 pub(super) fn screen(status: &Status, now: Timestamp, width: Option<usize>) -> String {
     let you = format!(
-        "you are {} ({}); agent {}; record at event {}",
+        "you are {} ({}){}; agent {}; record at event {}",
         plain(&status.you.name),
         plain(&status.you.roles.join(", ")),
+        people::of_caller(&status.you),
         plain(&status.version),
         status.head.seq
     );
@@ -87,6 +88,10 @@ pub(super) fn screen(status: &Status, now: Timestamp, width: Option<usize>) -> S
     }
     if status.requests.is_empty() {
         text.push_str("\nno request\n");
+    }
+    if !status.reviews.is_empty() {
+        text.push('\n');
+        text.push_str(&columns_within(&review::rows(&status.reviews, now), width));
     }
     if !status.degraded.is_empty() {
         text.push('\n');
@@ -204,6 +209,7 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
         format!(": {}", plain(&view.approved_by.join(", ")))
     };
     rows.push(("approvals", format!("{}{approved}", view.tally())));
+    rows.extend(people::rows(view));
     for (who, why) in &view.denied_by {
         rows.push(("denied", format!("{}: {}", plain(who), plain(why))));
     }

@@ -17,7 +17,7 @@
 //! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/confirmation` | [`Confirm`](super::people::Confirm) | [`RequestView`] |
-//! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
+//! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME&form=FORM` | | [`Credentials`] of the request's first role, or of the one named; `FORM` (`environment`, `console`) stands in the record |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
 //! | `POST /v1/vaults/{vault}/drills` | [`DrillReceipt`] | [`DrillNoted`] |
@@ -56,6 +56,7 @@ pub use super::handed_in::{
     SealFinish, SealFinished,
 };
 pub use super::live::{Delivered, SinkView};
+pub use super::people::Person;
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
@@ -95,15 +96,6 @@ pub struct Status {
     /// Sessions that are over and not reviewed yet, the most urgent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviews: Vec<ReviewOpen>,
-}
-
-/// The caller, as the roster knows the account.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Person {
-    /// Short name.
-    pub name: String,
-    /// Roles, e.g. `operator`.
-    pub roles: Vec<String>,
 }
 
 /// One vault at a glance.

@@ -256,6 +256,7 @@ async fn status(
         you: Person {
             name: name.clone(),
             roles: roles.map(|r| format!("{r:?}").to_lowercase()).collect(),
+            ..Person::default()
         },
         head: world.trust_head(),
         vaults: vec![VaultStatus {
