@@ -178,7 +178,7 @@ fn open(asked: Timestamp) -> RequestView {
     view.delivered = Some(Delivered {
         times: 12,
         last_at: Timestamp::now().plus(-6 * 60 - 30),
-        who: "uid:1000".to_owned(),
+        who: format!("uid:61010@{}", Digest([2; 32])),
     });
     view
 }

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-use super::super::{confirm, span, status, ui::plain};
+use super::super::{people, span, status, ui::plain};
 
 /// How something is to be seen; the words say it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -337,10 +337,7 @@ fn declared(view: &RequestView, request: &Request) -> Vec<Row> {
     if !parts.is_empty() {
         rows.push(fact("scenario", plain(&parts.join(", ")), Tone::Plain));
     }
-    if let Some(commander) = &view.commander {
-        let by = confirm::in_words(commander, &request.operator);
-        rows.push(fact("by", by, Tone::Plain));
-    }
+    rows.extend(people::authorised(view).map(|by| fact("by", by, Tone::Plain)));
     rows.extend(request.checks.iter().map(|check| {
         let (word, tone) = match (check.passed, check.required) {
             (true, _) => ("passed", Tone::Plain),
@@ -392,15 +389,7 @@ fn review(review: &ReviewOpen, now: Timestamp) -> Row {
 fn delivered(view: &RequestView, now: Timestamp) -> Row {
     let text = match &view.delivered {
         None => "nothing handed out yet".to_owned(),
-        Some(delivered) => format!(
-            "credentials {}, last by {} {}",
-            match delivered.times {
-                1 => "once".to_owned(),
-                n => format!("{n} times"),
-            },
-            plain(&delivered.who),
-            span::from_now(delivered.last_at, now)
-        ),
+        Some(delivered) => status::delivered(delivered, view, now),
     };
     fact("given", text, Tone::Plain)
 }
