@@ -23,6 +23,7 @@ pub use crate::trust::receipt::ProvenBy;
 use crate::trust::{
     Bytes, Envelope, Head, KeyId, Timestamp,
     request::{BannedUse, CheckResult, Purpose},
+    roster::Declared,
 };
 pub use entry::{AwsTrace, Entry, Step};
 pub use keys::{KeyUse, Waiting, Watched, Whose};
@@ -158,6 +159,20 @@ pub struct Ask {
 }
 
 impl Ask {
+    /// What is declared for a session, by `operator`.
+    pub fn declared<'a>(&'a self, operator: &'a str) -> Declared<'a> {
+        Declared {
+            operator,
+            access: &self.access,
+            scenario: self.scenario.as_deref(),
+            subject: self.subject.as_deref(),
+            commander: self.commander.as_deref(),
+            incident: &self.incident,
+            reason: &self.reason,
+            confirmed: &self.confirmed,
+        }
+    }
+
     /// Whether a request with this purpose is what was asked: all that is owed, where nothing was named, is the worker's to say.
     pub fn is_answered_by(&self, purpose: &Purpose) -> bool {
         match (&self.close_only, purpose) {

@@ -94,7 +94,7 @@ fn a_review_falls_due_at_closing_and_one_officer_signs_it_once() {
 
 #[test]
 fn who_took_part_in_a_request_does_not_review_it() {
-    let mut host = Host::prepare(Paper::with(|roster| {
+    let mut host = Host::prepare(Paper::of(&["alice", "bob"], |roster, _| {
         for person in &mut roster.people {
             if person.name != "sofia" {
                 person.roles.push(Role::Officer);
@@ -204,7 +204,9 @@ fn security_patch(roster: &mut Roster) {
 
 #[test]
 fn the_scenario_says_by_when() {
-    let mut host = Host::prepare(Paper::with(security_patch));
+    let mut host = Host::prepare(Paper::of(&["alice", "bob"], |roster, _| {
+        security_patch(roster);
+    }));
     host.start_agent();
     let mut ask = crate::agent_support::paper::ask();
     ask.scenario = Some("security-patch".to_owned());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Request, is_request_id};
 use crate::trust::{
     TrustError,
-    roster::MAX_CHECKS,
+    roster::{Declared, MAX_CHECKS},
     text::{check_name, check_text},
 };
 
@@ -81,6 +81,20 @@ impl CheckResult {
 }
 
 impl Request {
+    /// What is declared for a session.
+    pub fn declared(&self) -> Declared<'_> {
+        Declared {
+            operator: &self.operator,
+            access: &self.access,
+            scenario: self.scenario.as_deref(),
+            subject: self.subject.as_deref(),
+            commander: self.commander_claimed.as_deref(),
+            incident: &self.incident,
+            reason: &self.reason,
+            confirmed: &self.confirmed,
+        }
+    }
+
     /// Whether what is declared is well-formed; whether it is enough is the roster's to say.
     pub(super) fn check_declared(&self) -> Result<(), TrustError> {
         let bad = |why: &str| Err(TrustError::malformed("request", why));

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Change, Roster};
+use super::{Access, Change, Role, Roster};
 use crate::trust::{TrustError, pattern, request::MAX_REASON, text::check_name};
 
 /// The most scenarios of a roster.
@@ -118,10 +118,19 @@ impl Roster {
                 scenario.access.iter().all(|a| self.access(a).is_some()),
                 "a scenario names an access profile that the roster does not have",
             )?;
+            ensure(
+                !scenario.asks_for(Needed::Commander) || !self.commanders().is_empty(),
+                "a scenario needs a commander, and nobody is one",
+            )?;
             scenario.check()?;
         }
         for [one, other] in &self.may_coincide {
             ensure(one != other, "a role always coincides with itself")?;
+            let pair = [*one, *other];
+            ensure(
+                !(pair.contains(&Role::Operator) && pair.contains(&Role::Custodian)),
+                "nobody approves the own request: operator and custodian never coincide",
+            )?;
         }
         Ok(())
     }
