@@ -66,7 +66,7 @@ impl Record {
         }
         // Who took an approval back has acted as a custodian all the same.
         let voted = self.votes.iter().map(|v| &v.person);
-        for person in voted.chain(&self.released) {
+        for person in voted.chain(&self.released).chain(&self.casting) {
             duties.add(Role::Custodian, person);
         }
         duties

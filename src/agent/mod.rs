@@ -9,17 +9,23 @@
 //!                                   deadlines ─────┴──▶ book ◀─┘
 //! ```
 
+mod accounts;
 mod alarms;
 mod book;
 mod ceremonies;
+mod chains;
+mod checks;
 mod closing;
 mod commander;
 mod config;
 mod copies;
 mod deadlines;
 mod drills;
+mod duties;
 mod exports;
 mod handlers;
+mod hands;
+mod held;
 mod hygiene;
 mod journal;
 mod keys;
@@ -89,6 +95,7 @@ struct Agent {
     ceremonies: Ceremonies,
     closings: Closings,
     seals: Seals,
+    accounts: accounts::Accounts,
     alarms: Alarms,
     waits: Waits,
     watches: Watches,

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    commander::Confirmed, copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal,
+    commander::Confirmed, copies::Copy, hands::Closer, proofs::Proofs, recovered::Recovered,
+    rehearsal::Rehearsal,
 };
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
@@ -15,7 +16,7 @@ use crate::{
         job::{Isolation, OfferMade, SecretState},
         recording::RecordingView,
         review::ReviewView,
-        socket::{Progress, RequestView, Setback, TargetView},
+        socket::{Delivered, Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
@@ -70,6 +71,21 @@ pub(super) struct Record {
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// The session that continues this one, once it is open.
+    #[serde(default)]
+    pub(super) followed: Option<super::chains::Followed>,
+    /// The account that asked.
+    #[serde(default)]
+    pub(super) asked_by: Option<String>,
+    /// Whose vote was handed to the worker, while it is not known what became of it.
+    #[serde(default)]
+    pub(super) casting: Option<String>,
+    /// Who closed it.
+    #[serde(default)]
+    pub(super) closed_by: Option<Closer>,
+    /// What was handed out of its session, as far as the record names it.
+    #[serde(default)]
+    pub(super) delivered: Option<Delivered>,
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
@@ -91,6 +107,9 @@ pub(super) struct Vote {
     pub(super) at: Timestamp,
     /// The reason, if it was a no.
     pub(super) denial: Option<String>,
+    /// The account that brought it.
+    #[serde(default)]
+    pub(super) by: Option<String>,
 }
 
 /// How far minting is, as the journal says.
@@ -150,6 +169,11 @@ impl Record {
             releasing: false,
             confirmed: None,
             rehearsal: None,
+            followed: None,
+            asked_by: None,
+            casting: None,
+            closed_by: None,
+            delivered: None,
             recordings: Vec::new(),
             review: None,
         }
@@ -293,6 +317,19 @@ impl Record {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
         }
+        if !request.checks.is_empty() {
+            event = event.detail("checks", serde_json::json!(request.checks));
+        }
+        if let Some(before) = &request.follows {
+            event = event.detail("follows", before.as_str());
+        }
+        let roster = self.roster().ok();
+        let operator = roster.as_ref().and_then(|r| r.person(&request.operator));
+        if let Some(groups) = operator.map(|p| &p.member_of)
+            && !groups.is_empty()
+        {
+            event = event.detail("member_of", groups.clone());
+        }
         if request.purpose == Purpose::Drill {
             event = event.detail("drill", true);
         }
@@ -329,7 +366,7 @@ impl Record {
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
                 .collect(),
             commander: self.commander(),
-            people: Vec::new(),
+            people: self.hands(),
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
@@ -338,6 +375,7 @@ impl Record {
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            delivered: self.delivered.clone(),
             recordings: self.recordings.clone(),
         }
     }

@@ -41,7 +41,7 @@ impl Duties {
     pub fn asked(operator: &str, commander: Option<&str>, roster: &Roster) -> Self {
         let mut duties = Self {
             held: vec![(Role::Operator, operator.to_owned())],
-            may_coincide: may_coincide(roster).to_vec(),
+            may_coincide: roster.may_coincide.clone(),
         };
         if let Some(commander) = commander {
             duties.add(Role::Commander, commander);
@@ -86,11 +86,6 @@ impl Duties {
     }
 }
 
-/// The pairs that the roster lets coincide.
-fn may_coincide(_: &Roster) -> &[[Role; 2]] {
-    &[]
-}
-
 impl fmt::Display for Clash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -117,6 +112,102 @@ impl fmt::Display for Clash {
 }
 
 impl std::error::Error for Clash {}
+
+/// Why a request cannot be made by this operator under this commander.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// The commander who is named has another duty.
+    Clash(Clash),
+    /// The roster does not list the one who is named as a commander.
+    NoCommander {
+        /// Who was named.
+        name: String,
+        /// Those whom it lists.
+        listed: Vec<String>,
+    },
+    /// Those who are left could not approve it.
+    TooFew {
+        /// Who has another duty beside the operator.
+        besides: Option<String>,
+        /// The group that lacks somebody; where there are none, how many custodians it takes and how many are left.
+        lacks: Result<String, (u8, usize)>,
+    },
+}
+
+/// Whether the people of a roster can carry a request by this operator under this commander. Where the roster lists commanders, it has to be one
+/// of them. A roster without any knows nobody who could confirm it, so whoever is named stays the operator's word; but nobody is named as what
+/// the roster says that person is not.
+pub fn separate(roster: &Roster, operator: &str, commander: Option<&str>) -> Result<(), Unfit> {
+    if let Some(name) = commander {
+        Duties::asked(operator, None, roster)
+            .may(name, Role::Commander)
+            .map_err(Unfit::Clash)?;
+        let people = roster.people.iter();
+        let listed = people.filter(|p| p.roles.contains(&Role::Commander));
+        let listed: Vec<String> = listed.map(|p| p.name.clone()).collect();
+        let unknown = listed.is_empty() && roster.person(name).is_none();
+        if !unknown && !listed.iter().any(|is| is == name) {
+            let name = name.to_owned();
+            return Err(Unfit::NoCommander { name, listed });
+        }
+    }
+    let duties = Duties::asked(operator, commander, roster);
+    let left: Vec<&str> = duties.electorate(roster).collect();
+    let lacking = roster.lacking(left.iter().copied());
+    let Some(first) = lacking.first() else {
+        return Ok(());
+    };
+    let custodian = |name: &&str| roster.custodians().any(|p| p.name == *name);
+    Err(Unfit::TooFew {
+        besides: commander.filter(custodian).map(str::to_owned),
+        lacks: first.group.clone().ok_or((roster.threshold, left.len())),
+    })
+}
+
+impl Unfit {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Clash(_) => "name the commander who is not you".to_owned(),
+            Self::NoCommander { listed, .. } if listed.is_empty() => {
+                "it lists none: see twotap roster show".to_owned()
+            }
+            Self::NoCommander { listed, .. } => format!("it has: {}", listed.join(", ")),
+            Self::TooFew { besides: None, .. } => {
+                "somebody who is not a custodian has to ask".to_owned()
+            }
+            Self::TooFew { .. } => {
+                "name a commander who is not a custodian, or let somebody ask who is none"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clash(clash) => write!(f, "{clash}"),
+            Self::NoCommander { name, .. } => write!(f, "{name} is no commander of this vault"),
+            Self::TooFew { besides, lacks } => {
+                let and = besides.as_ref().map(|name| format!(" and {name}"));
+                let besides = format!("besides you{}", and.unwrap_or_default());
+                match lacks {
+                    Ok(group) => write!(
+                        f,
+                        "this vault needs custodians of {group} {besides}, and has too few"
+                    ),
+                    Err((threshold, left)) => write!(
+                        f,
+                        "this vault needs {threshold} custodians {besides}, and has {left}"
+                    ),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for Unfit {}
 
 #[cfg(test)]
 mod tests {
@@ -190,6 +281,65 @@ mod tests {
         assert_eq!(
             clash(Role::Custodian, Role::Commander).to_string(),
             "alice has voted on this request and cannot be its commander too"
+        );
+    }
+
+    /// Alice, bob and carol are custodians; of those, alice may command, and ivan does nothing else.
+    fn with_commanders() -> Roster {
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(SoftToken::new);
+        let mut roster = people::roster(2, &[&alice, &bob, &carol]);
+        roster.people[0].roles.push(Role::Commander);
+        let mut ivan = roster.people[1].clone();
+        ivan.name = "ivan".into();
+        ivan.roles = vec![Role::Commander];
+        roster.people.push(ivan);
+        roster
+    }
+
+    #[test]
+    fn a_commander_is_one_whom_the_roster_lists_as_that() {
+        let roster = with_commanders();
+        assert_eq!(separate(&roster, "dana", None), Ok(()));
+        assert_eq!(separate(&roster, "dana", Some("ivan")), Ok(()));
+        for name in ["bob", "mallory"] {
+            let problem = separate(&roster, "dana", Some(name)).expect_err("refused");
+            assert_eq!(problem.hint(), "it has: alice, ivan");
+        }
+    }
+
+    #[test]
+    fn where_nobody_commands_a_name_stays_a_claim_and_nobody_is_made_one() {
+        let mut roster = with_commanders();
+        for person in &mut roster.people {
+            person.roles.retain(|role| *role != Role::Commander);
+        }
+        assert_eq!(separate(&roster, "dana", Some("grace")), Ok(()));
+        assert!(separate(&roster, "dana", Some("bob")).is_err());
+    }
+
+    #[test]
+    fn nobody_commands_the_own_request() {
+        let problem = separate(&with_commanders(), "ivan", Some("ivan")).expect_err("refused");
+        assert_eq!(
+            problem.to_string(),
+            "ivan is the operator of this request and cannot be its commander too"
+        );
+    }
+
+    #[test]
+    fn a_commander_who_is_a_custodian_must_leave_a_quorum() {
+        let mut roster = with_commanders();
+        assert_eq!(separate(&roster, "dana", Some("alice")), Ok(()));
+        let problem = separate(&roster, "bob", Some("alice")).expect_err("carol alone is left");
+        assert_eq!(
+            problem.to_string(),
+            "this vault needs 2 custodians besides you and alice, and has 1"
+        );
+        roster.threshold = 3;
+        let problem = separate(&roster, "bob", None).expect_err("two are left");
+        assert_eq!(
+            problem.to_string(),
+            "this vault needs 3 custodians besides you, and has 2"
         );
     }
 }

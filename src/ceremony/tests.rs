@@ -72,6 +72,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             roles: vec![Role::Custodian, Role::Operator],
             accounts: vec![],
             recipient: None,
+            member_of: Vec::new(),
         })
         .collect();
     people.push(Person {
@@ -82,6 +83,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             uid: 61010,
         }],
         recipient: None,
+        member_of: Vec::new(),
     });
     let mut tokens = Vec::new();
     let mut entries = Vec::new();

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
-    recovery, relay, request, roster, session, status, ui, vault,
+    access, approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
+    explain, recovery, relay, report, request, review, roster, session, setup, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -35,6 +35,10 @@ pub(super) enum Verb {
     Vault(vault::Args),
     /// Show who may do what; propose, sign and hand in a change
     Roster(roster::Args),
+    /// Say in plain words what can be asked for
+    Access(access::Args),
+    /// Say why AWS refused a call, and how to ask for what would allow it
+    Explain(explain::Args),
     /// Ask for access
     Request(request::Args),
     /// Approve a request with your token
@@ -51,14 +55,22 @@ pub(super) enum Verb {
     Credentials(credentials::Args),
     /// Run a command with the session
     Exec(session::exec::Args),
+    /// Print the session as variables for a shell
+    Env(session::env::Args),
     /// End the session: revoke it and see it refused
     Close(close::Args),
+    /// The formal report of a session, or every access of a quarter; and where it was handed in
+    Report(report::Args),
+    /// As an officer: say what the review of a session found
+    Review(review::Args),
     /// Show vaults, requests and what is degraded
     Status(status::Args),
     /// Printed shares: make them, check them
     Recovery(recovery::Args),
     /// Read, export and verify the record
     Audit(audit::Args),
+    /// Set up this account: the AWS profile of the session
+    Setup(setup::Args),
     /// Check this machine: tokens, agent, clock, own state
     Doctor(doctor::Args),
     /// Pass calls on to the agent of this host, for --agent ssh://HOST
@@ -127,6 +139,9 @@ mod tests {
             "twotap request prod --access admin --incident INC-42 --reason why --duration 4h --commander ivan",
             "twotap request",
             "twotap request prod --scenario pii-access --subject u-1 --not-for routine-change,expediency --not-for avoiding-review --no-wait",
+            "twotap request --again",
+            "twotap request --again r-aaaaaaaaaaaaa --reason still --duration 30m --wait",
+            "twotap request prod --again",
             "twotap approve",
             "twotap approve r-aaaaaaaaaaaaa --token 5 --pin-fd 0",
             "twotap approve --in request.json --out approval.json",
@@ -139,6 +154,13 @@ mod tests {
             "twotap drill prod --full --access admin --no-wait",
             "twotap drill prod --history --json",
             "twotap credentials",
+            "twotap credentials --account 111122223333 --role op-admin",
+            "twotap credentials --console --region eu-central-1",
+            "twotap env --show",
+            "twotap env r-aaaaaaaaaaaaa --role op-admin --json",
+            "twotap env --unset",
+            "twotap setup aws-profile --region eu-central-1 --yes",
+            "twotap setup aws-profile --remove --name x --file f",
             "twotap exec -- aws s3 ls --json",
             "twotap exec r-aaaaaaaaaaaaa -- true",
             "twotap close r-aaaaaaaaaaaaa --force --no-wait",
@@ -147,6 +169,12 @@ mod tests {
             "twotap audit verify --export d --against a --against b",
             "twotap audit export -o d",
             "twotap doctor --json",
+            "twotap review r-aaaaaaaaaaaaa --findings findings.toml",
+            "twotap review r-aaaaaaaaaaaaa --form",
+            "twotap report r-aaaaaaaaaaaaa -o report.txt",
+            "twotap report r-aaaaaaaaaaaaa --filed DOC-12 --report report.txt",
+            "twotap report r-aaaaaaaaaaaaa --board CAB-7 --report report.txt",
+            "twotap report --quarter 2026Q4 --json",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }
@@ -162,11 +190,23 @@ mod tests {
             "twotap request prod --wait --no-wait",
             "twotap request prod --close-only --access admin",
             "twotap request prod --close-only --scenario outage",
+            "twotap request prod --again --close-only",
+            "twotap request prod --again --access admin",
+            "twotap request --again --scenario outage",
             "twotap approve r-aaaaaaaaaaaaa --in x --out y",
             "twotap drill prod --in x",
             "twotap drill prod --full --token 5",
             "twotap drill prod --access admin",
             "twotap exec",
+            "twotap credentials --region eu-central-1",
+            "twotap env --unset r-aaaaaaaaaaaaa",
+            "twotap review r-aaaaaaaaaaaaa",
+            "twotap review r-aaaaaaaaaaaaa --form --findings f",
+            "twotap report",
+            "twotap report r-aaaaaaaaaaaaa --quarter 2026Q4",
+            "twotap report r-aaaaaaaaaaaaa --filed DOC-12",
+            "twotap report r-aaaaaaaaaaaaa --report r.txt",
+            "twotap report r-aaaaaaaaaaaaa --filed a --board b --report r.txt",
             "twotap roster sign r --pin-fd x",
         ] {
             let Err(Stop::Wrong(problem)) = read(line) else {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::{
     protocol::{
         Code, Problem,
-        people::{Commander, Confirm, Statement},
+        people::{Confirm, Statement},
         socket::RequestView,
     },
     trust::Timestamp,
@@ -16,8 +16,9 @@ use super::{
     checked::{self, Papers},
     client::{Patience, request_path},
     memory::{FirstMeeting, Memory},
+    people,
     roster::what_changes,
-    screen, span,
+    screen,
     ui::plain,
 };
 
@@ -70,6 +71,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     if let Some(next) = &checked.next {
         shown.push_str(&what_changes(&checked.roster, next));
     }
+    shown.push_str(&people::about(checked.request(), &checked.roster));
     door.ui.screen(&shown, !args.yes)?;
     if !args.yes
         && !door
@@ -97,19 +99,12 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let text = format!(
         "{}: authorised by {}",
         plain(&view.id),
-        in_words(&commander, &checked.request().operator)
+        people::in_words(
+            &commander,
+            &checked.request().operator,
+            Some(&checked.roster)
+        )
     );
     door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Who authorised a request, and by whose word: `ivan, says dana` until ivan has confirmed it.
-pub(super) fn in_words(commander: &Commander, operator: &str) -> String {
-    let name = plain(&commander.name);
-    match (commander.confirmed_at, &commander.who) {
-        (Some(at), Some(who)) => {
-            format!("{name}, confirmed {} from {}", span::at(at), plain(who))
-        }
-        _ => format!("{name}, says {}", plain(operator)),
-    }
 }

@@ -8,6 +8,8 @@
 //! A verb gets its arguments and a [`Door`] and ends with an exit code or a [`Problem`]. With `--json` it writes exactly one JSON object to
 //! standard output, whatever happens.
 
+mod access;
+mod again;
 mod approval;
 mod approve;
 mod args;
@@ -21,6 +23,7 @@ mod custodian;
 mod deny;
 mod doctor;
 mod drill;
+mod explain;
 mod export;
 mod files;
 mod groups;
@@ -30,19 +33,23 @@ mod inputs;
 mod memory;
 mod open;
 mod own_share;
+mod people;
 mod pin;
 mod places;
 mod policy;
 mod readiness;
 mod recovery;
 mod relay;
+mod report;
 mod request;
+mod review;
 mod roster;
 mod scenario;
 mod screen;
 mod seal;
 mod secrets;
 mod session;
+mod setup;
 mod span;
 mod standing;
 mod status;
@@ -51,6 +58,7 @@ mod tunnel;
 mod ui;
 mod vault;
 mod waiting;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -101,6 +109,8 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Custodian(args) => custodian::run(args, &door),
         Verb::Vault(args) => vault::run(args, &door),
         Verb::Roster(args) => roster::run(args, &door),
+        Verb::Access(args) => access::run(args, &door),
+        Verb::Explain(args) => explain::run(args, &door),
         Verb::Request(args) => request::run(args, &door),
         Verb::Approve(args) => approve::run(args, &door),
         Verb::Approval(args) => approval::run(args, &door),
@@ -116,7 +126,11 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
                 Ok(ExitCode::from(session::run::OWN_FAILURE))
             }
         },
+        Verb::Env(args) => session::env::run(args, &door),
+        Verb::Setup(args) => setup::run(args, &door),
         Verb::Close(args) => close::run(args, &door),
+        Verb::Report(args) => report::run(args, &door),
+        Verb::Review(args) => review::run(args, &door),
         Verb::Status(args) => status::run(args, &door),
         Verb::Recovery(args) => recovery::run(args, &door),
         Verb::Audit(args) => audit::run(args, &door),

@@ -26,7 +26,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended,
+    Door, Ended, again,
     checked::{self, Checked, Papers},
     client::{Agent, Patience},
     memory::{FirstMeeting, Memory},
@@ -46,6 +46,10 @@ GOVERNED_BREAK_GLASS=true with BREAK_GLASS_REASON and BREAK_GLASS_TIMESTAMP (a U
 pub(super) struct Args {
     /// The vault, e.g. prod; the host's only one where absent
     vault: Option<String>,
+    /// The next time box of an earlier session (your open one, or the one named): asks as it was asked, unless said otherwise here
+    #[arg(long, value_name = "REQUEST", num_args = 0..=1, default_missing_value = "",
+        conflicts_with_all = ["close_only", "access", "incident", "scenario", "subject"])]
+    again: Option<String>,
     /// What kind of emergency it is, e.g. outage; one of the roster's
     #[arg(long, value_name = "NAME", conflicts_with = "close_only")]
     scenario: Option<String>,
@@ -124,13 +128,19 @@ fn ask_of(args: Args, door: &Door) -> Result<Ask, Problem> {
         confirmed: args.not_for,
         follows: None,
     };
+    let mut vault = args.vault;
+    if let Some(named) = &args.again {
+        let earlier = again::earlier(door, named, vault.as_deref())?;
+        again::goes_on(&mut given, &earlier);
+        vault = Some(earlier.vault);
+    }
     let close_only = close_only(args.close_only)?;
     declare(&mut given, close_only.is_none())?;
     let Some(named) = close_only else {
-        return dialogue::complete(args.vault, given, door);
+        return dialogue::complete(vault, given, door);
     };
     given.access = Some(CLOSE_ONLY.to_owned());
-    let vault = args.vault.ok_or_else(|| {
+    let vault = vault.ok_or_else(|| {
         Problem::new(Code::Usage, "no vault is named").hint("see twotap status for their names")
     })?;
     let mut ask = given.into_ask(vault)?;
@@ -187,7 +197,7 @@ pub(super) fn begin(ask: &Ask, door: &Door) -> Result<Asked, Problem> {
     let agent = door.agent()?;
     let mut memory = Memory::open()?;
 
-    let view: RequestView = agent.hand_in("/v1/requests", ask, Patience::Worker)?;
+    let view: RequestView = agent.hand_in("/v1/requests", ask, Patience::Request)?;
     let papers = Papers {
         offer: &view.offer,
         manifest: &view.manifest,

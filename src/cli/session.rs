@@ -3,14 +3,19 @@
 //! * [`Opened`] is the session that is meant, as everything here is given it;
 //! * [`config`] writes the private AWS configuration and says what a command's environment must not hold;
 //! * [`run`] runs a command under supervision: signals, exit codes;
-//! * the rest is a verb each: [`exec`].
+//! * [`expiry`] speaks up when the end comes near;
+//! * the rest is a verb each: [`exec`], [`env`]; [`console`] signs in to the console, over the wire that [`signin`] owns.
 //!
 //! A command gets no secret in its environment: its SDK calls `twotap credentials` by `credential_process` whenever it wants the session, and
 //! so notices when the session has ended.
 
 pub(super) mod config;
+pub(super) mod console;
+pub(super) mod env;
 pub(super) mod exec;
+pub(super) mod expiry;
 pub(super) mod run;
+mod signin;
 
 use std::path::PathBuf;
 
@@ -37,6 +42,8 @@ pub(super) struct Opened {
     pub(super) request: Request,
     /// What the agent shows of it.
     pub(super) view: RequestView,
+    /// Whether it was not named, so that commands go on with the session that continues it.
+    pub(super) onward: bool,
     /// The agent's socket, as an absolute path.
     pub(super) socket: PathBuf,
 }
@@ -45,6 +52,7 @@ impl Opened {
     /// The session that was named, else the caller's only open one.
     pub(super) fn find(door: &Door, named: Option<String>) -> Result<Self, Problem> {
         let agent = door.agent()?;
+        let onward = named.is_none();
         let id = open::session(&agent, named)?;
         let view: RequestView = agent.ask(&request_path(&id, "")?)?;
         if view.stage != Stage::Open {
@@ -64,8 +72,17 @@ impl Opened {
             id,
             request,
             view,
+            onward,
             socket,
         })
+    }
+
+    /// The session as `twotap credentials` is asked for it.
+    pub(super) fn named(&self) -> String {
+        match self.onward {
+            true => format!("--onward {}", self.id),
+            false => self.id.clone(),
+        }
     }
 
     /// The Region that commands use where they name none.

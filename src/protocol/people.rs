@@ -4,6 +4,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::trust::{Digest, KeyId, Timestamp, TrustError, text::check_text};
 
+/// The caller, as the roster knows the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Short name.
+    pub name: String,
+    /// Roles, e.g. `operator`.
+    pub roles: Vec<String>,
+    /// The account: `uid:UID@HOST-KEY-ID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Groups of the organisation that the roster says this person belongs to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub member_of: Vec<String>,
+}
+
 /// The longest part of a commander's statement, in bytes.
 pub const MAX_STATEMENT: usize = 1024;
 

@@ -17,7 +17,7 @@
 //! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/confirmation` | [`Confirm`](super::people::Confirm) | [`RequestView`] |
-//! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
+//! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME&form=FORM` | | [`Credentials`] of the request's first role, or of the one named; `FORM` (`environment`, `console`) stands in the record |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
 //! | `POST /v1/vaults/{vault}/drills` | [`DrillReceipt`] | [`DrillNoted`] |
@@ -55,6 +55,8 @@ pub use super::handed_in::{
     RecoveryHandIn, RecoveryRecorded, RosterSubmit, RosterSubmitted, SealBegin, SealBegun,
     SealFinish, SealFinished,
 };
+pub use super::live::{Delivered, SinkView};
+pub use super::people::Person;
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
@@ -88,18 +90,12 @@ pub struct Status {
     pub requests: Vec<RequestView>,
     /// What does not work as it should, in plain words (a sink that lags, a rotation that is pending).
     pub degraded: Vec<String>,
+    /// Where the record goes, in the order of the agent's configuration.
+    #[serde(default)]
+    pub sinks: Vec<SinkView>,
     /// Sessions that are over and not reviewed yet, the most urgent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviews: Vec<ReviewOpen>,
-}
-
-/// The caller, as the roster knows the account.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Person {
-    /// Short name.
-    pub name: String,
-    /// Roles, e.g. `operator`.
-    pub roles: Vec<String>,
 }
 
 /// One vault at a glance.
@@ -227,6 +223,9 @@ pub struct RequestView {
     /// The secrets that are rotated when the session is closed, and where each stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretView>,
+    /// What was handed out of its session; absent while that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<Delivered>,
     /// What was recorded of it, in the order in which it began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recordings: Vec<RecordingView>,

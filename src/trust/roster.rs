@@ -187,6 +187,9 @@ pub struct Person {
     /// An age X25519 recipient (`age1...`) of an officer: what operators' terminals show is sealed to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
+    /// The groups of the organisation that this person belongs to, e.g. `Support-L2`: shown wherever a request of theirs is, and no power by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub member_of: Vec<String>,
 }
 
 /// What a person may be in a request.

@@ -15,6 +15,7 @@ mod close;
 mod close_only;
 mod config;
 mod drill;
+mod duties;
 mod hardening;
 mod home;
 mod host_key;

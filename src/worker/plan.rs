@@ -2,7 +2,7 @@
 
 use rand_core::{OsRng, RngCore as _};
 
-use super::{Worker, ceremony::Asker, home::Vault, ledger, mint, secrets};
+use super::{Worker, ceremony::Asker, duties, home::Vault, ledger, mint, secrets};
 use crate::{
     aws::{Arn, AssumeRole, PolicyVars, policy, revocation},
     ceremony::times,
@@ -53,7 +53,7 @@ pub(super) async fn plan(
     let operator = operator.as_str();
     let current = vault.sealed()?;
     operator_may(vault, operator)?;
-    others_can_approve(vault, operator)?;
+    duties::separate(vault, operator, ask.commander.as_deref())?;
 
     let (skew, clock) = clock(worker).await;
     let now = skew.now();
@@ -359,27 +359,6 @@ fn operator_may(vault: &Vault, operator: &str) -> Result<(), Problem> {
                 .hint("an operator of the roster has to ask"),
         )
     }
-}
-
-/// Nobody votes on the own request: without the operator there must be a quorum of custodians left.
-pub(super) fn others_can_approve(vault: &Vault, operator: &str) -> Result<(), Problem> {
-    let custodians = vault.roster.custodians().map(|p| p.name.as_str());
-    let others: Vec<&str> = custodians.filter(|name| *name != operator).collect();
-    let lacking = vault.roster.lacking(others.iter().copied());
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let threshold = vault.roster.threshold;
-    let what = match &lacking[0].group {
-        Some(group) => {
-            format!("this vault needs custodians of {group} besides you, and has too few")
-        }
-        None => format!(
-            "this vault needs {threshold} custodians besides you, and has {}",
-            others.len()
-        ),
-    };
-    Err(Problem::new(Code::Refused, what).hint("somebody who is not a custodian has to ask"))
 }
 
 /// Whether an ask, or what the agent says about it, has what only a session needs.

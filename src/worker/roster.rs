@@ -12,9 +12,10 @@
 use super::{
     Worker,
     ceremony::{self, Begin},
+    duties,
     home::Vault,
     places,
-    plan::{Plan, clock, fresh_id, nonce, others_can_approve},
+    plan::{Plan, clock, fresh_id, nonce},
     problems::Explain as _,
     rotate::{self, Rotation},
 };
@@ -128,7 +129,7 @@ fn may_hand_in(vault: &Vault, operator: &str) -> Result<(), Problem> {
                 .hint("an operator or officer of the roster that counts has to"),
         );
     }
-    others_can_approve(vault, operator)
+    duties::separate(vault, operator, None)
 }
 
 async fn plan(

@@ -257,6 +257,7 @@ async fn status(
         you: Person {
             name: name.clone(),
             roles: roles.map(|r| format!("{r:?}").to_lowercase()).collect(),
+            ..Person::default()
         },
         head: world.trust_head(),
         vaults: vec![VaultStatus {
@@ -277,6 +278,7 @@ async fn status(
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],
+        sinks: Vec::new(),
         reviews: Vec::new(),
     }))
 }
@@ -453,6 +455,7 @@ async fn request(
         setback: None,
         recordings: Vec::new(),
         secrets: Vec::new(),
+        delivered: None,
         review: None,
     });
     let mut view = world.current().clone();

@@ -291,7 +291,7 @@ fn a_host_that_offers_other_terms_is_found() {
         ("another subject", |r| r.subject = Some("u-1".to_owned())),
         ("about one subject", |r| r.subject = None),
         ("not confirmed", |r| r.confirmed.clear()),
-        ("another predecessor", |r| {
+        ("another earlier session", |r| {
             r.follows = Some("r-aaaaaaaaaaaaa".to_owned())
         }),
         ("the results are not those", |r| {

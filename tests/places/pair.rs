@@ -297,6 +297,7 @@ impl Pair {
             roles: vec![role],
             accounts: Vec::new(),
             recipient: None,
+            member_of: Vec::new(),
         };
         let mut people: Vec<Person> = self
             .custodians

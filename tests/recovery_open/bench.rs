@@ -96,6 +96,7 @@ impl Vault {
                 uid,
             }],
             recipient: None,
+            member_of: Vec::new(),
         };
         let roster = Roster {
             v: 1,

@@ -565,6 +565,7 @@ pub(crate) fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
         roles: vec![role],
         accounts,
         recipient: None,
+        member_of: Vec::new(),
     }
 }
 

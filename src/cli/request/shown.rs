@@ -22,6 +22,7 @@ pub(super) fn asked(request: &Request, words: &[&str; 6], view: &RequestView) ->
             let also = request.also.iter();
             rows.extend(also.map(|t| ("and as", t.role_arn.clone())));
             rows.extend(request.scenario.clone().map(|s| ("scenario", s)));
+            rows.extend(request.follows.clone().map(|id| ("continues", id)));
             rows.extend(request.subject.clone().map(|s| ("subject", s)));
             rows.extend(screen::checks(request).into_iter().map(|c| ("check", c)));
             rows
@@ -159,6 +160,7 @@ pub(super) fn json(
         "subject": request.subject,
         "checks": request.checks,
         "purpose": request.purpose,
+        "follows": request.follows,
         "targets": view.targets,
         "outcome": view.outcome,
     })

@@ -315,6 +315,7 @@ fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
                 roles: vec![Role::Custodian],
                 accounts: Vec::new(),
                 recipient: None,
+                member_of: Vec::new(),
             }),
         }
         next.tokens.push(token);

@@ -5,6 +5,7 @@
 //! * [`document`]: a policy read into statements, as strictly as AWS reads it;
 //! * [`analysis`]: whether it allows wholesale, and whether it hands out power that outlives the session;
 //! * [`judge`]: whether a profile may stand in a roster;
+//! * [`refusal`]: what AWS says when it refuses; [`allows`]: which profile would have allowed it.
 //!
 //! # When a profile is judged
 //!
@@ -15,13 +16,16 @@
 //! that was signed before there was such a rule stays valid, byte for byte, and locks nobody out of an emergency. Then whoever approves
 //! sees what the policy amounts to in red, declared or not, and that it was not declared.
 
+pub mod allows;
 pub mod analysis;
 pub mod document;
 mod glob;
 pub mod judge;
+pub mod refusal;
 pub mod render;
 
 pub use analysis::{Power, power};
 pub use judge::{
     Refusal, Why, asks_for_subject, check_subject, judge_access, judge_all, judge_change, power_of,
 };
+pub use render::for_request;

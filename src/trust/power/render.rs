@@ -10,6 +10,8 @@ use time::format_description::FormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
+use crate::trust::{request::Request, roster::Access};
+
 /// The longest inline session policy, in characters (AWS STS API Reference, `AssumeRole`, `Policy`).
 pub const SESSION_POLICY_MAX: usize = 2048;
 
@@ -153,6 +155,21 @@ pub fn session_policy(
         ..=SESSION_POLICY_MAX => Ok(policy),
         has => Err(PolicyError::TooLong(has)),
     }
+}
+
+/// The policy that a request's profile becomes for it: what the worker renders, and what its digest in the request is of.
+///
+/// # Errors
+/// As [`session_policy`].
+pub fn for_request(access: &Access, request: &Request) -> Result<String, PolicyError> {
+    let vars = PolicyVars {
+        subject: request.subject.clone().unwrap_or_else(|| "-".to_owned()),
+        incident: request.incident.clone(),
+        operator: request.operator.clone(),
+        request: request.id.clone(),
+    };
+    let until = request.not_after.into();
+    session_policy(&access.policy.0, &vars, until, &access.probe)
 }
 
 /// A policy that denies everything: for proving a new key by taking a role with it, and for drills.

@@ -101,7 +101,7 @@ impl Found {
             self.more(format!(
                 "{} is new: {}; {}",
                 is.name,
-                roles(is),
+                with_groups(is),
                 accounts(is, after)
             ));
             if let Some(recipient) = &is.recipient {
@@ -121,6 +121,13 @@ impl Found {
             let widens = is.roles.iter().any(|r| !was.roles.contains(r));
             self.0.push(Change {
                 text: format!("{} is {}, and was {}", is.name, roles(is), roles(was)),
+                widens,
+            });
+        }
+        if was.member_of != is.member_of {
+            let widens = is.member_of.iter().any(|g| !was.member_of.contains(g));
+            self.0.push(Change {
+                text: format!("{} is a member of {}", is.name, groups(is)),
                 widens,
             });
         }
@@ -341,6 +348,20 @@ fn no_longer(name: &str) -> String {
 
 fn is_custodian(person: &Person) -> bool {
     person.roles.contains(&Role::Custodian)
+}
+
+fn groups(person: &Person) -> String {
+    match person.member_of.as_slice() {
+        [] => "no group".to_owned(),
+        groups => groups.join(" and "),
+    }
+}
+
+fn with_groups(person: &Person) -> String {
+    match person.member_of.as_slice() {
+        [] => roles(person),
+        _ => format!("{}, a member of {}", roles(person), groups(person)),
+    }
 }
 
 fn roles(person: &Person) -> String {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Change, Roster};
+use super::{Access, Change, Role, Roster};
 use crate::trust::{TrustError, pattern, request::MAX_REASON, text::check_name};
 
 /// The most scenarios of a roster.
@@ -126,6 +126,11 @@ impl Roster {
         }
         for [one, other] in &self.may_coincide {
             ensure(one != other, "a role always coincides with itself")?;
+            let pair = [*one, *other];
+            ensure(
+                !(pair.contains(&Role::Operator) && pair.contains(&Role::Custodian)),
+                "nobody approves the own request: operator and custodian never coincide",
+            )?;
         }
         Ok(())
     }

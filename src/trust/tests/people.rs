@@ -114,6 +114,7 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
             .into_iter()
             .collect(),
         recipient: None,
+        member_of: Vec::new(),
     };
     let mut people: Vec<Person> = Vec::new();
     for token in tokens {
