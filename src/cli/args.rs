@@ -187,6 +187,7 @@ mod tests {
             "twotap nothing",
             "twotap request prod --again --close-only",
             "twotap request prod --again --access admin",
+            "twotap request --again --scenario outage",
             "twotap request prod --not-for fun",
             "twotap request prod --duration soon",
             "twotap request prod --wait --no-wait",
