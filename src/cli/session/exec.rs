@@ -9,7 +9,7 @@ use std::{
 use crate::trust::Timestamp;
 
 use super::{
-    super::{Door, Ended, hygiene::Before},
+    super::{Door, Ended, explain, hygiene::Before},
     Opened,
     config::Config,
     expiry::{self, Herald},
@@ -38,7 +38,7 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]);
     config.give(&mut command);
-    let mut tail = speaks_of_refusals(&args.command[0]).then(Tail::default);
+    let mut tail = speaks_of_refusals(&args.command).then(Tail::default);
     let herald = || Herald::begin(&session, &door.ui);
     let status = run::supervise(command, before, herald, tail.as_mut());
     drop(config);
@@ -46,10 +46,16 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
         Ok(status) => status,
         Err(why) => return Ok(run::not_started(&args.command[0], &why, &door.ui)),
     };
-    if !status.success()
-        && let Some(line) = expiry::after_failure(&session, Timestamp::now())
-    {
-        door.ui.note(line);
+    if !status.success() {
+        match (expiry::after_failure(&session, Timestamp::now()), &tail) {
+            (Some(line), _) => door.ui.note(line),
+            (None, Some(tail)) => {
+                for line in explain::of_tail(&tail.text(), &session.id, door) {
+                    door.ui.step(line);
+                }
+            }
+            (None, None) => {}
+        }
     }
     Ok(ExitCode::from(run::code_of(status)))
 }
@@ -69,7 +75,11 @@ const CALLERS: [&str; 10] = [
     "tofu",
 ];
 
-fn speaks_of_refusals(program: &OsStr) -> bool {
+fn speaks_of_refusals(command: &[OsString]) -> bool {
+    // Without an argument an interpreter talks to a person.
+    let [program, _, ..] = command else {
+        return false;
+    };
     let name = Path::new(program).file_name().and_then(OsStr::to_str);
     name.is_some_and(|name| CALLERS.contains(&name))
 }

@@ -41,10 +41,6 @@ impl Tail {
     }
 
     /// As text; what is none is replaced.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "what explains refusals reads it")
-    )]
     pub(in crate::cli) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
     }
