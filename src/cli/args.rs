@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, credentials, custodian, deny, doctor, drill, exec, recovery,
-    relay, request, roster, status, ui, vault,
+    approval, approve, audit, close, credentials, custodian, deny, doctor, drill, recovery, relay,
+    request, roster, session, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -48,7 +48,7 @@ pub(super) enum Verb {
     /// Print the session for the AWS `credential_process` contract
     Credentials(credentials::Args),
     /// Run a command with the session
-    Exec(exec::Args),
+    Exec(session::exec::Args),
     /// End the session: revoke it and see it refused
     Close(close::Args),
     /// Show vaults, requests and what is degraded

@@ -25,6 +25,7 @@ use crate::{
 use super::{
     relay::Call,
     tunnel::{Destination, Tunnel},
+    ui::Waiting,
 };
 
 /// The largest answer that is read, in bytes: a page of the record.
@@ -45,6 +46,17 @@ pub(super) enum Patience {
 }
 
 impl Patience {
+    /// What it is waited for, as it is said where it takes long; `at` is where the agent is.
+    fn in_words(self, at: &str) -> String {
+        match self {
+            Self::Agent => format!("the agent at {at}"),
+            Self::Worker => format!("a worker of the agent at {at}, which may ask AWS"),
+            Self::Rotation => {
+                format!("a worker of the agent at {at}, which makes and proves a new key")
+            }
+        }
+    }
+
     fn bound(self) -> Duration {
         match self {
             Self::Agent => Duration::from_secs(10),
@@ -165,13 +177,20 @@ impl Agent {
         patience: Patience,
     ) -> Result<Zeroizing<Vec<u8>>, Problem> {
         match &self.way {
-            Way::Socket(socket) => self.send_to(socket, path, body, patience),
+            Way::Socket(socket) => {
+                let _said = Waiting::begin(patience.in_words(&self.shown()));
+                self.send_to(socket, path, body, patience)
+            }
             Way::Ssh(far) => {
                 let mut tunnel = far.tunnel.borrow_mut();
                 let tunnel = match &mut *tunnel {
                     Some(open) => open,
-                    none => none.insert(Tunnel::open(&far.to, &self.runtime)?),
+                    none => {
+                        let _said = Waiting::begin(format!("ssh to log in at {}", self.shown()));
+                        none.insert(Tunnel::open(&far.to, &self.runtime)?)
+                    }
                 };
+                let _said = Waiting::begin(patience.in_words(&self.shown()));
                 let call = Call {
                     path: path.to_owned(),
                     body: body.map(crate::trust::Bytes),

@@ -29,6 +29,9 @@
 //! max = "11h"
 //! recording = "wanted"          # or "required", "off"
 //! policy = '''{ "Version": "2012-10-17", "Statement": [] }'''   # or policy_file = "admin.json", beside this file
+//! broad = true                  # it allows wholesale; without this such a policy is refused
+//! persistence = true            # it can hand out power that outlives the session; likewise
+//! subject = "u-[0-9]+"          # what ${subject} in the policy looks like, as a whole; needed where the policy asks for it
 //!
 //! [[access.also]]               # further roles, opened together with the first under the same policy
 //! account = "444455556666"
@@ -52,6 +55,7 @@ use crate::{
     trust::{
         Envelope, PublicKey, Verified,
         enrollment::Enrollment,
+        pattern,
         roster::{
             Access, Account, AwsBinding, Host, Person, Recording, Role, Target, is_recipient,
         },
@@ -109,6 +113,11 @@ struct AccessEntry {
     max: String,
     policy: Option<String>,
     policy_file: Option<String>,
+    #[serde(default)]
+    broad: bool,
+    #[serde(default)]
+    persistence: bool,
+    subject: Option<String>,
     #[serde(default)]
     secrets: Vec<secrets::Entry>,
     #[serde(default)]
@@ -335,6 +344,10 @@ fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Pro
             ));
         }
     };
+    if let Some(pattern) = &entry.subject {
+        pattern::compile("subject", pattern)
+            .map_err(|why| bad("subject", &format!("is no pattern: {why}")))?;
+    }
     let named = secrets::named(entry.secrets).map_err(|why| bad("secrets:", &why))?;
     Ok(Access {
         name: entry.name,
@@ -348,6 +361,9 @@ fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Pro
         also: entry.also.into_iter().map(target).collect(),
         secrets: named,
         recording: entry.recording,
+        broad: entry.broad,
+        persistence: entry.persistence,
+        subject: entry.subject,
     })
 }
 

@@ -20,7 +20,6 @@ mod custodian;
 mod deny;
 mod doctor;
 mod drill;
-mod exec;
 mod export;
 mod files;
 mod groups;
@@ -40,6 +39,7 @@ mod roster;
 mod screen;
 mod seal;
 mod secrets;
+mod session;
 mod span;
 mod standing;
 mod status;
@@ -105,11 +105,11 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Deny(args) => deny::run(args, &door),
         Verb::Credentials(args) => credentials::run(args, &door),
         // Its own failures must not look like those of the command that it runs.
-        Verb::Exec(args) => match exec::run(args, &door, &before) {
+        Verb::Exec(args) => match session::exec::run(args, &door, &before) {
             Ok(code) => Ok(code),
             Err(problem) => {
                 door.ui.fail(&problem);
-                Ok(ExitCode::from(exec::OWN_FAILURE))
+                Ok(ExitCode::from(session::run::OWN_FAILURE))
             }
         },
         Verb::Close(args) => close::run(args, &door),

@@ -64,6 +64,8 @@ pub(super) fn run(Args {}: Args, door: &Door) -> Ended {
                 .hint("--agent and TWOTAP_AGENT have to name a socket here"),
         );
     }
+    // Whoever waits at the other end says so there.
+    let _quiet = door.ui.quiet();
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let broken = |why: io::Error| {
         Problem::new(

@@ -410,8 +410,13 @@ fn wait_until_open(agent: &Agent, request: &Request, door: &Door) -> Result<Requ
     let deadline = Instant::now() + Duration::from_secs(u64::try_from(life).unwrap_or(0) + OPENING);
     let path = request_path(&request.id, "")?;
     let mut approved = 0;
+    let waiting = door.ui.waiting("the custodians");
     loop {
         let view: RequestView = agent.ask(&path)?;
+        waiting.now_for(match view.stage {
+            Stage::Requested => format!("approvals: {}", view.tally()),
+            _ => "the session to be opened".to_owned(),
+        });
         for name in view.approved_by.iter().skip(approved) {
             door.ui.step(format!("approved by {}", plain(name)));
         }

@@ -9,7 +9,10 @@
 //!   (`{"error":{code,error,hint}}`), and nothing else;
 //! * a question is put to the terminal (`/dev/tty`) and answered there, never through standard input or output; without a terminal it is a
 //!   failure of its own ([`Code::NoTerminal`]);
+//! * whatever is waited for over one second is said ([`Ui::waiting`]);
 //! * text that came from elsewhere is shown through [`plain`], so that it cannot move the cursor or reorder what is read.
+
+mod wait;
 
 use std::{
     fs::{File, OpenOptions},
@@ -25,6 +28,8 @@ use crate::{
     protocol::{Code, Problem},
     trust::text::check_text,
 };
+
+pub(super) use wait::Waiting;
 
 /// The longest answer to a question, in bytes. A YubiKey's one-time password has 44, and must be told apart from a PIN.
 pub(super) const MAX_ANSWER: usize = 128;

@@ -53,6 +53,9 @@ access.toml:
   default = "4h"              # may be left out
   max = "11h"                 # may be left out
   policy_file = "admin.json"  # or policy = '''{ ... }'''
+  broad = true                # it allows wholesale; without this such a policy is refused
+  persistence = true          # it can hand out power that outlives the session; likewise
+  subject = "u-[0-9]+"        # what ${subject} in the policy looks like, as a whole; needed where it asks for one
 
   [[access.also]]             # further roles, opened with the first; may be left out
   account = "444455556666"

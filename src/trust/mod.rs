@@ -25,6 +25,7 @@ pub mod file;
 pub mod firmware;
 pub mod keys;
 pub mod manifest;
+pub mod pattern;
 pub mod policy;
 pub mod receipt;
 pub mod recovery;

@@ -24,7 +24,7 @@ pub const MAX_CHAIN: usize = 4 * 1024 * 1024;
 pub use chain::{Missing, missing, parse_chain, signatures, verify_chain, verify_next};
 pub use change::{Change, changes, follows};
 pub use groups::{Group, Lacking, lacking};
-pub use readers::is_recipient;
+pub use readers::{Recording, is_recipient};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -296,35 +296,20 @@ pub struct Access {
     /// Whether what the operator's terminal shows is recorded.
     #[serde(default, skip_serializing_if = "Recording::is_usual")]
     pub recording: Recording,
+    /// Whether it may allow kinds of actions wholesale on whatever there is; shown in red to whoever approves.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub broad: bool,
+    /// Whether it may hand out power that outlives the session: users, keys, roles, policies; shown in red as well.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub persistence: bool,
+    /// What a request's subject looks like ([`super::pattern`]), where the template asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
-/// Whether what an operator's terminal shows is recorded, sealed to the officers' recipients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Recording {
-    /// `shell` records, and `exec` where it is asked to; where it cannot be, the session goes on and the record says so.
-    #[default]
-    Wanted,
-    /// Credentials are handed out only while a recording runs.
-    Required,
-    /// Nothing is recorded.
-    Off,
-}
-
-impl Recording {
-    /// Whether it is what holds where a profile says nothing.
-    pub fn is_usual(&self) -> bool {
-        *self == Self::Wanted
-    }
-
-    /// As it is written in `access.toml`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Wanted => "wanted",
-            Self::Required => "required",
-            Self::Off => "off",
-        }
-    }
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A further operator role, in the same or another account.

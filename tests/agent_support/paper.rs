@@ -142,6 +142,9 @@ impl Paper {
                 also: Vec::new(),
                 secrets: Vec::new(),
                 recording: Default::default(),
+                broad: false,
+                persistence: false,
+                subject: None,
             }],
             recovery: Some(Recovery {
                 recipient: age::x25519::Identity::generate().to_public().to_string(),

@@ -141,9 +141,12 @@ fn a_secret_in_a_wrong_place_is_found() {
             "cli/status.rs",
             "use crate::token::{self, Slot}; fn f(_: token::Pin) {}",
         ),
-        ("cli/exec.rs", "use super::pin; fn f() { pin::ask(); }"),
         (
-            "cli/exec.rs",
+            "cli/session/exec.rs",
+            "use super::super::pin; fn f() { pin::ask(); }",
+        ),
+        (
+            "cli/session/exec.rs",
             "use crate::protocol::socket::Credentials as C;",
         ),
         ("protocol/job.rs", "pub use crate::aws::iam::NewKey;"),

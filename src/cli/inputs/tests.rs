@@ -51,6 +51,34 @@ fn access_is_read_and_the_lengths_have_defaults() {
 }
 
 #[test]
+fn what_a_profile_says_of_its_power_is_read_and_stands_in_the_roster_only_where_it_says_something()
+{
+    let path = Path::new("access.toml");
+    let (_, plain) = parse_access(path, ACCESS).expect("good");
+    assert_eq!(
+        (plain[0].broad, plain[0].persistence, &plain[0].subject),
+        (false, false, &None)
+    );
+    // What was signed before there were such fields stays the same, byte for byte.
+    let written = serde_json::to_string(&plain[0]).expect("JSON");
+    for field in ["broad", "persistence", "subject"] {
+        assert!(!written.contains(field), "{written}");
+    }
+    let more = format!("{ACCESS}broad = true\npersistence = true\nsubject = 'u-[0-9]+'\n");
+    let (_, said) = parse_access(path, &more).expect("good");
+    assert_eq!(
+        (
+            said[0].broad,
+            said[0].persistence,
+            said[0].subject.as_deref()
+        ),
+        (true, true, Some("u-[0-9]+"))
+    );
+    let error = refused(&more.replace("u-[0-9]+", "u-[0-9"));
+    assert!(error.contains("access 'admin', subject"), "{error}");
+}
+
+#[test]
 fn a_bad_field_of_access_is_named() {
     for (from, to, named) in [
         (

@@ -383,6 +383,12 @@ fn differing(was: &Access, is: &Access) -> Vec<&'static str> {
         ("its further roles", was.also != is.also),
         ("its secrets", was.secrets != is.secrets),
         ("whether it is recorded", was.recording != is.recording),
+        ("whether it is broad", was.broad != is.broad),
+        (
+            "whether it hands out power that outlives the session",
+            was.persistence != is.persistence,
+        ),
+        ("its subjects", was.subject != is.subject),
     ]
     .into_iter()
     .filter_map(|(what, differs)| differs.then_some(what))

@@ -6,7 +6,7 @@ use twotap_shares::sheet::DEMO_RECIPIENT;
 
 use super::{Access, By, PlaceKind, Role, Roster};
 use crate::trust::{
-    Document, PublicKey, TrustError,
+    Document, PublicKey, TrustError, pattern,
     text::{check_name, check_text},
 };
 
@@ -178,6 +178,9 @@ impl Roster {
                     && (60..=access.max_seconds).contains(&access.default_seconds),
                 "a session lasts 1 minute to 11 hours",
             )?;
+            if let Some(pattern) = &access.subject {
+                pattern::compile("subject's pattern", pattern)?;
+            }
             access.check_also()?;
             access.check_secrets()?;
         }

@@ -1,0 +1,191 @@
+//! The private AWS configuration of a session: a folder of this user alone that names the session and holds no secret, gone at the end.
+
+use std::{
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rand_core::{OsRng, RngCore as _};
+
+use crate::{
+    protocol::{Code, Problem},
+    trust::file::write_new,
+};
+
+use super::{super::files, Opened, Role};
+
+/// What would win over the private configuration, or leak another session into the command.
+const REMOVED: [&str; 16] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_LOGIN_CACHE_DIRECTORY",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+];
+
+/// The private AWS configuration of a session; removed when dropped.
+pub(in crate::cli) struct Config {
+    _folder: Private,
+    file: PathBuf,
+}
+
+impl Config {
+    /// Writes it.
+    pub(in crate::cli) fn of(session: &Opened) -> Result<Self, Problem> {
+        let exe = std::env::current_exe()
+            .map_err(|why| Problem::new(Code::Internal, format!("cannot find myself: {why}")))?;
+        let text = text(
+            &exe,
+            &session.socket,
+            &session.id,
+            session.region(),
+            &session.roles(),
+        )?;
+        let folder = Private::new()?;
+        let file = folder.0.join("config");
+        write_new(&file, text.as_bytes(), 0o600).map_err(|why| files::unwritable(&file, &why))?;
+        Ok(Self {
+            _folder: folder,
+            file,
+        })
+    }
+
+    /// Lets `command` find it, and nothing that would win over it.
+    pub(in crate::cli) fn give(&self, command: &mut Command) {
+        command
+            .env("AWS_CONFIG_FILE", &self.file)
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_PROFILE", "break-glass")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        for name in REMOVED {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// The AWS configuration: the first role under the names that commands use by themselves, and each of several under its own. Where the first
+/// could not be opened those names give nothing: another account never stands in for it. <https://docs.aws.amazon.com/cli/latest/topic/config-vars.html>.
+pub(super) fn text(
+    exe: &Path,
+    socket: &Path,
+    session: &str,
+    region: &str,
+    roles: &[Role],
+) -> Result<String, Problem> {
+    let quoted = |path: &Path| {
+        let text = path.to_str().filter(|text| {
+            !text
+                .chars()
+                .any(|c| c.is_control() || matches!(c, '"' | '\\' | '$' | '`'))
+        });
+        text.map(|text| format!("\"{text}\"")).ok_or_else(|| {
+            Problem::new(
+                Code::Usage,
+                format!(
+                    "{} cannot be written into an aws configuration",
+                    files::shown(path)
+                ),
+            )
+            .hint("use paths without quotes, backslashes, dollar signs and backticks")
+        })
+    };
+    let process = format!(
+        "{} --agent {} credentials {session}",
+        quoted(exe)?,
+        quoted(socket)?
+    );
+    let section = |name: &str, which: &str| {
+        format!("[{name}]\ncredential_process = {process}{which}\nregion = {region}\n")
+    };
+    let mut sections = vec![section("default", ""), section("profile break-glass", "")];
+    for role in roles {
+        let which = format!(" --account {} --role {}", role.account, role.name);
+        let name = format!("profile {}", role.profile());
+        sections.push(section(&name, &which));
+    }
+    Ok(sections.join("\n"))
+}
+
+/// A folder of this user alone, in memory where there is such a place; gone when dropped.
+struct Private(PathBuf);
+
+impl Private {
+    fn new() -> Result<Self, Problem> {
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute() && path.is_dir());
+        let places = runtime
+            .into_iter()
+            .chain([PathBuf::from("/dev/shm"), std::env::temp_dir()]);
+        let name = format!("twotap-{}-{:016x}", std::process::id(), OsRng.next_u64());
+        let mut last = None;
+        for place in places {
+            let folder = place.join(&name);
+            match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+                Ok(()) => return Ok(Self(folder)),
+                Err(why) => last = Some(files::unwritable(&folder, &why)),
+            }
+        }
+        Err(last.unwrap_or_else(|| Problem::new(Code::Internal, "no place for a private folder")))
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_names_the_session_and_holds_no_secret() {
+        let text = super::text(
+            Path::new("/opt/two tap/twotap"),
+            Path::new("/run/a.sock"),
+            "r-abcdefghijklm",
+            "eu-central-1",
+            &[],
+        )
+        .expect("plain paths");
+        let process = "credential_process = \"/opt/two tap/twotap\" --agent \"/run/a.sock\" credentials r-abcdefghijklm\nregion = eu-central-1\n";
+        assert_eq!(
+            text,
+            format!("[default]\n{process}\n[profile break-glass]\n{process}")
+        );
+        for bad in ["/a\"b", "/a\nb", "/a$(b)", "/a`b"] {
+            assert!(
+                super::text(Path::new(bad), Path::new("/s"), "r", "x", &[]).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_private_folder_is_private_and_goes() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = Private::new().expect("a folder");
+        let path = folder.0.clone();
+        let mode = std::fs::metadata(&path)
+            .expect("there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+        drop(folder);
+        assert!(!path.exists());
+    }
+}
