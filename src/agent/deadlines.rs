@@ -22,6 +22,9 @@ impl Agent {
             }
             self.look_at_readiness(now).await;
             let mut next = heartbeat.min(now.plus(LONGEST));
+            if let Some(at) = self.look_at_recordings(now).await {
+                next = next.min(at);
+            }
             for record in self.book.requests() {
                 match due(&record) {
                     Some(at) if at > now => next = next.min(at),

@@ -28,6 +28,7 @@ mod people;
 mod proofs;
 mod readiness;
 mod record;
+mod recordings;
 mod recovered;
 mod rehearsal;
 mod routes;
@@ -90,6 +91,7 @@ struct Agent {
     waits: Waits,
     watches: Watches,
     nonces: drills::Nonces,
+    recordings: recordings::Recordings,
     /// Rung when a deadline may have changed.
     bell: tokio::sync::Notify,
     /// The worker's key: this host's name in signed documents.

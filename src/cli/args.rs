@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, credentials, custodian, deny, doctor, drill, recovery, relay,
-    request, roster, session, status, ui, vault,
+    approval, approve, audit, close, credentials, custodian, deny, doctor, drill, note, recovery,
+    relay, replay, request, roster, session, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -49,6 +49,10 @@ pub(super) enum Verb {
     Credentials(credentials::Args),
     /// Run a command with the session
     Exec(session::exec::Args),
+    /// Work in a shell with the session: the time left in its prompt, and recorded
+    Shell(session::shell::Args),
+    /// Put something that you did or saw in the session on record
+    Note(note::Args),
     /// End the session: revoke it and see it refused
     Close(close::Args),
     /// Show vaults, requests and what is degraded
@@ -59,6 +63,11 @@ pub(super) enum Verb {
     Audit(audit::Args),
     /// Check this machine: tokens, agent, clock, own state
     Doctor(doctor::Args),
+    /// Play what was recorded of a session, with an officer's key
+    Replay(replay::Args),
+    /// Run a command on the terminal at standard input, for what is recorded
+    #[command(hide = true)]
+    OnTerminal(session::pty::Args),
     /// Pass calls on to the agent of this host, for --agent ssh://HOST
     #[command(hide = true)]
     Relay(relay::Args),
@@ -136,6 +145,11 @@ mod tests {
             "twotap credentials",
             "twotap exec -- aws s3 ls --json",
             "twotap exec r-aaaaaaaaaaaaa -- true",
+            "twotap exec --record -- true",
+            "twotap shell",
+            "twotap note restarted-the-primary",
+            "twotap replay r-aaaaaaaaaaaaa --identity sofia.key --export s.cast",
+            "twotap on-terminal -- sh -i",
             "twotap close r-aaaaaaaaaaaaa --force --no-wait",
             "twotap status --watch",
             "twotap --json --agent /run/x.sock audit tail -n 5",

@@ -3,14 +3,20 @@
 //! * [`Opened`] is the session that is meant, as everything here is given it;
 //! * [`config`] writes the private AWS configuration and says what a command's environment must not hold;
 //! * [`run`] runs a command under supervision: signals, exit codes;
-//! * the rest is a verb each: [`exec`].
+//! * [`recorded`] does that for a command that is recorded, on a terminal of our own making ([`pty`]);
+//! * [`prompt`] puts the time left into a shell's prompt;
+//! * the rest is a verb each: [`exec`], [`shell`].
 //!
 //! A command gets no secret in its environment: its SDK calls `twotap credentials` by `credential_process` whenever it wants the session, and
 //! so notices when the session has ended.
 
 pub(super) mod config;
 pub(super) mod exec;
+mod prompt;
+pub(super) mod pty;
+mod recorded;
 pub(super) mod run;
+pub(super) mod shell;
 
 use std::path::PathBuf;
 

@@ -70,6 +70,11 @@ pub struct Paper {
 impl Paper {
     /// Alice and Bob hold tokens, Dana acts, Sofia oversees; two must approve.
     pub fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// The same with something else in the roster.
+    pub fn with(change: impl FnOnce(&mut Roster)) -> Self {
         let host = HostKey(ed25519_dalek::SigningKey::generate(&mut OsRng));
         let checkpoint = HostKey(ed25519_dalek::SigningKey::generate(&mut OsRng));
         let recovery = HostKey(ed25519_dalek::SigningKey::generate(&mut OsRng));
@@ -86,7 +91,7 @@ impl Paper {
             }],
             recipient: None,
         };
-        let roster = Roster {
+        let mut roster = Roster {
             v: 1,
             vault: "prod".into(),
             version: 1,
@@ -157,6 +162,7 @@ impl Paper {
             accept_risk: vec!["YSA-2024-03".into()],
             accept_unattested: vec![1000, 1001],
         };
+        change(&mut roster);
         let mut envelope = Envelope::new(&roster).expect("a good roster");
         for (_, token) in &tokens {
             envelope.sign(token);
