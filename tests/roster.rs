@@ -58,6 +58,7 @@ fn carol_for_erin(erin: &SoftCustodian) -> impl FnOnce(&mut Roster) {
             roles: vec![Role::Custodian],
             accounts: Vec::new(),
             recipient: None,
+            member_of: Vec::new(),
         });
         roster.accept_unattested.push(token.serial);
         roster.tokens.push(token);

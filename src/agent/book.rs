@@ -1,13 +1,16 @@
 //! State and record, changed together: every change of a row goes through [`Book::commit`] with the event that explains it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use time::OffsetDateTime;
 
-use super::record::{Record, VaultRow};
+use super::{
+    record::{Record, VaultRow},
+    reviews,
+};
 use crate::{
     audit::{
         chain::Head,
@@ -17,7 +20,7 @@ use crate::{
         store::{Store, StoreError, Table, Tx},
     },
     fail,
-    protocol::{Code, Problem},
+    protocol::{Code, Problem, review::ReviewOpen},
     trust::Timestamp,
 };
 
@@ -35,6 +38,8 @@ pub(super) struct Book {
     /// Held from the transaction until the memory below shows it.
     changing: Mutex<()>,
     requests: RwLock<HashMap<String, Arc<Record>>>,
+    /// Sessions that are over and not reviewed, however old.
+    reviews: RwLock<BTreeMap<String, ReviewOpen>>,
 }
 
 /// The agent's own keys.
@@ -64,6 +69,8 @@ impl Book {
             .into_iter()
             .map(|(_, record)| record)
             .collect();
+        let reviews = all.iter().filter_map(reviews::open);
+        let reviews = reviews.map(|r| (r.request.clone(), r)).collect();
         all.sort_by_key(|r| std::cmp::Reverse(r.request.not_before));
         let requests = all
             .into_iter()
@@ -80,6 +87,7 @@ impl Book {
             },
             changing: Mutex::new(()),
             requests: RwLock::new(requests),
+            reviews: RwLock::new(reviews),
         })
     }
 
@@ -135,7 +143,12 @@ impl Book {
                 .requests
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
+            let mut open = self.reviews.write().unwrap_or_else(PoisonError::into_inner);
             for record in touched {
+                match reviews::open(&record) {
+                    Some(review) => open.insert(record.id().to_owned(), review),
+                    None => open.remove(record.id()),
+                };
                 requests.insert(record.id().to_owned(), Arc::new(record));
             }
             trim(&mut requests);
@@ -170,6 +183,15 @@ impl Book {
         let mut all: Vec<_> = requests.values().map(Arc::clone).collect();
         drop(requests);
         all.sort_by(|a, b| (b.request.not_before, b.id()).cmp(&(a.request.not_before, a.id())));
+        all
+    }
+
+    /// Sessions that are over and not reviewed, the most urgent first.
+    pub(super) fn reviews(&self) -> Vec<ReviewOpen> {
+        let open = self.reviews.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<ReviewOpen> = open.values().cloned().collect();
+        drop(open);
+        all.sort_by(|a, b| (a.due, &a.request).cmp(&(b.due, &b.request)));
         all
     }
 
@@ -260,8 +282,9 @@ impl Change<'_, '_> {
         Ok(all.into_iter().map(|(_, record)| record).collect())
     }
 
-    /// Puts a request.
-    pub(super) fn put(&mut self, record: Record) -> Result<(), Problem> {
+    /// Puts a request. Whichever way its session ended, its review is due from here on.
+    pub(super) fn put(&mut self, mut record: Record) -> Result<(), Problem> {
+        reviews::fall_due(self, &mut record)?;
         self.tx
             .put(Table::Request, record.id(), &record)
             .map_err(|why| problem(&why))?;

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Agent,
     book::Change,
+    hands::Closer,
     people::Listed,
     record::{Mint, Record},
     secrets::owe_secrets,
@@ -98,6 +99,9 @@ impl Agent {
         let mut view = record.view();
         let here = self.closings.setback(record.id());
         view.setback = view.setback.or(here);
+        if let Some(delivered) = &mut view.delivered {
+            delivered.times += self.sessions.more(record.id());
+        }
         view
     }
 
@@ -420,7 +424,15 @@ fn closing(
         .detail("forced", !own)
         .detail("deliveries_since_last", deliveries);
     change.event(&event)?;
+    if let Some(delivered) = &mut record.delivered {
+        delivered.times += deliveries;
+    }
     let now = change.now();
+    record.closed_by = Some(Closer {
+        name: by.name.clone(),
+        account: by.who.clone(),
+        at: now,
+    });
     record.advance(Stage::Closing, now)?;
     record.step(now, "closing", format!("closing, {why} ({})", by.name));
     change.put(record)

@@ -1,4 +1,4 @@
-//! What happens by the clock: sessions that end, and the record's heartbeat. (A vote is ended by its own worker.)
+//! What happens by the clock: sessions that end, reviews that are missed, and the record's heartbeat. (A vote is ended by its own worker.)
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,8 +25,20 @@ impl Agent {
             if let Some(at) = self.look_at_recordings(now).await {
                 next = next.min(at);
             }
+            if let Some(at) = self.look_at_reviews(now).await {
+                next = next.min(at);
+            }
             for record in self.book.requests() {
-                match due(&record) {
+                let handed_over = match record.stage {
+                    Stage::Open => self.hands_over_at(&record),
+                    _ => None,
+                };
+                if handed_over.is_some_and(|at| at <= now) {
+                    self.hand_over(record.id()).await;
+                    continue;
+                }
+                let at = due(&record).map(|at| handed_over.map_or(at, |over| at.min(over)));
+                match at {
                     Some(at) if at > now => next = next.min(at),
                     Some(_) => {
                         self.record_counted(record.id()).await;

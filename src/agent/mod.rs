@@ -9,16 +9,23 @@
 //!                                   deadlines ─────┴──▶ book ◀─┘
 //! ```
 
+mod accounts;
 mod alarms;
 mod book;
 mod ceremonies;
+mod chains;
+mod checks;
 mod closing;
+mod commander;
 mod config;
 mod copies;
 mod deadlines;
 mod drills;
+mod duties;
 mod exports;
 mod handlers;
+mod hands;
+mod held;
 mod hygiene;
 mod journal;
 mod keys;
@@ -31,6 +38,7 @@ mod record;
 mod recordings;
 mod recovered;
 mod rehearsal;
+mod reviews;
 mod routes;
 mod said;
 mod seals;
@@ -42,6 +50,7 @@ mod start;
 mod steps;
 pub mod table;
 mod targets;
+mod trail;
 mod unknown;
 mod vaults;
 mod votes;
@@ -87,6 +96,7 @@ struct Agent {
     ceremonies: Ceremonies,
     closings: Closings,
     seals: Seals,
+    accounts: accounts::Accounts,
     alarms: Alarms,
     waits: Waits,
     watches: Watches,

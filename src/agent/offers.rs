@@ -19,7 +19,7 @@ use crate::{
     },
     trust::{
         Digest, Head, Verified,
-        request::{Offer, Purpose, Request},
+        request::{CheckResult, Offer, Purpose, Request},
     },
 };
 
@@ -33,8 +33,8 @@ struct Asked<'a> {
 }
 
 enum What<'a> {
-    /// A session, or closing alone.
-    Session(&'a Ask),
+    /// A session, or closing alone; with what its checks came to.
+    Session(&'a Ask, &'a [CheckResult]),
     /// The next version of the roster.
     Roster(&'a str, &'a RosterSubmit),
 }
@@ -42,19 +42,24 @@ enum What<'a> {
 impl Asked<'_> {
     fn vault(&self) -> &str {
         match self.what {
-            What::Session(ask) => &ask.vault,
+            What::Session(ask, _) => &ask.vault,
             What::Roster(vault, _) => vault,
         }
     }
 
     fn is_answered_by(&self, request: &Request, made: &OfferMade) -> bool {
         let (incident, reason, nonce, what) = match self.what {
-            What::Session(ask) => (
+            What::Session(ask, checks) => (
                 &ask.incident,
                 &ask.reason,
                 &ask.nonce,
                 request.access == ask.access
                     && request.commander_claimed == ask.commander
+                    && request.scenario == ask.scenario
+                    && request.subject == ask.subject
+                    && request.confirmed == ask.confirmed
+                    && request.follows == ask.follows
+                    && request.checks == *checks
                     && ask.is_answered_by(&request.purpose)
                     && made.next_roster.is_none(),
             ),
@@ -81,7 +86,7 @@ impl Asked<'_> {
 
     fn not_that(&self) -> &'static str {
         match self.what {
-            What::Session(_) => "the worker offers what was not asked",
+            What::Session(..) => "the worker offers what was not asked",
             What::Roster(..) => "the worker offers what was not handed in",
         }
     }
@@ -96,19 +101,24 @@ impl Agent {
     ) -> Result<Arc<Record>, Problem> {
         let place = self.ceremonies.place()?;
         let vault = ask.vault.clone();
+        self.separate(&ask, caller).await?;
+        self.may_follow(&ask, caller).await?;
+        // Before the head is read: what they come to may stand in the record.
+        let checks = self.look_at(&ask, caller).await?;
         let audit = head(self.book.head().await?);
         let counted = self.counted(&vault).await?;
         let job = Job::Ceremony {
             ask: ask.clone(),
             operator: caller.name.clone(),
             audit,
+            checks: checks.clone(),
         };
         let mut link = self.workers.start(&job).await?;
         let FromWorker::Offer(made) = link.expect(OFFER).await? else {
             return Err(out_of_turn());
         };
         let asked = Asked {
-            what: What::Session(&ask),
+            what: What::Session(&ask, &checks),
             caller,
             audit,
             counted,
@@ -187,13 +197,15 @@ impl Agent {
         Ok(Record::new(made, request, known.roster.threshold))
     }
 
+    /// The event's number stands beside the record.
     pub(super) async fn put_on_record(
         self: &Arc<Self>,
         mut record: Record,
         who: String,
-    ) -> Result<Arc<Record>, Problem> {
+    ) -> Result<(Arc<Record>, u64), Problem> {
         let id = record.id().to_owned();
-        self.book
+        let seq = self
+            .book
             .commit(move |change| {
                 let request = &record.request;
                 if change.request(&request.id)?.is_some() {
@@ -201,8 +213,9 @@ impl Agent {
                 }
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
+                record.asked_by = Some(who.clone());
                 let event = record.requested(operator, who, change.place);
-                change.event(&event)?;
+                let seq = change.event(&event)?.seq;
                 record.rehearsal = Rehearsal::of(request, change.millis());
                 let request = &record.request;
                 if let Purpose::Roster {
@@ -214,11 +227,13 @@ impl Agent {
                     row.owed = Some((version, roster_sha256));
                     change.put_vault(&request.vault.clone(), &row)?;
                 }
-                change.put(record)
+                change.put(record)?;
+                Ok(seq)
             })
             .await?;
-        self.book
-            .request(&id)
+        let record = self.book.request(&id);
+        record
+            .map(|record| (record, seq))
             .ok_or_else(|| super::book::unknown_request(&id))
     }
 }

@@ -16,6 +16,7 @@ const NOBODY: u32 = 65534;
 pub(super) struct Listed {
     pub(super) name: String,
     pub(super) roles: Vec<Role>,
+    pub(super) member_of: Vec<String>,
     /// The account as it stands in the record: `uid:UID@HOST-KEY-ID`.
     pub(super) who: String,
 }
@@ -25,6 +26,7 @@ impl Listed {
         Self {
             name: person.name.clone(),
             roles: person.roles.clone(),
+            member_of: person.member_of.clone(),
             who: format!("uid:{uid}@{}", known.host),
         }
     }
@@ -34,6 +36,8 @@ impl Listed {
         Person {
             name: self.name.clone(),
             roles: self.roles.iter().map(|r| r.name().to_owned()).collect(),
+            account: Some(self.who.clone()),
+            member_of: self.member_of.clone(),
         }
     }
 
@@ -49,6 +53,7 @@ impl Listed {
             Permission::Listed => (true, ""),
             Permission::Operator => (has(Role::Operator), "an operator of this vault"),
             Permission::Custodian => (has(Role::Custodian), "a custodian of this vault"),
+            Permission::Commander => (has(Role::Commander), "a commander of this vault"),
             Permission::Officer => (has(Role::Officer), "an officer of this vault"),
             Permission::CustodianOrOfficer => (
                 has(Role::Custodian) || has(Role::Officer),
@@ -78,7 +83,7 @@ impl Listed {
 impl Agent {
     /// Who uses this account, in any vault of this host.
     pub(super) async fn listed(self: &Arc<Self>, uid: u32) -> Result<Listed, Problem> {
-        not_a_person(uid, self.own_uid)?;
+        self.a_person(uid)?;
         if let Some(listed) = self.listed_now(uid) {
             return Ok(listed);
         }
@@ -99,7 +104,7 @@ impl Agent {
         uid: u32,
         vault: &str,
     ) -> Result<Listed, Problem> {
-        not_a_person(uid, self.own_uid)?;
+        self.a_person(uid)?;
         let known = self.vault(vault).await?;
         known
             .roster
@@ -108,9 +113,15 @@ impl Agent {
             .ok_or_else(|| unlisted(uid))
     }
 
+    /// Whether one person answers for an account, whoever that is.
+    fn a_person(&self, uid: u32) -> Result<(), Problem> {
+        not_a_person(uid, self.own_uid)?;
+        self.one_persons(uid)
+    }
+
     /// Whether an account is somebody's, as far as is known now.
     pub(super) fn is_listed(&self, uid: u32) -> bool {
-        not_a_person(uid, self.own_uid).is_ok() && self.listed_now(uid).is_some()
+        self.a_person(uid).is_ok() && self.listed_now(uid).is_some()
     }
 
     /// Whether an account may see what a vault's people see.
@@ -166,6 +177,7 @@ mod tests {
         Listed {
             name: "dana".to_owned(),
             roles: roles.to_vec(),
+            member_of: Vec::new(),
             who: String::new(),
         }
     }

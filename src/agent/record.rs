@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{copies::Copy, proofs::Proofs, recovered::Recovered, rehearsal::Rehearsal};
+use super::{
+    commander::Confirmed, copies::Copy, hands::Closer, proofs::Proofs, recovered::Recovered,
+    rehearsal::Rehearsal,
+};
 use crate::{
     audit::event::{Actor, Event, EventType, Place},
     ceremony::{Stage, Standing},
@@ -12,7 +15,8 @@ use crate::{
         Code, Problem,
         job::{Isolation, OfferMade, SecretState},
         recording::RecordingView,
-        socket::{Progress, RequestView, Setback, TargetView},
+        review::ReviewView,
+        socket::{Delivered, Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
@@ -61,12 +65,33 @@ pub(super) struct Record {
     /// One more that would complete a quorum was sent, and what became of it is not known.
     #[serde(default)]
     pub(super) releasing: bool,
+    /// The commander's word.
+    #[serde(default)]
+    pub(super) confirmed: Option<Confirmed>,
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// The session that continues this one, once it is open.
+    #[serde(default)]
+    pub(super) followed: Option<super::chains::Followed>,
+    /// The account that asked.
+    #[serde(default)]
+    pub(super) asked_by: Option<String>,
+    /// Whose vote was handed to the worker, while it is not known what became of it.
+    #[serde(default)]
+    pub(super) casting: Option<String>,
+    /// Who closed it.
+    #[serde(default)]
+    pub(super) closed_by: Option<Closer>,
+    /// What was handed out of its session, as far as the record names it.
+    #[serde(default)]
+    pub(super) delivered: Option<Delivered>,
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
+    /// What is to follow the session; from its end on.
+    #[serde(default)]
+    pub(super) review: Option<ReviewView>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -82,6 +107,9 @@ pub(super) struct Vote {
     pub(super) at: Timestamp,
     /// The reason, if it was a no.
     pub(super) denial: Option<String>,
+    /// The account that brought it.
+    #[serde(default)]
+    pub(super) by: Option<String>,
 }
 
 /// How far minting is, as the journal says.
@@ -139,8 +167,15 @@ impl Record {
             skew,
             released: BTreeSet::new(),
             releasing: false,
+            confirmed: None,
             rehearsal: None,
+            followed: None,
+            asked_by: None,
+            casting: None,
+            closed_by: None,
+            delivered: None,
             recordings: Vec::new(),
+            review: None,
         }
     }
 
@@ -273,6 +308,19 @@ impl Record {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
         }
+        if !request.checks.is_empty() {
+            event = event.detail("checks", serde_json::json!(request.checks));
+        }
+        if let Some(before) = &request.follows {
+            event = event.detail("follows", before.as_str());
+        }
+        let roster = self.roster().ok();
+        let operator = roster.as_ref().and_then(|r| r.person(&request.operator));
+        if let Some(groups) = operator.map(|p| &p.member_of)
+            && !groups.is_empty()
+        {
+            event = event.detail("member_of", groups.clone());
+        }
         if request.purpose == Purpose::Drill {
             event = event.detail("drill", true);
         }
@@ -308,13 +356,17 @@ impl Record {
             denied_by: by(true)
                 .map(|v| (v.person.clone(), v.denial.clone().unwrap_or_default()))
                 .collect(),
+            commander: self.commander(),
+            people: self.hands(),
             threshold: self.threshold,
             progress: self.progress.clone(),
             outcome: self.outcome.clone(),
             secrets: self.secret_views(),
+            review: self.review.clone(),
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            delivered: self.delivered.clone(),
             recordings: self.recordings.clone(),
         }
     }

@@ -44,6 +44,8 @@ use words::{Word, event};
 
 /// The most recordings of one request.
 const MOST: usize = 100;
+/// How many earlier sessions one can continue, one after the other, and still be recorded with the first.
+const LONGEST_CHAIN: usize = 20;
 
 /// `POST /v1/requests/{id}/recording`.
 pub(super) async fn part(call: Call) -> Answered {
@@ -270,9 +272,20 @@ impl Agent {
 
     /// Whether credentials may be handed out: where recording is required, one has to go on.
     pub(super) fn must_be_recorded(&self, record: &Record) -> Result<(), Problem> {
-        let required = self.recordings.policy(record) == Recording::Required;
-        if !required || self.recordings.any(record.id()) {
+        if self.recordings.policy(record) != Recording::Required {
             return Ok(());
+        }
+        // Whoever goes on with a session that continues an earlier one is still being recorded under that one's name.
+        let mut id = Some(record.id().to_owned());
+        for _ in 0..LONGEST_CHAIN {
+            let Some(earlier) = id else {
+                break;
+            };
+            if self.recordings.any(&earlier) {
+                return Ok(());
+            }
+            let earlier = self.book.request(&earlier);
+            id = earlier.and_then(|r| r.request.follows.clone());
         }
         Err(Problem::new(
             Code::Refused,

@@ -69,6 +69,9 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     post("/v1/requests/{request}/withdrawals", P::Listed, |c| {
         Box::pin(h::withdraw(c))
     }),
+    post("/v1/requests/{request}/confirmation", P::Commander, |c| {
+        Box::pin(h::confirm(c))
+    }),
     get("/v1/requests/{request}/credentials", P::OwnRequest, |c| {
         Box::pin(h::credentials(c))
     }),
@@ -86,6 +89,18 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     post("/v1/requests/{request}/notes", P::OwnRequest, |c| {
         Box::pin(recordings::note(c))
     }),
+    post("/v1/requests/{request}/review", P::Officer, |c| {
+        Box::pin(h::review(c))
+    }),
+    post(
+        "/v1/requests/{request}/filings",
+        P::OwnRequestOrOfficer,
+        |c| Box::pin(h::file(c)),
+    ),
+    get("/v1/requests/{request}/events", P::Listed, |c| {
+        Box::pin(h::trail(c))
+    }),
+    get("/v1/reviews", P::Listed, |c| Box::pin(h::quarter(c))),
     get("/v1/vaults/{vault}/drill", P::Custodian, |c| {
         Box::pin(h::drill(c))
     }),

@@ -15,6 +15,7 @@ pub(super) async fn of(agent: &Arc<Agent>, record: &Record) -> Result<Vec<String
         .map(|r| &r.request)
         .collect();
     let mut said = unusual(request, &before);
+    said.extend(authorised(record));
     let yes = record.votes.iter().filter(|v| v.denial.is_none());
     let yes: Vec<&str> = yes.map(|v| v.person.as_str()).collect();
     if !yes.is_empty() {
@@ -44,6 +45,17 @@ pub(super) async fn of(agent: &Arc<Agent>, record: &Record) -> Result<Vec<String
     }
     said.extend(agent.alarms.lines());
     Ok(said)
+}
+
+/// Whether the commander who is named has said so too.
+fn authorised(record: &Record) -> Option<String> {
+    let commander = record.commander()?;
+    Some(match (commander.confirmed_at, commander.who) {
+        (Some(at), Some(who)) => {
+            format!("{} authorised it at {at} from {who}", commander.name)
+        }
+        _ => format!("{} has not confirmed that it is authorised", commander.name),
+    })
 }
 
 /// Against the requests that stand in the record, as far as the agent keeps them at hand.

@@ -12,7 +12,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{FromWorker, Job, NOT_KEPT, Session, TargetSession},
-        socket::{Credentials, TargetState, TargetView},
+        socket::{Credentials, Delivered, TargetState, TargetView},
     },
     trust::Timestamp,
 };
@@ -44,6 +44,41 @@ struct HeldRole {
 pub(super) struct Wanted {
     pub(super) account: Option<String>,
     pub(super) role: Option<String>,
+    pub(super) form: Form,
+}
+
+/// What the operator's program makes of the session, as it says itself.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) enum Form {
+    /// It answers an SDK that asked for it.
+    #[default]
+    Process,
+    /// Variables for a shell: from there on nobody sees who uses them.
+    Environment,
+    /// A sign-in to the console.
+    Console,
+}
+
+impl Form {
+    /// From the query.
+    pub(super) fn named(name: Option<&str>) -> Result<Self, Problem> {
+        match name {
+            None => Ok(Self::Process),
+            Some("environment") => Ok(Self::Environment),
+            Some("console") => Ok(Self::Console),
+            Some(_) => Err(Problem::new(Code::Usage, "no such form of a session")
+                .hint("there are: environment, console")),
+        }
+    }
+
+    /// As it stands in the record; SDKs' own asking is what a delivery is where nothing is said.
+    fn recorded(self) -> Option<&'static str> {
+        match self {
+            Self::Process => None,
+            Self::Environment => Some("environment"),
+            Self::Console => Some("console"),
+        }
+    }
 }
 
 impl Sessions {
@@ -147,18 +182,25 @@ impl Agent {
         self.must_be_recorded(&record)?;
         let role = wanted.of(&record)?;
         let minute = now.0.div_euclid(60);
-        if let Some(credentials) = self.sessions.recorded(request, &role, minute) {
+        // What leaves the path on which each use asks again stands in the record each time.
+        let each = wanted.form.recorded().is_some();
+        let counted = || match each {
+            true => None,
+            false => self.sessions.recorded(request, &role, minute),
+        };
+        if let Some(credentials) = counted() {
             return Ok(credentials);
         }
 
         let _one_writes = self.sessions.recording.lock().await;
-        if let Some(credentials) = self.sessions.recorded(request, &role, minute) {
+        if let Some(credentials) = counted() {
             return Ok(credentials);
         }
         if !self.sessions.holds(request, &role) {
             self.fetch_session(request).await?;
         }
-        self.record_delivery(request, &role, who).await?;
+        self.record_delivery(request, &role, wanted.form, who)
+            .await?;
         self.sessions
             .first(request, &role, minute)
             .ok_or_else(|| Problem::new(Code::Refused, "the session has just ended"))
@@ -222,7 +264,7 @@ impl Agent {
         let recorded = self
             .book
             .commit(move |change| {
-                let record = change.known(&id)?;
+                let mut record = change.known(&id)?;
                 let event = record
                     .event(
                         EventType::CredentialsDelivered,
@@ -231,7 +273,11 @@ impl Agent {
                     )
                     .action("count_deliveries")
                     .detail("deliveries_since_last", more);
-                change.event(&event)
+                change.event(&event)?;
+                if let Some(delivered) = &mut record.delivered {
+                    delivered.times += more;
+                }
+                change.put(record)
             })
             .await;
         self.alarms
@@ -250,6 +296,7 @@ impl Agent {
         self: &Arc<Self>,
         request: &str,
         role: &str,
+        form: Form,
         who: &str,
     ) -> Result<(), Problem> {
         let (id, role, who) = (request.to_owned(), role.to_owned(), who.to_owned());
@@ -257,7 +304,7 @@ impl Agent {
         let more = more.unwrap_or(0);
         self.book
             .commit(move |change| {
-                let record = change.known(&id)?;
+                let mut record = change.known(&id)?;
                 if record.stage != Stage::Open {
                     return Err(Problem::new(
                         Code::Refused,
@@ -266,14 +313,23 @@ impl Agent {
                 }
                 let operator = Actor::person(&record.request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
-                let event = record
+                let mut event = record
                     .event(EventType::CredentialsDelivered, operator, change.place)
-                    .who(who)
+                    .who(who.clone())
                     .detail("role", role)
                     .detail("not_after", record.request.not_after.to_string())
                     .detail("deliveries_since_last", more);
+                if let Some(form) = form.recorded() {
+                    event = event.detail("form", form);
+                }
                 change.event(&event)?;
-                Ok(())
+                let before = record.delivered.as_ref().map_or(0, |d| d.times);
+                record.delivered = Some(Delivered {
+                    times: before + more + 1,
+                    last_at: change.now(),
+                    who,
+                });
+                change.put(record)
             })
             .await
     }

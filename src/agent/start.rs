@@ -110,6 +110,7 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         ceremonies: Ceremonies::new(),
         closings: Closings::default(),
         seals: Seals::default(),
+        accounts: super::accounts::Accounts::default(),
         alarms: Alarms::default(),
         waits: super::waits::Waits::default(),
         watches: super::watch::Watches::default(),

@@ -11,6 +11,8 @@ pub enum Permission {
     Operator,
     /// May approve.
     Custodian,
+    /// May authorise.
+    Commander,
     /// Oversees.
     Officer,
     /// May approve, or oversees.

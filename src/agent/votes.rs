@@ -12,6 +12,7 @@ use super::{
     Agent,
     book::Change,
     ceremonies::Ceremony,
+    duties,
     record::Vote as Counted,
     settle::{FIRST_PAUSE, LONGEST_PAUSE},
 };
@@ -65,6 +66,7 @@ impl Agent {
         if record.stage != Stage::Requested {
             return Err(too_late(record.stage));
         }
+        self.ceremonies.may_be_voted_on(id)?;
         let sender = self.ceremonies.waiting_for_votes(id);
         let Some(sender) = sender else {
             return Err(no_worker());
@@ -79,22 +81,21 @@ impl Agent {
 }
 
 impl Ceremony {
-    pub(super) async fn hand_on(&mut self, ballot: &Ballot) -> Result<(), Problem> {
+    pub(super) async fn hand_on(&mut self, cast: &Cast) -> Result<(), Problem> {
+        let ballot = &cast.ballot;
         let record = self.agent.book.request(&self.id);
         let stage = record.as_ref().map(|r| r.stage);
         if stage != Some(Stage::Requested) {
             return Err(too_late(stage.unwrap_or(Stage::Failed)));
         }
-        let last = record.is_some_and(|r| r.next_completes());
-        if last && matches!(ballot, Ballot::Approval(_)) {
-            // Once it is sent nobody can say that it did not arrive.
-            let id = self.id.clone();
-            let mark = move |change: &mut Change<'_, '_>| {
-                let mut record = change.known(&id)?;
-                record.releasing = true;
-                change.put(record)
-            };
-            self.agent.book.commit(mark).await?;
+        let last = record.as_ref().is_some_and(|r| r.next_completes());
+        let releases = last && matches!(ballot, Ballot::Approval(_));
+        let voter = record.and_then(|r| duties::voter(&r, ballot));
+        // Once it is sent nobody can say that it did not arrive.
+        if let Some(problem) = self.mark(voter, releases).await? {
+            return self
+                .record_vote_surely(Vote::Refused(problem), cast)
+                .await?;
         }
         let message = match ballot {
             Ballot::Approval(approval) => ToWorker::Approval(approval.clone()),
@@ -164,8 +165,9 @@ impl Ceremony {
                         .detail("handed_in_by", by)
                         .detail("envelope_sha256", envelope_digest(&envelope));
                     change.event(&event)?;
-                    if record.releasing {
+                    if record.releasing || record.casting.is_some() {
                         record.releasing = false;
+                        record.casting = None;
                         change.put(record)?;
                     }
                     Ok((Err(problem), false))
@@ -209,13 +211,14 @@ impl Ceremony {
                         .who(key.to_string())
                         .detail("vault", record.request.vault.as_str())
                         .detail("serial", serial)
-                        .detail("handed_in_by", by)
+                        .detail("handed_in_by", by.as_str())
                         .detail("standing", serde_json::json!(standing))
                         .envelope(kind, envelope.to_json());
                     if let Some(reason) = &denial {
                         event = event.justification(reason);
                     }
                     change.event(&event)?;
+                    record.casting = None;
                     if approved {
                         record.releasing = false;
                         record.released.insert(person.clone());
@@ -228,6 +231,7 @@ impl Ceremony {
                         key,
                         at: now,
                         denial,
+                        by: Some(by),
                     });
                     record.standing = standing;
                     match standing {

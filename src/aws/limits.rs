@@ -6,8 +6,7 @@
 
 use std::fmt;
 
-/// The longest inline session policy, in characters.
-pub const SESSION_POLICY_MAX: usize = 2048;
+pub use crate::trust::power::render::SESSION_POLICY_MAX;
 /// The shortest session that STS gives, in seconds.
 pub const DURATION_MIN: u32 = 900;
 /// The longest session that STS gives, in seconds (less where the role's maximum is less).

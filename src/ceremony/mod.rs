@@ -11,6 +11,8 @@
 //!
 //! [`Stage`] is the same as a label, for records and screens; [`Stage::may_become`] is the table of its arrows.
 
+pub mod accounts;
+pub mod duties;
 pub mod readiness;
 pub mod refusals;
 pub mod rotation;

@@ -10,12 +10,13 @@
 //! }
 //! ```
 
+use super::duties::Duties;
 use super::votes::{self, Refusal, Standing, Voter, Votes, Withdrawer};
 use crate::trust::{
     Envelope, Timestamp, TrustError, Verified,
     receipt::{Outcome, Receipt, TargetNotOpened, TargetRefused},
     request::{Offer, Request},
-    roster::{Lacking, Roster},
+    roster::{Lacking, Role, Roster},
 };
 
 /// Offered by the host, waiting for votes.
@@ -153,7 +154,7 @@ impl Requested {
     /// Checks the offer against the roster and opens the vote.
     pub fn new(offer: &Envelope, roster: Verified<Roster>) -> Result<Self, TrustError> {
         let offer = Offer::verify(offer, &roster)?;
-        let votes = Votes::new(&roster, &offer.0.operator);
+        let votes = Votes::new(&roster, &Duties::of(&offer.0, &roster));
         Ok(Self {
             offer: Box::new(offer),
             roster: Box::new(roster),
@@ -191,7 +192,7 @@ impl Requested {
         self.votes.lacking()
     }
 
-    /// Checks an approval: signature over exactly this request, a custodian's, not the operator's, a first vote, in time.
+    /// Checks an approval: signature over exactly this request, a custodian's who has no other duty in it, a first vote, in time.
     pub fn check_approval(&self, approval: &Envelope, now: Timestamp) -> Result<Voter, Refusal> {
         self.admit(
             votes::check_approval(approval, &self.offer, &self.roster)?,
@@ -255,9 +256,9 @@ impl Requested {
                 at: self.request().approve_before,
             });
         }
-        if person == self.request().operator {
-            return Err(Refusal::OwnRequest { person });
-        }
+        Duties::of(self.request(), &self.roster)
+            .may(&person, Role::Custodian)
+            .map_err(Refusal::from)?;
         if self.votes.has_voted(&person) {
             return Err(Refusal::AlreadyVoted { person });
         }

@@ -72,6 +72,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             roles: vec![Role::Custodian, Role::Operator],
             accounts: vec![],
             recipient: None,
+            member_of: Vec::new(),
         })
         .collect();
     people.push(Person {
@@ -82,6 +83,7 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             uid: 61010,
         }],
         recipient: None,
+        member_of: Vec::new(),
     });
     let mut tokens = Vec::new();
     let mut entries = Vec::new();
@@ -115,6 +117,8 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
         created_at: NOW,
         threshold,
         groups,
+        scenarios: Vec::new(),
+        may_coincide: Vec::new(),
         people,
         tokens: entries,
         hosts: vec![Host {
@@ -138,10 +142,10 @@ fn grouped(custodians: usize, threshold: u8, groups: Vec<roster::Group>) -> Worl
             max_seconds: 39600,
             also: Vec::new(),
             secrets: Vec::new(),
-            recording: Default::default(),
             broad: false,
             persistence: false,
             subject: None,
+            recording: Default::default(),
         }],
         recovery: None,
         places: Vec::new(),
@@ -187,6 +191,11 @@ fn offer(world: &World, operator: &str) -> Envelope {
         incident: "INC-42".into(),
         reason: "database is down".into(),
         commander_claimed: None,
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
+        checks: Vec::new(),
         roster_sha256: world.roster.digest(),
         manifest_sha256: Digest::of(b"manifest"),
         audit: Head::EMPTY,

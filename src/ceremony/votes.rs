@@ -4,10 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::duties::{Clash, Duties};
 use crate::trust::{
     Envelope, KeyId, Timestamp, TrustError, Verified,
     request::{self, Denial, Offer},
-    roster::{Group, Lacking, Roster, Token, lacking},
+    roster::{Group, Lacking, Role, Roster, Token, lacking},
 };
 
 /// Where a request stands after a vote.
@@ -35,6 +36,8 @@ pub enum Refusal {
         /// The voter.
         person: String,
     },
+    /// The voter has another duty in this request.
+    OtherDuty(Clash),
     /// This person has voted already, with this or another token.
     AlreadyVoted {
         /// The voter.
@@ -59,6 +62,7 @@ impl fmt::Display for Refusal {
                     "{person} is the operator of this request and cannot vote on it"
                 )
             }
+            Self::OtherDuty(clash) => write!(f, "{clash}"),
             Self::AlreadyVoted { person } => {
                 write!(f, "{person} has voted on this request already")
             }
@@ -71,6 +75,17 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl From<Clash> for Refusal {
+    fn from(clash: Clash) -> Self {
+        match clash.is {
+            Role::Operator => Self::OwnRequest {
+                person: clash.person,
+            },
+            _ => Self::OtherDuty(clash),
+        }
+    }
+}
 
 impl From<TrustError> for Refusal {
     fn from(why: TrustError) -> Self {
@@ -135,7 +150,7 @@ impl Withdrawer {
 pub(super) struct Votes {
     threshold: u8,
     groups: Vec<Group>,
-    /// Custodians who may vote: all but the operator.
+    /// Custodians who may vote: all but the operator and the commander who is named.
     electorate: Vec<String>,
     approved: Vec<String>,
     denied: Vec<String>,
@@ -144,15 +159,11 @@ pub(super) struct Votes {
 }
 
 impl Votes {
-    pub(super) fn new(roster: &Roster, operator: &str) -> Self {
+    pub(super) fn new(roster: &Roster, duties: &Duties) -> Self {
         Self {
             threshold: roster.threshold,
             groups: roster.groups.clone(),
-            electorate: roster
-                .custodians()
-                .map(|p| p.name.clone())
-                .filter(|name| name != operator)
-                .collect(),
+            electorate: duties.electorate(roster).map(str::to_owned).collect(),
             approved: Vec::new(),
             denied: Vec::new(),
             withdrawn: Vec::new(),

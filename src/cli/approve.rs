@@ -6,6 +6,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use crate::{
+    ceremony::duties::Duties,
     protocol::{
         Code, Problem, job,
         socket::{ApprovalBundle, RequestView},
@@ -26,9 +27,10 @@ use super::{
     files,
     habits::Habits,
     own_share::OwnShare,
-    pin,
+    people, pin,
     roster::what_changes,
-    screen, span, standing, status,
+    screen::{self, danger},
+    span, standing, status,
     token::{self, TokenArgs},
     ui::plain,
     waiting,
@@ -78,8 +80,8 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let mut habits = Habits::open()?;
     let unusual = case.unusual(&habits, &bundle.agent_says);
     let asks = args.confirm.is_none() && !args.review;
-    door.ui
-        .screen(&case.screen(&words, &unusual, args.review), asks)?;
+    let screen = case.screen(&words, &unusual, args.review, danger::coloured(asks));
+    door.ui.screen(&screen, asks)?;
     if args.review {
         return case.reviewed(&words, &unusual, door);
     }
@@ -214,7 +216,13 @@ impl Case {
         own.into_iter().chain(said).collect()
     }
 
-    fn screen(&self, words: &[&str; 6], unusual: &[String], review: bool) -> String {
+    fn screen(
+        &self,
+        words: &[&str; 6],
+        unusual: &[String],
+        review: bool,
+        coloured: bool,
+    ) -> String {
         let request = self.checked.request();
         let mut text = String::new();
         let access = self.checked.roster.access(&request.access);
@@ -233,6 +241,8 @@ impl Case {
         if let Some(next) = &self.checked.next {
             text.push_str(&what_changes(&self.checked.roster, next));
         }
+        text.push_str(&people::about(request, &self.checked.roster));
+        text.push_str(&danger::block(&danger::rows(request, access), coloured));
         let own_token = standing::unusual(&self.own.listed, &self.checked.roster);
         text.push_str(&super::ui::columns(&own_token));
         text.push_str(&screen::unusual(unusual));
@@ -327,16 +337,20 @@ pub(super) fn check_as_custodian(
     })
 }
 
-/// Nobody approves the own request, whoever is logged in: the person on the key counts.
+/// Nobody approves the own request, or one that the same person commands, whoever is logged in: the person on the key counts.
 fn not_the_own(checked: &Checked, listed: &roster::Token) -> Result<(), Problem> {
-    if checked.request().operator != listed.person {
-        return Ok(());
+    if checked.request().operator == listed.person {
+        return Err(Problem::new(
+            Code::Refused,
+            "this is your own request, and nobody approves the own one",
+        )
+        .hint("ask two other custodians"));
     }
-    Err(Problem::new(
-        Code::Refused,
-        "this is your own request, and nobody approves the own one",
-    )
-    .hint("ask two other custodians"))
+    Duties::of(checked.request(), &checked.roster)
+        .may(&listed.person, roster::Role::Custodian)
+        .map_err(|clash| {
+            Problem::new(Code::Refused, clash).hint("another custodian has to approve")
+        })
 }
 
 fn export(bundle: &ApprovalBundle, out: &std::path::Path, door: &Door) -> Ended {

@@ -7,8 +7,9 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    approval, approve, audit, close, credentials, custodian, deny, doctor, drill, note, recovery,
-    relay, replay, request, roster, session, status, ui, vault,
+    access, approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
+    explain, note, recovery, relay, replay, report, request, review, roster, session, setup,
+    status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -35,6 +36,10 @@ pub(super) enum Verb {
     Vault(vault::Args),
     /// Show who may do what; propose, sign and hand in a change
     Roster(roster::Args),
+    /// Say in plain words what can be asked for
+    Access(access::Args),
+    /// Say why AWS refused a call, and how to ask for what would allow it
+    Explain(explain::Args),
     /// Ask for access
     Request(request::Args),
     /// Approve a request with your token
@@ -43,6 +48,8 @@ pub(super) enum Verb {
     Approval(approval::Args),
     /// Say no to a request with your token
     Deny(deny::Args),
+    /// As the commander who is named: confirm that a request is authorised
+    Confirm(confirm::Args),
     /// Show that your share still opens, without opening the vault; or rehearse a whole ceremony
     Drill(drill::Args),
     /// Print the session for the AWS `credential_process` contract
@@ -53,14 +60,22 @@ pub(super) enum Verb {
     Shell(session::shell::Args),
     /// Put something that you did or saw in the session on record
     Note(note::Args),
+    /// Print the session as variables for a shell
+    Env(session::env::Args),
     /// End the session: revoke it and see it refused
     Close(close::Args),
+    /// The formal report of a session, or every access of a quarter; and where it was handed in
+    Report(report::Args),
+    /// As an officer: say what the review of a session found
+    Review(review::Args),
     /// Show vaults, requests and what is degraded
     Status(status::Args),
     /// Printed shares: make them, check them
     Recovery(recovery::Args),
     /// Read, export and verify the record
     Audit(audit::Args),
+    /// Set up this account: the AWS profile of the session
+    Setup(setup::Args),
     /// Check this machine: tokens, agent, clock, own state
     Doctor(doctor::Args),
     /// Play what was recorded of a session, with an officer's key
@@ -132,17 +147,28 @@ mod tests {
             "twotap roster show prod",
             "twotap roster sign roster.json --token 5 --pin-fd 3",
             "twotap request prod --access admin --incident INC-42 --reason why --duration 4h --commander ivan",
+            "twotap request --again",
+            "twotap request --again r-aaaaaaaaaaaaa --reason still --duration 30m --wait",
+            "twotap request prod --again",
             "twotap approve",
             "twotap approve r-aaaaaaaaaaaaa --token 5 --pin-fd 0",
             "twotap approve --in request.json --out approval.json",
             "twotap approval submit approval.json",
             "twotap deny r-aaaaaaaaaaaaa --reason no",
+            "twotap confirm r-aaaaaaaaaaaaa --yes --nature outage --impact none --why down",
             "twotap drill prod",
             "twotap drill prod --in drill.json --out receipt.json --pin-fd 0",
             "twotap drill prod --submit receipt.json",
             "twotap drill prod --full --access admin --no-wait",
             "twotap drill prod --history --json",
             "twotap credentials",
+            "twotap credentials --account 111122223333 --role op-admin",
+            "twotap credentials --console --region eu-central-1",
+            "twotap env --show",
+            "twotap env r-aaaaaaaaaaaaa --role op-admin --json",
+            "twotap env --unset",
+            "twotap setup aws-profile --region eu-central-1 --yes",
+            "twotap setup aws-profile --remove --name x --file f",
             "twotap exec -- aws s3 ls --json",
             "twotap exec r-aaaaaaaaaaaaa -- true",
             "twotap exec --record -- true",
@@ -156,6 +182,12 @@ mod tests {
             "twotap audit verify --export d --against a --against b",
             "twotap audit export -o d",
             "twotap doctor --json",
+            "twotap review r-aaaaaaaaaaaaa --findings findings.toml",
+            "twotap review r-aaaaaaaaaaaaa --form",
+            "twotap report r-aaaaaaaaaaaaa -o report.txt",
+            "twotap report r-aaaaaaaaaaaaa --filed DOC-12 --report report.txt",
+            "twotap report r-aaaaaaaaaaaaa --board CAB-7 --report report.txt",
+            "twotap report --quarter 2026Q4 --json",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }
@@ -167,11 +199,23 @@ mod tests {
             "twotap",
             "twotap nothing",
             "twotap request prod",
+            "twotap request",
+            "twotap request prod --again --close-only",
+            "twotap request prod --again --access admin",
             "twotap approve r-aaaaaaaaaaaaa --in x --out y",
             "twotap drill prod --in x",
             "twotap drill prod --full --token 5",
             "twotap drill prod --access admin",
             "twotap exec",
+            "twotap credentials --region eu-central-1",
+            "twotap env --unset r-aaaaaaaaaaaaa",
+            "twotap review r-aaaaaaaaaaaaa",
+            "twotap review r-aaaaaaaaaaaaa --form --findings f",
+            "twotap report",
+            "twotap report r-aaaaaaaaaaaaa --quarter 2026Q4",
+            "twotap report r-aaaaaaaaaaaaa --filed DOC-12",
+            "twotap report r-aaaaaaaaaaaaa --report r.txt",
+            "twotap report r-aaaaaaaaaaaaa --filed a --board b --report r.txt",
             "twotap roster sign r --pin-fd x",
         ] {
             let Err(Stop::Wrong(problem)) = read(line) else {

@@ -16,6 +16,7 @@ use super::{
     approve::check_as_custodian,
     checked::{self, Papers},
     client::{Patience, request_path},
+    people,
     roster::what_changes,
     screen, status,
     token::{self, TokenArgs},
@@ -62,6 +63,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     if let Some(next) = &checked.next {
         shown.push_str(&what_changes(&checked.roster, next));
     }
+    shown.push_str(&people::about(checked.request(), &checked.roster));
     door.ui.screen(&shown, args.token.pin_fd.is_none())?;
     let slot = token::slot(&listed.approve)?;
     let signature = token::sign(

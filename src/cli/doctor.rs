@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::{
+    ceremony::accounts,
     protocol::{
         Problem,
         socket::{Stage, Status},
@@ -19,7 +20,7 @@ use crate::{
     },
 };
 
-use super::{Door, Ended, client::Agent, files, memory, span, token, ui::plain};
+use super::{Door, Ended, client::Agent, files, memory, people, span, token, ui::plain};
 
 /// Arguments of `doctor`.
 #[derive(clap::Args)]
@@ -78,6 +79,7 @@ pub(super) fn run(_: Args, door: &Door) -> Ended {
         Ok(agent) => agent_and_clock(&agent),
         Err(problem) => vec![Finding::of(Verdict::Fail, "agent", problem)],
     });
+    findings.push(own_account());
     findings.push(own_state());
 
     let failed = findings.iter().any(|f| f.verdict == Verdict::Fail);
@@ -222,7 +224,12 @@ fn agent_and_clock(agent: &Agent) -> Vec<Finding> {
             Finding::new(
                 Verdict::Ok,
                 "you",
-                format!("{}: {}", status.you.name, status.you.roles.join(", ")),
+                format!(
+                    "{}: {}{}",
+                    status.you.name,
+                    status.you.roles.join(", "),
+                    people::of_caller(&status.you)
+                ),
             )
         },
     ];
@@ -294,6 +301,29 @@ fn judge_clock(newest: Option<Timestamp>, now: Timestamp) -> Finding {
     }
 }
 
+/// Whether this machine's user database lets one person answer for this account. The agent's host decides by its own.
+fn own_account() -> Finding {
+    let uid = rustix::process::getuid().as_raw();
+    let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
+    judge_account(uid, &String::from_utf8_lossy(&passwd))
+}
+
+fn judge_account(uid: u32, passwd: &str) -> Finding {
+    let shown = match accounts::name(passwd, uid) {
+        Some(name) => format!("uid {uid} ({name})"),
+        None => format!("uid {uid}"),
+    };
+    match accounts::shared(passwd, &[]).get(&uid) {
+        None => Finding::new(Verdict::Ok, "account", shown),
+        Some(why) => Finding::new(
+            Verdict::Warn,
+            "account",
+            format!("{shown} is not one person's: {why}"),
+        )
+        .hint("run twotap under an account of your own: the agent refuses shared ones"),
+    }
+}
+
 fn own_state() -> Finding {
     let folder = match memory::folder() {
         Ok(folder) => folder,
@@ -333,6 +363,20 @@ mod tests {
         }
         assert!(judge_clock(None, now).verdict == Verdict::Ok);
         assert!(judge_clock(None, Timestamp(0)).verdict == Verdict::Fail);
+    }
+
+    #[test]
+    fn an_account_of_many_is_found_before_the_agent_refuses_it() {
+        let passwd = "ubuntu:x:1000:1000::/:/bin/sh\ndana:x:1001:1001::/:/bin/sh\n";
+        let judged = |uid| judge_account(uid, passwd);
+        assert!(judged(1001).verdict == Verdict::Ok);
+        assert_eq!(judged(1001).text, "uid 1001 (dana)");
+        assert_eq!(judged(1002).text, "uid 1002");
+        assert!(judged(1000).verdict == Verdict::Warn);
+        assert_eq!(
+            judged(1000).text,
+            "uid 1000 (ubuntu) is not one person's: 'ubuntu' is shared by custom"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! roles = ["operator"]          # operator, custodian, commander, officer
 //! uids = [61010]                # accounts on the (first) host; none for people who only tap
 //! accounts.host-2 = [71010]     # accounts on another host of the roster
+//! member_of = ["Support-L2"]    # groups of the organisation: shown, and no power by itself
 //! recipient = "age1..."         # of an officer: what `age-keygen` calls the public key; recordings are sealed to it
 //! ```
 //!
@@ -82,6 +83,8 @@ struct PersonEntry {
     #[serde(default)]
     accounts: BTreeMap<String, Vec<u32>>,
     recipient: Option<String>,
+    #[serde(default)]
+    member_of: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -237,6 +240,7 @@ fn parse_people(path: &Path, text: &str, hosts: &[Host]) -> Result<Vec<Person>, 
                 .map(|(host, uid)| Account { host, uid })
                 .collect(),
             recipient: entry.recipient,
+            member_of: entry.member_of,
         });
     }
     Ok(people)
@@ -360,10 +364,10 @@ fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Pro
         max_seconds,
         also: entry.also.into_iter().map(target).collect(),
         secrets: named,
-        recording: entry.recording,
         broad: entry.broad,
         persistence: entry.persistence,
         subject: entry.subject,
+        recording: entry.recording,
     })
 }
 

@@ -8,6 +8,8 @@
 //! A verb gets its arguments and a [`Door`] and ends with an exit code or a [`Problem`]. With `--json` it writes exactly one JSON object to
 //! standard output, whatever happens.
 
+mod access;
+mod again;
 mod approval;
 mod approve;
 mod args;
@@ -15,11 +17,13 @@ mod audit;
 mod checked;
 mod client;
 mod close;
+mod confirm;
 mod credentials;
 mod custodian;
 mod deny;
 mod doctor;
 mod drill;
+mod explain;
 mod export;
 mod files;
 mod groups;
@@ -30,19 +34,24 @@ mod memory;
 mod note;
 mod open;
 mod own_share;
+mod people;
 mod pin;
 mod places;
+mod policy;
 mod readiness;
 mod recording;
 mod recovery;
 mod relay;
 mod replay;
+mod report;
 mod request;
+mod review;
 mod roster;
 mod screen;
 mod seal;
 mod secrets;
 mod session;
+mod setup;
 mod span;
 mod standing;
 mod status;
@@ -51,6 +60,7 @@ mod tunnel;
 mod ui;
 mod vault;
 mod waiting;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -101,9 +111,12 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Custodian(args) => custodian::run(args, &door),
         Verb::Vault(args) => vault::run(args, &door),
         Verb::Roster(args) => roster::run(args, &door),
+        Verb::Access(args) => access::run(args, &door),
+        Verb::Explain(args) => explain::run(args, &door),
         Verb::Request(args) => request::run(args, &door),
         Verb::Approve(args) => approve::run(args, &door),
         Verb::Approval(args) => approval::run(args, &door),
+        Verb::Confirm(args) => confirm::run(args, &door),
         Verb::Drill(args) => drill::run(args, &door),
         Verb::Deny(args) => deny::run(args, &door),
         Verb::Credentials(args) => credentials::run(args, &door),
@@ -113,7 +126,11 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::OnTerminal(args) => session::pty::become_command(&args, &door, &before),
         Verb::Note(args) => note::run(args, &door),
         Verb::Replay(args) => replay::run(args, &door),
+        Verb::Env(args) => session::env::run(args, &door),
+        Verb::Setup(args) => setup::run(args, &door),
         Verb::Close(args) => close::run(args, &door),
+        Verb::Report(args) => report::run(args, &door),
+        Verb::Review(args) => review::run(args, &door),
         Verb::Status(args) => status::run(args, &door),
         Verb::Recovery(args) => recovery::run(args, &door),
         Verb::Audit(args) => audit::run(args, &door),

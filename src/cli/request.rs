@@ -22,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended,
+    Door, Ended, again,
     checked::{self, Checked, Papers},
     client::{Agent, Patience, request_path},
     memory::{FirstMeeting, Memory},
@@ -38,11 +38,15 @@ use super::{
 )]
 pub(super) struct Args {
     /// The vault, e.g. prod
-    vault: String,
+    #[arg(required_unless_present = "again")]
+    vault: Option<String>,
+    /// The next time box of an earlier session (your open one, or the one named): asks as it was asked, unless said otherwise here
+    #[arg(long, value_name = "REQUEST", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["close_only", "access", "incident"])]
+    again: Option<String>,
     /// The access profile, e.g. admin
     #[arg(
         long,
-        required_unless_present = "close_only",
+        required_unless_present_any = ["close_only", "again"],
         conflicts_with = "close_only"
     )]
     access: Option<String>,
@@ -50,8 +54,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "REQUEST", num_args = 0.., conflicts_with = "duration")]
     close_only: Option<Vec<String>>,
     /// Reference of the incident, e.g. INC-42
-    #[arg(long)]
-    incident: String,
+    #[arg(long, required_unless_present = "again")]
+    incident: Option<String>,
     /// Why
     #[arg(long)]
     reason: Option<String>,
@@ -77,20 +81,31 @@ const DECLARATION_MAX_AHEAD: i64 = 60;
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
     let wait = args.wait;
-    let reason = match args.reason {
+    let earlier = match &args.again {
+        Some(named) => Some(again::earlier(door, named, args.vault.as_deref())?),
+        None => None,
+    };
+    let before = |of: fn(&Request) -> &String| earlier.as_ref().map(|e| of(e).clone());
+    let reason = match args.reason.or(before(|e| &e.reason)) {
         Some(reason) => reason,
         None => declared(|name| std::env::var(name).ok(), Timestamp::now())?,
     };
-    let access = args.access.unwrap_or_else(|| CLOSE_ONLY.to_owned());
+    let access = args.access.or(before(|e| &e.access));
+    let commander = earlier.as_ref().and_then(|e| e.commander_claimed.clone());
     let mut ask = ask(
-        args.vault,
-        access,
-        args.incident,
+        args.vault.or(before(|e| &e.vault)).unwrap_or_default(),
+        access.unwrap_or_else(|| CLOSE_ONLY.to_owned()),
+        args.incident
+            .or(before(|e| &e.incident))
+            .unwrap_or_default(),
         reason,
         args.duration,
-        args.commander,
+        args.commander.or(commander),
     )?;
     ask.close_only = close_only(args.close_only)?;
+    if let Some(earlier) = &earlier {
+        again::goes_on(&mut ask, earlier);
+    }
     let asked = begin(&ask, door)?;
     let (agent, view, checked) = (&asked.agent, &asked.view, &asked.checked);
 
@@ -140,7 +155,7 @@ pub(super) fn begin(ask: &Ask, door: &Door) -> Result<Asked, Problem> {
     let agent = door.agent()?;
     let mut memory = Memory::open()?;
 
-    let view: RequestView = agent.hand_in("/v1/requests", ask, Patience::Worker)?;
+    let view: RequestView = agent.hand_in("/v1/requests", ask, Patience::Request)?;
     let papers = Papers {
         offer: &view.offer,
         manifest: &view.manifest,
@@ -261,6 +276,10 @@ pub(super) fn ask(
         nonce: Bytes(nonce),
         close_only: None,
         drill: false,
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
     })
 }
 
@@ -287,6 +306,7 @@ fn offers_what_was_asked(
         ("reason", request.reason == ask.reason),
         ("commander", request.commander_claimed == ask.commander),
         ("nonce", request.operator_nonce == ask.nonce),
+        ("earlier session", request.follows == ask.follows),
         ("purpose", ask.is_answered_by(&request.purpose)),
         ("operator", me == Some(request.operator.as_str())),
         (
@@ -337,6 +357,7 @@ fn shown(request: &Request, words: &[&str; 6], view: &RequestView) -> String {
         }
         Purpose::Roster { version, .. } => vec![("takes up", format!("roster version {version}"))],
     };
+    rows.extend(request.follows.iter().map(|id| ("continues", id.clone())));
     rows.push((
         "needs",
         format!("{}, {} so far", quorum(view), view.approved_by.len()),
@@ -399,6 +420,7 @@ fn json(
         "role": request.role,
         "also": request.also,
         "purpose": request.purpose,
+        "follows": request.follows,
         "targets": view.targets,
         "outcome": view.outcome,
     })

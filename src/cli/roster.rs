@@ -260,6 +260,13 @@ pub(super) fn what_changes(before: &Roster, after: &Roster) -> String {
     text
 }
 
+fn member_of(person: &roster::Person) -> String {
+    match person.member_of.as_slice() {
+        [] => String::new(),
+        groups => format!("; member of {}", plain(&groups.join(", "))),
+    }
+}
+
 /// A roster in plain words.
 pub(super) fn describe(roster: &Roster) -> String {
     let mut text = format!(
@@ -289,7 +296,12 @@ pub(super) fn describe(roster: &Roster) -> String {
         };
         rows.push((
             "person",
-            format!("{}: {}; {accounts}", person.name, roles.join(", ")),
+            format!(
+                "{}: {}; {accounts}{}",
+                person.name,
+                roles.join(", "),
+                member_of(person)
+            ),
         ));
     }
     rows.extend(standing::rows(roster));
@@ -333,6 +345,7 @@ pub(super) fn describe(roster: &Roster) -> String {
             ));
         }
         rows.push(("  allows", super::ui::plain(&policy)));
+        rows.extend(screen::danger::of_access(access));
     }
     for place in &roster.places {
         let required = if place.required { ", required" } else { "" };

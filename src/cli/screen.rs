@@ -3,6 +3,8 @@
 //! Free text comes first and the dangerous fields last, so that no text can push them off the screen or pretend to be one of them. Text
 //! that could move the cursor or reorder what is read was refused when the request was parsed.
 
+pub(super) mod danger;
+
 use crate::{
     protocol::{Code, Problem},
     trust::{

@@ -3,20 +3,25 @@
 //! * [`Opened`] is the session that is meant, as everything here is given it;
 //! * [`config`] writes the private AWS configuration and says what a command's environment must not hold;
 //! * [`run`] runs a command under supervision: signals, exit codes;
-//! * [`recorded`] does that for a command that is recorded, on a terminal of our own making ([`pty`]);
+//! * [`expiry`] speaks up when the end comes near;
+//! * [`recorded`] runs a command that is recorded, on a terminal of our own making ([`pty`]);
 //! * [`prompt`] puts the time left into a shell's prompt;
-//! * the rest is a verb each: [`exec`], [`shell`].
+//! * the rest is a verb each: [`exec`], [`shell`], [`env`]; [`console`] signs in to the console, over the wire that [`signin`] owns.
 //!
 //! A command gets no secret in its environment: its SDK calls `twotap credentials` by `credential_process` whenever it wants the session, and
 //! so notices when the session has ended.
 
 pub(super) mod config;
+pub(super) mod console;
+pub(super) mod env;
 pub(super) mod exec;
+pub(super) mod expiry;
 mod prompt;
 pub(super) mod pty;
 mod recorded;
 pub(super) mod run;
 pub(super) mod shell;
+mod signin;
 
 use std::path::PathBuf;
 
@@ -43,6 +48,8 @@ pub(super) struct Opened {
     pub(super) request: Request,
     /// What the agent shows of it.
     pub(super) view: RequestView,
+    /// Whether it was not named, so that commands go on with the session that continues it.
+    pub(super) onward: bool,
     /// The agent's socket, as an absolute path.
     pub(super) socket: PathBuf,
 }
@@ -51,6 +58,7 @@ impl Opened {
     /// The session that was named, else the caller's only open one.
     pub(super) fn find(door: &Door, named: Option<String>) -> Result<Self, Problem> {
         let agent = door.agent()?;
+        let onward = named.is_none();
         let id = open::session(&agent, named)?;
         let view: RequestView = agent.ask(&request_path(&id, "")?)?;
         if view.stage != Stage::Open {
@@ -70,8 +78,17 @@ impl Opened {
             id,
             request,
             view,
+            onward,
             socket,
         })
+    }
+
+    /// The session as `twotap credentials` is asked for it.
+    pub(super) fn named(&self) -> String {
+        match self.onward {
+            true => format!("--onward {}", self.id),
+            false => self.id.clone(),
+        }
     }
 
     /// The Region that commands use where they name none.

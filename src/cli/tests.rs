@@ -36,6 +36,11 @@ pub(super) fn sample_request() -> Request {
         incident: "INC-42".to_owned(),
         reason: "database is down: läuft nicht".to_owned(),
         commander_claimed: Some("ivan".to_owned()),
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
+        checks: Vec::new(),
         roster_sha256: Digest([3; 32]),
         manifest_sha256: Digest([4; 32]),
         audit: Head {
@@ -62,6 +67,8 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         policy,
         approved_by: Vec::new(),
         denied_by: Vec::new(),
+        commander: None,
+        people: Vec::new(),
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
@@ -69,6 +76,8 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        delivered: None,
         recordings: Vec::new(),
+        review: None,
     }
 }

@@ -5,13 +5,14 @@ use std::{path::PathBuf, process::ExitCode};
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Envelope, Timestamp,
+        Envelope, Timestamp, power,
         roster::{Access, AwsBinding, Host, Person, Role, Roster, Token},
     },
 };
 
 use super::{
-    Door, Ended, export, files, groups, inputs, places, roster::describe, screen, seal, standing,
+    Door, Ended, export, files, groups, inputs, places, policy, roster::describe, screen, seal,
+    standing,
 };
 
 /// Arguments of `vault`.
@@ -83,6 +84,24 @@ places.toml:
   required = true             # the old key dies only once this place holds the new one
   claim = true                # of several hosts one at a time replaces the key
 
+policy.toml:
+  may_coincide = [["operator", "commander"]]   # different people by default; may be left out
+
+  [[scenario]]                # every request for a session names one, where there are any
+  name = "security-patch"
+  access = ["admin"]
+  default = "2h"              # may be left out: 4h
+  max = "4h"                  # may be left out: 11h, and the profile's own
+  review_hours = 24           # may be left out: 48
+  needs = ["commander", "ticket", "subject"]   # may be left out
+  ticket = "SEC-[0-9]+"       # a pattern that the whole incident id must match
+  min_reason = 20             # characters; may be left out: 10
+  sinks = ["siem"]            # of agent.toml: they acknowledge the request before custodians are asked
+
+  [[scenario.checks]]         # run before custodians are asked: [checks.merged] in agent.toml
+  name = "merged"
+  required = true             # false: custodians see that it did not pass
+
 host.pub: what twotapd keys prints on the host:
   {"name":"host-1","key":"BASE64","checkpoint_key":"BASE64"}"#;
 
@@ -109,6 +128,9 @@ struct CreateArgs {
     /// The host's public keys
     #[arg(long, value_name = "FILE")]
     host: PathBuf,
+    /// For what it may be opened, and on which terms; requests name no scenario where this is left out
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Where copies of the sealed bundle are kept
     #[arg(long, value_name = "FILE")]
     places: Option<PathBuf>,
@@ -149,6 +171,7 @@ fn create(args: &CreateArgs, door: &Door) -> Ended {
     let tokens = tokens(&args.custodian, &people)?;
     let roster = draw_up(args, host, people, tokens, (aws, access))?;
     standing::must_stand(&roster)?;
+    power::judge_all(&roster)?;
     let envelope = Envelope::new(&roster)?;
     places::must_fit(std::slice::from_ref(&envelope))?;
     let words = screen::words(&envelope.digest())?;
@@ -245,6 +268,10 @@ fn draw_up(
             "give it with --custodian FILE, or take the role away in people.toml",
         );
     }
+    let policy = match &args.policy {
+        Some(path) => policy::read(path, &access)?,
+        None => policy::Policy::default(),
+    };
     let accept = &args.accept;
     let roster = Roster {
         v: 1,
@@ -255,6 +282,8 @@ fn draw_up(
         created_at: Timestamp::now(),
         threshold: args.threshold,
         groups: groups::read(&args.group)?,
+        scenarios: policy.scenarios,
+        may_coincide: policy.may_coincide,
         people,
         tokens,
         hosts: vec![host],

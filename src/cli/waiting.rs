@@ -14,7 +14,7 @@ use crate::{
 use super::{
     Door,
     client::Agent,
-    span,
+    people, span,
     ui::{columns, plain},
 };
 
@@ -79,6 +79,7 @@ fn listed(number: usize, view: &RequestView, now: Timestamp) -> String {
             Purpose::Roster { version, .. } => format!("roster version {version}"),
         };
         rows.push(("asks", format!("{}, {what}", request.operator)));
+        rows.extend(people::rows(view));
         rows.push((
             "reason",
             format!("{} ({})", request.reason, request.incident),

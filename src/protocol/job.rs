@@ -20,7 +20,11 @@ pub use super::secrets::{SecretState, SecretStep, short_name};
 pub use super::socket::RosterSubmit as RosterWish;
 pub use crate::ceremony::Standing;
 pub use crate::trust::receipt::ProvenBy;
-use crate::trust::{Bytes, Envelope, Head, KeyId, Timestamp, request::Purpose};
+use crate::trust::{
+    Bytes, Envelope, Head, KeyId, Timestamp,
+    request::{BannedUse, CheckResult, Purpose},
+    roster::Declared,
+};
 pub use entry::{AwsTrace, Entry, Step};
 pub use keys::{KeyUse, Waiting, Watched, Whose};
 
@@ -73,6 +77,9 @@ pub enum Job {
         operator: String,
         /// Head of the record now.
         audit: Head,
+        /// What the scenario's checks came to, in its order: the agent's word.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        checks: Vec<CheckResult>,
     },
     /// The next version of the roster: answered by [`FromWorker::Offer`], then votes are awaited; where nothing is sealed yet it counts at
     /// once, answered by [`FromWorker::Vault`].
@@ -137,9 +144,35 @@ pub struct Ask {
     /// A whole ceremony as a drill: sessions that are refused everything and are handed to nobody, and a real rotation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drill: bool,
+    /// Name of the roster's scenario; needed for a session where the roster has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// Whom or what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What it is not, as the operator confirmed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<BannedUse>,
+    /// The request whose session this one continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
 }
 
 impl Ask {
+    /// What is declared for a session, by `operator`.
+    pub fn declared<'a>(&'a self, operator: &'a str) -> Declared<'a> {
+        Declared {
+            operator,
+            access: &self.access,
+            scenario: self.scenario.as_deref(),
+            subject: self.subject.as_deref(),
+            commander: self.commander.as_deref(),
+            incident: &self.incident,
+            reason: &self.reason,
+            confirmed: &self.confirmed,
+        }
+    }
+
     /// Whether a request with this purpose is what was asked: all that is owed, where nothing was named, is the worker's to say.
     pub fn is_answered_by(&self, purpose: &Purpose) -> bool {
         match (&self.close_only, purpose) {

@@ -121,6 +121,31 @@ impl From<crate::trust::standing::Refusal> for Problem {
     }
 }
 
+impl From<crate::trust::roster::NotOnTheseTerms> for Problem {
+    fn from(why: crate::trust::roster::NotOnTheseTerms) -> Self {
+        use crate::trust::roster::NotOnTheseTerms as N;
+        let code = match &why {
+            // Misspelt or left out; everything else is a no.
+            N::Access { .. } | N::NoScenario { .. } | N::Scenario { .. } | N::BadSubject => {
+                Code::Usage
+            }
+            N::OtherChecks { .. } => Code::Tampering,
+            _ => Code::Refused,
+        };
+        Self::new(code, &why).hint(why.hint())
+    }
+}
+
+impl From<crate::trust::power::Refusal> for Problem {
+    fn from(why: crate::trust::power::Refusal) -> Self {
+        let problem = Self::new(Code::Refused, &why);
+        match why.hint() {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}
+
 impl From<crate::trust::TrustError> for Problem {
     fn from(why: crate::trust::TrustError) -> Self {
         use crate::trust::TrustError as T;

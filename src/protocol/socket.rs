@@ -16,12 +16,17 @@
 //! | `POST /v1/requests/{id}/approvals` | [`Approval`](super::job::Approval) | [`RequestView`] |
 //! | `POST /v1/requests/{id}/denials` | [`Denial`] | [`RequestView`] |
 //! | `POST /v1/requests/{id}/withdrawals` | [`Withdrawal`] | [`RequestView`] |
-//! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME` | | [`Credentials`] of the request's first role, or of the one named |
+//! | `POST /v1/requests/{id}/confirmation` | [`Confirm`](super::people::Confirm) | [`RequestView`] |
+//! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME&form=FORM` | | [`Credentials`] of the request's first role, or of the one named; `FORM` (`environment`, `console`) stands in the record |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
 //! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
 //! | `POST /v1/vaults/{vault}/drills` | [`DrillReceipt`] | [`DrillNoted`] |
 //! | `POST /v1/vaults/{vault}/drills/failed` | [`DrillFailure`] | [`DrillNoted`] |
 //! | `POST /v1/vaults/{vault}/sheets` | [`SheetChecked`] | [`SheetNoted`] |
+//! | `POST /v1/requests/{id}/review` | [`ReviewIn`](super::review::ReviewIn) | [`RequestView`] |
+//! | `POST /v1/requests/{id}/filings` | [`Filing`](super::review::Filing) | [`RequestView`] |
+//! | `GET /v1/requests/{id}/events` | | JSON lines, verbatim: the request's own, and what happened to vault and agent meanwhile |
+//! | `GET /v1/reviews?from=DAY&until=DAY` | | `Vec<`[`AccessRow`](super::review::AccessRow)`>`, oldest first |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
 //! | `GET /v1/audit/checkpoints` | | signed notes, oldest first, blank line between; at most the newest 100 |
@@ -46,11 +51,22 @@ pub use crate::{
     trust::receipt::RegionRefused,
 };
 
-use super::job::Isolation;
+pub use super::handed_in::{
+    RecoveryHandIn, RecoveryRecorded, RosterSubmit, RosterSubmitted, SealBegin, SealBegun,
+    SealFinish, SealFinished,
+};
+pub use super::live::{Delivered, SinkView};
+pub use super::people::Person;
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
-use super::{recording::RecordingView, secrets::SecretState};
+use super::{
+    job::Isolation,
+    people::{Commander, Hand},
+    recording::RecordingView,
+    review::{ReviewOpen, ReviewView},
+    secrets::SecretState,
+};
 
 /// The default socket of the agent.
 pub const DEFAULT_SOCKET: &str = "/run/twotap/agent.sock";
@@ -74,15 +90,12 @@ pub struct Status {
     pub requests: Vec<RequestView>,
     /// What does not work as it should, in plain words (a sink that lags, a rotation that is pending).
     pub degraded: Vec<String>,
-}
-
-/// The caller, as the roster knows the account.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Person {
-    /// Short name.
-    pub name: String,
-    /// Roles, e.g. `operator`.
-    pub roles: Vec<String>,
+    /// Where the record goes, in the order of the agent's configuration.
+    #[serde(default)]
+    pub sinks: Vec<SinkView>,
+    /// Sessions that are over and not reviewed yet, the most urgent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<ReviewOpen>,
 }
 
 /// One vault at a glance.
@@ -186,6 +199,12 @@ pub struct RequestView {
     pub approved_by: Vec<String>,
     /// Who has denied, with the reason.
     pub denied_by: Vec<(String, String)>,
+    /// Who authorised it: the operator's word, until that person has confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commander: Option<Commander>,
+    /// Who did what, from which account and with which key, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<Hand>,
     /// How many must approve.
     pub threshold: u8,
     /// Each step after the approvals, in order.
@@ -204,9 +223,15 @@ pub struct RequestView {
     /// The secrets that are rotated when the session is closed, and where each stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretView>,
+    /// What was handed out of its session; absent while that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<Delivered>,
     /// What was recorded of it, in the order in which it began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recordings: Vec<RecordingView>,
+    /// What is to follow the session; absent while it is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewView>,
 }
 
 impl RequestView {
@@ -353,93 +378,6 @@ pub struct Denial {
 pub struct Withdrawal {
     /// A signed [`crate::trust::request::Withdrawal`].
     pub withdrawal: Envelope,
-}
-
-/// Hands in the next version of a roster.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RosterSubmit {
-    /// That version, signed by all who must.
-    pub next: Envelope,
-    /// Incident or change reference.
-    pub incident: String,
-    /// Why.
-    pub reason: String,
-    /// 16 random bytes.
-    pub nonce: Bytes,
-}
-
-/// What became of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RosterSubmitted {
-    /// The request that custodians have to approve before the version counts; absent where it counts already.
-    pub request: Option<RequestView>,
-}
-
-/// Hands in the record that a recovery left behind.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecoveryHandIn {
-    /// A signed [`crate::trust::recovery::Record`].
-    pub record: Envelope,
-}
-
-/// What became of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecoveryRecorded {
-    /// Whether it stood in the record already.
-    pub again: bool,
-    /// The generation that was opened.
-    pub generation: u64,
-    /// What is owed now, each with what to do about it.
-    pub owed: Vec<String>,
-}
-
-/// Asks for a key to seal a credential to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SealBegin {
-    /// 16 random bytes.
-    pub nonce: Bytes,
-    /// The next version of the roster, where recovery shares stand for it: it counts once the credential is sealed under it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<Envelope>,
-}
-
-/// The key to seal a credential to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SealBegun {
-    /// Names the sealing in the next call.
-    pub id: String,
-    /// A signed [`crate::trust::request::SealOffer`].
-    pub offer: Envelope,
-    /// All roster versions, oldest first.
-    pub roster_chain: Vec<Envelope>,
-}
-
-/// The credential, encrypted to the worker's one-time key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SealFinish {
-    /// A binary age file.
-    pub sealed: Bytes,
-}
-
-/// What was sealed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SealFinished {
-    /// The generation that counts now.
-    pub generation: u64,
-    /// The key that it holds: not the one that was given, which is dead.
-    pub access_key_id: String,
-    /// Its manifest.
-    pub manifest: Envelope,
-    /// Each step.
-    pub progress: Vec<Progress>,
 }
 
 /// A signed envelope as the record keeps it beside a line.

@@ -3,6 +3,7 @@
 //! The request is one JSON document. The host signs it as an *offer*; a custodian approves by signing *the same bytes* under
 //! another payload type; a denial is a document of its own that names the request's digest.
 
+mod declared;
 mod purpose;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ use super::{
     roster::{Roster, Target},
     text::{check_name, check_text},
 };
+
+pub use declared::{BannedUse, CheckResult, MAX_OUTPUT, MAX_SUBJECT, check_subject};
 
 /// The largest request, in bytes of JSON.
 pub const MAX_REQUEST: usize = 16 * 1024;
@@ -80,6 +83,21 @@ pub struct Request {
     pub reason: String,
     /// Who authorised it, as the operator says.
     pub commander_claimed: Option<String>,
+    /// Name of the roster's scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// Whom or what it is about; fills `${subject}` in the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What it is not, as the operator confirmed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<BannedUse>,
+    /// The request whose session this one continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
+    /// What the scenario's checks came to, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckResult>,
     /// Digest of the roster.
     pub roster_sha256: Digest,
     /// Digest of the generation's manifest.
@@ -240,6 +258,7 @@ impl Document for Request {
         if let Some(commander) = &self.commander_claimed {
             check_name("commander's name", commander)?;
         }
+        self.check_declared()?;
         if !(self.not_before < self.approve_before && self.approve_before <= self.not_after) {
             return bad("its times are not in order");
         }

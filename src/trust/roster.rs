@@ -9,6 +9,8 @@ mod change;
 mod check;
 mod groups;
 mod readers;
+mod scenario;
+mod terms;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +26,9 @@ pub const MAX_CHAIN: usize = 4 * 1024 * 1024;
 pub use chain::{Missing, missing, parse_chain, signatures, verify_chain, verify_next};
 pub use change::{Change, changes, follows};
 pub use groups::{Group, Lacking, lacking};
-pub use readers::{Recording, is_recipient};
+pub use readers::is_recipient;
+pub use scenario::{Check, MAX_CHECKS, MAX_SCENARIOS, Needed, REVIEW_HOURS, Scenario};
+pub use terms::{Declared, NotOnTheseTerms, Terms};
 
 /// One version of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +52,12 @@ pub struct Roster {
     /// Which of them: how many of each group. Empty where any will do; else their thresholds add up to [`Self::threshold`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
+    /// For what it may be opened. Empty: requests name no scenario; else every request for a session names one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<Scenario>,
+    /// Pairs of roles that one person may have in one request; by default all of them are different people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_coincide: Vec<[Role; 2]>,
     /// Everybody who may act.
     pub people: Vec<Person>,
     /// The custodians' tokens.
@@ -177,6 +187,9 @@ pub struct Person {
     /// An age X25519 recipient (`age1...`) of an officer: what operators' terminals show is sealed to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
+    /// The groups of the organisation that this person belongs to, e.g. `Support-L2`: shown wherever a request of theirs is, and no power by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub member_of: Vec<String>,
 }
 
 /// What a person may be in a request.
@@ -293,9 +306,6 @@ pub struct Access {
     /// Secrets of AWS Secrets Manager that are rotated when such a session is closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<NamedSecret>,
-    /// Whether what the operator's terminal shows is recorded.
-    #[serde(default, skip_serializing_if = "Recording::is_usual")]
-    pub recording: Recording,
     /// Whether it may allow kinds of actions wholesale on whatever there is; shown in red to whoever approves.
     #[serde(default, skip_serializing_if = "is_false")]
     pub broad: bool,
@@ -305,11 +315,43 @@ pub struct Access {
     /// What a request's subject looks like ([`super::pattern`]), where the template asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Whether what the operator's terminal shows is recorded.
+    #[serde(default, skip_serializing_if = "Recording::is_usual")]
+    pub recording: Recording,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+/// Whether what an operator's terminal shows is recorded, sealed to the officers' recipients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recording {
+    /// `shell` records, and `exec` where it is asked to; where it cannot be, the session goes on and the record says so.
+    #[default]
+    Wanted,
+    /// Credentials are handed out only while a recording runs.
+    Required,
+    /// Nothing is recorded.
+    Off,
+}
+
+impl Recording {
+    /// Whether it is what holds where a profile says nothing.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::Wanted
+    }
+
+    /// As it is written in `access.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wanted => "wanted",
+            Self::Required => "required",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// A further operator role, in the same or another account.

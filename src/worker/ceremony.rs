@@ -21,25 +21,28 @@ use crate::{
     },
     trust::{
         Envelope, Head, Verified,
-        request::{Offer, Purpose, ShareBinding},
+        request::{CheckResult, Offer, Purpose, ShareBinding},
         stack,
     },
     vault::{AccessKey, OneTime, check_share, open, open_share},
 };
 
+/// Who asks, and what the agent says about it.
+pub(super) struct Asker {
+    pub(super) operator: String,
+    pub(super) audit: Head,
+    /// What the scenario's checks came to.
+    pub(super) checks: Vec<CheckResult>,
+}
+
 /// Serves one request to its end: offer, votes, unsealing, minting, rotating.
-pub(super) async fn run(
-    worker: &mut Worker,
-    ask: Ask,
-    operator: String,
-    audit: Head,
-) -> Result<(), Problem> {
+pub(super) async fn run(worker: &mut Worker, ask: Ask, asker: Asker) -> Result<(), Problem> {
     let found = places::look(worker, &ask.vault).await?;
     let again = places::again(&ask);
     let vault = worker.home.vault(&ask.vault)?;
     // Until the quorum is there this process holds one secret: the key that shares are sealed to, made for this request.
     let one_time = OneTime::generate();
-    let plan = plan(worker, &vault, ask, &operator, audit, one_time.recipient()).await?;
+    let plan = plan(worker, &vault, ask, asker, one_time.recipient()).await?;
     let opened = opened(worker, &vault, &plan, &one_time, Begin { found, again }).await?;
 
     // A share lives only as long as its credential: whatever minting comes to, the key is replaced.

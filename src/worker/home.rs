@@ -22,6 +22,7 @@ use crate::{
     trust::{
         Bytes, Digest, Envelope, KeyId, Signer, Verified,
         manifest::Manifest,
+        power,
         roster::{By, LastSealed, Roster, verify_chain, verify_next},
         seen::Seen,
         standing::judge_change,
@@ -261,6 +262,7 @@ impl Vault {
     pub(super) fn next_version(&self, envelope: &Envelope) -> Result<Verified<Roster>, Problem> {
         let next = verify_next(&self.roster, envelope)?;
         judge_change(&self.roster, &next)?;
+        power::judge_change(&self.roster, &next)?;
         if next.host(self.host).is_none() {
             return Err(Problem::new(
                 Code::Refused,

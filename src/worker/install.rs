@@ -6,7 +6,7 @@ use super::{config::Config, home::Home, home::make_folder, problems::Explain as 
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Signer as _,
+        Signer as _, power,
         roster::{parse_chain, verify_chain},
         standing::judge_all,
         words::verification_words,
@@ -34,6 +34,10 @@ pub(super) fn install(config: &Path, roster: &Path) -> Result<(), Problem> {
     }
     // Whoever pins this host to a roster vouches for it, as its custodians did with the same check.
     judge_all(&roster)?;
+    // Its profiles were judged by those who signed it, under the rules of their day; a host that is set up anew must still be able to open.
+    if let Err(why) = power::judge_all(&roster) {
+        eprintln!("note: {why}; it counts as it was signed, and whoever approves is shown it");
+    }
     let mut seen = home.seen()?;
     if seen
         .roster(&roster.vault)

@@ -309,13 +309,7 @@ fn policy_as_approved(vault: &Vault, request: &Request) -> Result<String, Proble
         .roster
         .access(&request.access)
         .ok_or_else(|| Problem::new(Code::Tampering, "the roster has no such access profile"))?;
-    let policy = render(
-        access,
-        &request.id,
-        &request.incident,
-        &request.operator,
-        request.not_after,
-    )?;
+    let policy = render(access, &request.declared(), &request.id, request.not_after)?;
     if Digest::of(policy.as_bytes()) == request.policy_sha256 {
         Ok(policy)
     } else {

@@ -15,6 +15,7 @@ mod close;
 mod close_only;
 mod config;
 mod drill;
+mod duties;
 mod hardening;
 mod home;
 mod host_key;
@@ -199,7 +200,15 @@ impl Worker {
                 ask,
                 operator,
                 audit,
-            } => ceremony::run(self, ask, operator, audit).await,
+                checks,
+            } => {
+                let asker = ceremony::Asker {
+                    operator,
+                    audit,
+                    checks,
+                };
+                ceremony::run(self, ask, asker).await
+            }
             Job::Roster {
                 vault,
                 wish,

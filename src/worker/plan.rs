@@ -2,17 +2,18 @@
 
 use rand_core::{OsRng, RngCore as _};
 
-use super::{Worker, home::Vault, ledger, mint, secrets};
+use super::{Worker, ceremony::Asker, duties, home::Vault, ledger, mint, secrets};
 use crate::{
     aws::{Arn, AssumeRole, PolicyVars, policy, revocation},
     ceremony::times,
     protocol::{Code, Problem, job::Ask},
     trust::{
-        Bytes, Digest, Head, Timestamp, Verified,
+        Bytes, Digest, Timestamp, Verified,
         request::{
-            CLOSE_ONLY, CLOSE_ONLY_SECONDS, Clock, NOTHING_ALLOWED, Purpose, Request, request_id,
+            CLOSE_ONLY, CLOSE_ONLY_SECONDS, CheckResult, Clock, NOTHING_ALLOWED, Purpose, Request,
+            request_id,
         },
-        roster::{Access, Role, Roster, Target},
+        roster::{Access, Declared, Role, Roster, Target},
     },
 };
 
@@ -41,20 +42,27 @@ pub(super) async fn plan(
     worker: &Worker,
     vault: &Vault,
     ask: Ask,
-    operator: &str,
-    audit: Head,
+    asker: Asker,
     worker_key: String,
 ) -> Result<Plan, Problem> {
+    let Asker {
+        operator,
+        audit,
+        checks,
+    } = asker;
+    let operator = operator.as_str();
     let current = vault.sealed()?;
     operator_may(vault, operator)?;
-    others_can_approve(vault, operator)?;
+    duties::separate(vault, operator, ask.commander.as_deref())?;
 
     let (skew, clock) = clock(worker).await;
     let now = skew.now();
     let id = fresh_id();
+    let opens = ask.close_only.is_none() && !ask.drill;
     let what = match &ask.close_only {
+        _ if !opens && declares(&ask, &checks) => return Err(declares_too_much()),
         None if ask.drill => rehearsal(vault, &ask, now)?,
-        None => session(worker, vault, &ask, operator, &id, now)?,
+        None => session(worker, vault, &ask, &checks, (operator, &id), now)?,
         Some(asked) => closing(worker, vault, asked, now)?,
     };
     let What {
@@ -86,6 +94,11 @@ pub(super) async fn plan(
         incident: ask.incident,
         reason: ask.reason,
         commander_claimed: ask.commander,
+        scenario: ask.scenario,
+        subject: ask.subject,
+        confirmed: ask.confirmed,
+        follows: ask.follows,
+        checks,
         roster_sha256: vault.roster.digest(),
         manifest_sha256: current.manifest.digest(),
         audit,
@@ -153,12 +166,15 @@ fn session(
     worker: &Worker,
     vault: &Vault,
     ask: &Ask,
-    operator: &str,
-    id: &str,
+    checks: &[CheckResult],
+    (operator, id): (&str, &str),
     now: Timestamp,
 ) -> Result<What, Problem> {
-    let access = access(vault, ask)?;
-    let not_after = now.plus(i64::from(duration(access, ask.duration_seconds)?));
+    // Whatever the operator's program and the agent made of it: the roster says on which terms.
+    let terms = vault.roster.terms(&ask.declared(operator))?;
+    let not_after = now.plus(i64::from(terms.seconds(ask.duration_seconds)?));
+    terms.checked(checks)?;
+    let access = terms.access;
     let targets = targets_of(access, vault);
     for target in &targets {
         if arn(&target.steward_role_arn)?.account() != target.account {
@@ -180,7 +196,7 @@ fn session(
         targets,
         secrets: access.secrets.iter().map(|s| s.arn.clone()).collect(),
         regions: access.regions.clone(),
-        policy: render(access, id, &ask.incident, operator, not_after)?,
+        policy: render(access, &ask.declared(operator), id, not_after)?,
         not_after,
     })
 }
@@ -260,16 +276,15 @@ fn closing(
 /// The session policy of a request, rendered from the roster: at the offer, and once more before minting.
 pub(super) fn render(
     access: &Access,
+    declared: &Declared<'_>,
     request: &str,
-    incident: &str,
-    operator: &str,
     not_after: Timestamp,
 ) -> Result<String, Problem> {
     let vars = PolicyVars {
-        // A request has no subject yet; a template that asks for one gets a name that matches nothing.
-        subject: "-".to_owned(),
-        incident: incident.to_owned(),
-        operator: operator.to_owned(),
+        // A template that asks for one is refused without (`Roster::terms`).
+        subject: declared.subject.unwrap_or("-").to_owned(),
+        incident: declared.incident.to_owned(),
+        operator: declared.operator.to_owned(),
         request: request.to_owned(),
     };
     policy::session_policy(&access.policy.0, &vars, not_after.into(), &access.probe).map_err(
@@ -346,42 +361,21 @@ fn operator_may(vault: &Vault, operator: &str) -> Result<(), Problem> {
     }
 }
 
-/// Nobody votes on the own request: without the operator there must be a quorum of custodians left.
-pub(super) fn others_can_approve(vault: &Vault, operator: &str) -> Result<(), Problem> {
-    let custodians = vault.roster.custodians().map(|p| p.name.as_str());
-    let others: Vec<&str> = custodians.filter(|name| *name != operator).collect();
-    let lacking = vault.roster.lacking(others.iter().copied());
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let threshold = vault.roster.threshold;
-    let what = match &lacking[0].group {
-        Some(group) => {
-            format!("this vault needs custodians of {group} besides you, and has too few")
-        }
-        None => format!(
-            "this vault needs {threshold} custodians besides you, and has {}",
-            others.len()
-        ),
-    };
-    Err(Problem::new(Code::Refused, what).hint("somebody who is not a custodian has to ask"))
+/// Whether an ask, or what the agent says about it, has what only a session needs.
+fn declares(ask: &Ask, checks: &[CheckResult]) -> bool {
+    ask.scenario.is_some()
+        || ask.subject.is_some()
+        || !ask.confirmed.is_empty()
+        || ask.follows.is_some()
+        || !checks.is_empty()
 }
 
-fn duration(access: &Access, asked: Option<u32>) -> Result<u32, Problem> {
-    let seconds = asked.unwrap_or(access.default_seconds);
-    if (60..=access.max_seconds).contains(&seconds) {
-        Ok(seconds)
-    } else {
-        Err(Problem::new(
-            Code::Refused,
-            format!(
-                "access '{}' lasts 1 minute to {} minutes",
-                access.name,
-                access.max_seconds / 60
-            ),
-        )
-        .hint("ask for less time; a new request can follow"))
-    }
+fn declares_too_much() -> Problem {
+    Problem::new(
+        Code::Usage,
+        "what opens no session has no scenario, no subject and no checks",
+    )
+    .hint("leave them out")
 }
 
 fn random_u128() -> u128 {

@@ -92,6 +92,8 @@ pub(super) fn of_refusal(why: Refusal) -> Problem {
         Refusal::OwnRequest { .. } => {
             Problem::new(Code::Refused, &why).hint("another custodian has to approve")
         }
+        Refusal::OtherDuty(_) => Problem::new(Code::Refused, &why)
+            .hint("another custodian has to approve; see: twotap roster show"),
         Refusal::NothingToWithdraw { .. } => {
             Problem::new(Code::Refused, &why).hint("see who has approved: twotap status")
         }

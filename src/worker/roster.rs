@@ -12,9 +12,10 @@
 use super::{
     Worker,
     ceremony::{self, Begin},
+    duties,
     home::Vault,
     places,
-    plan::{Plan, clock, fresh_id, nonce, others_can_approve},
+    plan::{Plan, clock, fresh_id, nonce},
     problems::Explain as _,
     rotate::{self, Rotation},
 };
@@ -128,7 +129,7 @@ fn may_hand_in(vault: &Vault, operator: &str) -> Result<(), Problem> {
                 .hint("an operator or officer of the roster that counts has to"),
         );
     }
-    others_can_approve(vault, operator)
+    duties::separate(vault, operator, None)
 }
 
 async fn plan(
@@ -169,6 +170,11 @@ async fn plan(
         incident: handed_in.wish.incident,
         reason: handed_in.wish.reason,
         commander_claimed: None,
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
+        checks: Vec::new(),
         roster_sha256: vault.roster.digest(),
         manifest_sha256: current.manifest.digest(),
         audit: handed_in.audit,

@@ -45,6 +45,8 @@ pub const DANA: u32 = 61010;
 pub const ALICE: u32 = 61011;
 pub const BOB: u32 = 61012;
 pub const SOFIA: u32 = 61013;
+pub const IVAN: u32 = 61014;
+pub const CAROL: u32 = 61015;
 pub const STRANGER: u32 = 61099;
 
 /// How long anything may take before a test gives up on it.
@@ -237,7 +239,11 @@ impl Host {
         what: &str,
         body: &impl serde::Serialize,
     ) -> Reply {
-        let uid = if who == "alice" { ALICE } else { BOB };
+        let uid = match who {
+            "alice" => ALICE,
+            "carol" => CAROL,
+            _ => BOB,
+        };
         self.call(
             uid,
             "POST",

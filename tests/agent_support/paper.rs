@@ -9,7 +9,7 @@ use twotap::{
         socket::DrillBundle,
     },
     trust::{
-        Bytes, Digest, Envelope, Head, PublicKey, Signer, Timestamp, Verified,
+        Bytes, Digest, Document, Envelope, Head, KeyId, PublicKey, Signer, Timestamp, Verified,
         drill::Drill,
         manifest::{Manifest, ShareDigest},
         receipt::{Outcome, Receipt},
@@ -25,7 +25,7 @@ use twotap::{
     },
 };
 
-use super::{ALICE, BOB, DANA, SOFIA};
+use super::{ALICE, BOB, CAROL, DANA, SOFIA};
 
 /// A token's key without the token.
 pub struct SoftToken(p256::ecdsa::SigningKey);
@@ -70,17 +70,17 @@ pub struct Paper {
 impl Paper {
     /// Alice and Bob hold tokens, Dana acts, Sofia oversees; two must approve.
     pub fn new() -> Self {
-        Self::with(|_| ())
+        Self::of(&["alice", "bob"], |_, _| {})
     }
 
-    /// The same with something else in the roster.
-    pub fn with(change: impl FnOnce(&mut Roster)) -> Self {
+    /// The same with these custodians, under a roster that the case changes; it is given the host's key id.
+    pub fn of(custodians: &[&str], change: impl FnOnce(&mut Roster, KeyId)) -> Self {
         let host = HostKey(ed25519_dalek::SigningKey::generate(&mut OsRng));
         let checkpoint = HostKey(ed25519_dalek::SigningKey::generate(&mut OsRng));
         let recovery = HostKey(ed25519_dalek::SigningKey::generate(&mut OsRng));
-        let tokens: Vec<(String, SoftToken)> = ["alice", "bob"]
-            .into_iter()
-            .map(|name| (name.to_owned(), token()))
+        let tokens: Vec<(String, SoftToken)> = custodians
+            .iter()
+            .map(|name| ((*name).to_owned(), token()))
             .collect();
         let person = |name: &str, roles: &[Role], uid| Person {
             name: name.to_owned(),
@@ -90,6 +90,7 @@ impl Paper {
                 uid,
             }],
             recipient: None,
+            member_of: Vec::new(),
         };
         let mut roster = Roster {
             v: 1,
@@ -100,6 +101,8 @@ impl Paper {
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),
+            scenarios: Vec::new(),
+            may_coincide: Vec::new(),
             people: vec![
                 person("alice", &[Role::Custodian], ALICE),
                 person("bob", &[Role::Custodian], BOB),
@@ -113,7 +116,7 @@ impl Paper {
                     person: name.clone(),
                     serial: 1000 + u32::try_from(i).expect("two"),
                     // The second is of the kind that rosters take only on purpose.
-                    firmware: ["5.7.4", "5.4.3"][i].into(),
+                    firmware: if i == 1 { "5.4.3" } else { "5.7.4" }.into(),
                     approve: SlotKey {
                         slot: 0x82,
                         key: key.public(),
@@ -146,10 +149,10 @@ impl Paper {
                 max_seconds: 39600,
                 also: Vec::new(),
                 secrets: Vec::new(),
-                recording: Default::default(),
                 broad: false,
                 persistence: false,
                 subject: None,
+                recording: Default::default(),
             }],
             recovery: Some(Recovery {
                 recipient: age::x25519::Identity::generate().to_public().to_string(),
@@ -162,7 +165,14 @@ impl Paper {
             accept_risk: vec!["YSA-2024-03".into()],
             accept_unattested: vec![1000, 1001],
         };
-        change(&mut roster);
+        for name in custodians
+            .iter()
+            .filter(|n| !matches!(**n, "alice" | "bob"))
+        {
+            roster.people.push(person(name, &[Role::Custodian], CAROL));
+            roster.accept_unattested.push(1002);
+        }
+        change(&mut roster, host.public().id());
         let mut envelope = Envelope::new(&roster).expect("a good roster");
         for (_, token) in &tokens {
             envelope.sign(token);
@@ -215,7 +225,7 @@ impl Paper {
             access_key_id: key.to_owned(),
             vault_sha256: Digest::of(b"vault"),
             threshold: 2,
-            shares: vec![share("alice"), share("bob")],
+            shares: self.tokens.iter().map(|(name, _)| share(name)).collect(),
             previous: (generation > 1).then(|| Digest::of(b"before")),
             audit,
         };
@@ -255,6 +265,11 @@ impl Paper {
             incident: ask.incident.clone(),
             reason: ask.reason.clone(),
             commander_claimed: ask.commander.clone(),
+            scenario: ask.scenario.clone(),
+            subject: ask.subject.clone(),
+            confirmed: ask.confirmed.clone(),
+            follows: ask.follows.clone(),
+            checks: Vec::new(),
             roster_sha256: self.roster.digest(),
             manifest_sha256: manifest.digest(),
             audit,
@@ -333,6 +348,13 @@ impl Paper {
         Envelope::signed(&denial, token).expect("a good denial")
     }
 
+    /// A document of a custodian's own.
+    pub fn signed(&self, document: &impl Document, who: &str) -> Envelope {
+        let mut named = self.tokens.iter();
+        let (_, token) = named.find(|(name, _)| name == who).expect("a custodian");
+        Envelope::signed(document, token).expect("a good document")
+    }
+
     /// The receipt of a drill on what the agent gave, changed before `who`'s token signs it.
     pub fn drill(
         &self,
@@ -390,6 +412,10 @@ pub fn ask() -> Ask {
         nonce: nonce(),
         close_only: None,
         drill: false,
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
     }
 }
 

@@ -60,7 +60,12 @@ const SESSION: [(&str, &str); 3] = [
     ("crate::protocol::job", "TargetSession"),
 ];
 const SESSION_PARTS: [&str; 3] = ["protocol", "agent", "worker"];
-const SESSION_FILES: [&str; 1] = ["cli/credentials.rs"];
+const SESSION_FILES: [&str; 3] = [
+    "cli/credentials.rs",
+    // As variables for a shell, and for a sign-in to the console: each on demand alone.
+    "cli/session/console.rs",
+    "cli/session/env.rs",
+];
 
 /// The secrets of a list that a file names, in order, each once.
 fn named<'s>(source: &Source, secrets: &'s [(&str, &str)]) -> Vec<&'s str> {

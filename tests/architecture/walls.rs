@@ -49,7 +49,7 @@ const WALLS: [(&str, &[&str]); 4] = [
 ];
 
 /// What the outer world is reached through, and the only places that reach it: a wall would be worth little if anybody could go around it.
-const OWNED: [(&str, &[&str]); 13] = [
+const OWNED: [(&str, &[&str]); 14] = [
     ("pcsc", &["token"]),
     ("aws_sdk_iam", &["aws"]),
     ("aws_sdk_secretsmanager", &["aws"]),
@@ -58,6 +58,8 @@ const OWNED: [(&str, &[&str]); 13] = [
     ("aws_smithy_http_client", &["aws"]),
     // What signs a call; the worker says which credential it is.
     ("aws_credential_types", &["aws", "worker"]),
+    // The one wire of the people's program that leaves the host: signing in to the console.
+    ("tokio_rustls", &["cli"]),
     ("rusqlite", &["audit"]),
     // The roster holds a recovery recipient, and reads it before it believes it.
     ("age", &["vault", "trust"]),

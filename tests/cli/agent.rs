@@ -256,6 +256,7 @@ async fn status(
         you: Person {
             name: name.clone(),
             roles: roles.map(|r| format!("{r:?}").to_lowercase()).collect(),
+            ..Person::default()
         },
         head: world.trust_head(),
         vaults: vec![VaultStatus {
@@ -276,6 +277,8 @@ async fn status(
         }],
         requests: world.view.iter().cloned().collect(),
         degraded: vec!["the sink 'x\u{1b}[2J' lags".into()],
+        sinks: Vec::new(),
+        reviews: Vec::new(),
     }))
 }
 
@@ -394,6 +397,11 @@ async fn request(
         incident: ask.incident.clone(),
         reason: ask.reason.clone(),
         commander_claimed: ask.commander,
+        scenario: ask.scenario,
+        subject: ask.subject,
+        confirmed: ask.confirmed,
+        follows: ask.follows,
+        checks: Vec::new(),
         roster_sha256: roster.digest(),
         manifest_sha256: manifest.digest(),
         audit: world.trust_head(),
@@ -424,6 +432,8 @@ async fn request(
         policy,
         approved_by: Vec::new(),
         denied_by: Vec::new(),
+        commander: None,
+        people: Vec::new(),
         threshold: 2,
         progress: Vec::new(),
         outcome: None,
@@ -432,6 +442,8 @@ async fn request(
         setback: None,
         recordings: Vec::new(),
         secrets: Vec::new(),
+        delivered: None,
+        review: None,
     });
     let mut view = world.current().clone();
     if let Some(lie) = &world.view_lie {

@@ -147,7 +147,7 @@ fn a_vault_is_drawn_up_of_good_papers_alone() {
         (2, true),
         "{error}"
     );
-    let good = "[aws]\nuser_arn = \"arn:aws:iam::111122223333:user/x\"\nsteward_role_arn = \"arn:aws:iam::111122223333:role/y\"\nexternal_id = \"z\"\n[[access]]\nname = \"admin\"\naccount = \"111122223333\"\nrole_arn = \"arn:aws:iam::111122223333:role/op\"\nregions = [\"eu-central-1\"]\nprobe = \"ec2:DescribeRegions\"\npolicy = '{\"Statement\":[]}'\n";
+    let good = "[aws]\nuser_arn = \"arn:aws:iam::111122223333:user/x\"\nsteward_role_arn = \"arn:aws:iam::111122223333:role/y\"\nexternal_id = \"z\"\n[[access]]\nname = \"admin\"\naccount = \"111122223333\"\nrole_arn = \"arn:aws:iam::111122223333:role/op\"\nregions = [\"eu-central-1\"]\nprobe = \"ec2:DescribeRegions\"\npolicy = '{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:ListAllMyBuckets\",\"Resource\":\"*\"}]}'\n";
     bench.write("access.toml", good);
     let (code, error) = make(bobby, access);
     assert_eq!(

@@ -150,6 +150,7 @@ fn status_and_doctor_show_what_the_agent_says_and_no_control_characters() {
             "enrolled",
             "degraded",
             "clock",
+            "account",
             "own state"
         ]
     );

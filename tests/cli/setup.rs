@@ -32,7 +32,7 @@ account = "111122223333"
 role_arn = "arn:aws:iam::111122223333:role/twotap/op-admin"
 regions = ["eu-central-1"]
 probe = "ec2:DescribeRegions"
-policy = '''{"Version":"2012-10-17","Statement":[]}'''
+policy = '''{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListAllMyBuckets","Resource":"*"}]}'''
 "#;
 
 /// What the AWS CLI prints; the secret is the one of AWS's own examples.

@@ -151,6 +151,7 @@ pub(crate) fn ceremony_in(bench: &Bench, environment: &[(&str, &str)]) -> Ended 
         ask: crate::support::ask(),
         operator: "dana".to_owned(),
         audit: Head::EMPTY,
+        checks: Vec::new(),
     });
     let made = match worker.next() {
         Some(FromWorker::Offer(made)) => made,

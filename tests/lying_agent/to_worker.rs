@@ -18,6 +18,7 @@ fn ceremony(change: impl FnOnce(&mut Value)) -> Value {
         ask: ask(),
         operator: "dana".to_owned(),
         audit: Head::EMPTY,
+        checks: Vec::new(),
     })
     .expect("JSON");
     change(&mut job);

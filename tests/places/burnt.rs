@@ -104,6 +104,7 @@ fn asked(pair: &Pair, host: usize) -> Result<(Worker, OfferMade), Problem> {
         ask: ask(),
         operator: "dana".to_owned(),
         audit: Head::EMPTY,
+        checks: Vec::new(),
     });
     match worker.next() {
         Some(FromWorker::Offer(made)) => Ok((worker, made)),

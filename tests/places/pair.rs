@@ -166,6 +166,7 @@ impl Pair {
             ask: ask(),
             operator: "dana".to_owned(),
             audit: Head::EMPTY,
+            checks: Vec::new(),
         });
         match worker.next() {
             Some(FromWorker::Offer(made)) => (worker, made),
@@ -296,6 +297,7 @@ impl Pair {
             roles: vec![role],
             accounts: Vec::new(),
             recipient: None,
+            member_of: Vec::new(),
         };
         let mut people: Vec<Person> = self
             .custodians
@@ -313,6 +315,8 @@ impl Pair {
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),
+            scenarios: Vec::new(),
+            may_coincide: Vec::new(),
             people,
             tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
             hosts: keys.into_iter().enumerate().map(host).collect(),
@@ -336,10 +340,10 @@ impl Pair {
                 max_seconds: 11 * 3600,
                 also: Vec::new(),
                 secrets: Vec::new(),
-                recording: Default::default(),
                 broad: false,
                 persistence: false,
                 subject: None,
+                recording: Default::default(),
             }],
             recovery: None,
             places: (plan.places)(world),

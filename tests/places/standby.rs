@@ -145,6 +145,7 @@ fn what_a_place_holds_is_believed_as_little_as_a_strangers_word() {
             ask: crate::support::ask(),
             operator: "dana".to_owned(),
             audit: twotap::trust::Head::EMPTY,
+            checks: Vec::new(),
         });
         let answer = worker.next();
         (worker, answer)

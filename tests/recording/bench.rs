@@ -50,7 +50,7 @@ impl Bench {
             key.to_string().expose_secret()
         );
         write_for(SOFIA, &homes.path().join("sofia/key"), file.as_bytes());
-        let paper = Paper::with(|roster| {
+        let paper = Paper::of(&["alice", "bob"], |roster, _| {
             let mut people = roster.people.iter_mut();
             let sofia = people.find(|p| p.name == "sofia").expect("sofia");
             sofia.recipient = Some(key.to_public().to_string());

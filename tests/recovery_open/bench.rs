@@ -96,6 +96,7 @@ impl Vault {
                 uid,
             }],
             recipient: None,
+            member_of: Vec::new(),
         };
         let roster = Roster {
             v: 1,
@@ -106,6 +107,8 @@ impl Vault {
             created_at: Timestamp::parse("2026-01-06T10:00:00Z").expect("a time"),
             threshold: 2,
             groups: Vec::new(),
+            scenarios: Vec::new(),
+            may_coincide: Vec::new(),
             people: vec![person("alice", 61011), person("bob", 61012)],
             tokens: custodians.iter().map(SoftCustodian::token).collect(),
             hosts: vec![Host {
@@ -129,10 +132,10 @@ impl Vault {
                 max_seconds: 39_600,
                 also: Vec::new(),
                 secrets: Vec::new(),
-                recording: Default::default(),
                 broad: false,
                 persistence: false,
                 subject: None,
+                recording: Default::default(),
             }],
             recovery,
             places: Vec::new(),

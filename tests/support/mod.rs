@@ -359,6 +359,7 @@ impl Bench {
             ask,
             operator: operator.to_owned(),
             audit: Head::EMPTY,
+            checks: Vec::new(),
         });
         let answer = worker.next();
         (worker, answer)
@@ -515,6 +516,8 @@ impl Bench {
             created_at: Timestamp::now(),
             threshold: 2,
             groups: Vec::new(),
+            scenarios: Vec::new(),
+            may_coincide: Vec::new(),
             people,
             tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
             hosts: vec![Host {
@@ -541,10 +544,10 @@ impl Bench {
                 max_seconds: 11 * 3600,
                 also: Vec::new(),
                 secrets: self.secrets.clone(),
-                recording: Default::default(),
                 broad: false,
                 persistence: false,
                 subject: None,
+                recording: Default::default(),
             }],
             recovery: None,
             places: Vec::new(),
@@ -562,6 +565,7 @@ pub(crate) fn person(name: &str, role: Role, accounts: Vec<Account>) -> Person {
         roles: vec![role],
         accounts,
         recipient: None,
+        member_of: Vec::new(),
     }
 }
 
@@ -581,6 +585,10 @@ pub(crate) fn ask() -> Ask {
         nonce: nonce(),
         close_only: None,
         drill: false,
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
     }
 }
 

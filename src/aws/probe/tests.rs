@@ -122,6 +122,11 @@ fn actions_have_names() {
     for action in ProbeAction::ALL {
         assert_eq!(ProbeAction::parse(action.as_str()), Ok(action));
     }
+    // What custodians' programs take for a probe is what can be made as one.
+    assert_eq!(
+        ProbeAction::ALL.map(ProbeAction::as_str),
+        crate::trust::power::render::PROBES
+    );
     let error = ProbeAction::parse("sts:GetCallerIdentity").unwrap_err();
     assert_eq!(
         error.to_string(),

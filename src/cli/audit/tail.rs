@@ -7,7 +7,7 @@ use crate::{
     protocol::{Code, Problem, socket::Status},
 };
 
-use crate::cli::{Door, Ended, ui::plain};
+use crate::cli::{Door, Ended, people::behind, ui::plain};
 
 use super::pages::{count, page};
 
@@ -85,6 +85,9 @@ fn shown(line: &[u8]) -> String {
         plain(&record.event_type),
         plain(&record.actor)
     );
+    if let Some(who) = &record.who {
+        text.push_str(&format!(" ({})", behind(who)));
+    }
     for part in [
         &record.correlation_id,
         &record.incident_id,

@@ -51,6 +51,8 @@ const LINGER: Duration = Duration::from_millis(500);
 pub(in crate::cli) enum Piece {
     /// It wrote something.
     Output(To, Vec<u8>),
+    /// We have something to say, which is recorded as well.
+    Said(String),
     /// It has ended with this exit code; what it left behind may still write.
     Exit(u8),
 }
@@ -89,6 +91,12 @@ impl Voice {
     /// One line on standard error.
     pub(in crate::cli) fn say(self, line: &str) {
         let _ = io::stderr().write_all(self.framed(line).as_bytes());
+    }
+
+    /// The same as output.
+    fn said(self, line: &str) -> (To, Vec<u8>) {
+        let to = if self.raw { To::Terminal } else { To::Error };
+        (to, self.framed(line).into_bytes())
     }
 
     fn framed(self, line: &str) -> String {
@@ -186,6 +194,7 @@ impl Keeper {
                     while let Some(piece) = next {
                         match piece {
                             Piece::Exit(code) => exit = Some(code),
+                            Piece::Said(line) => batch.push(self.voice.said(&line)),
                             Piece::Output(to, output) => {
                                 bytes += output.len();
                                 batch.push((to, output));

@@ -230,6 +230,7 @@ fn with_new_token(
             roles: vec![Role::Custodian],
             accounts: Vec::new(),
             recipient: None,
+            member_of: Vec::new(),
         }),
     }
     next.tokens.push(token);

@@ -7,12 +7,12 @@ use std::{
 
 use crate::{
     cli::{
-        Door, Ended, client::vault_path, files, groups, inputs, places, screen, standing,
+        Door, Ended, client::vault_path, files, groups, inputs, places, policy, screen, standing,
         ui::plain, vault::AcceptArgs,
     },
     protocol::{Code, Problem, socket::VaultView},
     trust::{
-        Envelope, Timestamp, Verified,
+        Envelope, Timestamp, Verified, power,
         recovery::RecoverySet,
         roster::{self, Person, Recovery, Role, Roster, Token, changes, verify_chain},
         standing::judge_change,
@@ -74,6 +74,9 @@ pub(super) struct Args {
     /// Who may do what, in the place of who might
     #[arg(long, value_name = "FILE")]
     people: Option<PathBuf>,
+    /// For what it may be opened, in the place of what it might
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Where copies of the sealed bundle are kept, in the place of where they were
     #[arg(long, value_name = "FILE")]
     places: Option<PathBuf>,
@@ -171,6 +174,10 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     if let Some(path) = &args.access {
         (next.aws, next.access) = inputs::access(path)?;
     }
+    if let Some(path) = &args.policy {
+        let policy = policy::read(path, &next.access)?;
+        (next.scenarios, next.may_coincide) = (policy.scenarios, policy.may_coincide);
+    }
     quorum(args, &mut next)?;
     if let Some(path) = &args.places {
         next.places = places::read(path)?;
@@ -196,6 +203,7 @@ fn draw_up(args: &Args, before: &Verified<Roster>) -> Result<Roster, Problem> {
     accepted(&args.accept, &mut next)?;
     sensible(&next)?;
     judge_change(before, &next)?;
+    power::judge_change(before, &next)?;
     Ok(next)
 }
 
@@ -307,6 +315,7 @@ fn custodians(args: &Args, next: &mut Roster) -> Result<(), Problem> {
                 roles: vec![Role::Custodian],
                 accounts: Vec::new(),
                 recipient: None,
+                member_of: Vec::new(),
             }),
         }
         next.tokens.push(token);

@@ -16,7 +16,7 @@ use crate::{
     protocol::{Code, Problem},
     token::Token,
     trust::{
-        Envelope, PublicKey, Verified,
+        Envelope, PublicKey, Verified, power,
         roster::{self, Roster, verify_chain},
         standing::judge_change,
     },
@@ -47,8 +47,14 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     let listed = listed(&token, &roster, before.as_ref())?;
     token::must_hold(&mut token, &listed)?;
     match &before {
-        Some(before) => judge_change(before, &roster)?,
-        None => drop(standing::must_stand(&roster)?),
+        Some(before) => {
+            judge_change(before, &roster)?;
+            power::judge_change(before, &roster)?;
+        }
+        None => {
+            standing::must_stand(&roster)?;
+            power::judge_all(&roster)?;
+        }
     }
     places::must_fit(&chain)?;
     let words = screen::words(&envelope.digest())?;

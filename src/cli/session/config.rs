@@ -49,7 +49,7 @@ impl Config {
         let text = text(
             &exe,
             &session.socket,
-            &session.id,
+            &session.named(),
             session.region(),
             &session.roles(),
         )?;
@@ -73,7 +73,9 @@ impl Config {
             .env("AWS_CONFIG_FILE", &self.file)
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env("AWS_PROFILE", "break-glass")
-            .env("AWS_EC2_METADATA_DISABLED", "true");
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            // Go's first SDK and JavaScript's second read no configuration without it.
+            .env("AWS_SDK_LOAD_CONFIG", "1");
         for name in REMOVED {
             command.env_remove(name);
         }
@@ -89,6 +91,22 @@ pub(super) fn text(
     region: &str,
     roles: &[Role],
 ) -> Result<String, Problem> {
+    let process = format!("{} {session}", process(exe, socket)?);
+    let section = |name: &str, which: &str| {
+        format!("[{name}]\ncredential_process = {process}{which}\nregion = {region}\n")
+    };
+    let mut sections = vec![section("default", ""), section("profile break-glass", "")];
+    for role in roles {
+        let which = format!(" --account {} --role {}", role.account, role.name);
+        let name = format!("profile {}", role.profile());
+        sections.push(section(&name, &which));
+    }
+    Ok(sections.join("\n"))
+}
+
+/// The line that SDKs run for the caller's only open session. Some split it themselves and some give it to a shell: it is written so that both
+/// come to the same words.
+pub(in crate::cli) fn process(exe: &Path, socket: &Path) -> Result<String, Problem> {
     let quoted = |path: &Path| {
         let text = path.to_str().filter(|text| {
             !text
@@ -106,21 +124,11 @@ pub(super) fn text(
             .hint("use paths without quotes, backslashes, dollar signs and backticks")
         })
     };
-    let process = format!(
-        "{} --agent {} credentials {session}",
+    Ok(format!(
+        "{} --agent {} credentials",
         quoted(exe)?,
         quoted(socket)?
-    );
-    let section = |name: &str, which: &str| {
-        format!("[{name}]\ncredential_process = {process}{which}\nregion = {region}\n")
-    };
-    let mut sections = vec![section("default", ""), section("profile break-glass", "")];
-    for role in roles {
-        let which = format!(" --account {} --role {}", role.account, role.name);
-        let name = format!("profile {}", role.profile());
-        sections.push(section(&name, &which));
-    }
-    Ok(sections.join("\n"))
+    ))
 }
 
 /// A folder of this user alone, in memory where there is such a place; gone when dropped.

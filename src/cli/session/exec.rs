@@ -1,16 +1,20 @@
 //! `twotap exec`: runs a command with the session, through a private AWS configuration.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
+    path::Path,
     process::{Command, ExitCode},
 };
+
+use crate::trust::Timestamp;
 
 use super::{
     super::{Door, Ended, hygiene::Before, recording},
     Opened,
     config::Config,
+    expiry::{self, Herald},
     recorded::{self, What},
-    run,
+    run::{self, Tail},
 };
 
 /// Arguments of `exec`.
@@ -38,7 +42,9 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
         let what = What {
             command: &args.command,
             config: &config,
+            session: &session,
             env: Vec::new(),
+            until_file: None,
         };
         return recorded::run(&what, begun, door, before);
     }
@@ -46,10 +52,38 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]);
     config.give(&mut command);
-    let status = run::supervise(command, before);
+    let mut tail = speaks_of_refusals(&args.command[0]).then(Tail::default);
+    let herald = || Herald::begin(&session, &door.ui);
+    let status = run::supervise(command, before, herald, tail.as_mut());
     drop(config);
-    Ok(match status {
-        Ok(status) => ExitCode::from(run::code_of(status)),
-        Err(why) => run::not_started(&args.command[0], &why, &door.ui),
-    })
+    let status = match status {
+        Ok(status) => status,
+        Err(why) => return Ok(run::not_started(&args.command[0], &why, &door.ui)),
+    };
+    if !status.success()
+        && let Some(line) = expiry::after_failure(&session, Timestamp::now())
+    {
+        door.ui.note(line);
+    }
+    Ok(ExitCode::from(run::code_of(status)))
+}
+
+/// Programs that call AWS, say on standard error what was refused, and do not talk to people there. What is not listed keeps the standard
+/// error that we have: a shell would not be one without its terminal.
+const CALLERS: [&str; 10] = [
+    "aws",
+    "cdk",
+    "eksctl",
+    "node",
+    "pulumi",
+    "python",
+    "python3",
+    "sam",
+    "terraform",
+    "tofu",
+];
+
+fn speaks_of_refusals(program: &OsStr) -> bool {
+    let name = Path::new(program).file_name().and_then(OsStr::to_str);
+    name.is_some_and(|name| CALLERS.contains(&name))
 }

@@ -6,13 +6,16 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use crate::{
     protocol::Problem,
-    trust::{Timestamp, file::write_new},
+    trust::{
+        Timestamp,
+        file::{write_atomic, write_new},
+    },
 };
 
 use super::super::files;
@@ -21,11 +24,22 @@ use super::super::files;
 pub(super) struct Prompted {
     pub(super) command: Vec<OsString>,
     pub(super) env: Vec<(&'static str, String)>,
+    /// Where it reads when the session ends: [`ends_at`] writes it.
+    pub(super) until_file: PathBuf,
+}
+
+/// The session ends then, as far as is known now: prompts say so from here on.
+pub(super) fn ends_at(file: Option<&Path>, until: Timestamp) {
+    if let Some(file) = file {
+        // A prompt that is late is no reason to trouble anybody: the warning is on the screen.
+        let _ = write_atomic(file, format!("{}\n", until.0).as_bytes(), 0o600);
+    }
 }
 
 /// Prints `[prod/admin 3h59m left] `; with under 15 minutes an exclamation mark, and what is over is over.
 const LEFT: &str = r#"__twotap_left() {
-  __twotap_s=$(( TWOTAP_UNTIL - $(date +%s) ))
+  { read -r __twotap_u < "$TWOTAP_UNTIL"; } 2>/dev/null || return 0
+  __twotap_s=$(( __twotap_u - $(date +%s) ))
   __twotap_m=$(( (__twotap_s + 59) / 60 ))
   if [ "$__twotap_s" -le 0 ]; then printf '[%s over] ' "$TWOTAP_WHAT"
   elif [ "$__twotap_m" -le 15 ]; then printf '[%s %dm left!] ' "$TWOTAP_WHAT" "$__twotap_m"
@@ -56,7 +70,7 @@ const SH: &str = r#"PS1='$(__twotap_left)'"${PS1:-$ }"
 
 const FISH: &str = r#"functions -q fish_prompt; and functions -c fish_prompt __twotap_prompt
 function fish_prompt
-  set -l s (math "$TWOTAP_UNTIL - "(date +%s))
+  set -l s (math (cat $TWOTAP_UNTIL)" - "(date +%s))
   set -l m (math "ceil($s / 60)")
   if test $s -le 0; printf '[%s over] ' $TWOTAP_WHAT
   else if test $m -le 15; printf '[%s %dm left!] ' $TWOTAP_WHAT $m
@@ -83,8 +97,9 @@ pub(super) fn prepare(
             .map_err(|why| files::unwritable(&path, &why))
     };
     let mut command = vec![shell.as_os_str().to_owned()];
+    let until_file = write("until", &format!("{}\n", until.0))?;
     let mut env = vec![
-        ("TWOTAP_UNTIL", until.0.to_string()),
+        ("TWOTAP_UNTIL", until_file.display().to_string()),
         ("TWOTAP_WHAT", what.to_owned()),
     ];
     let again = variables(given);
@@ -115,7 +130,11 @@ pub(super) fn prepare(
         }
         _ => {}
     }
-    Ok(Prompted { command, env })
+    Ok(Prompted {
+        command,
+        env,
+        until_file,
+    })
 }
 
 /// The variables that a command was given, as lines of a shell.
@@ -141,10 +160,12 @@ mod tests {
 
     /// What a shell prints for `left` seconds.
     fn left(shell: &str, left: i64) -> String {
-        let until = Timestamp::now().plus(left);
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("until");
+        ends_at(Some(&file), Timestamp::now().plus(left));
         let output = Command::new(shell)
             .args(["-c", &format!("{LEFT}__twotap_left")])
-            .env("TWOTAP_UNTIL", until.0.to_string())
+            .env("TWOTAP_UNTIL", &file)
             .env("TWOTAP_WHAT", "prod/admin")
             .output()
             .expect("a shell");

@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{self, IsTerminal as _, Read, Write as _},
     os::fd::AsFd as _,
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
     sync::{Arc, mpsc::SyncSender},
     thread,
@@ -34,7 +35,10 @@ use super::{
             recorder::{Piece, Recorder, Size, Voice},
         },
     },
+    Opened,
     config::Config,
+    expiry::Herald,
+    prompt,
     pty::{self, Pty, Raw},
     run,
 };
@@ -48,8 +52,11 @@ const LONGEST: usize = 1000;
 pub(in crate::cli) struct What<'c> {
     pub(in crate::cli) command: &'c [OsString],
     pub(in crate::cli) config: &'c Config,
+    pub(in crate::cli) session: &'c Opened,
     /// Further variables of its environment.
     pub(in crate::cli) env: Vec<(&'static str, String)>,
+    /// The file from which its prompt reads when the session ends.
+    pub(in crate::cli) until_file: Option<PathBuf>,
 }
 
 /// Runs it, recorded, to its end.
@@ -102,6 +109,7 @@ pub(in crate::cli) fn run(what: &What<'_>, begun: Begun, door: &Door, before: &B
     };
     let stop = Arc::new(Notify::new());
     let told = Arc::clone(&stop);
+    let until_file = what.until_file.clone();
     let size = Size::new(size);
     let voice = Voice { raw: raw.is_some() };
     let agent = door.agent()?;
@@ -115,6 +123,11 @@ pub(in crate::cli) fn run(what: &What<'_>, begun: Begun, door: &Door, before: &B
             None
         }
     };
+    let said = recorder.pieces.clone();
+    let herald = Herald::saying(what.session, move |line, until| {
+        prompt::ends_at(until_file.as_deref(), until);
+        let _ = said.send(Piece::Said(line.to_owned()));
+    });
     let follow = || {
         if let Some(terminal) = &terminal {
             let now = pty::size();
@@ -130,6 +143,7 @@ pub(in crate::cli) fn run(what: &What<'_>, begun: Begun, door: &Door, before: &B
         follow,
     ));
     let code = status.map(run::code_of).map_err(failed)?;
+    drop(herald);
     recorder.end(code);
     drop(raw);
     Ok(ExitCode::from(code))

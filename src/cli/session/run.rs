@@ -1,9 +1,18 @@
 //! Running a command: signals go on to it, and its end becomes ours.
 
-use std::{io, os::unix::process::ExitStatusExt as _, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    os::unix::process::ExitStatusExt as _,
+    process::ExitCode,
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, getpgrp, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    io::AsyncReadExt as _,
+    process::ChildStderr,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::protocol::{Code, Problem};
 
@@ -17,12 +26,45 @@ pub(in crate::cli) const OWN_FAILURE: u8 = 125;
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
-/// Starts the command and waits for it. Signals to us go on to it, so that the folder is always removed; those that the terminal sends to
-/// both are not sent twice.
-pub(in crate::cli) fn supervise(
-    command: std::process::Command,
+/// The end of what a command wrote to standard error.
+#[derive(Default)]
+pub(in crate::cli) struct Tail(Vec<u8>);
+
+impl Tail {
+    /// The most that is kept, in bytes: an error of AWS's with its encoded message is some 2 KiB.
+    const MOST: usize = 16 * 1024;
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+        let surplus = self.0.len().saturating_sub(Self::MOST);
+        self.0.drain(..surplus);
+    }
+
+    /// As text; what is none is replaced.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "what explains refusals reads it")
+    )]
+    pub(in crate::cli) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
+/// How long a command that has ended may leave its standard error open to something of its own before nothing more is passed on.
+const LEFT_OPEN: Duration = Duration::from_millis(200);
+
+/// Starts the command and waits for it; `meanwhile` begins once it runs and lasts as long. Signals to us go on to it, so that the folder is
+/// always removed; those that the terminal sends to both are not sent twice. With a `tail` its standard error is a pipe that is passed on and
+/// kept; else it is ours.
+pub(in crate::cli) fn supervise<T>(
+    mut command: std::process::Command,
     before: &Before,
+    meanwhile: impl FnOnce() -> T,
+    tail: Option<&mut Tail>,
 ) -> io::Result<std::process::ExitStatus> {
+    if tail.is_some() {
+        command.stderr(std::process::Stdio::piped());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -37,6 +79,11 @@ pub(in crate::cli) fn supervise(
         ];
         let mut command = tokio::process::Command::from(command);
         let mut child = before.restored(|| command.spawn())?;
+        let _meanwhile = meanwhile();
+        let mut spoken = Spoken {
+            from: child.stderr.take(),
+            tail,
+        };
         let pid = child
             .id()
             .and_then(|pid| i32::try_from(pid).ok())
@@ -44,7 +91,11 @@ pub(in crate::cli) fn supervise(
         let [int, quit, term, hup, usr1, usr2] = &mut signals;
         loop {
             let (which, from_keys) = tokio::select! {
-                status = child.wait() => return status,
+                status = child.wait() => {
+                    while let Ok(true) = tokio::time::timeout(LEFT_OPEN, spoken.pass_on()).await {}
+                    return status;
+                }
+                true = spoken.pass_on() => continue,
                 _ = int.0.recv() => (int.1, true),
                 _ = quit.0.recv() => (quit.1, true),
                 _ = term.0.recv() => (term.1, false),
@@ -59,6 +110,36 @@ pub(in crate::cli) fn supervise(
             }
         }
     })
+}
+
+/// A command's standard error on its way to ours.
+struct Spoken<'t> {
+    from: Option<ChildStderr>,
+    tail: Option<&'t mut Tail>,
+}
+
+impl Spoken<'_> {
+    /// Passes on what comes next; answers false once there is nothing more to come.
+    async fn pass_on(&mut self) -> bool {
+        let Some(from) = &mut self.from else {
+            return false;
+        };
+        let mut bytes = [0; 4096];
+        match from.read(&mut bytes).await {
+            Ok(length @ 1..) => {
+                // Who closed our standard error does not want it; the command is not to suffer for that.
+                let _ = io::stderr().write_all(&bytes[..length]);
+                if let Some(tail) = &mut self.tail {
+                    tail.keep(&bytes[..length]);
+                }
+                true
+            }
+            Ok(0) | Err(_) => {
+                self.from = None;
+                false
+            }
+        }
+    }
 }
 
 /// Whether a Ctrl-C at the terminal reaches our process group, and so the command too.
@@ -89,4 +170,20 @@ pub(in crate::cli) fn not_started(command: &std::ffi::OsStr, why: &io::Error, ui
         io::ErrorKind::NotFound => NOT_FOUND,
         _ => CANNOT_RUN,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_kept_and_bounded() {
+        let mut tail = Tail::default();
+        tail.keep(&[b'a'; Tail::MOST]);
+        tail.keep("é and the error\n\u{7f}".as_bytes());
+        tail.keep(&[0xff]);
+        let text = tail.text();
+        assert!(text.ends_with("é and the error\n\u{7f}\u{fffd}"), "{text}");
+        assert_eq!(tail.0.len(), Tail::MOST);
+    }
 }

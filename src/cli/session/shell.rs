@@ -1,7 +1,6 @@
 //! `twotap shell`: a shell with the session, its time left in the prompt, and what it shows recorded.
 
 use std::{
-    ffi::OsString,
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -14,9 +13,11 @@ use super::{
         Door, Ended,
         hygiene::Before,
         recording::{self, Plan},
+        ui::Ui,
     },
     Opened,
     config::Config,
+    expiry::Herald,
     prompt,
     recorded::{self, What},
     run,
@@ -56,36 +57,35 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     // What verbs inside mean by 'the session'.
     env.push(("TWOTAP_SESSION", session.id.clone()));
     env.push(("TWOTAP_AGENT", session.socket.display().to_string()));
-    run_by(plan, (&prompted.command, &config, env), door, before)
+    let what = What {
+        command: &prompted.command,
+        config: &config,
+        session: &session,
+        env,
+        until_file: Some(prompted.until_file),
+    };
+    match plan {
+        Plan::Record(begun) => recorded::run(&what, *begun, door, before),
+        Plan::Without => unrecorded(what, door, before),
+    }
 }
 
-/// Runs a command as the plan says.
-pub(super) fn run_by(
-    plan: Plan,
-    (command, config, env): (&[OsString], &Config, Vec<(&'static str, String)>),
-    door: &Door,
-    before: &Before,
-) -> Ended {
-    match plan {
-        Plan::Record(begun) => {
-            let what = What {
-                command,
-                config,
-                env,
-            };
-            recorded::run(&what, *begun, door, before)
-        }
-        Plan::Without => {
-            let mut plain = Command::new(&command[0]);
-            plain.args(&command[1..]);
-            config.give(&mut plain);
-            plain.envs(env);
-            Ok(match run::supervise(plain, before) {
-                Ok(status) => ExitCode::from(run::code_of(status)),
-                Err(why) => run::not_started(&command[0], &why, &door.ui),
-            })
-        }
-    }
+fn unrecorded(what: What<'_>, door: &Door, before: &Before) -> Ended {
+    let mut command = Command::new(&what.command[0]);
+    command.args(&what.command[1..]);
+    what.config.give(&mut command);
+    command.envs(what.env);
+    let (ui, until_file) = (Ui::new(door.ui.json()), what.until_file);
+    let herald = || {
+        Herald::saying(what.session, move |line, until| {
+            prompt::ends_at(until_file.as_deref(), until);
+            ui.prompt(line);
+        })
+    };
+    Ok(match run::supervise(command, before, herald, None) {
+        Ok(status) => ExitCode::from(run::code_of(status)),
+        Err(why) => run::not_started(&what.command[0], &why, &door.ui),
+    })
 }
 
 /// The person's own shell.

@@ -3,42 +3,64 @@
 use super::{
     CLOSE_ONLY, CLOSE_ONLY_SECONDS, MOST_SECRETS, NOTHING_ALLOWED, Purpose, ROSTER_CHANGE, Request,
 };
+use std::borrow::Cow;
+
 use crate::trust::{
     Digest,
-    roster::{Roster, Target},
+    roster::{NotOnTheseTerms, Roster, Target},
 };
 
 /// Whether a request names what its purpose allows under this roster, and no more.
-pub(super) fn fits(request: &Request, roster: &Roster) -> Result<(), &'static str> {
+pub(super) fn fits(request: &Request, roster: &Roster) -> Result<(), Cow<'static, str>> {
+    if request.purpose.is_open() {
+        return opens_what_the_roster_says(request, roster);
+    }
+    declares_nothing(request)?;
     match &request.purpose {
-        Purpose::Open => opens_what_the_roster_says(request, roster),
+        Purpose::Open => Ok(()),
         Purpose::Drill => rehearses_and_no_more(request, roster),
         Purpose::CloseOnly { .. } => closes_and_no_more(request, roster),
         Purpose::Roster { version, .. } => takes_up_the_next(request, roster, *version),
     }
+    .map_err(Cow::Borrowed)
 }
 
-/// A session: account, role, Regions, secrets and length are those of the access profile.
-fn opens_what_the_roster_says(request: &Request, roster: &Roster) -> Result<(), &'static str> {
-    let Some(access) = roster.access(&request.access) else {
-        return Err("the roster has no such access profile");
-    };
+/// What opens no session is no emergency of its own: nothing that could be read as one stands in it.
+fn declares_nothing(request: &Request) -> Result<(), &'static str> {
+    let nothing = request.scenario.is_none()
+        && request.subject.is_none()
+        && request.confirmed.is_empty()
+        && request.follows.is_none()
+        && request.checks.is_empty();
+    if nothing {
+        Ok(())
+    } else {
+        Err("it opens no session, and declares what only a session needs")
+    }
+}
+
+/// A session: on the roster's terms; account, role, Regions, secrets and length are those of the access profile.
+fn opens_what_the_roster_says(request: &Request, roster: &Roster) -> Result<(), Cow<'static, str>> {
+    let said = |why: NotOnTheseTerms| Cow::Owned(why.to_string());
+    let terms = roster.terms(&request.declared()).map_err(said)?;
+    terms.checked(&request.checks).map_err(said)?;
+    let access = terms.access;
     if request.account != access.account
         || request.role != access.role_arn
         || request.also != access.also
         || request.regions != access.regions
     {
-        return Err("accounts, roles or Regions are not those of the access profile");
+        return Err("accounts, roles or Regions are not those of the access profile".into());
     }
     if !request
         .secrets
         .iter()
         .eq(access.secrets.iter().map(|s| &s.arn))
     {
-        return Err("its secrets are not those of the access profile");
+        return Err("its secrets are not those of the access profile".into());
     }
-    if request.not_before.until(request.not_after) > i64::from(access.max_seconds) {
-        return Err("it asks for longer than the access profile allows");
+    if request.not_before.until(request.not_after) > i64::from(terms.longest()) {
+        return Err("it asks for longer than the access profile and the scenario allow".into());
     }
     Ok(())
 }

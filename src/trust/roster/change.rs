@@ -23,6 +23,7 @@ pub fn changes(before: &Roster, after: &Roster) -> Vec<Change> {
     found.hosts(before, after);
     found.aws(before, after);
     found.access(before, after);
+    found.0.extend(super::scenario::changes(before, after));
     found.rest(before, after);
     found.0
 }
@@ -100,7 +101,7 @@ impl Found {
             self.more(format!(
                 "{} is new: {}; {}",
                 is.name,
-                roles(is),
+                with_groups(is),
                 accounts(is, after)
             ));
             if let Some(recipient) = &is.recipient {
@@ -120,6 +121,13 @@ impl Found {
             let widens = is.roles.iter().any(|r| !was.roles.contains(r));
             self.0.push(Change {
                 text: format!("{} is {}, and was {}", is.name, roles(is), roles(was)),
+                widens,
+            });
+        }
+        if was.member_of != is.member_of {
+            let widens = is.member_of.iter().any(|g| !was.member_of.contains(g));
+            self.0.push(Change {
+                text: format!("{} is a member of {}", is.name, groups(is)),
                 widens,
             });
         }
@@ -342,6 +350,20 @@ fn is_custodian(person: &Person) -> bool {
     person.roles.contains(&Role::Custodian)
 }
 
+fn groups(person: &Person) -> String {
+    match person.member_of.as_slice() {
+        [] => "no group".to_owned(),
+        groups => groups.join(" and "),
+    }
+}
+
+fn with_groups(person: &Person) -> String {
+    match person.member_of.as_slice() {
+        [] => roles(person),
+        _ => format!("{}, a member of {}", roles(person), groups(person)),
+    }
+}
+
 fn roles(person: &Person) -> String {
     let names: Vec<&str> = person.roles.iter().map(|r| r.name()).collect();
     if names.is_empty() {
@@ -382,13 +404,13 @@ fn differing(was: &Access, is: &Access) -> Vec<&'static str> {
         ("its longest length", was.max_seconds != is.max_seconds),
         ("its further roles", was.also != is.also),
         ("its secrets", was.secrets != is.secrets),
-        ("whether it is recorded", was.recording != is.recording),
         ("whether it is broad", was.broad != is.broad),
         (
             "whether it hands out power that outlives the session",
             was.persistence != is.persistence,
         ),
         ("its subjects", was.subject != is.subject),
+        ("whether it is recorded", was.recording != is.recording),
     ]
     .into_iter()
     .filter_map(|(what, differs)| differs.then_some(what))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use twotap_shares::sheet::DEMO_RECIPIENT;
 
-use super::{Access, By, PlaceKind, Role, Roster};
+use super::{Access, By, Person, PlaceKind, Role, Roster};
 use crate::trust::{
     Document, PublicKey, TrustError, pattern,
     text::{check_name, check_text},
@@ -30,6 +30,7 @@ impl Document for Roster {
         self.check_tokens()?;
         self.check_hosts()?;
         self.check_access()?;
+        self.check_scenarios()?;
         self.check_places()?;
         self.check_acceptances()?;
         self.check_recovery()?;
@@ -44,6 +45,7 @@ impl Roster {
         for person in &self.people {
             check_name("person's name", &person.name)?;
             ensure(names.insert(&person.name), "a person stands in it twice")?;
+            person.check_membership()?;
             for account in &person.accounts {
                 ensure(
                     account.uid != 0 && account.uid != u32::MAX && account.uid != 65534,
@@ -256,6 +258,20 @@ impl Roster {
             check_text("advisory", advisory, 64)?;
         }
         Ok(())
+    }
+}
+
+impl Person {
+    fn check_membership(&self) -> Result<(), TrustError> {
+        let mut groups = BTreeSet::new();
+        for group in &self.member_of {
+            check_text("group that a person belongs to", group, 64)?;
+            ensure(
+                groups.insert(group),
+                "a person belongs to the same group twice",
+            )?;
+        }
+        ensure(groups.len() <= 16, "a person belongs to over 16 groups")
     }
 }
 

@@ -2,40 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
 use twotap_shares::sheet::DEMO_RECIPIENT;
 
-use super::{Access, Person, Role, Roster, check::ensure};
+use super::{Access, Person, Recording, Role, Roster, check::ensure};
 use crate::trust::TrustError;
-
-/// Whether what an operator's terminal shows is recorded, sealed to the officers' recipients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Recording {
-    /// `shell` records, and `exec` where it is asked to; where it cannot be, the session goes on and the record says so.
-    #[default]
-    Wanted,
-    /// Credentials are handed out only while a recording runs.
-    Required,
-    /// Nothing is recorded.
-    Off,
-}
-
-impl Recording {
-    /// Whether it is what holds where a profile says nothing.
-    pub fn is_usual(&self) -> bool {
-        *self == Self::Wanted
-    }
-
-    /// As it is written in `access.toml`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Wanted => "wanted",
-            Self::Required => "required",
-            Self::Off => "off",
-        }
-    }
-}
 
 /// Whether this is an age X25519 recipient (`age1...`), spelt the way that age spells it.
 pub fn is_recipient(text: &str) -> bool {

@@ -114,6 +114,7 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
             .into_iter()
             .collect(),
         recipient: None,
+        member_of: Vec::new(),
     };
     let mut people: Vec<Person> = Vec::new();
     for token in tokens {
@@ -132,6 +133,8 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
         created_at: at("2026-01-06T10:00:00Z"),
         threshold,
         groups: Vec::new(),
+        scenarios: Vec::new(),
+        may_coincide: Vec::new(),
         people,
         tokens: tokens.iter().map(|t| t.listed()).collect(),
         hosts: vec![Host {
@@ -155,10 +158,10 @@ pub(crate) fn roster(threshold: u8, tokens: &[&SoftToken]) -> Roster {
             max_seconds: 8 * 3600,
             also: Vec::new(),
             secrets: Vec::new(),
-            recording: Default::default(),
             broad: false,
             persistence: false,
             subject: None,
+            recording: Default::default(),
         }],
         recovery: None,
         places: Vec::new(),
@@ -262,6 +265,11 @@ pub(crate) fn request(roster: &Verified<Roster>) -> Request {
         incident: "INC-42".into(),
         reason: "the login service is down".into(),
         commander_claimed: Some("ivan".into()),
+        scenario: None,
+        subject: None,
+        confirmed: Vec::new(),
+        follows: None,
+        checks: Vec::new(),
         roster_sha256: roster.digest(),
         manifest_sha256: Digest::of(b"manifest"),
         audit: Head::EMPTY,

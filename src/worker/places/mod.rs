@@ -175,6 +175,10 @@ mod tests {
             nonce: Bytes(Vec::new()),
             close_only: None,
             drill: false,
+            scenario: None,
+            subject: None,
+            confirmed: Vec::new(),
+            follows: None,
         };
         assert_eq!(
             again(&ask),

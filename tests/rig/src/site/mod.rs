@@ -54,6 +54,10 @@ pub struct Options {
     pub secrets: Vec<Named>,
     /// What stands at the end of both configurations.
     pub configured: String,
+    /// What stands at the end of the agent's alone.
+    pub agent: String,
+    /// The roster's scenarios, as `policy.toml` has them; requests name none where it is empty.
+    pub policy: String,
 }
 
 /// A secret that the site's access profile names.
@@ -88,6 +92,8 @@ impl Default for Options {
             environment: Vec::new(),
             secrets: Vec::new(),
             configured: String::new(),
+            agent: String::new(),
+            policy: String::new(),
         }
     }
 }

@@ -191,7 +191,7 @@ proptest! {
             let read: Value = serde_json::from_str(&policy).unwrap();
             let list = read["Statement"].as_array().unwrap();
             prop_assert_eq!(list.len(), 4);
-            prop_assert_eq!(&list[1..], &ours(at, ProbeAction::DescribeRegions).unwrap()[..]);
+            prop_assert_eq!(&list[1..], &ours(at, PROBE).unwrap()[..]);
             let wanted = resource
                 .replace("${subject}", &vars.subject)
                 .replace("${request}", &vars.request);
