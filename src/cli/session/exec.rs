@@ -9,10 +9,11 @@ use std::{
 use crate::trust::Timestamp;
 
 use super::{
-    super::{Door, Ended, explain, hygiene::Before},
+    super::{Door, Ended, explain, hygiene::Before, recording},
     Opened,
     config::Config,
     expiry::{self, Herald},
+    recorded::{self, What},
     run::{self, Tail},
 };
 
@@ -25,6 +26,9 @@ cannot be run, 127 if there is no such command."
 pub(in crate::cli) struct Args {
     /// Id of the request; without it, your only open session
     session: Option<String>,
+    /// Record what the command shows, sealed for the officers; done by itself where the access has to be recorded
+    #[arg(long)]
+    record: bool,
     /// The command and its arguments, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -34,6 +38,16 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     let session = Opened::find(door, args.session)?;
     let config = Config::of(&session)?;
     session.tell(&door.ui);
+    if let Some(begun) = recording::of_exec(&session, (args.record, &args.command[0]), door)? {
+        let what = What {
+            command: &args.command,
+            config: &config,
+            session: &session,
+            env: Vec::new(),
+            until_file: None,
+        };
+        return recorded::run(&what, begun, door, before);
+    }
 
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]);

@@ -139,7 +139,7 @@ impl Spoken<'_> {
 }
 
 /// Whether a Ctrl-C at the terminal reaches our process group, and so the command too.
-fn in_foreground() -> bool {
+pub(super) fn in_foreground() -> bool {
     std::fs::File::open("/dev/tty")
         .ok()
         .and_then(|tty| rustix::termios::tcgetpgrp(&tty).ok())
