@@ -120,6 +120,8 @@ impl Herald {
 
 fn speak_up(mut expiry: Expiry, onward: bool, place: &str, ui: &Ui, until: &Receiver<()>) {
     let mut closed = false;
+    // The terminal is the command's: nobody there waits for what is asked here.
+    let _quiet = ui.quiet();
     loop {
         if let Some(line) = expiry.due(Timestamp::now()).filter(|_| !closed) {
             ui.prompt(&format!("warning: {line}"));
