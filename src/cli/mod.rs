@@ -44,6 +44,7 @@ mod report;
 mod request;
 mod review;
 mod roster;
+mod scenario;
 mod screen;
 mod seal;
 mod secrets;

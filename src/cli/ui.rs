@@ -12,6 +12,7 @@
 //! * whatever is waited for over one second is said ([`Ui::waiting`]);
 //! * text that came from elsewhere is shown through [`plain`], so that it cannot move the cursor or reorder what is read.
 
+mod line;
 mod wait;
 mod wrap;
 
