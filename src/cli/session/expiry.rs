@@ -134,6 +134,8 @@ fn speak_up(
     until: &Receiver<()>,
 ) {
     let mut closed = false;
+    // The terminal is the command's: nobody there waits for what is asked here.
+    let _quiet = ui.quiet();
     loop {
         if let Some(line) = expiry.due(Timestamp::now()).filter(|_| !closed) {
             say(&format!("warning: {line}"), expiry.not_after);
