@@ -306,7 +306,6 @@ impl Record {
             .envelope("offer", self.made.offer.to_json());
         for (name, declared) in [
             ("scenario", &request.scenario),
-            ("subject", &request.subject),
             ("follows", &request.follows),
         ] {
             if let Some(declared) = declared {
@@ -319,9 +318,6 @@ impl Record {
         }
         if !request.checks.is_empty() {
             event = event.detail("checks", serde_json::json!(request.checks));
-        }
-        if let Some(before) = &request.follows {
-            event = event.detail("follows", before.as_str());
         }
         let roster = self.roster().ok();
         let operator = roster.as_ref().and_then(|r| r.person(&request.operator));

@@ -51,19 +51,16 @@ pub(super) fn earlier(door: &Door, named: &str, vault: Option<&str>) -> Result<R
     Ok(request)
 }
 
-/// What the next request takes over, where the flags say nothing else.
-pub(super) fn goes_on(given: &mut Given, earlier: &Request) {
+/// Takes over what was not given. The work is the same; how long, and what it is not (which is confirmed each time), is the next box's own.
+pub(super) fn fill(given: &mut Given, earlier: &Request) {
     given.follows = Some(earlier.id.clone());
     given.access = Some(earlier.access.clone());
-    given.incident = Some(earlier.incident.clone());
     given.scenario.clone_from(&earlier.scenario);
+    given.incident = Some(earlier.incident.clone());
     given.subject.clone_from(&earlier.subject);
-    given.reason.get_or_insert(earlier.reason.clone());
+    given.reason.get_or_insert_with(|| earlier.reason.clone());
     if given.commander.is_none() {
         given.commander.clone_from(&earlier.commander_claimed);
-    }
-    if given.confirmed.is_empty() {
-        given.confirmed.clone_from(&earlier.confirmed);
     }
 }
 

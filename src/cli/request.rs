@@ -46,9 +46,8 @@ GOVERNED_BREAK_GLASS=true with BREAK_GLASS_REASON and BREAK_GLASS_TIMESTAMP (a U
 pub(super) struct Args {
     /// The vault, e.g. prod; the host's only one where absent
     vault: Option<String>,
-    /// The next time box of an earlier session (your open one, or the one named): asks as it was asked, unless said otherwise here
-    #[arg(long, value_name = "REQUEST", num_args = 0..=1, default_missing_value = "",
-        conflicts_with_all = ["close_only", "access", "incident", "scenario", "subject"])]
+    /// The next time box of an earlier session, yours that is open or the one named: asks as it was asked, but for what is given here
+    #[arg(long, value_name = "REQUEST", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["close_only", "scenario", "access", "incident", "subject"])]
     again: Option<String>,
     /// What kind of emergency it is, e.g. outage; one of the roster's
     #[arg(long, value_name = "NAME", conflicts_with = "close_only")]
@@ -131,8 +130,8 @@ fn ask_of(args: Args, door: &Door) -> Result<Ask, Problem> {
     let mut vault = args.vault;
     if let Some(named) = &args.again {
         let earlier = again::earlier(door, named, vault.as_deref())?;
-        again::goes_on(&mut given, &earlier);
-        vault = Some(earlier.vault);
+        vault = Some(earlier.vault.clone());
+        again::fill(&mut given, &earlier);
     }
     let close_only = close_only(args.close_only)?;
     declare(&mut given, close_only.is_none())?;

@@ -25,6 +25,7 @@ pub(super) fn asked(request: &Request, words: &[&str; 6], view: &RequestView) ->
             rows.extend(request.follows.clone().map(|id| ("continues", id)));
             rows.extend(request.subject.clone().map(|s| ("subject", s)));
             rows.extend(screen::checks(request).into_iter().map(|c| ("check", c)));
+            rows.extend(request.follows.clone().map(|id| ("continues", id)));
             rows
         }
         Purpose::Drill => vec![
