@@ -109,7 +109,12 @@ fn folded(rows: &[(&str, String)]) -> String {
     let mut text = String::new();
     for (name, value) in rows {
         let mut name = *name;
-        for line in fold(value, room) {
+        // A digest is compared as one.
+        let lines = match name {
+            "policy" => vec![value.clone()],
+            _ => fold(value, room),
+        };
+        for line in lines {
             text.push_str(&format!("  {name:<width$}  {line}\n"));
             name = "";
         }
