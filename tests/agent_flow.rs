@@ -145,11 +145,20 @@ fn deliveries_of_one_minute_are_one_event() {
     for _ in 0..5 {
         assert_eq!(host.credentials(DANA, &view.id).status, 200);
     }
+    // Every listing shows how often, and by whom.
+    let delivered = host.request(&view.id).delivered.expect("delivered");
+    assert_eq!(delivered.times, 5);
+    assert!(
+        delivered.who.contains(&DANA.to_string()),
+        "{}",
+        delivered.who
+    );
     let named = host.events_named("CREDENTIALS_DELIVERED");
     // The five may fall into two minutes, never into more.
     assert!((1..=2).contains(&named.len()), "{}", named.len());
     host.close(DANA, &view.id, false);
-    host.reach(&view.id, Stage::Closed);
+    let closed = host.reach(&view.id, Stage::Closed);
+    assert_eq!(closed.delivered.expect("kept").times, 5);
     let told: u64 = host
         .events_of(&view.id)
         .iter()
@@ -238,6 +247,8 @@ fn the_time_box_ends_a_session_that_nobody_closes() {
         .map(|e| u64::from(e.action == "deliver") + more(e))
         .sum();
     assert_eq!(counted, 3, "the clock's end forgets no delivery");
+    let shown = host.request(&view.id).delivered.expect("kept").times;
+    assert_eq!(shown, 3, "and no listing does");
 }
 
 #[test]

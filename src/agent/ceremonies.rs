@@ -31,6 +31,8 @@ const GRACE: i64 = 30;
 pub(super) struct Ceremonies {
     waiting: Arc<Semaphore>,
     votes: Mutex<HashMap<String, mpsc::Sender<Cast>>>,
+    /// Requests on record that nobody may vote on yet, with what they wait for.
+    held: Mutex<HashMap<String, String>>,
 }
 
 impl Ceremonies {
@@ -39,6 +41,7 @@ impl Ceremonies {
         Self {
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             votes: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -58,13 +61,50 @@ impl Ceremonies {
         self.lock().get(id).cloned()
     }
 
+    /// Custodians are not asked while this is held.
+    fn hold(&self, id: &str, waits_for: String) -> Hold<'_> {
+        self.held().insert(id.to_owned(), waits_for);
+        Hold {
+            of: self,
+            id: id.to_owned(),
+        }
+    }
+
+    /// Whether votes on a request may be taken: what it waits for, otherwise.
+    pub(super) fn may_be_voted_on(&self, id: &str) -> Result<(), Problem> {
+        match self.held().get(id) {
+            None => Ok(()),
+            Some(waits_for) => Err(Problem::new(
+                Code::Approvals,
+                format!("the request waits for {waits_for}: custodians are not asked yet"),
+            )
+            .hint("try again in a moment")),
+        }
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Cast>>> {
         self.votes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// A request that nobody may vote on; let go when this goes.
+struct Hold<'a> {
+    of: &'a Ceremonies,
+    id: String,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.of.held().remove(&self.id);
+    }
+}
+
 impl Agent {
-    /// Puts a checked offer on record and waits for votes on it.
+    /// Puts a checked offer on record and waits for votes on it, once the sinks that its scenario names have it.
     pub(super) async fn begin(
         self: &Arc<Self>,
         record: Record,
@@ -73,7 +113,21 @@ impl Agent {
         link: Link,
         place: OwnedSemaphorePermit,
     ) -> Result<Arc<Record>, Problem> {
-        let record = self.put_on_record(record, caller.who.clone()).await?;
+        let sinks = record.must_be_held_by()?;
+        self.has_sinks(&sinks)?;
+        // Held before it can be seen.
+        let hold = (!sinks.is_empty()).then(|| {
+            let waits_for = format!("the record at {}", sinks.join(", "));
+            self.ceremonies.hold(record.id(), waits_for)
+        });
+        let (record, seq) = self.put_on_record(record, caller.who.clone()).await?;
+        if let Err(problem) = self.acknowledged(&sinks, seq).await {
+            // The worker ends with its connection; no share has reached it.
+            drop(link);
+            self.end_ceremony(&vault, record.id(), Some(problem.clone()))
+                .await;
+            return Err(problem);
+        }
         let (sender, votes) = mpsc::channel(4);
         self.ceremonies
             .lock()
@@ -86,6 +140,7 @@ impl Agent {
             votes,
             place: Some(place),
         };
+        drop(hold);
         tokio::spawn(task.run());
         self.bell.notify_one();
         Ok(record)

@@ -99,6 +99,9 @@ impl Agent {
         let mut view = record.view();
         let here = self.closings.setback(record.id());
         view.setback = view.setback.or(here);
+        if let Some(delivered) = &mut view.delivered {
+            delivered.times += self.sessions.more(record.id());
+        }
         view
     }
 
@@ -421,6 +424,9 @@ fn closing(
         .detail("forced", !own)
         .detail("deliveries_since_last", deliveries);
     change.event(&event)?;
+    if let Some(delivered) = &mut record.delivered {
+        delivered.times += deliveries;
+    }
     let now = change.now();
     record.closed_by = Some(Closer {
         name: by.name.clone(),

@@ -1,6 +1,7 @@
 //! `agent.toml`: where things lie. Nothing in it widens anybody's power; that is the roster's.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -8,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::accounts::AccountsTable;
+use super::{accounts::AccountsTable, checks::Program};
 use crate::{
     ceremony::readiness::{DAY, Limits},
     protocol::{Code, Problem, socket::DEFAULT_SOCKET},
@@ -33,12 +34,18 @@ pub(super) struct Config {
     pub(super) worker: WorkerAt,
     /// Folder of the file sink.
     pub(super) audit: PathBuf,
+    /// How long sinks that a scenario names may take to acknowledge a request.
+    pub(super) acknowledge: Duration,
     /// How often the sealed keys' uses are looked at; zero for never.
     pub(super) watch: Duration,
     /// After how many days new recovery sheets are asked for, where the roster does not ask sooner.
     pub(super) renew_days: u16,
     /// After how long a proof that a vault would open is stale.
     pub(super) readiness: Limits,
+    /// The programs of the pre-checks that scenarios name.
+    pub(super) checks: BTreeMap<String, Program>,
+    /// How long a session stays open beside the one that continues it.
+    pub(super) overlap: Duration,
     /// Which accounts are nobody's own.
     pub(super) accounts: AccountsTable,
     /// SHA-256 of the file.
@@ -77,6 +84,10 @@ struct File {
     #[serde(default)]
     readiness: ReadinessTable,
     #[serde(default)]
+    checks: BTreeMap<String, Program>,
+    #[serde(default)]
+    again: AgainTable,
+    #[serde(default)]
     accounts: AccountsTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
@@ -95,7 +106,10 @@ struct WorkerTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AuditTable {
+    #[serde(default = "default_audit")]
     file: PathBuf,
+    #[serde(default = "acknowledge_most")]
+    acknowledge_seconds: u32,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +122,35 @@ struct WatchTable {
 #[serde(deny_unknown_fields)]
 struct RecoveryTable {
     renew_days: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgainTable {
+    overlap_seconds: u32,
+}
+
+/// The longest time that a session stays open beside the one that continues it, in seconds: every SDK asks again by then for credentials
+/// that end so soon, and who is told that the time is nearly over is told 15 minutes before.
+const MOST_OVERLAP: u32 = 15 * 60;
+
+impl AgainTable {
+    fn overlap(&self) -> Result<Duration, String> {
+        match self.overlap_seconds {
+            seconds if seconds <= MOST_OVERLAP => Ok(Duration::from_secs(seconds.into())),
+            _ => Err(format!(
+                "again.overlap_seconds: it is at most {MOST_OVERLAP}"
+            )),
+        }
+    }
+}
+
+impl Default for AgainTable {
+    fn default() -> Self {
+        Self {
+            overlap_seconds: MOST_OVERLAP,
+        }
+    }
 }
 
 /// Days after which a proof is stale. They can be lowered here, and no more.
@@ -196,10 +239,13 @@ impl Config {
             host_name: file.host_name,
             vaults: file.vaults,
             worker,
+            acknowledge: file.audit.acknowledge()?,
             audit: at(file.audit.file),
             watch: Duration::from_secs(file.watch.gap_seconds.into()),
             renew_days: file.recovery.renew_days.unwrap_or(u16::MAX),
             readiness: file.readiness.limits()?,
+            checks: checks(file.checks, folder)?,
+            overlap: file.again.overlap()?,
             accounts: AccountsTable {
                 passwd: at(file.accounts.passwd),
                 ..file.accounts
@@ -207,6 +253,19 @@ impl Config {
             digest: Digest::of(text.as_bytes()),
         })
     }
+}
+
+fn checks(
+    tables: BTreeMap<String, Program>,
+    folder: &Path,
+) -> Result<BTreeMap<String, Program>, String> {
+    let one = |(name, table): (String, Program)| {
+        check_name("name of a check", &name).map_err(|why| format!("checks: {why}"))?;
+        let table = table.checked(folder);
+        let table = table.map_err(|why| format!("checks.{name}.{why}"))?;
+        Ok((name, table))
+    };
+    tables.into_iter().map(one).collect()
 }
 
 /// The parser's message with its line and the key on it.
@@ -234,10 +293,30 @@ fn default_state() -> PathBuf {
     "/var/lib/twotap".into()
 }
 
+fn default_audit() -> PathBuf {
+    "/var/log/twotap".into()
+}
+
+/// The longest time that an operator is kept waiting for a sink, in seconds.
+fn acknowledge_most() -> u32 {
+    30
+}
+
+impl AuditTable {
+    fn acknowledge(&self) -> Result<Duration, String> {
+        let most = acknowledge_most();
+        match self.acknowledge_seconds {
+            seconds if (1..=most).contains(&seconds) => Ok(Duration::from_secs(seconds.into())),
+            _ => Err(format!("audit.acknowledge_seconds: it is from 1 to {most}")),
+        }
+    }
+}
+
 impl Default for AuditTable {
     fn default() -> Self {
         Self {
-            file: "/var/log/twotap".into(),
+            file: default_audit(),
+            acknowledge_seconds: acknowledge_most(),
         }
     }
 }
@@ -269,6 +348,17 @@ mod tests {
         assert!(
             matches!(config.worker, WorkerAt::Socket(p) if p == Path::new("/run/twotap-worker.sock"))
         );
+    }
+
+    #[test]
+    fn checks_are_configured_as_their_readme_says() {
+        let readme = include_str!("../../packaging/checks/README.md");
+        let shown = readme.split("```toml\n").nth(1).expect("a block");
+        let shown = shown.split("```").next().expect("its end");
+        let config = parse(&format!("host_name = 'h'\nvaults = ['a']\n{shown}")).expect("good");
+        assert_eq!(config.checks.keys().collect::<Vec<_>>(), ["pull-request"]);
+        assert_eq!(config.overlap, Duration::from_secs(900));
+        assert_eq!(config.acknowledge, Duration::from_secs(30));
     }
 
     #[test]
@@ -319,6 +409,26 @@ mod tests {
             (
                 "host_name = 'h'\nvaults = ['a']\n[readiness]\nsheet_days = 0",
                 "readiness.sheet_days",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[audit]\nacknowledge_seconds = 31",
+                "audit.acknowledge_seconds",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[again]\noverlap_seconds = 901",
+                "again.overlap_seconds",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[checks.pr]\nprogram = '/x'\nseconds = 61",
+                "checks.pr.seconds",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[checks.pr]\nseconds = 6",
+                "program",
+            ),
+            (
+                "host_name = 'h'\nvaults = ['a']\n[checks.'A B']\nprogram = '/x'",
+                "checks",
             ),
         ] {
             let why = parse(text).expect_err(text);

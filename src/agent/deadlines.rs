@@ -26,7 +26,16 @@ impl Agent {
                 next = next.min(at);
             }
             for record in self.book.requests() {
-                match due(&record) {
+                let handed_over = match record.stage {
+                    Stage::Open => self.hands_over_at(&record),
+                    _ => None,
+                };
+                if handed_over.is_some_and(|at| at <= now) {
+                    self.hand_over(record.id()).await;
+                    continue;
+                }
+                let at = due(&record).map(|at| handed_over.map_or(at, |over| at.min(over)));
+                match at {
                     Some(at) if at > now => next = next.min(at),
                     Some(_) => {
                         self.record_counted(record.id()).await;

@@ -27,8 +27,8 @@ use crate::{
         people::Confirm,
         socket::{
             ApprovalBundle, AuditEnvelope, Close, Denial, RecoveryHandIn, RequestView,
-            RosterSubmit, RosterSubmitted, SealBegin, SealFinish, Status, VaultStatus, VaultView,
-            Withdrawal,
+            RosterSubmit, RosterSubmitted, SealBegin, SealFinish, SinkView, Status, VaultStatus,
+            VaultView, Withdrawal,
         },
     },
     trust::{Bytes, Digest, Timestamp, standing::told},
@@ -71,6 +71,7 @@ pub(super) async fn status(call: Call) -> Answered {
         degraded.extend(unready.map(|why| format!("vault {}: readiness: {why}", vault.vault)));
         degraded.extend(agent.shared_accounts(&known.roster, known.host));
         degraded.extend(owed(agent, &known).await?);
+        degraded.extend(agent.missing_for_scenarios(&known.roster));
         let row = agent.book.vault(&known.vault).await?;
         degraded.extend(row.recovered.owed(
             &known.roster,
@@ -85,7 +86,8 @@ pub(super) async fn status(call: Call) -> Answered {
         }
         vaults.push(vault);
     }
-    degraded.extend(sinks(agent).await?);
+    let sinks = sinks(agent).await?;
+    degraded.extend(sinks.iter().filter_map(lagging));
     let now = Timestamp::now();
     let recent = |at: Option<Timestamp>| at.is_some_and(|at| at.until(now) < STATUS_SECONDS);
     let requests = agent
@@ -107,6 +109,7 @@ pub(super) async fn status(call: Call) -> Answered {
         vaults,
         requests,
         degraded,
+        sinks: sinks.into_iter().map(sink_view).collect(),
         reviews,
     })
 }
@@ -185,6 +188,7 @@ pub(super) async fn bundle(call: Call) -> Answered {
         );
         return Err(problem.into());
     }
+    call.agent.ceremonies.may_be_voted_on(record.id())?;
     let own = record
         .made
         .shares
@@ -257,13 +261,18 @@ async fn vote(call: Call, ballot: Ballot) -> Answered {
 }
 
 pub(super) async fn credentials(call: Call) -> Answered {
-    let id = call.record()?.id();
+    let named = call.record()?.id();
+    // A program that was given this session goes on with the one that continues it.
+    let id = match call.word("onward") {
+        Some("true") => call.agent.onward(named),
+        _ => named.to_owned(),
+    };
     let wanted = Wanted {
         account: call.word("account").map(str::to_owned),
         role: call.word("role").map(str::to_owned),
         form: Form::named(call.word("form"))?,
     };
-    let credentials = call.agent.deliver(id, &wanted, &call.caller.who).await?;
+    let credentials = call.agent.deliver(&id, &wanted, &call.caller.who).await?;
     Ok(Answer::json(&credentials)?.last())
 }
 
@@ -391,10 +400,10 @@ async fn owed(agent: &Arc<Agent>, known: &Known) -> Result<Option<String>, Probl
     }))
 }
 
-/// One line for each sink that does not keep up.
-async fn sinks(agent: &Arc<Agent>) -> Result<Vec<String>, Problem> {
+/// How each sink is doing.
+async fn sinks(agent: &Arc<Agent>) -> Result<Vec<SinkStatus>, Problem> {
     let agent = Arc::clone(agent);
-    let statuses = tokio::task::spawn_blocking(move || {
+    tokio::task::spawn_blocking(move || {
         let sinks = agent
             .sinks
             .lock()
@@ -405,17 +414,32 @@ async fn sinks(agent: &Arc<Agent>) -> Result<Vec<String>, Problem> {
     })
     .await
     .unwrap_or_else(|_| Ok(Vec::new()))
-    .map_err(|why| super::book::problem(&why))?;
-    Ok(statuses.iter().filter_map(lagging).collect())
+    .map_err(|why| super::book::problem(&why))
 }
 
+fn sink_view(sink: SinkStatus) -> SinkView {
+    SinkView {
+        name: sink.name,
+        acknowledged: sink.acknowledged,
+        lag: sink.lag,
+        failing_seconds: sink.failing_for.map(|d| d.as_secs()),
+        why: sink.error.map(|why| why.to_string()),
+    }
+}
+
+/// One line for a sink that does not keep up.
 fn lagging(sink: &SinkStatus) -> Option<String> {
     let error = sink.error.as_ref()?;
-    let seconds = sink.failing_for.map_or(0, |d| d.as_secs());
+    // In minutes: whoever looks for what has changed is not to find something every second.
+    let minutes = sink.failing_for.map_or(0, |d| d.as_secs() / 60);
+    let since = match minutes {
+        0 => "less than a minute".to_owned(),
+        n => format!("{n} min"),
+    };
     Some(match error {
         SinkError::Diverged { .. } => format!("sink {}: {error}", sink.name),
         SinkError::Unavailable(_) => format!(
-            "sink {} fails since {seconds} s and lacks {} events: {error}",
+            "sink {} has failed for {since} and lacks {} events: {error}",
             sink.name, sink.lag
         ),
     })

@@ -122,7 +122,11 @@ fn record(change: &mut Change<'_, '_>, vault: &str, entry: &Entry) -> Result<(),
     change.event(&event)?;
 
     if let Some(request) = &mut request {
+        let before = request.stage;
         advance(request, &entry.step, entry.at, change.now())?;
+        if request.stage == Stage::Open && before != Stage::Open {
+            super::chains::opened(change, request)?;
+        }
         request.note_target(&entry.step, entry.at);
         request.step(entry.at, step_name(&entry.step), in_words(&entry.step));
         if let Step::Secret { secret, did } = &entry.step {

@@ -102,9 +102,11 @@ impl Agent {
         let place = self.ceremonies.place()?;
         let vault = ask.vault.clone();
         self.separate(&ask, caller).await?;
+        self.may_follow(&ask, caller).await?;
+        // Before the head is read: what they come to may stand in the record.
+        let checks = self.look_at(&ask, caller).await?;
         let audit = head(self.book.head().await?);
         let counted = self.counted(&vault).await?;
-        let checks = Vec::new();
         let job = Job::Ceremony {
             ask: ask.clone(),
             operator: caller.name.clone(),
@@ -195,13 +197,15 @@ impl Agent {
         Ok(Record::new(made, request, known.roster.threshold))
     }
 
+    /// The event's number stands beside the record.
     pub(super) async fn put_on_record(
         self: &Arc<Self>,
         mut record: Record,
         who: String,
-    ) -> Result<Arc<Record>, Problem> {
+    ) -> Result<(Arc<Record>, u64), Problem> {
         let id = record.id().to_owned();
-        self.book
+        let seq = self
+            .book
             .commit(move |change| {
                 let request = &record.request;
                 if change.request(&request.id)?.is_some() {
@@ -210,8 +214,12 @@ impl Agent {
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
                 record.asked_by = Some(who.clone());
-                let event = record.requested(operator, who, change.place);
-                change.event(&event)?;
+                let mut event = record.requested(operator, who, change.place);
+                if let Some(subject) = &request.subject {
+                    // Lines go to every sink; whom it is about stands in the signed offer beside them.
+                    event = event.detail("subject", change.fingerprint("subject", subject));
+                }
+                let seq = change.event(&event)?.seq;
                 record.rehearsal = Rehearsal::of(request, change.millis());
                 let request = &record.request;
                 if let Purpose::Roster {
@@ -223,11 +231,13 @@ impl Agent {
                     row.owed = Some((version, roster_sha256));
                     change.put_vault(&request.vault.clone(), &row)?;
                 }
-                change.put(record)
+                change.put(record)?;
+                Ok(seq)
             })
             .await?;
-        self.book
-            .request(&id)
+        let record = self.book.request(&id);
+        record
+            .map(|record| (record, seq))
             .ok_or_else(|| super::book::unknown_request(&id))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         job::{Isolation, OfferMade, SecretState},
         recording::RecordingView,
         review::ReviewView,
-        socket::{Progress, RequestView, Setback, TargetView},
+        socket::{Delivered, Progress, RequestView, Setback, TargetView},
     },
     trust::{
         Digest, Envelope, KeyId, Timestamp,
@@ -71,6 +71,9 @@ pub(super) struct Record {
     /// How a drill goes, where it is one.
     #[serde(default)]
     pub(super) rehearsal: Option<Rehearsal>,
+    /// The session that continues this one, once it is open.
+    #[serde(default)]
+    pub(super) followed: Option<super::chains::Followed>,
     /// The account that asked.
     #[serde(default)]
     pub(super) asked_by: Option<String>,
@@ -80,6 +83,9 @@ pub(super) struct Record {
     /// Who closed it.
     #[serde(default)]
     pub(super) closed_by: Option<Closer>,
+    /// What was handed out of its session, as far as the record names it.
+    #[serde(default)]
+    pub(super) delivered: Option<Delivered>,
     /// What the operator's terminal showed, as far as it stands on record.
     #[serde(default)]
     pub(super) recordings: Vec<RecordingView>,
@@ -163,9 +169,11 @@ impl Record {
             releasing: false,
             confirmed: None,
             rehearsal: None,
+            followed: None,
             asked_by: None,
             casting: None,
             closed_by: None,
+            delivered: None,
             recordings: Vec::new(),
             review: None,
         }
@@ -296,9 +304,20 @@ impl Record {
             .detail("request_sha256", self.made.offer.digest().to_string())
             .detail("isolation", serde_json::json!(self.made.isolation))
             .envelope("offer", self.made.offer.to_json());
+        for (name, declared) in [
+            ("scenario", &request.scenario),
+            ("follows", &request.follows),
+        ] {
+            if let Some(declared) = declared {
+                event = event.detail(name, declared.as_str());
+            }
+        }
         if !request.also.is_empty() {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
+        }
+        if !request.checks.is_empty() {
+            event = event.detail("checks", serde_json::json!(request.checks));
         }
         let roster = self.roster().ok();
         let operator = roster.as_ref().and_then(|r| r.person(&request.operator));
@@ -352,6 +371,7 @@ impl Record {
             targets: self.targets.clone(),
             identity_until: self.identity_until,
             setback: self.setback.clone(),
+            delivered: self.delivered.clone(),
             recordings: self.recordings.clone(),
         }
     }

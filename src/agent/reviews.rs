@@ -11,16 +11,21 @@ use super::{
     routes::{Answer, Call},
 };
 use crate::{
-    audit::event::{Actor, Event, EventType},
-    audit::store::Table,
+    audit::{
+        event::{Actor, Event, EventType},
+        store::Table,
+    },
     protocol::{
         Code, Problem,
         review::{
-            AccessRow, Filed, Filing, Findings, REVIEW_HOURS, ReviewIn, ReviewOpen, ReviewSigned,
-            ReviewView,
+            AccessRow, Filed, Filing, Findings, ReviewIn, ReviewOpen, ReviewSigned, ReviewView,
         },
     },
-    trust::{Day, Digest, Timestamp, text::check_text},
+    trust::{
+        Day, Digest, Timestamp,
+        roster::{REVIEW_HOURS, Role},
+        text::check_text,
+    },
 };
 
 /// The longest reference under which something is filed, in bytes.
@@ -136,9 +141,14 @@ pub(super) fn fall_due(change: &mut Change<'_, '_>, record: &mut Record) -> Resu
     Ok(())
 }
 
-/// How long an officer has for it.
-fn hours(_record: &Record) -> u16 {
-    REVIEW_HOURS
+/// How long an officer has for it: what the scenario says, by the roster that the request was made under.
+fn hours(record: &Record) -> u16 {
+    let scenario = record.request.scenario.as_deref();
+    let roster = record.roster().ok();
+    scenario
+        .zip(roster.as_ref())
+        .and_then(|(name, roster)| roster.scenario(name))
+        .map_or(REVIEW_HOURS, |scenario| scenario.review_hours)
 }
 
 /// A session that is over and not reviewed.
@@ -194,12 +204,10 @@ fn sign(
     findings: &Findings,
 ) -> Result<(), Problem> {
     let mut record = change.known(id)?;
-    if let Some(part) = part_in(&record, &by.name) {
-        return Err(Problem::new(
-            Code::Refused,
-            format!("{} was {part} in this request", by.name),
-        )
-        .hint("an officer who was nothing else in it reviews it"));
+    let duties = record.duties(&record.roster()?);
+    if let Err(clash) = duties.may(&by.name, Role::Officer) {
+        return Err(Problem::new(Code::Refused, clash)
+            .hint("an officer who was nothing else in it reviews it"));
     }
     let at = change.now();
     let review = over(&mut record)?;
@@ -306,21 +314,6 @@ fn over(record: &mut Record) -> Result<&mut ReviewView, Problem> {
     })
 }
 
-/// What somebody was in a request, other than the officer who reviews it.
-fn part_in(record: &Record, name: &str) -> Option<&'static str> {
-    let request = &record.request;
-    if request.operator == name {
-        return Some("the operator");
-    }
-    if record.votes.iter().any(|vote| vote.person == name) || record.released.contains(name) {
-        return Some("a custodian who voted");
-    }
-    if request.commander_claimed.as_deref() == Some(name) {
-        return Some("the incident commander");
-    }
-    None
-}
-
 fn row(record: &Record) -> AccessRow {
     let request = &record.request;
     let view = record.view();
@@ -332,7 +325,10 @@ fn row(record: &Record) -> AccessRow {
         incident: request.incident.clone(),
         reason: request.reason.clone(),
         operator: request.operator.clone(),
-        commander: request.commander_claimed.clone(),
+        scenario: request.scenario.clone(),
+        subject: request.subject.clone(),
+        follows: request.follows.clone(),
+        commander: record.commander(),
         purpose: request.purpose.clone(),
         access: request.access.clone(),
         roles: roles.cloned().collect(),

@@ -12,7 +12,7 @@ use crate::{
     protocol::{
         Code, Problem,
         job::{FromWorker, Job, NOT_KEPT, Session, TargetSession},
-        socket::{Credentials, TargetState, TargetView},
+        socket::{Credentials, Delivered, TargetState, TargetView},
     },
     trust::Timestamp,
 };
@@ -263,7 +263,7 @@ impl Agent {
         let recorded = self
             .book
             .commit(move |change| {
-                let record = change.known(&id)?;
+                let mut record = change.known(&id)?;
                 let event = record
                     .event(
                         EventType::CredentialsDelivered,
@@ -272,7 +272,11 @@ impl Agent {
                     )
                     .action("count_deliveries")
                     .detail("deliveries_since_last", more);
-                change.event(&event)
+                change.event(&event)?;
+                if let Some(delivered) = &mut record.delivered {
+                    delivered.times += more;
+                }
+                change.put(record)
             })
             .await;
         self.alarms
@@ -299,7 +303,7 @@ impl Agent {
         let more = more.unwrap_or(0);
         self.book
             .commit(move |change| {
-                let record = change.known(&id)?;
+                let mut record = change.known(&id)?;
                 if record.stage != Stage::Open {
                     return Err(Problem::new(
                         Code::Refused,
@@ -310,7 +314,7 @@ impl Agent {
                     .map_err(|why| Problem::new(Code::Internal, why))?;
                 let mut event = record
                     .event(EventType::CredentialsDelivered, operator, change.place)
-                    .who(who)
+                    .who(who.clone())
                     .detail("role", role)
                     .detail("not_after", record.request.not_after.to_string())
                     .detail("deliveries_since_last", more);
@@ -318,7 +322,13 @@ impl Agent {
                     event = event.detail("form", form);
                 }
                 change.event(&event)?;
-                Ok(())
+                let before = record.delivered.as_ref().map_or(0, |d| d.times);
+                record.delivered = Some(Delivered {
+                    times: before + more + 1,
+                    last_at: change.now(),
+                    who,
+                });
+                change.put(record)
             })
             .await
     }

@@ -66,6 +66,7 @@ impl Agent {
         if record.stage != Stage::Requested {
             return Err(too_late(record.stage));
         }
+        self.ceremonies.may_be_voted_on(id)?;
         let sender = self.ceremonies.waiting_for_votes(id);
         let Some(sender) = sender else {
             return Err(no_worker());

@@ -12,7 +12,9 @@ use crate::{
         socket::{Status, VaultView},
     },
     trust::{
+        pattern,
         power::{self, document},
+        request::check_subject,
         roster::{Access, Roster},
     },
 };
@@ -81,9 +83,18 @@ fn show(args: &ShowArgs, door: &Door) -> Ended {
         .hint(format!("there are: {}", names.join(", "))));
     };
     if let Some(subject) = &args.subject {
-        crate::trust::request::check_subject(subject)?;
-        power::check_subject(access, Some(subject))
-            .map_err(|why| Problem::new(Code::Usage, why))?;
+        check_subject(subject)?;
+        let like = access.subject.as_deref();
+        if like.is_none_or(|like| !pattern::matches(like, subject)) {
+            let why = match like {
+                Some(like) => format!(
+                    "no subject of access '{}' is called that; they look like {like}",
+                    access.name
+                ),
+                None => format!("access '{}' is about no subject", access.name),
+            };
+            return Err(Problem::new(Code::Usage, plain(&why)));
+        }
     }
     let statements = document::read(&access.policy.0).map_err(|why| {
         let problem = Problem::new(Code::Usage, &why);

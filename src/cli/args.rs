@@ -8,7 +8,7 @@ use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
     access, approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
-    explain, recovery, relay, request, roster, session, setup, status, ui, vault,
+    explain, recovery, relay, report, request, review, roster, session, setup, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -59,6 +59,10 @@ pub(super) enum Verb {
     Env(session::env::Args),
     /// End the session: revoke it and see it refused
     Close(close::Args),
+    /// The formal report of a session, or every access of a quarter; and where it was handed in
+    Report(report::Args),
+    /// As an officer: say what the review of a session found
+    Review(review::Args),
     /// Show vaults, requests and what is degraded
     Status(status::Args),
     /// Printed shares: make them, check them
@@ -133,6 +137,11 @@ mod tests {
             "twotap roster show prod",
             "twotap roster sign roster.json --token 5 --pin-fd 3",
             "twotap request prod --access admin --incident INC-42 --reason why --duration 4h --commander ivan",
+            "twotap request --again",
+            "twotap request --again r-aaaaaaaaaaaaa --reason still --duration 30m --wait",
+            "twotap request prod --again",
+            "twotap request",
+            "twotap request prod --scenario pii-access --subject u-1 --not-for routine-change,expediency --not-for avoiding-review --no-wait",
             "twotap approve",
             "twotap approve r-aaaaaaaaaaaaa --token 5 --pin-fd 0",
             "twotap approve --in request.json --out approval.json",
@@ -160,6 +169,12 @@ mod tests {
             "twotap audit verify --export d --against a --against b",
             "twotap audit export -o d",
             "twotap doctor --json",
+            "twotap review r-aaaaaaaaaaaaa --findings findings.toml",
+            "twotap review r-aaaaaaaaaaaaa --form",
+            "twotap report r-aaaaaaaaaaaaa -o report.txt",
+            "twotap report r-aaaaaaaaaaaaa --filed DOC-12 --report report.txt",
+            "twotap report r-aaaaaaaaaaaaa --board CAB-7 --report report.txt",
+            "twotap report --quarter 2026Q4 --json",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }
@@ -170,7 +185,13 @@ mod tests {
         for line in [
             "twotap",
             "twotap nothing",
-            "twotap request prod",
+            "twotap request prod --again --close-only",
+            "twotap request prod --again --access admin",
+            "twotap request prod --not-for fun",
+            "twotap request prod --duration soon",
+            "twotap request prod --wait --no-wait",
+            "twotap request prod --close-only --access admin",
+            "twotap request prod --close-only --scenario outage",
             "twotap approve r-aaaaaaaaaaaaa --in x --out y",
             "twotap drill prod --in x",
             "twotap drill prod --full --token 5",
@@ -178,6 +199,13 @@ mod tests {
             "twotap exec",
             "twotap credentials --region eu-central-1",
             "twotap env --unset r-aaaaaaaaaaaaa",
+            "twotap review r-aaaaaaaaaaaaa",
+            "twotap review r-aaaaaaaaaaaaa --form --findings f",
+            "twotap report",
+            "twotap report r-aaaaaaaaaaaaa --quarter 2026Q4",
+            "twotap report r-aaaaaaaaaaaaa --filed DOC-12",
+            "twotap report r-aaaaaaaaaaaaa --report r.txt",
+            "twotap report r-aaaaaaaaaaaaa --filed a --board b --report r.txt",
             "twotap roster sign r --pin-fd x",
         ] {
             let Err(Stop::Wrong(problem)) = read(line) else {

@@ -1,7 +1,7 @@
 //! The wire to the agent: HTTP/1.1 with JSON over its unix socket, every wait bounded.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -41,6 +41,8 @@ pub(super) enum Patience {
     Agent,
     /// A worker is started, and may ask AWS something.
     Worker,
+    /// The same, after programs have looked at what is asked, and before it is held elsewhere.
+    Request,
     /// A worker makes, proves and retires keys, with retries.
     Rotation,
 }
@@ -51,6 +53,9 @@ impl Patience {
         match self {
             Self::Agent => format!("the agent at {at}"),
             Self::Worker => format!("a worker of the agent at {at}, which may ask AWS"),
+            Self::Request => format!(
+                "the agent at {at}: its checks of the request, and a worker that may ask AWS"
+            ),
             Self::Rotation => {
                 format!("a worker of the agent at {at}, which makes and proves a new key")
             }
@@ -61,6 +66,8 @@ impl Patience {
         match self {
             Self::Agent => Duration::from_secs(10),
             Self::Worker => Duration::from_secs(90),
+            // A minute for checks, a minute for the offer, half a minute for sinks.
+            Self::Request => Duration::from_secs(170),
             // Ten minutes of retries (design, limits) and the calls before and after.
             Self::Rotation => Duration::from_secs(15 * 60),
         }
@@ -83,6 +90,8 @@ struct Far {
     to: Destination,
     /// Opened by the first call.
     tunnel: RefCell<Option<Tunnel>>,
+    /// Whether somebody has logged in before: then ssh asks nobody any more.
+    logged_in: Cell<bool>,
 }
 
 impl Agent {
@@ -92,6 +101,7 @@ impl Agent {
             Some(("ssh", to)) => Way::Ssh(Box::new(Far {
                 to: Destination::parse(to)?,
                 tunnel: RefCell::new(None),
+                logged_in: Cell::new(false),
             })),
             Some((scheme, _)) => {
                 return Err(Problem::new(
@@ -130,6 +140,14 @@ impl Agent {
         match &self.way {
             Way::Socket(path) => path.display().to_string(),
             Way::Ssh(far) => far.to.shown(),
+        }
+    }
+
+    /// Ends what is left of a connection that broke, so that the next call begins a new one; over ssh, one that nobody is asked at.
+    pub(super) fn hang_up(&self) {
+        if let Way::Ssh(far) = &self.way {
+            far.tunnel.take();
+            far.logged_in.set(true);
         }
     }
 
@@ -187,7 +205,7 @@ impl Agent {
                     Some(open) => open,
                     none => {
                         let _said = Waiting::begin(format!("ssh to log in at {}", self.shown()));
-                        none.insert(Tunnel::open(&far.to, &self.runtime)?)
+                        none.insert(Tunnel::open(&far.to, far.logged_in.get(), &self.runtime)?)
                     }
                 };
                 let _said = Waiting::begin(patience.in_words(&self.shown()));

@@ -37,6 +37,9 @@ pub(super) struct Which {
     /// Of several roles, the one with this name
     #[arg(long, value_name = "NAME", value_parser = role)]
     role: Option<String>,
+    /// Where another session continues the one that is named, that one's
+    #[arg(long, hide = true)]
+    onward: bool,
 }
 
 /// What is made of the session; the agent puts it on record.
@@ -103,6 +106,7 @@ fn fetch(
         ("account", which.account.as_deref()),
         ("role", which.role.as_deref()),
         ("form", form),
+        ("onward", which.onward.then_some("true")),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some(format!("{name}={}", value?)))

@@ -9,6 +9,7 @@
 //! standard output, whatever happens.
 
 mod access;
+mod again;
 mod approval;
 mod approve;
 mod args;
@@ -39,8 +40,11 @@ mod policy;
 mod readiness;
 mod recovery;
 mod relay;
+mod report;
 mod request;
+mod review;
 mod roster;
+mod scenario;
 mod screen;
 mod seal;
 mod secrets;
@@ -54,6 +58,7 @@ mod tunnel;
 mod ui;
 mod vault;
 mod waiting;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -124,6 +129,8 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Env(args) => session::env::run(args, &door),
         Verb::Setup(args) => setup::run(args, &door),
         Verb::Close(args) => close::run(args, &door),
+        Verb::Report(args) => report::run(args, &door),
+        Verb::Review(args) => review::run(args, &door),
         Verb::Status(args) => status::run(args, &door),
         Verb::Recovery(args) => recovery::run(args, &door),
         Verb::Audit(args) => audit::run(args, &door),

@@ -30,7 +30,7 @@ use crate::{
 use super::{
     Door,
     client::request_path,
-    open, status,
+    open, people, status,
     ui::{Ui, plain},
 };
 
@@ -42,6 +42,8 @@ pub(super) struct Opened {
     pub(super) request: Request,
     /// What the agent shows of it.
     pub(super) view: RequestView,
+    /// Whether it was not named, so that commands go on with the session that continues it.
+    pub(super) onward: bool,
     /// The agent's socket, as an absolute path.
     pub(super) socket: PathBuf,
 }
@@ -50,6 +52,7 @@ impl Opened {
     /// The session that was named, else the caller's only open one.
     pub(super) fn find(door: &Door, named: Option<String>) -> Result<Self, Problem> {
         let agent = door.agent()?;
+        let onward = named.is_none();
         let id = open::session(&agent, named)?;
         let view: RequestView = agent.ask(&request_path(&id, "")?)?;
         if view.stage != Stage::Open {
@@ -60,6 +63,7 @@ impl Opened {
             .hint("see twotap status"));
         }
         let Offer(request) = view.offer.unverified::<Offer>()?;
+        people::own(&request, &view)?;
         let socket = agent.socket().ok_or_else(|| {
             Problem::new(Code::Refused, "a session is not handed over ssh")
                 .hint("run twotap on the agent's host: ssh HOST, then twotap exec")
@@ -69,8 +73,17 @@ impl Opened {
             id,
             request,
             view,
+            onward,
             socket,
         })
+    }
+
+    /// The session as `twotap credentials` is asked for it.
+    pub(super) fn named(&self) -> String {
+        match self.onward {
+            true => format!("--onward {}", self.id),
+            false => self.id.clone(),
+        }
     }
 
     /// The Region that commands use where they name none.

@@ -1,14 +1,14 @@
 //! `twotap status`: vaults, requests and what is degraded, at a glance.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use crate::{
     protocol::{
         Code, Problem,
         job::Isolation,
         socket::{
-            CopyStatus, Progress, RecoveryStatus, RequestView, Setback, Stage, Status, TargetState,
-            TargetView, VaultStatus,
+            CopyStatus, Delivered, Progress, RecoveryStatus, RequestView, Setback, Stage, Status,
+            TargetState, TargetView, VaultStatus,
         },
     },
     trust::{
@@ -18,20 +18,18 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, groups, people, readiness, secrets, span, standing,
-    ui::{columns, plain},
+    Door, Ended, groups, people, readiness, review, secrets, span, standing,
+    ui::{columns, columns_within, plain, wrapped},
+    watch,
 };
 
 /// Arguments of `status`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Show it again whenever something changes, until Ctrl-C
+    /// Show it live until q or Ctrl-C; without a terminal, again whenever something changes
     #[arg(long)]
     watch: bool,
 }
-
-/// How often `--watch` asks.
-const EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
     let agent = door.agent()?;
@@ -42,19 +40,12 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         );
     }
     let status: Status = agent.ask("/v1/status")?;
-    let mut shown = screen(&status, Timestamp::now());
+    if args.watch {
+        return watch::run(agent, status, door);
+    }
+    let shown = screen(&status, Timestamp::now(), door.ui.columns());
     door.ui.result(&status, &shown)?;
-    if !args.watch {
-        return Ok(ExitCode::SUCCESS);
-    }
-    loop {
-        std::thread::sleep(EVERY);
-        let now = screen(&agent.ask("/v1/status")?, Timestamp::now());
-        if now != shown {
-            door.ui.out(&format!("\n{}", now.trim_end()))?;
-            shown = now;
-        }
-    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A stage in one word.
@@ -71,18 +62,21 @@ pub(super) fn stage(stage: Stage) -> &'static str {
     }
 }
 
-fn screen(status: &Status, now: Timestamp) -> String {
-    let mut text = format!(
-        "you are {} ({}){}; agent {}; record at event {}\n",
+/// Everything, in rows of at most so many columns, if there is such a bound.
+pub(super) fn screen(status: &Status, now: Timestamp, width: Option<usize>) -> String {
+    let you = format!(
+        "you are {} ({}){}; agent {}; record at event {}",
         plain(&status.you.name),
         plain(&status.you.roles.join(", ")),
         people::of_caller(&status.you),
         plain(&status.version),
         status.head.seq
     );
+    let mut text = String::new();
+    line(&mut text, &you, width);
     for vault in &status.vaults {
         text.push_str(&format!("\nvault {}\n", plain(&vault.vault)));
-        text.push_str(&columns(&vault_rows(vault, now)));
+        text.push_str(&columns_within(&vault_rows(vault, now), width));
     }
     for request in &status.requests {
         text.push_str(&format!(
@@ -90,15 +84,31 @@ fn screen(status: &Status, now: Timestamp) -> String {
             plain(&request.id),
             stage(request.stage)
         ));
-        text.push_str(&columns(&request_rows(request, now)));
+        text.push_str(&columns_within(&request_rows(request, now), width));
     }
     if status.requests.is_empty() {
         text.push_str("\nno request\n");
     }
-    for line in &status.degraded {
-        text.push_str(&format!("\ndegraded: {}", plain(line)));
+    if !status.reviews.is_empty() {
+        text.push('\n');
+        text.push_str(&columns_within(&review::rows(&status.reviews, now), width));
+    }
+    if !status.degraded.is_empty() {
+        text.push('\n');
+    }
+    for what in &status.degraded {
+        line(&mut text, &format!("degraded: {}", plain(what)), width);
     }
     text
+}
+
+/// A line of its own, broken where there is a bound.
+fn line(text: &mut String, line: &str, width: Option<usize>) {
+    let pieces = width.map_or_else(|| vec![line.to_owned()], |width| wrapped(line, width));
+    for piece in pieces {
+        text.push_str(&piece);
+        text.push('\n');
+    }
 }
 
 fn vault_rows(vault: &VaultStatus, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -203,6 +213,9 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     for (who, why) in &view.denied_by {
         rows.push(("denied", format!("{}: {}", plain(who), plain(why))));
     }
+    if let Some(given) = &view.delivered {
+        rows.push(("delivered", delivered(given, view, now)));
+    }
     rows.extend(secrets::status_rows(view));
     if view.targets.len() > 1 || matches!(view.stage, Stage::Closing | Stage::Closed) {
         rows.extend(target_rows(view, now));
@@ -242,6 +255,19 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     rows
 }
 
+/// What was handed out of a session, and to whom last.
+pub(super) fn delivered(given: &Delivered, view: &RequestView, now: Timestamp) -> String {
+    let times = match given.times {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    };
+    format!(
+        "credentials {times}, last to {} {}",
+        people::account_in(view, &given.who),
+        span::from_now(given.last_at, now)
+    )
+}
+
 /// Each account and role with how far it is, as rows of their own.
 pub(super) fn targets(view: &RequestView, now: Timestamp) -> String {
     columns(&target_rows(view, now))
@@ -256,7 +282,8 @@ pub(super) fn waiting(view: &RequestView, now: Timestamp) -> String {
     columns(&rows)
 }
 
-fn target_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String)> {
+/// Each account and role with how far it is, and what holds it up.
+pub(super) fn target_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     for target in &view.targets {
         let name = target.role.rsplit('/').next().unwrap_or(&target.role);
@@ -303,7 +330,8 @@ fn state(target: &TargetView, view: &RequestView) -> String {
     }
 }
 
-fn held_up(setback: &Setback, now: Timestamp) -> String {
+/// What holds something up, and when it is tried next.
+pub(super) fn held_up(setback: &Setback, now: Timestamp) -> String {
     let next = match setback.next_attempt {
         Some(at) if at > now => format!("; next attempt {}", span::from_now(at, now)),
         Some(_) => "; it is tried again and again".to_owned(),
@@ -317,8 +345,8 @@ fn held_up(setback: &Setback, now: Timestamp) -> String {
     format!("{}{tries}{next}", plain(&setback.why))
 }
 
-/// The steps since the closing began.
-fn closing_steps(view: &RequestView) -> &[Progress] {
+/// The steps since the closing began, without the last.
+pub(super) fn closing_steps(view: &RequestView) -> &[Progress] {
     let begun = view
         .progress
         .iter()

@@ -76,6 +76,7 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         targets: Vec::new(),
         identity_until: None,
         setback: None,
+        delivered: None,
         recordings: Vec::new(),
         review: None,
     }

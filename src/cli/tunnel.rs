@@ -78,9 +78,12 @@ impl Destination {
         })
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, silently: bool) -> Command {
         let mut command = Command::new("ssh");
         command.arg("-T");
+        if silently {
+            command.args(["-o", "BatchMode=yes"]).stderr(Stdio::null());
+        }
         if let Some(user) = &self.user {
             command.args(["-l", user]);
         }
@@ -98,11 +101,15 @@ impl Destination {
 }
 
 impl Tunnel {
-    /// Starts ssh and waits until a relay speaks. Whatever ssh asks it asks at the terminal.
-    pub(super) fn open(to: &Destination, runtime: &Runtime) -> Result<Self, Problem> {
+    /// Starts ssh and waits until a relay speaks. Whatever ssh asks it asks at the terminal; `silently`, it asks nothing and says nothing.
+    pub(super) fn open(
+        to: &Destination,
+        silently: bool,
+        runtime: &Runtime,
+    ) -> Result<Self, Problem> {
         let _inside = runtime.enter();
         let mut child = to
-            .command()
+            .command(silently)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -12,7 +12,9 @@
 //! * whatever is waited for over one second is said ([`Ui::waiting`]);
 //! * text that came from elsewhere is shown through [`plain`], so that it cannot move the cursor or reorder what is read.
 
+mod line;
 mod wait;
+mod wrap;
 
 use std::{
     fs::{File, OpenOptions},
@@ -30,9 +32,13 @@ use crate::{
 };
 
 pub(super) use wait::Waiting;
+pub(super) use wrap::{columns_within, width, wrapped};
 
 /// The longest answer to a question, in bytes. A YubiKey's one-time password has 44, and must be told apart from a PIN.
 pub(super) const MAX_ANSWER: usize = 128;
+
+/// Where a terminal does not say how wide it is.
+const USUAL_COLUMNS: usize = 80;
 
 /// The way to the person.
 pub(super) struct Ui {
@@ -140,6 +146,16 @@ impl Ui {
         Ok(by_number.or_else(|| of.iter().position(|one| *one == answer)))
     }
 
+    /// How many columns a result may take; nothing where standard output is no terminal, and a row is one line for programs to find.
+    pub(super) fn columns(&self) -> Option<usize> {
+        if self.json || !io::stdout().is_terminal() {
+            return None;
+        }
+        let size = termios::tcgetwinsize(io::stdout()).ok();
+        let columns = size.map_or(0, |size| usize::from(size.ws_col));
+        Some(if columns == 0 { USUAL_COLUMNS } else { columns })
+    }
+
     /// Whether there is somebody to be asked.
     pub(super) fn has_terminal(&self) -> bool {
         !self.json && open_tty().is_ok()
@@ -233,7 +249,8 @@ fn err_line(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-fn open_tty() -> io::Result<File> {
+/// The terminal of whoever started the program.
+pub(super) fn open_tty() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 

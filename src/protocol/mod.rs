@@ -2,6 +2,7 @@
 //!
 //! * [`socket`]: clients and the agent, HTTP/1.1 and JSON over a unix socket;
 //! * [`job`]: the agent and a worker, length-prefixed JSON over a socketpair ([`frame`]);
+//! * [`live`]: deliveries and sinks, as a live view shows them;
 //! * [`people`]: who did what in a request, and the commander's word;
 //! * [`recovery`]: a person's program and a worker of its own that makes recovery sheets;
 //! * [`readiness`]: drills, checked sheets, and what is known of both;
@@ -14,6 +15,7 @@ mod facts;
 pub mod frame;
 mod handed_in;
 pub mod job;
+pub mod live;
 pub mod opening;
 pub mod people;
 pub mod problem;

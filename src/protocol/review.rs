@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::people::Commander;
 use crate::{
     ceremony::Stage,
     trust::{Day, Digest, Timestamp, TrustError, request::Purpose, text::check_text},
@@ -13,9 +14,6 @@ pub const ROTATION_SECONDS: i64 = 3600;
 pub const REPORT_SECONDS: i64 = 24 * 3600;
 /// How long after it the change board is to have it, in seconds.
 pub const BOARD_SECONDS: i64 = 7 * 24 * 3600;
-/// How long after it an officer is to have reviewed it, in hours, where the request's scenario does not say so.
-pub const REVIEW_HOURS: u16 = 48;
-
 /// The largest findings, in bytes.
 pub const MAX_FINDINGS: usize = 32 * 1024;
 /// The longest single answer in them, in bytes.
@@ -242,9 +240,18 @@ pub struct AccessRow {
     pub reason: String,
     /// Who asked, and acted.
     pub operator: String,
-    /// Who is said to have authorised it.
+    /// Who authorised it, and whether that is more than the operator's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commander: Option<String>,
+    pub commander: Option<Commander>,
+    /// The scenario that it named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// Whom or what it was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The request whose session it continued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
     /// What for: a session, a drill, a roster, to close.
     #[serde(default, skip_serializing_if = "Purpose::is_open")]
     pub purpose: Purpose,

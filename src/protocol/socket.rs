@@ -55,6 +55,7 @@ pub use super::handed_in::{
     RecoveryHandIn, RecoveryRecorded, RosterSubmit, RosterSubmitted, SealBegin, SealBegun,
     SealFinish, SealFinished,
 };
+pub use super::live::{Delivered, SinkView};
 pub use super::people::Person;
 pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
@@ -89,6 +90,9 @@ pub struct Status {
     pub requests: Vec<RequestView>,
     /// What does not work as it should, in plain words (a sink that lags, a rotation that is pending).
     pub degraded: Vec<String>,
+    /// Where the record goes, in the order of the agent's configuration.
+    #[serde(default)]
+    pub sinks: Vec<SinkView>,
     /// Sessions that are over and not reviewed yet, the most urgent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviews: Vec<ReviewOpen>,
@@ -219,6 +223,9 @@ pub struct RequestView {
     /// The secrets that are rotated when the session is closed, and where each stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretView>,
+    /// What was handed out of its session; absent while that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<Delivered>,
     /// What was recorded of it, in the order in which it began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recordings: Vec<RecordingView>,

@@ -13,6 +13,7 @@
 //! * [`recovery`]: the public record of a recovery set, and the record of a recovery;
 //! * [`attestation`]: what a token's maker says about its keys; [`firmware`]: what is known of its firmware; [`standing`]: whether a
 //!   token may therefore stand in a roster;
+//! * [`program`]: whose a program is that is run for us;
 //! * [`power`]: what a session's policy becomes for one request, what it allows, and whether that was said plainly enough;
 //! * [`words`]: six words to compare on a call;
 //! * [`seen`]: the newest roster, generation and audit head that this machine has met, so that nothing can be rolled back.
@@ -29,6 +30,7 @@ pub mod manifest;
 pub mod pattern;
 pub mod policy;
 pub mod power;
+pub mod program;
 pub mod receipt;
 pub mod recovery;
 pub mod request;

@@ -43,6 +43,20 @@ pub fn check_text(what: &'static str, text: &str, max: usize) -> Result<(), Trus
     }
 }
 
+/// Somebody else's text as one line that [`check_text`] takes: what it would refuse becomes a space, spaces are drawn together, and what
+/// is over `max` characters is left out, with a `…` in its place. May come out empty.
+pub fn plain(text: &str, max: usize) -> String {
+    let shown = |c: char| if is_deceptive(c) { ' ' } else { c };
+    let line: String = text.chars().map(shown).collect();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let line = words.join(" ");
+    if line.chars().count() <= max {
+        return line;
+    }
+    let kept: String = line.chars().take(max.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
 /// Characters that change how other characters are shown: controls, bidi, zero-width, line separators, tags.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
@@ -72,6 +86,24 @@ mod tests {
         }
         assert!(check_text("reason", &"x".repeat(101), 100).is_err());
         assert!(check_text("reason", "Datenbank läuft nicht: 日本", 100).is_ok());
+    }
+
+    #[test]
+    fn foreign_text_becomes_one_plain_line() {
+        for (text, line) in [
+            (
+                "merged,\n  approved\tby carol\n",
+                "merged, approved by carol",
+            ),
+            ("\u{1b}[2Ja\u{202e}b\u{200b}c", "[2Ja b c"),
+            ("  \u{0}\n", ""),
+            ("äöü", "äöü"),
+        ] {
+            assert_eq!(plain(text, 100), line);
+            assert!(line.is_empty() || check_text("line", line, 100).is_ok());
+        }
+        assert_eq!(plain("12345", 5), "12345");
+        assert_eq!(plain("123456", 5), "1234…");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use twotap::{
         Bytes, Digest, Envelope, Head, Signer as _, Timestamp,
         manifest::Manifest,
         receipt::{Outcome, Proof, ProvenBy},
-        request::{NOTHING_ALLOWED, Offer, Request},
+        request::{CheckResult, NOTHING_ALLOWED, Offer, Request},
         roster::Roster,
     },
 };
@@ -312,8 +312,8 @@ impl FakeWorker {
                 ask,
                 operator,
                 audit,
-                ..
-            } => self.ceremony(ask, &operator, audit, wire),
+                checks,
+            } => self.ceremony(ask, &operator, audit, checks, wire),
             Job::Roster {
                 wish,
                 operator,
@@ -375,19 +375,27 @@ impl FakeWorker {
         ))
     }
 
-    fn ceremony(&self, ask: Ask, operator: &str, audit: Head, wire: &mut Wire) -> Result<(), End> {
+    fn ceremony(
+        &self,
+        ask: Ask,
+        operator: &str,
+        audit: Head,
+        checks: Vec<CheckResult>,
+        wire: &mut Wire,
+    ) -> Result<(), End> {
         let (times, manifest) = {
             let state = self.lock();
             let manifest = state.manifest.clone().expect("sealed");
             (state.script.times, manifest)
         };
-        let mut offer = self.paper.offer(&ask, operator, audit, times, &manifest);
+        let offer = self.paper.offer(&ask, operator, audit, times, &manifest);
         let Offer(mut request) = offer.unverified().expect("an offer");
+        request.checks = checks;
         let lie = self.lock().script.lie;
         if let Some(lie) = lie {
             lie(&mut request);
-            offer = Envelope::signed(&Offer(request.clone()), &self.paper.host).expect("signed");
         }
+        let offer = Envelope::signed(&Offer(request.clone()), &self.paper.host).expect("signed");
         wire.send(&FromWorker::Offer(OfferMade {
             offer: offer.clone(),
             manifest,

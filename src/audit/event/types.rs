@@ -41,6 +41,8 @@ catalogue! {
     VaultSealed = "VAULT_SEALED", "seal";
     /// The sealed bundle (ciphertext) was handed out to be kept elsewhere.
     BundleExported = "BUNDLE_EXPORTED", "export_bundle";
+    /// An operator asked, and custodians are not asked: a required check has not passed, or a sink is missing that must hold the request.
+    RequestRefused = "REQUEST_REFUSED", "refuse_request";
     /// An operator asked; carries the signed offer.
     BreakGlassRequested = "BREAK_GLASS_REQUESTED", "request";
     /// A commander confirmed, from the own account, that exactly this request is authorised; `what` has the statement.

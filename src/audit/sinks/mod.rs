@@ -215,6 +215,14 @@ impl Sinks {
         Ok(self.runners.iter().map(status).collect())
     }
 
+    /// How one sink is doing now, without a look into the store: the last event that it holds for certain, and why it takes up no more. `None`
+    /// where there is no such sink.
+    pub fn held_by(&self, name: &str) -> Option<(u64, Option<SinkError>)> {
+        let runner = self.runners.iter().find(|r| r.name == name)?;
+        let state = runner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((state.acknowledged, state.error.clone()))
+    }
+
     /// Waits until the sink holds event `seq`, or until `timeout`; whether it does. For sinks that policy requires.
     pub fn wait_acknowledged(&self, name: &str, seq: u64, timeout: Duration) -> bool {
         let Some(runner) = self.runners.iter().find(|r| r.name == name) else {

@@ -49,7 +49,7 @@ impl Config {
         let text = text(
             &exe,
             &session.socket,
-            &session.id,
+            &session.named(),
             session.region(),
             &session.roles(),
         )?;

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     protocol::{
         Problem,
-        socket::{RequestView, Stage},
+        socket::{RequestView, Stage, Status},
     },
     trust::{Timestamp, request::Request},
 };
@@ -19,6 +19,7 @@ use crate::{
 use super::{
     super::{
         client::{Agent, request_path},
+        open::Mine,
         span, status,
         ui::{Ui, plain},
     },
@@ -91,9 +92,8 @@ impl Expiry {
 /// What to do for more time.
 fn more_time(request: &Request) -> String {
     format!(
-        "for more time ask for a new session: twotap request {} --access {}",
-        plain(&request.vault),
-        plain(&request.access)
+        "for more time ask for the next one: twotap request --again {}",
+        plain(&request.id)
     )
 }
 
@@ -107,18 +107,18 @@ impl Herald {
     /// Begins to look at the clock and at the agent. Start it after the command: a process with two threads must not change its umask.
     pub(in crate::cli) fn begin(session: &Opened, ui: &Ui) -> Self {
         let (running, until) = channel();
-        let (expiry, id) = (Expiry::of(session), session.id.clone());
+        let (expiry, onward) = (Expiry::of(session), session.onward);
         let place = session.socket.display().to_string();
         let ui = Ui::new(ui.json());
         // Without it a command runs as well.
         let _ = thread::Builder::new()
             .name("expiry".to_owned())
-            .spawn(move || speak_up(expiry, &id, &place, &ui, &until));
+            .spawn(move || speak_up(expiry, onward, &place, &ui, &until));
         Self { _running: running }
     }
 }
 
-fn speak_up(mut expiry: Expiry, id: &str, place: &str, ui: &Ui, until: &Receiver<()>) {
+fn speak_up(mut expiry: Expiry, onward: bool, place: &str, ui: &Ui, until: &Receiver<()>) {
     let mut closed = false;
     loop {
         if let Some(line) = expiry.due(Timestamp::now()).filter(|_| !closed) {
@@ -131,18 +131,33 @@ fn speak_up(mut expiry: Expiry, id: &str, place: &str, ui: &Ui, until: &Receiver
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
+        if onward && let Some(next) = continued(&expiry.id, place) {
+            (expiry, closed) = (Expiry::new(&next), false);
+            ui.prompt(&format!(
+                "note: session {} goes on from here: access ends at {}",
+                expiry.id,
+                span::at(expiry.not_after)
+            ));
+            continue;
+        }
         // Its own time is told above; what nobody can foresee is that somebody closes it.
         if !closed
             && expiry.left(Timestamp::now()) > 0
-            && let Ok(Some(how)) = ended(id, place)
+            && let Ok(Some(how)) = ended(&expiry.id, place)
         {
             closed = true;
             ui.prompt(&format!(
-                "warning: session {id} has ended ({how}): AWS refuses what is done in it; {}",
-                expiry.more_time
+                "warning: session {} has ended ({how}): AWS refuses what is done in it; {}",
+                expiry.id, expiry.more_time
             ));
         }
     }
+}
+
+/// The session that commands go on with, once it is open.
+fn continued(id: &str, place: &str) -> Option<Request> {
+    let status: Status = Agent::at(place).ok()?.ask("/v1/status").ok()?;
+    Mine::of(&status).continues(id).cloned()
 }
 
 /// How a session has ended, as the agent says; nothing while it is open.
@@ -159,14 +174,19 @@ fn ended(id: &str, place: &str) -> Result<Option<String>, Problem> {
 
 /// What to say after a command that failed: that its session had ended, if so.
 pub(in crate::cli) fn after_failure(session: &Opened, now: Timestamp) -> Option<String> {
-    let expiry = Expiry::of(session);
+    let place = session.socket.display().to_string();
+    let next = session
+        .onward
+        .then(|| continued(&session.id, &place))
+        .flatten();
+    let expiry = next.map_or_else(|| Expiry::of(session), |next| Expiry::new(&next));
     let how = match expiry.left(now) {
         0 => format!("its time was over at {}", span::at(expiry.not_after)),
-        _ => ended(&session.id, &session.socket.display().to_string()).ok()??,
+        _ => ended(&expiry.id, &place).ok()??,
     };
     Some(format!(
         "session {} ended while the command ran ({how}), so AWS refused it; {}",
-        session.id, expiry.more_time
+        expiry.id, expiry.more_time
     ))
 }
 

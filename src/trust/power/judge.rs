@@ -8,7 +8,7 @@ use super::{
     render::{PolicyError, PolicyVars, session_policy},
 };
 use crate::trust::{
-    Timestamp, pattern,
+    Timestamp,
     roster::{Access, Role, Roster},
 };
 
@@ -127,12 +127,6 @@ pub fn power_of(access: &Access) -> Result<Power, PolicyError> {
     Ok(power(&document::read(&access.policy.0)?))
 }
 
-/// Whether a profile's template has `${subject}` in it.
-pub fn asks_for_subject(access: &Access) -> bool {
-    // Only texts may hold it, and none of its characters is escaped in JSON.
-    access.policy.0.to_string().contains("${subject}")
-}
-
 fn weigh<'n>(access: &Access, operators: impl Iterator<Item = &'n str>) -> Result<Power, Why> {
     let found = power_of(access).map_err(Why::Policy)?;
     let longest = operators.map(str::len).max().unwrap_or(LONGEST_NAME);
@@ -144,7 +138,7 @@ fn weigh<'n>(access: &Access, operators: impl Iterator<Item = &'n str>) -> Resul
     };
     let at = Timestamp(0).into();
     session_policy(&access.policy.0, &sample, at, &access.probe).map_err(Why::Policy)?;
-    match (asks_for_subject(access), &access.subject) {
+    match (access.is_about_a_subject(), &access.subject) {
         (true, None) => return Err(Why::NoPattern),
         (false, Some(_)) => return Err(Why::NoSubject),
         _ => {}
@@ -164,23 +158,6 @@ fn operators(roster: &Roster) -> impl Iterator<Item = &str> {
         .iter()
         .filter(|p| p.roles.contains(&Role::Operator))
         .map(|p| p.name.as_str())
-}
-
-/// Whether a request's subject is what its profile wants.
-///
-/// # Errors
-/// A plain line: what is wrong with it.
-pub fn check_subject(access: &Access, subject: Option<&str>) -> Result<(), String> {
-    match (subject, &access.subject) {
-        (None, _) if asks_for_subject(access) => {
-            Err(format!("access '{}' needs a subject", access.name))
-        }
-        (Some(subject), Some(wanted)) if !pattern::matches(wanted, subject) => Err(format!(
-            "the subject is not what access '{}' takes, which looks like {wanted}",
-            access.name
-        )),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,5 @@ pub mod refusal;
 pub mod render;
 
 pub use analysis::{Power, power};
-pub use judge::{
-    Refusal, Why, asks_for_subject, check_subject, judge_access, judge_all, judge_change, power_of,
-};
+pub use judge::{Refusal, Why, judge_access, judge_all, judge_change, power_of};
 pub use render::for_request;

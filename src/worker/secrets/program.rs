@@ -1,9 +1,6 @@
 //! Running a setter's program: the contract in `packaging/setters/README.md`.
 
 use std::{
-    fs::Metadata,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -19,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::super::config::SetterProgram;
 use super::helper::{Said, Verdict};
+use crate::trust::program::only_roots;
 
 /// The most that a program's answer is read of, in bytes.
 const ANSWER: u64 = 4096;
@@ -45,7 +43,7 @@ pub(super) struct Input<'a> {
 
 /// Runs it once.
 pub(super) async fn run(setter: &SetterProgram, input: &Input<'_>) -> Verdict {
-    if let Err(why) = check(&setter.program) {
+    if let Err(why) = only_roots(&setter.program) {
         return Verdict::Refused(why);
     }
     let Ok(input) = serde_json::to_vec(input).map(Zeroizing::new) else {
@@ -149,34 +147,4 @@ impl Drop for Group {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
-}
-
-/// Whether a program and every folder on the way to it belong to root alone: whoever can change it gets the secret.
-pub(super) fn check(program: &Path) -> Result<(), String> {
-    let real =
-        std::fs::canonicalize(program).map_err(|why| format!("{}: {why}", program.display()))?;
-    let wrong = |path: &Path, what: &str| Err(format!("{}: {what}", path.display()));
-    let mut on_the_way: Vec<PathBuf> = real.ancestors().map(Path::to_owned).collect();
-    // The name itself may be a link, in folders of its own.
-    on_the_way.extend(program.ancestors().skip(1).map(Path::to_owned));
-    for path in on_the_way {
-        let meta = std::fs::metadata(&path).map_err(|why| format!("{}: {why}", path.display()))?;
-        if meta.uid() != 0 {
-            return wrong(&path, "it does not belong to root");
-        }
-        if writable(&meta) {
-            return wrong(&path, "others than root may write it");
-        }
-    }
-    let meta = std::fs::metadata(&real).map_err(|why| format!("{}: {why}", real.display()))?;
-    if !meta.is_file() || meta.mode() & 0o111 == 0 {
-        return wrong(program, "it is not a program");
-    }
-    Ok(())
-}
-
-/// In a folder with the sticky bit others may add entries, and not change root's.
-fn writable(meta: &Metadata) -> bool {
-    let sticky = meta.is_dir() && meta.mode() & 0o1000 != 0;
-    meta.mode() & 0o022 != 0 && !sticky
 }

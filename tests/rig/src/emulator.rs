@@ -33,6 +33,9 @@ threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=T
 runpy.run_module('ministack', run_name='__main__')
 ";
 
+/// A condition key that the emulator lacks: it evaluates it once it knows it.
+const LEADING_KEYS: &str = include_str!("leading_keys.py");
+
 /// A running emulator; it ends when this is dropped, or when the process that holds it ends.
 pub struct Aws {
     address: SocketAddr,
@@ -103,7 +106,7 @@ impl Aws {
         let log = File::create(folder.path().join("log")).map_err(|error| failed("log", error))?;
         let errors = log.try_clone().map_err(|error| failed("log", error))?;
         let child = Command::new(python)
-            .args(["-c", LAUNCHER])
+            .args(["-c", &format!("{LEADING_KEYS}\n{LAUNCHER}")])
             // Nothing of the caller's environment: neither AWS variables nor settings of the emulator's own.
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -63,21 +63,16 @@ fn what_was_signed_once_stays_valid_until_it_is_changed() {
 }
 
 #[test]
-fn a_subject_is_asked_for_where_it_is_used_and_looks_as_it_must() {
+fn a_subject_is_said_where_it_is_used_and_nowhere_else() {
     let mut roster = roster();
     roster.access[0].policy = policy(json!("s3:GetObject"), "arn:aws:s3:::data/${subject}/*");
     assert_eq!(refused(&roster), Why::NoPattern);
     roster.access[0].subject = Some("u-[0-9]+".to_owned());
     assert_eq!(judge_all(&roster), Ok(()));
-    let access = &roster.access[0];
-    assert_eq!(check_subject(access, Some("u-42")), Ok(()));
-    for bad in [None, Some("u-"), Some("u-42x"), Some("*"), Some("")] {
-        assert!(check_subject(access, bad).is_err(), "{bad:?}");
-    }
     roster.access[0].policy = policy(json!("s3:GetObject"), "arn:aws:s3:::data/*");
     assert_eq!(refused(&roster), Why::NoSubject);
     roster.access[0].subject = None;
-    assert_eq!(check_subject(&roster.access[0], None), Ok(()));
+    assert_eq!(judge_all(&roster), Ok(()));
 }
 
 #[test]

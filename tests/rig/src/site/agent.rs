@@ -50,6 +50,7 @@ pub(super) fn write_configs(
         audit = stage.home("agent").join("audit"),
     );
     let [worker, agent] = [worker, agent].map(|text| text + &options.configured);
+    let agent = agent + &options.agent;
     for name in ["state", "runtime"] {
         make_private(&stage.home("worker").join(name), crate::people::WORKER)?;
     }

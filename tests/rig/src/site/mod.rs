@@ -56,6 +56,10 @@ pub struct Options {
     pub people: String,
     /// What stands at the end of both configurations.
     pub configured: String,
+    /// What stands at the end of the agent's alone.
+    pub agent: String,
+    /// The roster's scenarios, as `policy.toml` has them; requests name none where it is empty.
+    pub policy: String,
 }
 
 /// A secret that the site's access profile names.
@@ -91,6 +95,8 @@ impl Default for Options {
             secrets: Vec::new(),
             people: String::new(),
             configured: String::new(),
+            agent: String::new(),
+            policy: String::new(),
         }
     }
 }

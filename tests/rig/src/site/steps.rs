@@ -74,6 +74,7 @@ impl Site {
                 "access.toml",
                 &access_toml(&self.world, &self.options, &self.secrets),
             ),
+            ("policy.toml", self.options.policy.as_str()),
         ] {
             let path = self.shared(name);
             fs::write(&path, text)
@@ -82,32 +83,26 @@ impl Site {
         let path = |name: &str| self.shared(name).display().to_string();
         // The virtual tokens are no YubiKeys: the roster has to name who vouches for them.
         let root = self.attestation_root("rig-root.pem")?;
-        self.twotap(
-            "sofia",
-            &[
-                "--json",
-                "vault",
-                "create",
-                VAULT,
-                "--threshold",
-                "2",
-                "--custodian",
-                &path("alice.enrollment.json"),
-                "--custodian",
-                &path("bob.enrollment.json"),
-                "--access",
-                &path("access.toml"),
-                "--people",
-                &path("people.toml"),
-                "--host",
-                &path("host.pub"),
-                "--attestation-root",
-                &root,
-                "-o",
-                &path("roster.json"),
-            ],
-        )?
-        .json()
+        let mut args: Vec<String> = ["--json", "vault", "create", VAULT, "--threshold", "2"]
+            .map(str::to_owned)
+            .into();
+        let mut named = vec![
+            ("--custodian", path("alice.enrollment.json")),
+            ("--custodian", path("bob.enrollment.json")),
+            ("--access", path("access.toml")),
+            ("--people", path("people.toml")),
+            ("--host", path("host.pub")),
+            ("--attestation-root", root),
+            ("-o", path("roster.json")),
+        ];
+        if !self.options.policy.is_empty() {
+            named.push(("--policy", path("policy.toml")));
+        }
+        for (flag, value) in named {
+            args.extend([flag.to_owned(), value]);
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.twotap("sofia", &args)?.json()
     }
 
     /// Who vouches for the virtual tokens, as `--attestation-root` takes it; the certificate is copied to where everybody can read it.
