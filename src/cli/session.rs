@@ -36,7 +36,7 @@ use crate::{
 use super::{
     Door,
     client::request_path,
-    open, status,
+    open, people, status,
     ui::{Ui, plain},
 };
 
@@ -69,6 +69,7 @@ impl Opened {
             .hint("see twotap status"));
         }
         let Offer(request) = view.offer.unverified::<Offer>()?;
+        people::own(&request, &view)?;
         let socket = agent.socket().ok_or_else(|| {
             Problem::new(Code::Refused, "a session is not handed over ssh")
                 .hint("run twotap on the agent's host: ssh HOST, then twotap exec")
