@@ -14,7 +14,13 @@ mod papers;
 mod power;
 #[path = "cli/refusals.rs"]
 mod refusals;
+#[path = "cli/screens.rs"]
+mod screens;
 #[path = "cli/setup.rs"]
 mod setup;
+#[path = "screens/snapshot.rs"]
+mod snapshot;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "screens/tmux.rs"]
+mod tmux;

@@ -23,7 +23,7 @@ use crate::{
     protocol::{Code, Problem, job::Ask},
     trust::{
         program::only_roots,
-        request::{CheckResult, MAX_INCIDENT, MAX_OUTPUT, MAX_REASON, check_subject},
+        request::{CheckResult, MAX_INCIDENT, MAX_OUTPUT, MAX_REASON},
         roster::{Check, Roster, Scenario},
         text::{self, check_text},
     },
@@ -103,10 +103,10 @@ impl Agent {
         let Some(scenario) = named.and_then(|name| known.roster.scenario(name)) else {
             return Ok(Vec::new());
         };
-        // What could not stand in a request is not given to programs either.
+        // What may not be asked for is not given to programs either.
         check_text("incident", &ask.incident, MAX_INCIDENT)?;
         check_text("reason", &ask.reason, MAX_REASON)?;
-        ask.subject.as_deref().map_or(Ok(()), check_subject)?;
+        known.roster.terms(&ask.declared(&caller.name))?;
         let results = match self.has_sinks(&scenario.sinks) {
             Ok(()) => self.run_checks(scenario, ask, caller).await,
             Err(problem) => return self.refuse(ask, caller, Vec::new(), problem).await,

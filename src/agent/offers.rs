@@ -214,7 +214,11 @@ impl Agent {
                 let operator = Actor::person(&request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
                 record.asked_by = Some(who.clone());
-                let event = record.requested(operator, who, change.place);
+                let mut event = record.requested(operator, who, change.place);
+                if let Some(subject) = &request.subject {
+                    // Lines go to every sink; whom it is about stands in the signed offer beside them.
+                    event = event.detail("subject", change.fingerprint("subject", subject));
+                }
                 let seq = change.event(&event)?.seq;
                 record.rehearsal = Rehearsal::of(request, change.millis());
                 let request = &record.request;

@@ -304,15 +304,20 @@ impl Record {
             .detail("request_sha256", self.made.offer.digest().to_string())
             .detail("isolation", serde_json::json!(self.made.isolation))
             .envelope("offer", self.made.offer.to_json());
+        for (name, declared) in [
+            ("scenario", &request.scenario),
+            ("follows", &request.follows),
+        ] {
+            if let Some(declared) = declared {
+                event = event.detail(name, declared.as_str());
+            }
+        }
         if !request.also.is_empty() {
             let also: Vec<&str> = request.also.iter().map(|t| &*t.role_arn).collect();
             event = event.detail("also", also);
         }
         if !request.checks.is_empty() {
             event = event.detail("checks", serde_json::json!(request.checks));
-        }
-        if let Some(before) = &request.follows {
-            event = event.detail("follows", before.as_str());
         }
         let roster = self.roster().ok();
         let operator = roster.as_ref().and_then(|r| r.person(&request.operator));

@@ -2,7 +2,7 @@
 
 use crate::{
     ceremony::Stage,
-    protocol::{Code, Problem, job::Ask, socket::RequestView},
+    protocol::{Code, Problem, socket::RequestView},
     trust::{
         Timestamp,
         request::{Offer, Request},
@@ -13,6 +13,7 @@ use super::{
     Door,
     client::{Agent, request_path},
     open::{self, Mine},
+    request::given::Given,
     span,
     ui::plain,
 };
@@ -50,12 +51,17 @@ pub(super) fn earlier(door: &Door, named: &str, vault: Option<&str>) -> Result<R
     Ok(request)
 }
 
-/// What the next request takes over beside what flags can say.
-pub(super) fn goes_on(ask: &mut Ask, earlier: &Request) {
-    ask.follows = Some(earlier.id.clone());
-    ask.scenario.clone_from(&earlier.scenario);
-    ask.subject.clone_from(&earlier.subject);
-    ask.confirmed.clone_from(&earlier.confirmed);
+/// Takes over what was not given. The work is the same; how long, and what it is not (which is confirmed each time), is the next box's own.
+pub(super) fn fill(given: &mut Given, earlier: &Request) {
+    given.follows = Some(earlier.id.clone());
+    given.access = Some(earlier.access.clone());
+    given.scenario.clone_from(&earlier.scenario);
+    given.incident = Some(earlier.incident.clone());
+    given.subject.clone_from(&earlier.subject);
+    given.reason.get_or_insert_with(|| earlier.reason.clone());
+    if given.commander.is_none() {
+        given.commander.clone_from(&earlier.commander_claimed);
+    }
 }
 
 fn by_id(agent: &Agent, id: &str) -> Result<Request, Problem> {

@@ -16,7 +16,10 @@ use crate::{
     },
 };
 
-use super::{hygiene, ui::plain};
+use super::{
+    hygiene,
+    ui::{Waiting, plain},
+};
 
 /// The largest text file that is read, in bytes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -29,6 +32,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
 /// Reads a whole file of at most so many bytes.
 pub(super) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
+    // A pipe is waited for, and so is a network's file.
+    let _said = Waiting::begin(format!("{} to be read", shown(path)));
     File::open(path)
         .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         .map_err(|why| unreadable(path, &why))?;

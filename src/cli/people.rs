@@ -24,12 +24,9 @@ const SHORT: usize = 12;
 pub(super) fn rows(view: &RequestView) -> Vec<(&'static str, String)> {
     let roster = roster(view);
     let mut rows = Vec::new();
-    if let Ok(Offer(request)) = view.offer.unverified::<Offer>()
-        && let Some(commander) = &view.commander
-    {
-        let words = in_words(commander, &request.operator, roster.as_ref());
+    if let Some(words) = authorised(view) {
         rows.push(("authorised by", words));
-        let statement = commander.statement.iter();
+        let statement = view.commander.iter().flat_map(|c| &c.statement);
         rows.extend(statement.flat_map(|s| s.parts()).map(|(name, text)| {
             let name = match name {
                 "nature" => "  nature",
@@ -43,6 +40,22 @@ pub(super) fn rows(view: &RequestView) -> Vec<(&'static str, String)> {
     let hands = view.people.iter().filter(|h| h.did != Did::Confirmed);
     rows.extend(hands.map(|h| (h.did.name(), hand(h, roster.as_ref()))));
     rows
+}
+
+/// Who authorised a request, by what the agent says.
+pub(super) fn authorised(view: &RequestView) -> Option<String> {
+    let Offer(request) = view.offer.unverified::<Offer>().ok()?;
+    let commander = view.commander.as_ref()?;
+    Some(in_words(
+        commander,
+        &request.operator,
+        roster(view).as_ref(),
+    ))
+}
+
+/// The account that did something, as the roster names it.
+pub(super) fn account_in(view: &RequestView, who: &str) -> String {
+    account(who, roster(view).as_ref())
 }
 
 /// Who authorised a request, and by whose word: `ivan, says dana` until ivan has confirmed it.

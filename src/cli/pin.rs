@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     token::{self, TokenArgs},
-    ui::{MAX_ANSWER, Ui},
+    ui::{MAX_ANSWER, Ui, Waiting},
 };
 
 /// What was typed, and how many bytes of it count.
@@ -61,6 +61,10 @@ pub(super) fn read_line<const MOST: usize>(
         )
         .hint("open it for reading in the shell, e.g. --pin-fd 3 3< <(cat)")
     };
+    let _said = Waiting::begin(match fd {
+        0 => "a line on standard input".to_owned(),
+        _ => format!("a line on file descriptor {fd}"),
+    });
     if fd == 0 {
         return line(std::io::stdin().as_fd()).map_err(|why| wrong(&why));
     }

@@ -23,7 +23,7 @@ use super::{
     client::vault_path,
     files,
     memory::{FirstMeeting, Memory},
-    screen, span, standing,
+    scenario, screen, span, standing,
     ui::{columns, plain},
 };
 
@@ -346,6 +346,16 @@ pub(super) fn describe(roster: &Roster) -> String {
         }
         rows.push(("  allows", super::ui::plain(&policy)));
         rows.extend(screen::danger::of_access(access));
+    }
+    for scenario in &roster.scenarios {
+        let mut words = scenario::in_words(scenario).into_iter();
+        let terms = words.next().unwrap_or_default();
+        rows.push(("scenario", format!("{}: {terms}", scenario.name)));
+        rows.extend(words.map(|line| ("", line)));
+    }
+    for [one, other] in &roster.may_coincide {
+        let both = format!("{} and {} of one request", one.name(), other.name());
+        rows.push(("one person", both));
     }
     for place in &roster.places {
         let required = if place.required { ", required" } else { "" };

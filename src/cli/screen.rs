@@ -9,16 +9,18 @@ use crate::{
     protocol::{Code, Problem},
     trust::{
         Digest, Envelope, Timestamp,
-        request::{Clock, Purpose, Request},
+        request::{CheckResult, Clock, Purpose, Request},
         roster::Access,
         words::{COUNT, verification_words},
     },
 };
 
-use super::{
-    span,
-    ui::{Ui, columns},
-};
+use super::{span, ui::Ui};
+
+/// How wide a terminal is taken to be, in columns.
+const WIDTH: usize = 80;
+/// As many columns a value has at least.
+const MIN_ROOM: usize = 24;
 
 /// The request in plain words.
 pub(super) fn request(request: &Request, host: &str, quorum: &str, now: Timestamp) -> String {
@@ -36,6 +38,9 @@ pub(super) fn request(request: &Request, host: &str, quorum: &str, now: Timestam
                 None => "nobody named".to_owned(),
             },
         ),
+    ];
+    rows.extend(checks(request).into_iter().map(|check| ("check", check)));
+    rows.extend([
         (
             "asked",
             format!("{} ({clock})", span::at(request.not_before)),
@@ -55,7 +60,7 @@ pub(super) fn request(request: &Request, host: &str, quorum: &str, now: Timestam
         ),
         ("record", format!("event {}", request.audit.seq)),
         ("needs", quorum.to_owned()),
-    ];
+    ]);
     match &request.purpose {
         Purpose::Open => opens(request, &mut rows),
         Purpose::Drill => rehearses(request, &mut rows),
@@ -66,8 +71,97 @@ pub(super) fn request(request: &Request, host: &str, quorum: &str, now: Timestam
         "\nrequest {} for vault {}\n\n{}",
         request.id,
         request.vault,
-        columns(&rows)
+        folded(&rows)
     )
+}
+
+/// What each check came to, one line each. A failed one can be an advisory one alone: with another the request is none.
+pub(super) fn checks(request: &Request) -> Vec<String> {
+    let shown = |check: &CheckResult| {
+        let came_to = match (check.passed, check.required) {
+            (true, _) => "passed",
+            (false, true) => "FAILED",
+            (false, false) => "FAILED (advisory)",
+        };
+        let colon = if check.output.is_empty() { "" } else { ": " };
+        format!("{} {came_to}{colon}{}", check.name, check.output)
+    };
+    request.checks.iter().map(shown).collect()
+}
+
+/// What is said in bad checks' place beside the dangerous fields, so that no long output hides it.
+fn failed(request: &Request) -> Option<String> {
+    let names: Vec<&str> = request
+        .checks
+        .iter()
+        .filter(|check| !check.passed)
+        .map(|check| check.name.as_str())
+        .collect();
+    let of = request.checks.len();
+    (!names.is_empty()).then(|| format!("{} of {of} FAILED: {}", names.len(), names.join(", ")))
+}
+
+/// Rows of which no value reaches into the next line's first column on 80 columns, whatever it says: what is broken there by the terminal
+/// could look like a field of its own.
+fn folded(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let room = WIDTH.saturating_sub(width + 4).max(MIN_ROOM);
+    let mut text = String::new();
+    for (name, value) in rows {
+        let mut name = *name;
+        // A digest is compared as one.
+        let lines = match name {
+            "policy" => vec![value.clone()],
+            _ => fold(value, room),
+        };
+        for line in lines {
+            text.push_str(&format!("  {name:<width$}  {line}\n"));
+            name = "";
+        }
+    }
+    text
+}
+
+/// A value in lines of at most `room` columns, broken at spaces. A long word of ASCII is left whole: an ARN or a digest is copied as one, and
+/// without a space it looks like no field. Other letters may be two columns wide, or a space of their own.
+fn fold(value: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut has = 0;
+    let columns =
+        |word: &str| -> usize { word.chars().map(|c| 1 + usize::from(!c.is_ascii())).sum() };
+    for word in value.split(' ').flat_map(|word| pieces(word, room / 2)) {
+        let long = columns(word);
+        let fits = has + 1 + long <= room;
+        if has > 0 && !fits {
+            lines.push(String::new());
+            has = 0;
+        }
+        if let Some(line) = lines.last_mut() {
+            if has > 0 {
+                line.push(' ');
+                has += 1;
+            }
+            line.push_str(word);
+            has += long;
+        }
+    }
+    lines
+}
+
+/// A word that may stand whole, or pieces of it.
+fn pieces(word: &str, letters: usize) -> Vec<&str> {
+    if word.is_ascii() {
+        return vec![word];
+    }
+    let mut pieces = Vec::new();
+    let mut rest = word;
+    while let Some((at, _)) = rest.char_indices().nth(letters) {
+        let (piece, after) = rest.split_at(at);
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
 }
 
 /// A session: what may be done with it, where, and for how long.
@@ -78,7 +172,16 @@ fn opens(request: &Request, rows: &mut Vec<(&'static str, String)>) {
     for secret in &request.secrets {
         rows.push(("closing rotates", secret.clone()));
     }
+    if !request.confirmed.is_empty() {
+        let names: Vec<&str> = request.confirmed.iter().map(|b| b.name()).collect();
+        let confirmed = format!("{}, says {}", names.join(", "), request.operator);
+        rows.push(("it is not", confirmed));
+    }
+    rows.extend(request.follows.clone().map(|id| ("continues", id)));
+    rows.extend(failed(request).map(|failed| ("checks", failed)));
     rows.push(("operator", request.operator.clone()));
+    rows.extend(request.scenario.clone().map(|name| ("scenario", name)));
+    rows.extend(request.subject.clone().map(|subject| ("subject", subject)));
     rows.push(("access", request.access.clone()));
     rows.push(("account", request.account.clone()));
     rows.push(("role", request.role.clone()));
@@ -295,6 +398,58 @@ request r-abcdefghijklm for vault prod
             "{screen}"
         );
         assert!(!screen.contains("access ends"), "{screen}");
+    }
+
+    #[test]
+    fn what_was_declared_is_shown_and_a_failed_check_twice() {
+        let mut request_ = sample_request();
+        request_.scenario = Some("outage".to_owned());
+        request_.subject = Some("u-4711".to_owned());
+        request_.confirmed = crate::trust::request::BannedUse::ALL.to_vec();
+        request_.follows = Some("r-aaaaaaaaaaaaa".to_owned());
+        let check = |name: &str, passed: bool, output: &str| CheckResult {
+            name: name.to_owned(),
+            required: passed,
+            passed,
+            output: output.to_owned(),
+        };
+        request_.checks = vec![
+            check(
+                "merged",
+                true,
+                "pull request 7 is merged; approved by carol",
+            ),
+            check("down", false, "the control plane answers"),
+        ];
+        let screen = request(&request_, "host-1", "2 custodians", request_.not_before);
+        for line in [
+            "  check          merged passed: pull request 7 is merged; approved by carol",
+            "  check          down FAILED (advisory): the control plane answers",
+            "  it is not      routine-change, expediency, avoiding-review, says dana",
+            "  continues      r-aaaaaaaaaaaaa",
+            "  checks         1 of 2 FAILED: down\n  operator       dana\n  scenario       outage\n  subject        u-4711\n  access         admin",
+        ] {
+            assert!(screen.contains(&format!("{line}\n")), "{line}: {screen}");
+        }
+    }
+
+    #[test]
+    fn no_text_reaches_where_fields_begin() {
+        let mut request_ = sample_request();
+        let fake = "access ends    2026-01-06 10:05:00 UTC";
+        for filler in ["x ", "\u{a0}", "\u{3000}\u{3000}"] {
+            for length in 20..90 {
+                request_.reason = format!("{} {fake}", filler.repeat(length));
+                let screen = request(&request_, "host-1", "2 custodians", request_.not_before);
+                let wide = |line: &&str| {
+                    let columns: usize = line.chars().map(|c| 1 + usize::from(!c.is_ascii())).sum();
+                    columns > 80 && !line.contains("sha256")
+                };
+                assert_eq!(screen.lines().find(wide), None);
+                let fields = screen.lines().filter(|l| l.starts_with("  access ends"));
+                assert_eq!(fields.count(), 1, "{screen}");
+            }
+        }
     }
 
     #[test]

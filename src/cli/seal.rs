@@ -35,7 +35,7 @@ use super::{
     files,
     memory::{FirstMeeting, Memory},
     span,
-    ui::plain,
+    ui::{Waiting, plain},
 };
 
 /// Arguments of `vault seal`.
@@ -162,6 +162,10 @@ fn encrypt_credential(
     offer: &SealOffer,
 ) -> Result<(Vec<u8>, String), Problem> {
     let mut buffer = Zeroizing::new([0; MAX_CREDENTIAL + 1]);
+    let said = Waiting::begin(match args.from.as_os_str() == "-" {
+        true => "the credential on standard input, and its end".to_owned(),
+        false => format!("{} to be read", files::shown(&args.from)),
+    });
     let length = if args.from.as_os_str() == "-" {
         fill(std::io::stdin().as_fd(), &mut buffer[..])
     } else {
@@ -169,6 +173,7 @@ fn encrypt_credential(
         fill(file.as_fd(), &mut buffer[..])
     }
     .map_err(|why| files::unreadable(&args.from, &why))?;
+    drop(said);
     let key = AccessKey::parse(&buffer[..length]).map_err(vault_problem)?;
 
     let user = roster.aws.user_arn.rsplit('/').next().unwrap_or_default();

@@ -7,8 +7,8 @@ use crate::{
         Code, Problem,
         job::Isolation,
         socket::{
-            CopyStatus, Progress, RecoveryStatus, RequestView, Setback, Stage, Status, TargetState,
-            TargetView, VaultStatus,
+            CopyStatus, Delivered, Progress, RecoveryStatus, RequestView, Setback, Stage, Status,
+            TargetState, TargetView, VaultStatus,
         },
     },
     trust::{
@@ -213,6 +213,9 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     for (who, why) in &view.denied_by {
         rows.push(("denied", format!("{}: {}", plain(who), plain(why))));
     }
+    if let Some(given) = &view.delivered {
+        rows.push(("delivered", delivered(given, view, now)));
+    }
     rows.extend(secrets::status_rows(view));
     if view.targets.len() > 1 || matches!(view.stage, Stage::Closing | Stage::Closed) {
         rows.extend(target_rows(view, now));
@@ -250,6 +253,19 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
         rows.push(("outcome", plain(outcome)));
     }
     rows
+}
+
+/// What was handed out of a session, and to whom last.
+pub(super) fn delivered(given: &Delivered, view: &RequestView, now: Timestamp) -> String {
+    let times = match given.times {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    };
+    format!(
+        "credentials {times}, last to {} {}",
+        people::account_in(view, &given.who),
+        span::from_now(given.last_at, now)
+    )
 }
 
 /// Each account and role with how far it is, as rows of their own.

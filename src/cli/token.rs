@@ -11,7 +11,7 @@ use crate::{
     trust::{PublicKey, roster, stack},
 };
 
-use super::ui::Ui;
+use super::ui::{Ui, Waiting};
 
 /// How verbs that use a token are told which, and where the PIN comes from.
 #[derive(clap::Args)]
@@ -29,6 +29,7 @@ pub(super) struct TokenArgs {
 
 /// Opens the token that was named, or the only one.
 pub(super) fn open(args: &TokenArgs) -> Result<Token, Problem> {
+    let _said = Waiting::begin("pcscd and the token");
     Token::open(args.token).map_err(problem)
 }
 

@@ -209,6 +209,8 @@ fn all_pages_are_read_and_the_search_ends_where_nothing_counts_any_more() {
     assert_eq!(bench.asks(None).0, 1);
     let asked = bench.github.hold(|held| std::mem::take(&mut held.asked));
     assert_eq!(asked.len(), 4, "{asked:?}");
+    let list = "GET /repos/example/emergency-access/pulls?state=closed&base=main&sort=updated&direction=desc&per_page=100&page=1 ";
+    assert!(asked[0].starts_with(list), "{}", asked[0]);
     bench
         .github
         .hold(|held| held.reviews.get_mut(&17).expect("held").truncate(121));

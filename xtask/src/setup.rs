@@ -1,4 +1,4 @@
-//! Installs what tests and demo need, once: Debian packages, a Python environment, `age-plugin-yubikey`. Everything
+//! Installs what tests and demo need, once: Debian packages, a Python environment, Node packages, `age-plugin-yubikey`. Everything
 //! that is not a Debian package goes under `target/tools`. A second run finds all of it and does nothing.
 
 use std::path::{Path, PathBuf};
@@ -11,8 +11,15 @@ use crate::{
     quiet::Quiet,
 };
 
+/// Programs, the Debian packages that they come with, and what each is for. Whoever has them from elsewhere keeps those: Debian's own would take
+/// their place.
+const PROGRAMS: [(&str, &str, &str); 2] = [
+    ("node", "nodejs", "runs the AWS SDK for JavaScript"),
+    ("npm", "npm", "installs it"),
+];
+
 /// Debian packages and what each is for.
-const PACKAGES: [(&str, &str); 18] = [
+const PACKAGES: [(&str, &str); 19] = [
     ("pkg-config", "finds libpcsclite when crates are built"),
     ("libpcsclite-dev", "PC/SC, for the crate `pcsc`"),
     ("pcscd", "the PC/SC daemon"),
@@ -46,12 +53,25 @@ const PACKAGES: [(&str, &str); 18] = [
         "draws recovery sheets as pictures, and reads their text",
     ),
     ("zbar-tools", "reads the sheets' QR codes"),
+    (
+        "tmux",
+        "terminals of a given size, for screens that are kept",
+    ),
 ];
 
 /// The plugin with which stock age opens a share; the last release.
 const AGE_PLUGIN: (&str, &str) = ("age-plugin-yubikey", "0.5.1");
 
 const REQUIREMENTS: &str = include_str!("../../tests/requirements.txt");
+
+/// What is installed from npm, and the lock that pins it to the last byte.
+const NODE: [(&str, &str); 2] = [
+    ("package.json", include_str!("../../tests/npm/package.json")),
+    (
+        "package-lock.json",
+        include_str!("../../tests/npm/package-lock.json"),
+    ),
+];
 
 /// Where the tools are.
 pub(crate) struct Tools {
@@ -87,13 +107,15 @@ pub(crate) fn run(console: Console) -> Result<Tools, Failure> {
     let log = folder.join("setup.log");
     debian_packages(console, &log)?;
     // One waits for the network, the other for the compiler.
-    let (python, plugin) = std::thread::scope(|scope| {
+    let (python, node, plugin) = std::thread::scope(|scope| {
         let python =
             scope.spawn(|| python_environment(console, &folder, &folder.join("python.log")));
+        let node = scope.spawn(|| node_packages(console, &folder, &folder.join("node.log")));
         let plugin = age_plugin(console, &folder, &log);
-        (python.join(), plugin)
+        (python.join(), node.join(), plugin)
     });
     python.map_err(|_| Failure::new("setting up Python panicked"))??;
+    node.map_err(|_| Failure::new("setting up Node panicked"))??;
     plugin?;
     Ok(Tools { folder })
 }
@@ -168,6 +190,17 @@ fn debian_packages(console: Console, log: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Whether a program can be run.
+fn runs(program: &str) -> bool {
+    let asked = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    asked.is_ok_and(|status| status.success())
+}
+
 fn missing_packages() -> Result<Vec<&'static str>, Failure> {
     let known = Command::new("dpkg-query")
         .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
@@ -185,11 +218,41 @@ fn missing_packages() -> Result<Vec<&'static str>, Failure> {
             .lines()
             .any(|line| line == format!("{name} installed"))
     };
-    Ok(PACKAGES
+    let packages = PACKAGES
         .iter()
         .map(|(name, _)| *name)
-        .filter(|name| !installed(name))
-        .collect())
+        .filter(|name| !installed(name));
+    let programs = PROGRAMS
+        .iter()
+        .filter(|(program, ..)| !runs(program))
+        .map(|(_, package, _)| *package);
+    Ok(packages.chain(programs).collect())
+}
+
+/// The Node packages, into `npm/node_modules`. The lock names no place to fetch them from: npm asks the one that this machine is set up for, and
+/// compares what it gets with the lock's digests. Scripts of packages are not run.
+fn node_packages(console: Console, folder: &Path, log: &Path) -> Result<(), Failure> {
+    let npm = folder.join("npm");
+    let stamp = npm.join("twotap-lock.json");
+    let (_, lock) = NODE[1];
+    if std::fs::read_to_string(&stamp).is_ok_and(|stamped| stamped == lock) {
+        return Ok(());
+    }
+    console.step("installing Node packages into target/tools/npm");
+    let written = std::fs::create_dir_all(&npm).and_then(|()| {
+        NODE.iter()
+            .try_for_each(|(name, text)| std::fs::write(npm.join(name), text))
+    });
+    let failed = |error| Failure::new(format!("{} cannot be written: {error}", npm.display()));
+    written.map_err(failed)?;
+    run_logged(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .current_dir(&npm),
+        "installing Node packages",
+        log,
+    )?;
+    std::fs::write(&stamp, lock).map_err(failed)
 }
 
 fn python_environment(console: Console, folder: &Path, log: &Path) -> Result<(), Failure> {

@@ -39,6 +39,7 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     let status: Status = agent.ask("/v1/status")?;
     let mut next = (status.head.seq + 1).saturating_sub(args.lines).max(1);
     let mut events = Vec::new();
+    let mut said = false;
     loop {
         let page = page(&agent, next)?;
         for line in page.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
@@ -53,7 +54,12 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         let new = count(&page);
         next += new;
         match (new, args.follow) {
-            (0, true) => std::thread::sleep(EVERY),
+            (0, true) => {
+                if !std::mem::replace(&mut said, true) {
+                    door.ui.note("waiting for new events, until Ctrl-C");
+                }
+                std::thread::sleep(EVERY);
+            }
             (0, false) => break,
             _ if !args.follow && next > status.head.seq => break,
             _ => {}

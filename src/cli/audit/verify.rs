@@ -24,7 +24,7 @@ use crate::{
 use crate::cli::{
     Door, Ended, files,
     memory::{FirstMeeting, Memory},
-    ui::plain,
+    ui::{Waiting, plain},
 };
 
 use super::{
@@ -153,6 +153,7 @@ fn examine(
         envelopes: Some(find),
     };
     let mut checker = Checker::new(rosters);
+    let _said = Waiting::begin("the record to be read and checked, event by event");
     verify(lines, &evidence, &mut |view| checker.check_event(view))
         .map_err(|why| Problem::new(Code::Internal, format!("the record cannot be read: {why}")))
 }

@@ -37,8 +37,6 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         access,
         or(&args.incident, INCIDENT),
         or(&args.reason, REASON),
-        None,
-        None,
     )?;
     ask.drill = true;
     let asked = request::begin(&ask, door)?;

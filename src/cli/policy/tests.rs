@@ -41,6 +41,8 @@ fn the_file_of_the_manual_and_the_shipped_one_make_good_rosters() {
         let [alice, bob] = ["alice", "bob"].map(SoftToken::new);
         let mut roster = people::roster(2, &[&alice, &bob]);
         roster.access = profiles();
+        let both = roster.people.iter_mut().find(|p| p.name == "sofia");
+        both.expect("an officer").roles.push(Role::Commander);
         roster.scenarios = policy.scenarios;
         roster.may_coincide = policy.may_coincide;
         let envelope = Envelope::new(&roster).expect("a good roster");
@@ -100,7 +102,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             example().replace("SEC-[0-9]+", "SEC-("),
-            "ticket cannot be used: it is no pattern",
+            "ticket cannot be used: the ticket cannot be read",
         ),
         (
             example().replace("\"subject\"]", "\"approval\"]"),

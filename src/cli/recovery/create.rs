@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::{
     super::{
         Door, Ended, files,
-        ui::{Ui, plain},
+        ui::{Ui, Waiting, plain},
     },
     worker::Worker,
 };
@@ -228,6 +228,7 @@ fn print(command: &str, pdf: &[u8]) -> Result<(), Problem> {
         .stdout(Stdio::null())
         .spawn()
         .map_err(|why| failed(&format!("does not start: {why}")))?;
+    let _said = Waiting::begin("the printer's command");
     let given = match child.stdin.take() {
         Some(mut stdin) => stdin.write_all(pdf),
         None => Ok(()),

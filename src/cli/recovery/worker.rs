@@ -9,10 +9,14 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime::Runtime};
 
+use super::super::ui::Waiting;
 use crate::protocol::{
     Code, Problem, frame,
     recovery::{Answer, Ask},
 };
+
+/// What is waited for where it takes long.
+const WHAT: &str = "twotap-worker, which works on the vault";
 
 /// A running worker.
 pub(super) struct Worker {
@@ -61,6 +65,7 @@ impl Worker {
     /// Asks, and waits for the answer.
     pub(super) fn ask(&mut self, ask: &Ask) -> Result<Answer, Problem> {
         let stream = &mut self.stream;
+        let _said = Waiting::begin(WHAT);
         let answer = self.runtime.block_on(async {
             frame::write(stream, ask).await?;
             frame::read(stream).await
@@ -74,6 +79,7 @@ impl Worker {
         ask: &impl Serialize,
     ) -> Result<A, Problem> {
         let stream = &mut self.stream;
+        let _said = Waiting::begin(WHAT);
         let answer = self.runtime.block_on(async {
             frame::write(stream, ask).await?;
             frame::read(stream).await
@@ -83,6 +89,7 @@ impl Worker {
 
     /// Waits for what comes unasked.
     pub(super) fn wait(&mut self) -> Result<Answer, Problem> {
+        let _said = Waiting::begin(WHAT);
         let answer = self.runtime.block_on(frame::read(&mut self.stream));
         read(answer)
     }

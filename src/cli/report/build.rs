@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::{
-    audit::event::{EventType, Record},
+    audit::event::{AGENT, EventType, Record},
     protocol::{
         Problem,
-        people::{Commander, Hand},
+        people::Commander,
         recording::RecordingView,
         review::ReviewView,
         socket::{RequestView, SecretView, Stage, Status, TargetView},
@@ -34,8 +34,7 @@ pub(super) struct Report {
     pub(super) outcome: Option<String>,
     pub(super) incident: Incident,
     pub(super) access: Access,
-    pub(super) people: Vec<Hand>,
-    pub(super) denied: Vec<(String, String)>,
+    pub(super) people: Vec<Part>,
     pub(super) checks: Vec<CheckResult>,
     pub(super) actions: Vec<Line>,
     pub(super) deliveries: Vec<Line>,
@@ -82,6 +81,21 @@ pub(super) struct Access {
     pub(super) opened: Option<Timestamp>,
     pub(super) closed: Option<Timestamp>,
     pub(super) not_after: Timestamp,
+}
+
+/// What somebody did in it, from which account and with which key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Part {
+    pub(super) did: &'static str,
+    pub(super) name: String,
+    pub(super) at: String,
+    /// The account, or the key of the token.
+    pub(super) who: Option<String>,
+    /// The token's serial number.
+    pub(super) serial: Option<u64>,
+    /// The account that brought a vote.
+    pub(super) handed_in_by: Option<String>,
+    pub(super) why: Option<String>,
 }
 
 /// One event in one line.
@@ -151,7 +165,7 @@ pub(super) fn build(
     let created = Created {
         noted: actions.iter().map(|line| line.text.clone()).collect(),
         look_up: match opened {
-            Some(opened) => look_up(&request, opened, closed.unwrap_or(now)),
+            Some(opened) => look_up(&request, opened, closed.unwrap_or(now).plus(60)),
             None => Vec::new(),
         },
     };
@@ -194,8 +208,7 @@ pub(super) fn build(
         },
         request: request.id,
         vault: request.vault,
-        people: view.people,
-        denied: view.denied_by,
+        people: own.iter().filter_map(|e| part(e)).collect(),
         checks: request.checks,
         actions,
         deliveries: of(EventType::CredentialsDelivered),
@@ -210,6 +223,31 @@ pub(super) fn build(
         findings,
         timeline: events.iter().map(line).collect(),
         evidence,
+    })
+}
+
+/// What an event says that somebody did.
+fn part(event: &Record) -> Option<Part> {
+    use EventType as E;
+    let (did, why) = match event.known_type()? {
+        E::BreakGlassRequested => ("asked", None),
+        E::BreakGlassAuthorised => ("authorised", event.justification.clone()),
+        E::BreakGlassApproved => ("approved", None),
+        E::BreakGlassDenied => ("denied", event.justification.clone()),
+        E::BreakGlassWithdrawn => ("withdrew", None),
+        E::SessionClosed if event.actor != AGENT => ("closed", None),
+        E::ReviewSigned => ("reviewed", None),
+        _ => return None,
+    };
+    let text = |name: &str| event.what.get(name)?.as_str().map(str::to_owned);
+    Some(Part {
+        did,
+        name: event.actor.clone(),
+        at: event.timestamp.clone(),
+        who: event.who.clone(),
+        serial: event.what.get("serial").and_then(serde_json::Value::as_u64),
+        handed_in_by: text("handed_in_by"),
+        why,
     })
 }
 

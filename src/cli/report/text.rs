@@ -5,7 +5,7 @@ use crate::{
         span,
         ui::{columns, plain},
     },
-    protocol::{people::Did, review::ReviewView},
+    protocol::review::ReviewView,
     trust::request::Clock,
 };
 
@@ -162,33 +162,19 @@ fn people(report: &Report) -> Rows {
         };
         rows.push(("commander", format!("{}, {word}", plain(&commander.name))));
     }
-    for hand in &report.people {
-        let what = match hand.did {
-            Did::Asked => "operator",
-            Did::Confirmed => continue,
-            did => did.name(),
-        };
-        let mut said = format!("{}, {}", plain(&hand.name), span::at(hand.at));
-        if let Some(serial) = hand.serial {
-            said.push_str(&format!(", token {serial}"));
+    for part in &report.people {
+        let mut said = format!("{}, {}", plain(&part.name), plain(&part.at));
+        match part.serial {
+            Some(serial) => {
+                let key = part.who.as_deref().map_or(String::new(), plain);
+                said.push_str(&format!(", token {serial}, key {key}"));
+            }
+            None => said.extend(part.who.as_deref().map(|w| format!(", from {}", plain(w)))),
         }
-        if let Some(key) = &hand.key {
-            said.push_str(&format!(", key {key}"));
-        }
-        if let Some(account) = &hand.account {
-            said.push_str(&format!(", from {}", plain(account)));
-        }
-        rows.push((what, said));
-    }
-    for (name, why) in &report.denied {
-        rows.push(("said no", format!("{}: {}", plain(name), plain(why))));
-    }
-    let reviewed = report.review.as_ref().and_then(|r| r.signed.as_ref());
-    if let Some(signed) = reviewed {
-        rows.push((
-            "officer",
-            format!("{}, from {}", plain(&signed.by), plain(&signed.who)),
-        ));
+        let by = part.handed_in_by.as_deref();
+        said.extend(by.map(|by| format!(", handed in from {}", plain(by))));
+        said.extend(part.why.as_deref().map(|why| format!(": {}", plain(why))));
+        rows.push((part.did, said));
     }
     rows
 }

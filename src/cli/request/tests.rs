@@ -1,92 +1,57 @@
 use super::*;
-use crate::trust::tests::people::{self, SoftToken};
+use crate::trust::{
+    Bytes, Digest,
+    tests::people::{self, SoftToken},
+};
 
 fn now() -> Timestamp {
     Timestamp::parse("2026-01-06T10:10:00Z").expect("a time")
 }
 
-fn declare(variables: &[(&str, &str)]) -> Result<String, Problem> {
-    declared(
-        |name| {
-            variables
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, v)| (*v).to_owned())
-        },
-        now(),
-    )
-}
-
-#[test]
-fn a_fresh_declaration_stands_for_the_reason() {
-    let whole = |at| {
-        declare(&[
-            ("GOVERNED_BREAK_GLASS", "true"),
-            ("BREAK_GLASS_REASON", "database is down"),
-            ("BREAK_GLASS_TIMESTAMP", at),
-        ])
-    };
-    for fresh in [
-        "2026-01-06T10:10:00Z",
-        "2026-01-06T09:55:00Z",
-        "2026-01-06T10:11:00Z",
-    ] {
-        assert_eq!(whole(fresh).as_deref(), Ok("database is down"), "{fresh}");
-    }
-    for stale in ["2026-01-06T09:54:59Z", "2026-01-06T10:11:01Z"] {
-        let problem = whole(stale).expect_err(stale);
-        assert_eq!(problem.code, Code::Refused, "{stale}");
-    }
-    assert_eq!(whole("yesterday").expect_err("no time").code, Code::Usage);
-}
-
-#[test]
-fn half_a_declaration_is_none() {
-    let at = ("BREAK_GLASS_TIMESTAMP", "2026-01-06T10:10:00Z");
-    let reason = ("BREAK_GLASS_REASON", "down");
-    for variables in [
-        vec![],
-        vec![reason, at],
-        vec![("GOVERNED_BREAK_GLASS", "false"), reason, at],
-        vec![("GOVERNED_BREAK_GLASS", "true"), at],
-        vec![("GOVERNED_BREAK_GLASS", "true"), reason],
-    ] {
-        let problem = declare(&variables).expect_err("not whole");
-        assert_eq!(problem.code, Code::Usage, "{variables:?}");
-        assert!(problem.hint.is_some());
-    }
-}
-
 fn asked() -> Ask {
-    ask(
-        "prod".into(),
-        "admin".into(),
-        "INC-42".into(),
-        "down".into(),
-        Some("1h".into()),
-        None,
-    )
-    .expect("good")
+    let given = Given {
+        access: Some("admin".into()),
+        incident: Some("INC-42".into()),
+        reason: Some("down".into()),
+        seconds: Some(3600),
+        ..Given::default()
+    };
+    given.into_ask("prod".into()).expect("good")
 }
 
 #[test]
 fn what_is_wrong_with_an_ask_is_said_before_it_is_sent() {
-    let bad = |vault: &str, reason: &str, duration: &str| {
-        ask(
-            vault.into(),
-            "admin".into(),
-            "INC-42".into(),
-            reason.into(),
-            Some(duration.into()),
-            None,
-        )
-        .expect_err("bad")
-        .code
+    let given = || Given {
+        access: Some("admin".into()),
+        incident: Some("INC-42".into()),
+        reason: Some("down".into()),
+        ..Given::default()
     };
-    assert_eq!(bad("../x", "down", "1h"), Code::Usage);
-    assert_eq!(bad("prod", "do\u{202e}wn", "1h"), Code::Usage);
-    assert_eq!(bad("prod", "down", "12h"), Code::Usage);
-    assert_eq!(bad("prod", "down", "30s"), Code::Usage);
+    assert!(given().into_ask("prod".into()).is_ok());
+    type Change = fn(&mut Given);
+    let changes: [Change; 10] = [
+        |g| g.access = Some("../x".into()),
+        |g| g.scenario = Some("Outage!".into()),
+        |g| g.incident = Some("INC\n42".into()),
+        |g| g.reason = Some("do\u{202e}wn".into()),
+        |g| g.reason = None,
+        |g| g.seconds = Some(12 * 3600),
+        |g| g.seconds = Some(30),
+        |g| g.commander = Some("the boss".into()),
+        |g| g.subject = Some("*".into()),
+        |g| g.subject = Some(String::new()),
+    ];
+    for change in changes {
+        let mut bad = given();
+        change(&mut bad);
+        let shown = format!("{bad:?}");
+        let problem = bad.into_ask("prod".into()).expect_err(&shown);
+        assert_eq!(problem.code, Code::Usage, "{shown}");
+    }
+    assert_eq!(
+        given().into_ask("../x".into()).expect_err("a path").code,
+        Code::Usage
+    );
     assert_eq!(asked().nonce.0.len(), 16);
     assert_ne!(asked().nonce, asked().nonce);
 }
@@ -117,18 +82,26 @@ fn an_offer_of_anything_else_is_tampering_and_says_of_what() {
     };
     let view = |request: &Request| crate::cli::tests::view(request, policy.clone());
     let check = |request: &Request, uid: u32| {
-        offers_what_was_asked(request, &ask, &view(&good), &roster, uid)
+        offered::is_what_was_asked(request, &ask, &view(&good), &roster, uid)
     };
     assert_eq!(check(&good, DANA), Ok(()));
 
     type Change = fn(&mut Request);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 13] = [
         ("id", |r| r.id = "r-aaaaaaaaaaaaa".into()),
         ("vault", |r| r.vault = "test".into()),
         ("access", |r| r.access = "root".into()),
         ("incident", |r| r.incident = "INC-43".into()),
         ("reason", |r| r.reason.push('!')),
         ("commander", |r| r.commander_claimed = Some("ivan".into())),
+        ("scenario", |r| r.scenario = Some("outage".into())),
+        ("subject", |r| r.subject = Some("u-1".into())),
+        ("confirmation", |r| {
+            r.confirmed = vec![BannedUse::Expediency]
+        }),
+        ("earlier session", |r| {
+            r.follows = Some("r-aaaaaaaaaaaaa".into())
+        }),
         ("nonce", |r| r.operator_nonce = Bytes(vec![0; 16])),
         ("duration", |r| r.not_after = r.not_after.plus(1)),
         ("policy", |r| r.policy_sha256 = Digest([9; 32])),

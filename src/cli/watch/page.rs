@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Columns before a fact's text.
-const NAME: usize = 11;
+const NAME: usize = 12;
 /// Columns that a bar takes.
 const BAR: usize = 20;
 
@@ -135,6 +135,10 @@ fn lines(rows: &[Row], columns: usize, palette: Palette) -> Vec<Line<'static>> {
             Row::Title { left, right, tone } => {
                 let text = edges(&format!(" {left}"), right, columns);
                 lines.push(Line::styled(text, palette.style(*tone)));
+            }
+            Row::Line { name, text } => {
+                let text = format!("   {name:<rest$}{text}", rest = NAME - 3);
+                lines.push(Line::raw(fit(&text, columns)));
             }
             Row::Fact { name, text, tone } => said(&mut lines, name, text, *tone, columns, palette),
             Row::Bar {

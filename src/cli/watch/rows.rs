@@ -1,14 +1,18 @@
 //! What a live view says, as rows that know no terminal: what people are waited for first, then what runs, then what to see to.
 
 use crate::{
-    protocol::socket::{RequestView, SinkView, Stage, Status, VaultStatus},
+    protocol::{
+        recording::RecordingState,
+        review::ReviewOpen,
+        socket::{RequestView, SinkView, Stage, Status, VaultStatus},
+    },
     trust::{
         Timestamp,
         request::{Offer, Purpose, Request},
     },
 };
 
-use super::super::{span, status, ui::plain};
+use super::super::{people, span, status, ui::plain};
 
 /// How something is to be seen; the words say it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub(super) enum Row {
         text: String,
         tone: Tone,
     },
+    /// Says something that is known already, in one line and cut where it is longer.
+    Line { name: &'static str, text: String },
     /// How much of a whole.
     Bar {
         name: &'static str,
@@ -67,6 +73,13 @@ pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
     part(&mut rows, "closing", &closing, now, being_closed);
     if waiting.is_empty() && sessions.is_empty() && closing.is_empty() {
         rows.push(Row::Heading("no request is open".to_owned()));
+    }
+    if !status.reviews.is_empty() {
+        rows.push(Row::Heading(format!(
+            "to be reviewed ({})",
+            status.reviews.len()
+        )));
+        rows.extend(status.reviews.iter().map(|r| review(r, now)));
     }
     if !status.degraded.is_empty() {
         rows.push(Row::Heading(format!(
@@ -111,7 +124,11 @@ fn requested(view: &RequestView, now: Timestamp) -> Vec<Row> {
     let mut rows = vec![title(view, request.as_ref(), right, Tone::Look)];
     rows.push(taps(view, Tone::Look));
     rows.extend(denials(view));
-    rows.extend(request.as_ref().map(why));
+    rows.extend(
+        request
+            .as_ref()
+            .map_or_else(Vec::new, |r| declared(view, r)),
+    );
     rows
 }
 
@@ -135,8 +152,9 @@ fn session(view: &RequestView, now: Timestamp) -> Vec<Row> {
             tone,
         });
     }
-    rows.push(taps(view, Tone::Plain));
     rows.push(delivered(view, now));
+    rows.push(taps(view, Tone::Plain));
+    rows.extend(recorded(view));
     rows.extend(targets(view, now));
     if let Some(last) = view.progress.last().filter(|_| view.stage != Stage::Open) {
         rows.push(fact(
@@ -145,7 +163,10 @@ fn session(view: &RequestView, now: Timestamp) -> Vec<Row> {
             Tone::Plain,
         ));
     }
-    rows.extend(request.as_ref().map(why));
+    rows.extend(request.as_ref().map(|request| Row::Line {
+        name: "reason",
+        text: plain(&request.reason),
+    }));
     rows
 }
 
@@ -175,6 +196,7 @@ fn being_closed(view: &RequestView, now: Timestamp) -> Vec<Row> {
         rows.push(fact("held up", status::held_up(setback, now), Tone::Bad));
     }
     rows.push(delivered(view, now));
+    rows.extend(recorded(view));
     rows
 }
 
@@ -304,22 +326,70 @@ fn denials(view: &RequestView) -> impl Iterator<Item = Row> {
         .map(|(who, why)| fact("denied", plain(&format!("{who}: {why}")), Tone::Bad))
 }
 
-fn why(request: &Request) -> Row {
-    fact("reason", plain(&request.reason), Tone::Plain)
+/// What the operator says it is for, who stands for that, and what was checked of it.
+fn declared(view: &RequestView, request: &Request) -> Vec<Row> {
+    let mut rows = vec![fact("reason", plain(&request.reason), Tone::Plain)];
+    let scenario = request.scenario.as_deref();
+    let subject = request.subject.as_deref().map(|s| format!("about {s}"));
+    let follows = request.follows.as_deref().map(|f| format!("after {f}"));
+    let parts = [scenario.map(str::to_owned), subject, follows];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if !parts.is_empty() {
+        rows.push(fact("scenario", plain(&parts.join(", ")), Tone::Plain));
+    }
+    rows.extend(people::authorised(view).map(|by| fact("by", by, Tone::Plain)));
+    rows.extend(request.checks.iter().map(|check| {
+        let (word, tone) = match (check.passed, check.required) {
+            (true, _) => ("passed", Tone::Plain),
+            (false, true) => ("FAILED", Tone::Bad),
+            (false, false) => ("FAILED (advisory)", Tone::Bad),
+        };
+        let output = match check.output.is_empty() {
+            true => String::new(),
+            false => format!(": {}", check.output),
+        };
+        let text = format!("{} {word}{output}", check.name);
+        fact("check", plain(&text), tone)
+    }));
+    rows
+}
+
+fn recorded(view: &RequestView) -> impl Iterator<Item = Row> {
+    view.recordings.iter().map(|recording| {
+        let tone = match recording.state {
+            RecordingState::Failed { .. } => Tone::Bad,
+            RecordingState::Running | RecordingState::Ended { .. } => Tone::Plain,
+        };
+        fact("recorded", plain(&recording.in_words()), tone)
+    })
+}
+
+fn review(review: &ReviewOpen, now: Timestamp) -> Row {
+    let (tone, right) = match review.overdue {
+        true => (
+            Tone::Bad,
+            format!("OVERDUE, was due {}", span::from_now(review.due, now)),
+        ),
+        false => (
+            Tone::Look,
+            format!("due {}", span::from_now(review.due, now)),
+        ),
+    };
+    let left = format!(
+        "{}  {}  {}, {}",
+        review.request, review.vault, review.operator, review.incident
+    );
+    Row::Title {
+        left: plain(&left),
+        right,
+        tone,
+    }
 }
 
 fn delivered(view: &RequestView, now: Timestamp) -> Row {
     let text = match &view.delivered {
         None => "nothing handed out yet".to_owned(),
-        Some(delivered) => format!(
-            "credentials {}, last by {} {}",
-            match delivered.times {
-                1 => "once".to_owned(),
-                n => format!("{n} times"),
-            },
-            plain(&delivered.who),
-            span::from_now(delivered.last_at, now)
-        ),
+        Some(delivered) => status::delivered(delivered, view, now),
     };
     fact("given", text, Tone::Plain)
 }

@@ -12,5 +12,6 @@ mod readers;
 mod requests;
 mod rosters;
 mod seen;
+mod terms;
 mod types;
 mod words;

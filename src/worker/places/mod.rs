@@ -100,8 +100,18 @@ pub(super) fn again(ask: &Ask) -> String {
         };
         line.push_str(&format!(" --duration {span}"));
     }
-    if let Some(commander) = &ask.commander {
-        line.push_str(&format!(" --commander {}", quoted(commander)));
+    for (option, value) in [
+        ("--commander", &ask.commander),
+        ("--scenario", &ask.scenario),
+        ("--subject", &ask.subject),
+    ] {
+        if let Some(value) = value {
+            line.push_str(&format!(" {option} {}", quoted(value)));
+        }
+    }
+    if !ask.confirmed.is_empty() {
+        let names: Vec<&str> = ask.confirmed.iter().map(|b| b.name()).collect();
+        line.push_str(&format!(" --not-for {}", names.join(",")));
     }
     line
 }
@@ -190,6 +200,14 @@ mod tests {
         assert!(again(&ask).ends_with("--reason down --duration 90m --commander ivan"));
         ask.duration_seconds = Some(4 * 3600);
         assert!(again(&ask).contains("--duration 4h"));
+        ask.scenario = Some("outage".into());
+        ask.subject = Some("u-1".into());
+        ask.confirmed = crate::trust::request::BannedUse::ALL.to_vec();
+        assert!(again(&ask).ends_with(
+            "--scenario outage --subject u-1 --not-for routine-change,expediency,avoiding-review"
+        ));
+        (ask.scenario, ask.subject) = (None, None);
+        ask.confirmed.clear();
         ask.duration_seconds = None;
         ask.commander = None;
         ask.close_only = Some(Vec::new());

@@ -1,4 +1,4 @@
-//! Where the tools are that tests call: Python's virtual environment and `age-plugin-yubikey`.
+//! Where the tools are that tests call: Python's virtual environment, Node's packages and `age-plugin-yubikey`.
 //!
 //! `cargo xtask test` installs them under `target/tools` and names the folder in [`TOOLS`]; a test that runs
 //! without it fails with a line that says so, it never passes by skipping.
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::RigError;
 
-/// The environment variable that names the tools' folder (`venv/bin/...`, `bin/age-plugin-yubikey`).
+/// The environment variable that names the tools' folder (`venv/bin/...`, `npm/node_modules`, `bin/age-plugin-yubikey`).
 pub const TOOLS: &str = "TWOTAP_TOOLS";
 
 /// The environment variable that names the virtual environment's interpreter.
@@ -26,6 +26,11 @@ pub fn python() -> Result<PathBuf, RigError> {
 /// A script of the virtual environment, such as `aws`, `ykman` or `shamir`.
 pub fn script(name: &str) -> Result<PathBuf, RigError> {
     existing(folder()?.join("venv/bin").join(name))
+}
+
+/// Node's packages, `.../node_modules`.
+pub fn node_packages() -> Result<PathBuf, RigError> {
+    existing(folder()?.join("npm/node_modules"))
 }
 
 /// A program that `cargo install` has put there, such as `age-plugin-yubikey`.
