@@ -17,6 +17,7 @@ mod wait;
 mod wrap;
 
 use std::{
+    borrow::Cow,
     fs::{File, OpenOptions},
     io::{self, IsTerminal as _, Read as _, Write as _},
     os::fd::AsFd,
@@ -112,10 +113,7 @@ impl Ui {
     pub(super) fn screen(&self, text: &str, asks: bool) -> Result<(), Problem> {
         if asks {
             let mut tty = open_tty().map_err(|_| no_terminal("the request has to be read"))?;
-            let text = match columns_of(&tty) {
-                Some(columns) => folded(text.trim_end(), columns),
-                None => text.trim_end().to_owned(),
-            };
+            let text = fitted(text.trim_end(), &tty);
             return tty
                 .write_all(format!("{text}\n").as_bytes())
                 .map_err(|_| no_terminal("the request has to be read"));
@@ -242,6 +240,14 @@ fn columns_of(terminal: impl AsFd) -> Option<usize> {
     (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
+/// A text with its lines no longer than a terminal is wide, where that is known.
+fn fitted<'t>(text: &'t str, terminal: impl AsFd) -> Cow<'t, str> {
+    match columns_of(terminal) {
+        Some(columns) => folded(text, columns).into(),
+        None => text.into(),
+    }
+}
+
 fn write_out(bytes: &[u8]) -> Result<(), Problem> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)
@@ -256,7 +262,7 @@ fn write_out(bytes: &[u8]) -> Result<(), Problem> {
 
 fn err_line(line: &str) {
     // Nobody is left to be told when standard error is closed.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", fitted(line, io::stderr()));
 }
 
 /// The terminal of whoever started the program.

@@ -66,7 +66,7 @@ pub(crate) fn busy() -> Status {
             incident: "INC-39".to_owned(),
             operator: "dana".to_owned(),
             closed: ago(180),
-            due: now.plus(47 * 3600 + 1800),
+            due: now.plus(47 * 3600 + 1830),
             overdue: false,
         }],
     }
