@@ -19,6 +19,7 @@ mod wrap;
 use std::{
     fs::{File, OpenOptions},
     io::{self, IsTerminal as _, Read as _, Write as _},
+    os::fd::AsFd,
     process::ExitCode,
 };
 
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub(super) use wait::Waiting;
+use wrap::folded;
 pub(super) use wrap::{columns_within, width, wrapped};
 
 /// The longest answer to a question, in bytes. A YubiKey's one-time password has 44, and must be told apart from a PIN.
@@ -110,8 +112,12 @@ impl Ui {
     pub(super) fn screen(&self, text: &str, asks: bool) -> Result<(), Problem> {
         if asks {
             let mut tty = open_tty().map_err(|_| no_terminal("the request has to be read"))?;
+            let text = match columns_of(&tty) {
+                Some(columns) => folded(text.trim_end(), columns),
+                None => text.trim_end().to_owned(),
+            };
             return tty
-                .write_all(format!("{}\n", text.trim_end()).as_bytes())
+                .write_all(format!("{text}\n").as_bytes())
                 .map_err(|_| no_terminal("the request has to be read"));
         }
         err_line(text.trim_end());
@@ -151,9 +157,7 @@ impl Ui {
         if self.json || !io::stdout().is_terminal() {
             return None;
         }
-        let size = termios::tcgetwinsize(io::stdout()).ok();
-        let columns = size.map_or(0, |size| usize::from(size.ws_col));
-        Some(if columns == 0 { USUAL_COLUMNS } else { columns })
+        Some(columns_of(io::stdout()).unwrap_or(USUAL_COLUMNS))
     }
 
     /// Whether there is somebody to be asked.
@@ -230,6 +234,12 @@ fn no_terminal(question: &str) -> Problem {
         format!("there is no terminal to ask: {question}"),
     )
     .hint("run it at a terminal, or see --help for the option that answers this")
+}
+
+/// How wide a terminal is, where it says so.
+fn columns_of(terminal: impl AsFd) -> Option<usize> {
+    let size = termios::tcgetwinsize(terminal).ok()?;
+    (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
 fn write_out(bytes: &[u8]) -> Result<(), Problem> {

@@ -1,6 +1,6 @@
 //! At the command line without a terminal: what is refused before it is asked, what would be allowed, and a host that offers something else.
 
-use twotap::trust::{Timestamp, request::Request};
+use twotap::trust::{Timestamp, request::Request, roster::Roster};
 
 use crate::{
     bench::DANA,
@@ -291,7 +291,7 @@ fn a_host_that_offers_other_terms_is_found() {
         ("another subject", |r| r.subject = Some("u-1".to_owned())),
         ("about one subject", |r| r.subject = None),
         ("not confirmed", |r| r.confirmed.clear()),
-        ("another predecessor", |r| {
+        ("another earlier session", |r| {
             r.follows = Some("r-aaaaaaaaaaaaa".to_owned())
         }),
         ("the results are not those", |r| {
@@ -303,4 +303,52 @@ fn a_host_that_offers_other_terms_is_found() {
         let (code, error) = desk.request(&args).fails();
         assert_eq!((code, error.contains(said)), (11, true), "{said}: {error}");
     }
+}
+
+#[test]
+fn a_policy_file_becomes_the_next_roster_and_says_what_it_changes() {
+    let desk = Desk::of(|_| {});
+    let policy = |text: &str| desk.bench.write("policy.toml", text);
+    let file = policy(
+        r#"
+[[scenario]]
+name = "outage"
+access = ["admin"]
+max = "4h"
+needs = ["ticket"]
+ticket = "INC-[0-9]+"
+"#,
+    );
+    let file = file.to_str().expect("plain");
+    let propose = |out: &'static str| {
+        let args = ["roster", "propose", "prod", "--policy", file, "-o", out];
+        desk.bench.twotap(DANA, &args)
+    };
+    let proposed = propose("next.json").json();
+    let said: Vec<&str> = proposed["changes"]
+        .as_array()
+        .expect("changes")
+        .iter()
+        .filter_map(|c| c["text"].as_str())
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "every request has to name a scenario",
+            "scenario outage can be named: access admin for at most 240 minutes, review due after 48 h",
+        ]
+    );
+    let written = std::fs::read(desk.bench.home(DANA).join("next.json")).expect("written");
+    let chain = twotap::trust::roster::parse_chain(&written).expect("a chain");
+    let next: Roster = chain[1].unverified().expect("a roster");
+    let scenario = next.scenario("outage").expect("there");
+    assert_eq!((scenario.max_seconds, scenario.min_reason), (4 * 3600, 10));
+
+    policy("[[scenario]]\nname = \"outage\"\naccess = [\"root\"]\n");
+    let (code, error) = propose("other.json").fails();
+    assert_eq!(
+        (code, error.contains("the access profiles are admin")),
+        (2, true),
+        "{error}"
+    );
 }

@@ -28,6 +28,7 @@ const DANA: u32 = 61010;
 const ALICE: u32 = 61011;
 const BOB: u32 = 61012;
 const SOFIA: u32 = 61013;
+const CAROL: u32 = 61015;
 
 struct Key(SigningKey);
 

@@ -37,7 +37,7 @@ pub(super) fn is_what_was_asked(
         ("scenario", request.scenario == ask.scenario),
         ("subject", request.subject == ask.subject),
         ("confirmation", request.confirmed == ask.confirmed),
-        ("predecessor", request.follows == ask.follows),
+        ("earlier session", request.follows == ask.follows),
         ("nonce", request.operator_nonce == ask.nonce),
         ("purpose", ask.is_answered_by(&request.purpose)),
         ("operator", me == Some(request.operator.as_str())),

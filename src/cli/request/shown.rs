@@ -22,6 +22,7 @@ pub(super) fn asked(request: &Request, words: &[&str; 6], view: &RequestView) ->
             let also = request.also.iter();
             rows.extend(also.map(|t| ("and as", t.role_arn.clone())));
             rows.extend(request.scenario.clone().map(|s| ("scenario", s)));
+            rows.extend(request.follows.clone().map(|id| ("continues", id)));
             rows.extend(request.subject.clone().map(|s| ("subject", s)));
             rows.extend(screen::checks(request).into_iter().map(|c| ("check", c)));
             rows.extend(request.follows.clone().map(|id| ("continues", id)));

@@ -99,7 +99,7 @@ fn an_offer_of_anything_else_is_tampering_and_says_of_what() {
         ("confirmation", |r| {
             r.confirmed = vec![BannedUse::Expediency]
         }),
-        ("predecessor", |r| {
+        ("earlier session", |r| {
             r.follows = Some("r-aaaaaaaaaaaaa".into())
         }),
         ("nonce", |r| r.operator_nonce = Bytes(vec![0; 16])),

@@ -52,6 +52,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// The secrets that closing rotates.
     pub secrets: Vec<Named>,
+    /// What stands at the end of `people.toml`.
+    pub people: String,
     /// What stands at the end of both configurations.
     pub configured: String,
     /// What stands at the end of the agent's alone.
@@ -93,6 +95,7 @@ impl Default for Options {
             several: false,
             environment: Vec::new(),
             secrets: Vec::new(),
+            people: String::new(),
             configured: String::new(),
             agent: String::new(),
             access: String::new(),
