@@ -58,6 +58,8 @@ pub struct Options {
     pub configured: String,
     /// What stands at the end of the agent's alone.
     pub agent: String,
+    /// More access profiles, as `access.toml` has them; `ACCOUNT` and `ROLE` stand for the site's account and operator role.
+    pub access: String,
     /// The roster's scenarios, as `policy.toml` has them; requests name none where it is empty.
     pub policy: String,
 }
@@ -96,6 +98,7 @@ impl Default for Options {
             people: String::new(),
             configured: String::new(),
             agent: String::new(),
+            access: String::new(),
             policy: String::new(),
         }
     }
@@ -396,6 +399,10 @@ policy = '''
         regions = regions.join(", "),
     ) + &also_toml(world)
         + &secrets_toml(world, options, secrets)
+        + &options
+            .access
+            .replace("ACCOUNT", world.account())
+            .replace("ROLE", &world.role_arn(world::OPERATOR_ROLE))
 }
 
 /// The further roles, where the world has a second account.
