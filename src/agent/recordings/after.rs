@@ -86,7 +86,10 @@ impl Agent {
                 next = Some(next.map_or(until, |next| next.min(until)));
                 continue;
             }
-            let _in_turn = live.turn.lock().await;
+            // One that is being dealt with is not silent; and a disk that hangs must not stop the clock.
+            let Ok(_in_turn) = live.turn.try_lock() else {
+                continue;
+            };
             if self.recordings.get(&id, n).is_none() || live.heard().plus(SILENCE_SECONDS) > now {
                 continue;
             }

@@ -61,7 +61,9 @@ pub(in crate::cli) struct What<'c> {
 
 /// Runs it, recorded, to its end.
 pub(in crate::cli) fn run(what: &What<'_>, begun: Begun, door: &Door, before: &Before) -> Ended {
-    let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    // A command whose errors go elsewhere writes them there; a shell is one in any case.
+    let both = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let on_terminal = both && (io::stderr().is_terminal() || what.until_file.is_some());
     let size = match on_terminal {
         true => pty::size(),
         false => (80, 24),
