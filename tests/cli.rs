@@ -22,5 +22,6 @@ mod setup;
 mod snapshot;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[allow(dead_code, reason = "the rest of it is for tests/screens.rs")]
 #[path = "screens/tmux.rs"]
 mod tmux;

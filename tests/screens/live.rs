@@ -66,7 +66,7 @@ fn what_changes_is_shown_and_so_is_an_agent_that_goes_and_comes_back() {
     screen.until_it("away or back", |shown| {
         shown.contains("nothing is degraded") || shown.contains("AGENT AWAY")
     });
-    screen.press(&["q"]);
+    screen.types("q");
     screen.until("settled");
 }
 

@@ -13,7 +13,7 @@ use crate::standin::StandIn;
 const TWOTAP: &str = env!("CARGO_BIN_EXE_twotap");
 
 /// A line of each verb that comes as far as the agent by itself.
-const WAIT: [&str; 28] = [
+const WAIT: [&str; 30] = [
     "status",
     "--json status",
     "status --watch",
@@ -35,6 +35,8 @@ const WAIT: [&str; 28] = [
     "access show admin",
     "env",
     "explain AccessDenied",
+    "note looked-at-the-logs",
+    "replay r-aaaaaaaaaaaaa --identity officer.key --export out.cast",
     "report r-aaaaaaaaaaaaa",
     "report --quarter 2026Q4",
     "review r-aaaaaaaaaaaaa --findings findings.toml",
@@ -54,10 +56,11 @@ lessons = []
 "#;
 
 /// Verbs that ask no agent, and why.
-const ALONE: [(&str, &str); 4] = [
+const ALONE: [(&str, &str); 5] = [
     ("custodian", "it asks a token, and says so by itself"),
     ("recovery", "its paper is waited for at a question"),
     ("setup", "it changes a file, and asks about that"),
+    ("shell", "it wants a terminal, and asks as exec does"),
     ("help", "it waits for nothing"),
 ];
 
@@ -121,6 +124,9 @@ fn a_silent_agent_is_named_after_a_second_by_every_verb() {
 fn first_note(agent: &StandIn, line: &str) -> Result<String, String> {
     let home = tempfile::tempdir().expect("a folder");
     std::fs::write(home.path().join("findings.toml"), FINDINGS).expect("written");
+    let key = age::x25519::Identity::generate().to_string();
+    let key = age::secrecy::ExposeSecret::expose_secret(&key);
+    std::fs::write(home.path().join("officer.key"), key).expect("written");
     let mut child = Command::new("setsid")
         .args(["--wait", TWOTAP])
         .args(["--agent", &agent.socket().display().to_string()])

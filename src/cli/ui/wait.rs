@@ -42,8 +42,7 @@ impl Ui {
 
     /// Keeps the waits that begin while the answer is held from being said: by whoever shows them another way.
     pub(in crate::cli) fn quiet(&self) -> Waiting {
-        HELD.fetch_add(1, Ordering::AcqRel);
-        Waiting { told: None }
+        Waiting::quiet()
     }
 }
 
@@ -69,6 +68,12 @@ impl Waiting {
         Self {
             told: teller.ok().map(|teller| (sender, teller)),
         }
+    }
+
+    /// Says nothing, and keeps others from it, where no [`Ui`] is at hand.
+    pub(in crate::cli) fn quiet() -> Self {
+        HELD.fetch_add(1, Ordering::AcqRel);
+        Self { told: None }
     }
 
     /// It goes on with something else to wait for; nothing is said where it is the same.
