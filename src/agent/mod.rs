@@ -35,6 +35,7 @@ mod people;
 mod proofs;
 mod readiness;
 mod record;
+mod recordings;
 mod recovered;
 mod rehearsal;
 mod reviews;
@@ -100,6 +101,7 @@ struct Agent {
     waits: Waits,
     watches: Watches,
     nonces: drills::Nonces,
+    recordings: recordings::Recordings,
     /// Rung when a deadline may have changed.
     bell: tokio::sync::Notify,
     /// The worker's key: this host's name in signed documents.

@@ -18,6 +18,7 @@ use super::{
     Agent, handlers as h,
     people::Listed,
     record::Record,
+    recordings,
     server::Peer,
     table::{Permission as P, Route, get, post},
 };
@@ -79,6 +80,15 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
         P::OwnRequestOrOfficer,
         |c| Box::pin(h::close(c)),
     ),
+    post("/v1/requests/{request}/recording", P::OwnRequest, |c| {
+        Box::pin(recordings::part(c))
+    }),
+    get("/v1/requests/{request}/recording", P::Officer, |c| {
+        Box::pin(recordings::read(c))
+    }),
+    post("/v1/requests/{request}/notes", P::OwnRequest, |c| {
+        Box::pin(recordings::note(c))
+    }),
     post("/v1/requests/{request}/review", P::Officer, |c| {
         Box::pin(h::review(c))
     }),

@@ -179,6 +179,7 @@ impl Agent {
             .ok_or_else(|| super::book::unknown_request(request))?;
         let now = record.now();
         is_open(&record, now)?;
+        self.must_be_recorded(&record)?;
         let role = wanted.of(&record)?;
         let minute = now.0.div_euclid(60);
         // What leaves the path on which each use asks again stands in the record each time.

@@ -115,6 +115,7 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         waits: super::waits::Waits::default(),
         watches: super::watch::Watches::default(),
         nonces: super::drills::Nonces::default(),
+        recordings: super::recordings::Recordings::default(),
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
@@ -178,6 +179,7 @@ impl Agent {
         }
         for record in self.book.requests() {
             self.resume(&record).await;
+            self.resume_recordings(&record).await;
         }
         self.checkpoint().await;
         Ok(())

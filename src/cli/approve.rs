@@ -216,6 +216,12 @@ impl Case {
         own.into_iter().chain(said).collect()
     }
 
+    /// What is dangerous about it, by this program's own rules.
+    fn danger(&self) -> Vec<(&'static str, String)> {
+        let request = self.checked.request();
+        danger::rows(request, self.checked.roster.access(&request.access))
+    }
+
     fn screen(
         &self,
         words: &[&str; 6],
@@ -242,7 +248,7 @@ impl Case {
             text.push_str(&what_changes(&self.checked.roster, next));
         }
         text.push_str(&people::about(request, &self.checked.roster));
-        text.push_str(&danger::block(&danger::rows(request, access), coloured));
+        text.push_str(&danger::block(&self.danger(), coloured));
         let own_token = standing::unusual(&self.own.listed, &self.checked.roster);
         text.push_str(&super::ui::columns(&own_token));
         text.push_str(&screen::unusual(unusual));
@@ -289,6 +295,7 @@ impl Case {
             "bytes": crate::trust::Bytes(envelope.payload.clone()),
             "sha256": envelope.digest(),
             "unusual": unusual,
+            "danger": self.danger().into_iter().map(|(_, text)| text).collect::<Vec<_>>(),
             "words": words,
             "approved": false,
         });

@@ -8,7 +8,8 @@ use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
     access, approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
-    explain, recovery, relay, report, request, review, roster, session, setup, status, ui, vault,
+    explain, note, recovery, relay, replay, report, request, review, roster, session, setup,
+    status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -55,6 +56,10 @@ pub(super) enum Verb {
     Credentials(credentials::Args),
     /// Run a command with the session
     Exec(session::exec::Args),
+    /// Work in a shell with the session: the time left in its prompt, and recorded
+    Shell(session::shell::Args),
+    /// Put something that you did or saw in the session on record
+    Note(note::Args),
     /// Print the session as variables for a shell
     Env(session::env::Args),
     /// End the session: revoke it and see it refused
@@ -73,6 +78,11 @@ pub(super) enum Verb {
     Setup(setup::Args),
     /// Check this machine: tokens, agent, clock, own state
     Doctor(doctor::Args),
+    /// Play what was recorded of a session, with an officer's key
+    Replay(replay::Args),
+    /// Run a command on the terminal at standard input, for what is recorded
+    #[command(hide = true)]
+    OnTerminal(session::pty::Args),
     /// Pass calls on to the agent of this host, for --agent ssh://HOST
     #[command(hide = true)]
     Relay(relay::Args),
@@ -163,6 +173,11 @@ mod tests {
             "twotap setup aws-profile --remove --name x --file f",
             "twotap exec -- aws s3 ls --json",
             "twotap exec r-aaaaaaaaaaaaa -- true",
+            "twotap exec --record -- true",
+            "twotap shell",
+            "twotap note restarted-the-primary",
+            "twotap replay r-aaaaaaaaaaaaa --identity sofia.key --export s.cast",
+            "twotap on-terminal -- sh -i",
             "twotap close r-aaaaaaaaaaaaa --force --no-wait",
             "twotap status --watch",
             "twotap --json --agent /run/x.sock audit tail -n 5",
@@ -187,6 +202,7 @@ mod tests {
             "twotap nothing",
             "twotap request prod --again --close-only",
             "twotap request prod --again --access admin",
+            "twotap request --again --scenario outage",
             "twotap request prod --not-for fun",
             "twotap request prod --duration soon",
             "twotap request prod --wait --no-wait",

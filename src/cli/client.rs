@@ -32,6 +32,8 @@ use super::{
 pub(super) const MAX_ANSWER: usize = 32 * 1024 * 1024;
 /// How long the agent may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a full queue is given to get shorter before it is tried again.
+const QUEUE: Duration = Duration::from_millis(20);
 
 /// How long an answer may take.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -232,7 +234,7 @@ impl Agent {
         };
         let body = body.unwrap_or_default();
         self.runtime.block_on(async {
-            let stream = timeout(CONNECT, UnixStream::connect(socket))
+            let stream = timeout(CONNECT, connect(socket))
                 .await
                 .map_err(|_| self.silent())?
                 .map_err(|why| self.unreachable(&why))?;
@@ -321,6 +323,19 @@ impl Agent {
             format!("the agent at {} does not answer in time", self.shown()),
         )
         .hint("see its log; what was begun goes on: twotap status")
+    }
+}
+
+/// Connects. A unix socket whose queue is full refuses at once instead of letting wait, as when a thousand programs ask in one moment: then it is
+/// tried again until the caller's time is up.
+async fn connect(socket: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(socket).await {
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(QUEUE).await;
+            }
+            done => return done,
+        }
     }
 }
 

@@ -20,7 +20,12 @@ use crate::{
     },
 };
 
-use super::{Door, Ended, client::Agent, files, memory, people, span, token, ui::plain};
+use super::{
+    Door, Ended,
+    client::Agent,
+    files, memory, people, span, token,
+    ui::{Waiting, plain},
+};
 
 /// Arguments of `doctor`.
 #[derive(clap::Args)]
@@ -104,7 +109,10 @@ fn line(finding: &Finding) -> String {
 
 /// Only custodians need a token, so none is worth a warning and no more.
 fn tokens() -> Vec<Finding> {
-    match readers(Bounds::default()) {
+    let said = Waiting::begin("pcscd and the tokens");
+    let found = readers(Bounds::default());
+    drop(said);
+    match found {
         Err(why) => vec![Finding::of(Verdict::Warn, "tokens", token::problem(why))],
         Ok(readers) if readers.is_empty() => vec![
             Finding::new(

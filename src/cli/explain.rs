@@ -96,7 +96,6 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
 /// What a failed command's last words mean, for whoever ran it with a session: lines to show, none where AWS refused nothing.
 ///
 /// For `exec` and `shell`: `tail` is the end of the command's standard error. Never fails and asks the agent at most once.
-#[allow(dead_code, reason = "called where commands are run")]
 pub(super) fn of_tail(tail: &str, session: &str, door: &Door) -> Vec<String> {
     let Some(said) = refusal::read(tail) else {
         return Vec::new();

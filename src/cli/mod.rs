@@ -31,6 +31,7 @@ mod habits;
 mod hygiene;
 mod inputs;
 mod memory;
+mod note;
 mod open;
 mod own_share;
 mod people;
@@ -38,8 +39,10 @@ mod pin;
 mod places;
 mod policy;
 mod readiness;
+mod recording;
 mod recovery;
 mod relay;
+mod replay;
 mod report;
 mod request;
 mod review;
@@ -119,13 +122,11 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Deny(args) => deny::run(args, &door),
         Verb::Credentials(args) => credentials::run(args, &door),
         // Its own failures must not look like those of the command that it runs.
-        Verb::Exec(args) => match session::exec::run(args, &door, &before) {
-            Ok(code) => Ok(code),
-            Err(problem) => {
-                door.ui.fail(&problem);
-                Ok(ExitCode::from(session::run::OWN_FAILURE))
-            }
-        },
+        Verb::Exec(args) => own(session::exec::run(args, &door, &before), &door),
+        Verb::Shell(args) => own(session::shell::run(args, &door, &before), &door),
+        Verb::OnTerminal(args) => session::pty::become_command(&args, &door, &before),
+        Verb::Note(args) => note::run(args, &door),
+        Verb::Replay(args) => replay::run(args, &door),
         Verb::Env(args) => session::env::run(args, &door),
         Verb::Setup(args) => setup::run(args, &door),
         Verb::Close(args) => close::run(args, &door),
@@ -138,6 +139,14 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Relay(args) => relay::run(args, &door),
     };
     ended.unwrap_or_else(|problem| door.ui.fail(&problem))
+}
+
+/// A failure of ours where a command's exit code is expected.
+fn own(ended: Ended, door: &Door) -> Ended {
+    ended.or_else(|problem| {
+        door.ui.fail(&problem);
+        Ok(ExitCode::from(session::run::OWN_FAILURE))
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::{
     protocol::{
+        Code, Problem,
         people::{Commander, Did, Hand, Person},
         socket::RequestView,
     },
@@ -81,6 +82,29 @@ fn membership(request: &Request, roster: &Roster) -> Option<String> {
 pub(super) fn about(request: &Request, roster: &Roster) -> String {
     let row = membership(request, roster).map(|words| ("roster says", words));
     columns(&Vec::from_iter(row))
+}
+
+/// Refuses somebody else's session before anything is begun with it: the agent hands it to its operator's account alone, and a command without
+/// what it was started for fails where nobody looks.
+pub(super) fn own(request: &Request, view: &RequestView) -> Result<(), Problem> {
+    let uid = rustix::process::getuid().as_raw();
+    own_of(request, roster(view).as_ref(), uid)
+}
+
+fn own_of(request: &Request, roster: Option<&Roster>, uid: u32) -> Result<(), Problem> {
+    match roster.and_then(|r| r.person_at(request.host, uid)) {
+        Some(person) if person.name != request.operator => Err(Problem::new(
+            Code::Refused,
+            format!(
+                "session {} is {}'s, and you are {}",
+                plain(&request.id),
+                plain(&request.operator),
+                plain(&person.name)
+            ),
+        )
+        .hint("ask for your own: twotap request VAULT --access NAME --incident ID --reason TEXT")),
+        _ => Ok(()),
+    }
 }
 
 /// The roster that a request was made under, unchecked.
@@ -221,6 +245,26 @@ mod tests {
                 ("closed", "eve\\u{1b}[2J, uid 61099 on vault-1".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn a_session_is_its_operators_alone() {
+        let (view, _) = sample();
+        let mut roster = roster(&view).expect("a roster");
+        let mut request = sample_request();
+        request.host = crate::trust::Signer::public(&host()).id();
+        for (at, person) in roster.people.iter_mut().enumerate() {
+            person.accounts = vec![crate::trust::roster::Account {
+                host: request.host,
+                uid: 70_000 + u32::try_from(at).expect("few"),
+            }];
+        }
+        for person in &roster.people {
+            let own = own_of(&request, Some(&roster), person.accounts[0].uid);
+            assert_eq!(own.is_ok(), person.name == request.operator, "{own:?}");
+        }
+        // Whom the roster does not know the agent refuses.
+        assert!(own_of(&request, Some(&roster), 1).is_ok());
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! * [`config`] writes the private AWS configuration and says what a command's environment must not hold;
 //! * [`run`] runs a command under supervision: signals, exit codes;
 //! * [`expiry`] speaks up when the end comes near;
-//! * the rest is a verb each: [`exec`], [`env`]; [`console`] signs in to the console, over the wire that [`signin`] owns.
+//! * [`recorded`] runs a command that is recorded, on a terminal of our own making ([`pty`]);
+//! * [`prompt`] puts the time left into a shell's prompt;
+//! * the rest is a verb each: [`exec`], [`shell`], [`env`]; [`console`] signs in to the console, over the wire that [`signin`] owns.
 //!
 //! A command gets no secret in its environment: its SDK calls `twotap credentials` by `credential_process` whenever it wants the session, and
 //! so notices when the session has ended.
@@ -14,7 +16,11 @@ pub(super) mod console;
 pub(super) mod env;
 pub(super) mod exec;
 pub(super) mod expiry;
+mod prompt;
+pub(super) mod pty;
+mod recorded;
 pub(super) mod run;
+pub(super) mod shell;
 mod signin;
 
 use std::path::PathBuf;
@@ -30,7 +36,7 @@ use crate::{
 use super::{
     Door,
     client::request_path,
-    open, status,
+    open, people, status,
     ui::{Ui, plain},
 };
 
@@ -63,6 +69,7 @@ impl Opened {
             .hint("see twotap status"));
         }
         let Offer(request) = view.offer.unverified::<Offer>()?;
+        people::own(&request, &view)?;
         let socket = agent.socket().ok_or_else(|| {
             Problem::new(Code::Refused, "a session is not handed over ssh")
                 .hint("run twotap on the agent's host: ssh HOST, then twotap exec")

@@ -17,8 +17,10 @@ mod wait;
 mod wrap;
 
 use std::{
+    borrow::Cow,
     fs::{File, OpenOptions},
     io::{self, IsTerminal as _, Read as _, Write as _},
+    os::fd::AsFd,
     process::ExitCode,
 };
 
@@ -32,6 +34,7 @@ use crate::{
 };
 
 pub(super) use wait::Waiting;
+use wrap::folded;
 pub(super) use wrap::{columns_within, width, wrapped};
 
 /// The longest answer to a question, in bytes. A YubiKey's one-time password has 44, and must be told apart from a PIN.
@@ -110,8 +113,9 @@ impl Ui {
     pub(super) fn screen(&self, text: &str, asks: bool) -> Result<(), Problem> {
         if asks {
             let mut tty = open_tty().map_err(|_| no_terminal("the request has to be read"))?;
+            let text = fitted(text.trim_end(), &tty);
             return tty
-                .write_all(format!("{}\n", text.trim_end()).as_bytes())
+                .write_all(format!("{text}\n").as_bytes())
                 .map_err(|_| no_terminal("the request has to be read"));
         }
         err_line(text.trim_end());
@@ -151,9 +155,7 @@ impl Ui {
         if self.json || !io::stdout().is_terminal() {
             return None;
         }
-        let size = termios::tcgetwinsize(io::stdout()).ok();
-        let columns = size.map_or(0, |size| usize::from(size.ws_col));
-        Some(if columns == 0 { USUAL_COLUMNS } else { columns })
+        Some(columns_of(io::stdout()).unwrap_or(USUAL_COLUMNS))
     }
 
     /// Whether there is somebody to be asked.
@@ -232,6 +234,20 @@ fn no_terminal(question: &str) -> Problem {
     .hint("run it at a terminal, or see --help for the option that answers this")
 }
 
+/// How wide a terminal is, where it says so.
+fn columns_of(terminal: impl AsFd) -> Option<usize> {
+    let size = termios::tcgetwinsize(terminal).ok()?;
+    (size.ws_col > 0).then(|| usize::from(size.ws_col))
+}
+
+/// A text with its lines no longer than a terminal is wide, where that is known.
+fn fitted<'t>(text: &'t str, terminal: impl AsFd) -> Cow<'t, str> {
+    match columns_of(terminal) {
+        Some(columns) => folded(text, columns).into(),
+        None => text.into(),
+    }
+}
+
 fn write_out(bytes: &[u8]) -> Result<(), Problem> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)
@@ -246,7 +262,7 @@ fn write_out(bytes: &[u8]) -> Result<(), Problem> {
 
 fn err_line(line: &str) {
     // Nobody is left to be told when standard error is closed.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", fitted(line, io::stderr()));
 }
 
 /// The terminal of whoever started the program.

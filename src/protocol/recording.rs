@@ -23,7 +23,7 @@ pub const PAGE_BYTES: usize = 1024 * 1024;
 /// The longest note, in characters.
 pub const MAX_NOTE: usize = 1000;
 /// A recording of which nothing was heard for so many seconds has broken off.
-pub const SILENCE_SECONDS: i64 = 60;
+pub const SILENCE_SECONDS: i64 = 10;
 
 /// One part of a recording as it comes in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -80,7 +80,6 @@ pub struct RecordingNoted {
 
 /// A recording as everybody listed may see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordingView {
     /// Its number within the request, from 1.
     pub recording: u32,
@@ -105,7 +104,7 @@ pub struct RecordingView {
 
 /// How a recording stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "state", rename_all = "snake_case")]
 pub enum RecordingState {
     /// It goes on.
     Running,
@@ -205,6 +204,34 @@ mod tests {
             of(&[b"one"]).to_string(),
             "c7e3347570821fed43690c2125ce36b1fb0ca7787ba0f219b8e75ee0fc7b4644"
         );
+    }
+
+    #[test]
+    fn what_is_known_of_one_is_read_again() {
+        let at = Timestamp(1_767_225_600);
+        for state in [
+            RecordingState::Running,
+            RecordingState::Ended { at, exit: 3 },
+            RecordingState::Failed {
+                at,
+                why: "the disk is full".to_owned(),
+            },
+        ] {
+            let view = RecordingView {
+                recording: 1,
+                title: "shell".to_owned(),
+                readers: vec!["sofia".to_owned()],
+                began: at,
+                chunks: 2,
+                bytes: 300,
+                head: START,
+                seq: 7,
+                state,
+            };
+            let json = serde_json::to_string(&view).expect("json");
+            let again: RecordingView = serde_json::from_str(&json).expect("read again");
+            assert_eq!(again, view, "{json}");
+        }
     }
 
     #[test]

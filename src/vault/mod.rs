@@ -22,6 +22,7 @@ pub mod open;
 pub mod package;
 pub mod piv_p256;
 mod quorum;
+pub mod recording;
 pub mod recovery;
 pub mod seal;
 pub mod store;

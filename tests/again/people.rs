@@ -104,7 +104,7 @@ fn a_running_command_goes_on_with_the_next_time_box() {
     assert!(refused.refused_with(3), "{refused:?}");
     let said = object(&refused);
     assert_eq!(
-        said["error"],
+        said["error"]["error"],
         "required check ticket has not passed: there is no INC-2"
     );
     let first = Requested::of(&object(&ask("INC-1"))).expect("a request");

@@ -37,6 +37,7 @@ use twotap::{
     trust::Bytes,
 };
 
+pub use paper::CAROL;
 use paper::Paper;
 use worker::FakeWorker;
 
@@ -46,7 +47,6 @@ pub const ALICE: u32 = 61011;
 pub const BOB: u32 = 61012;
 pub const SOFIA: u32 = 61013;
 pub const IVAN: u32 = 61014;
-pub const CAROL: u32 = 61015;
 pub const STRANGER: u32 = 61099;
 
 /// How long anything may take before a test gives up on it.

@@ -25,7 +25,10 @@ use twotap::{
     },
 };
 
-use super::{ALICE, BOB, CAROL, DANA, SOFIA};
+use super::{ALICE, BOB, DANA, SOFIA};
+
+/// Carol's account.
+pub const CAROL: u32 = 61015;
 
 /// A token's key without the token.
 pub struct SoftToken(p256::ecdsa::SigningKey);

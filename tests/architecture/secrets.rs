@@ -3,13 +3,15 @@
 use crate::source::{Source, read, tree};
 
 /// Types that hold, in plain, what opens a vault or a token, and where they are at home.
-const SECRETS: [(&str, &str); 13] = [
+const SECRETS: [(&str, &str); 14] = [
     ("twotap_shares", "Mnemonic"),
     ("twotap_shares", "Secret"),
     ("crate::vault", "AccessKey"),
     ("crate::vault", "VaultIdentity"),
     ("crate::vault", "RecoverySigner"),
     ("crate::vault", "OneTime"),
+    // What opens an officer's recordings.
+    ("crate::vault", "ReaderIdentity"),
     ("crate::aws", "NewKey"),
     ("crate::aws", "SecretValue"),
     ("crate::token", "Pin"),
@@ -24,7 +26,7 @@ const SECRETS: [(&str, &str); 13] = [
 const PARTS: [&str; 3] = ["worker", "vault", "token"];
 
 /// Files elsewhere, each with all that it names.
-const FILES: [(&str, &[&str]); 16] = [
+const FILES: [(&str, &[&str]); 18] = [
     // A share between the token and the worker's key; and the same opened, compared and wiped.
     ("cli/approve.rs", &["Pin", "ask"]),
     ("cli/drill.rs", &["Pin", "ask"]),
@@ -46,6 +48,9 @@ const FILES: [(&str, &[&str]); 16] = [
     ("cli/recovery/quorum.rs", &["Mnemonic", "Secret"]),
     ("cli/recovery/reading.rs", &["Mnemonic"]),
     ("cli/recovery/typing.rs", &["Mnemonic"]),
+    // An officer's key, between its file and the chunks.
+    ("cli/recording/reading.rs", &["ReaderIdentity"]),
+    ("cli/replay.rs", &["ReaderIdentity"]),
     // The one reply of AWS that carries a long-term secret.
     ("aws/iam.rs", &["NewKey"]),
     ("aws/mod.rs", &["NewKey", "SecretValue"]),

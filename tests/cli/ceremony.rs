@@ -91,7 +91,7 @@ fn exec_hands_over_a_private_configuration(bench: &Bench, id: &str) {
         "{out}"
     );
     assert!(
-        out.contains(&format!("credentials {id}\nregion = eu-central-1")),
+        out.contains(&format!("credentials --onward {id}\nregion = eu-central-1")),
         "{out}"
     );
     assert!(out.contains("AWS_PROFILE=break-glass\n"), "{out}");

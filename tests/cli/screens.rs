@@ -40,3 +40,20 @@ fn the_approving_screen_is_kept() {
     );
     matches("approve", &masked);
 }
+
+#[test]
+fn the_dialogue_of_a_request_is_kept() {
+    let bench = Bench::start();
+    let (_alice, _bob) = sealed_vault(&bench);
+    let line = bench.line(DANA, &["request"]);
+    let screen = Screen::run(80, 24, &[], &format!("{line}; exec cat"));
+    for (question, answer) in [
+        ("incident id", "INC-42"),
+        ("why", "the orders database does not answer"),
+    ] {
+        screen.until(question);
+        screen.types(answer);
+        screen.press(&["Enter"]);
+    }
+    matches("request", &screen.until("how long"));
+}

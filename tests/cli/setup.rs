@@ -21,7 +21,7 @@ roles = ["custodian"]
 uids = [61012]
 "#;
 
-const ACCESS: &str = r#"
+pub(crate) const ACCESS: &str = r#"
 [aws]
 user_arn = "arn:aws:iam::111122223333:user/twotap/break-glass"
 steward_role_arn = "arn:aws:iam::111122223333:role/twotap/steward"
@@ -85,10 +85,15 @@ pub(crate) fn create(bench: &Bench) -> Value {
 
 /// `vault create` of what Alice and Bob have enrolled, with what else the roster is to accept.
 pub(crate) fn creating<'b>(bench: &'b Bench, more: &[&str]) -> Run<'b> {
+    creating_with(bench, ACCESS, more)
+}
+
+/// The same with what can be asked for.
+pub(crate) fn creating_with<'b>(bench: &'b Bench, access: &str, more: &[&str]) -> Run<'b> {
     let paths = [
         bench.home(ALICE).join("enrollment.json"),
         bench.home(BOB).join("enrollment.json"),
-        bench.write("access.toml", ACCESS),
+        bench.write("access.toml", access),
         bench.write("people.toml", PEOPLE),
         bench.write("host.pub", &bench.agent.host_pub()),
     ];

@@ -20,19 +20,19 @@ use twotap::{
 use crate::agent_support::{BOUND, DANA, Host};
 
 /// The host, and dana's open session.
-pub struct Desk {
-    pub host: Host,
-    pub view: RequestView,
+pub(crate) struct Desk {
+    pub(crate) host: Host,
+    pub(crate) view: RequestView,
 }
 
 impl Desk {
     /// With a session that lasts.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::for_seconds(3600)
     }
 
     /// With a session of so many seconds.
-    pub fn for_seconds(seconds: i64) -> Self {
+    pub(crate) fn for_seconds(seconds: i64) -> Self {
         let mut host = Host::start();
         host.worker.told(|script| script.times.session = seconds);
         let twotap = host.path("twotap");
@@ -43,23 +43,23 @@ impl Desk {
         Self { host, view }
     }
 
-    pub fn request(&self) -> Request {
+    pub(crate) fn request(&self) -> Request {
         let Offer(request) = self.view.offer.unverified().expect("an offer");
         request
     }
 
     /// `twotap ARGS` by dana, in a session without a terminal.
-    pub fn twotap(&self, args: &[&str]) -> Command {
+    pub(crate) fn twotap(&self, args: &[&str]) -> Command {
         self.by(DANA, "setsid", &self.host.path("twotap"), args)
     }
 
     /// A shell script by dana, with `twotap` in its path.
-    pub fn shell(&self, script: &str) -> Command {
+    pub(crate) fn shell(&self, script: &str) -> Command {
         self.by(DANA, "setsid", Path::new("sh"), &["-c", script])
     }
 
     /// `PROGRAM ARGS` by somebody, after `before` (`setsid`, which leaves the terminal of whoever runs the tests).
-    pub fn by(&self, uid: u32, before: &str, program: &Path, args: &[&str]) -> Command {
+    pub(crate) fn by(&self, uid: u32, before: &str, program: &Path, args: &[&str]) -> Command {
         let id = uid.to_string();
         let path = format!("{}:/usr/bin:/bin", self.host.folder.path().display());
         let mut command = Command::new("setpriv");
@@ -76,17 +76,17 @@ impl Desk {
         command
     }
 
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.host.path("home-61010")
     }
 
     /// The deliveries that stand in the record.
-    pub fn deliveries(&self) -> Vec<Record> {
+    pub(crate) fn deliveries(&self) -> Vec<Record> {
         self.host.events_named("CREDENTIALS_DELIVERED")
     }
 
     /// In which forms the session was delivered, as the record has it.
-    pub fn forms(&self) -> Vec<String> {
+    pub(crate) fn forms(&self) -> Vec<String> {
         let form = |event: &Record| {
             event
                 .what
@@ -105,28 +105,28 @@ fn home(host: &mut Host, uid: u32) {
 }
 
 /// Runs it to its end.
-pub fn done(mut command: Command) -> Output {
+pub(crate) fn done(mut command: Command) -> Output {
     command.stdin(Stdio::null()).output().expect("it runs")
 }
 
-pub fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-pub fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A command that runs, with what it says on standard error line by line.
-pub struct Running {
-    pub child: Child,
-    pub stdin: Option<ChildStdin>,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
     lines: Receiver<String>,
-    pub said: Vec<String>,
+    pub(crate) said: Vec<String>,
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -153,7 +153,7 @@ impl Running {
 
     /// Waits until a line of standard error has this in it.
     #[track_caller]
-    pub fn until(&mut self, text: &str) -> String {
+    pub(crate) fn until(&mut self, text: &str) -> String {
         let deadline = Instant::now() + BOUND;
         loop {
             let rest = deadline.saturating_duration_since(Instant::now());
@@ -169,7 +169,7 @@ impl Running {
 
     /// Waits until so much stands on standard output.
     #[track_caller]
-    pub fn read(&mut self, text: &str) {
+    pub(crate) fn read(&mut self, text: &str) {
         let stdout = self.child.stdout.as_mut().expect("piped");
         let mut got = vec![0; text.len()];
         stdout.read_exact(&mut got).expect("it says so");
@@ -178,7 +178,7 @@ impl Running {
 
     /// Lets it end, by the end of its input; its exit code and all that it said.
     #[track_caller]
-    pub fn end(mut self) -> (Option<i32>, Vec<String>) {
+    pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>) {
         drop(self.stdin.take());
         let deadline = Instant::now() + BOUND;
         let status = loop {

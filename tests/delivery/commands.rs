@@ -20,7 +20,7 @@ const AT_ONCE: Duration = Duration::from_secs(8);
 
 #[test]
 fn a_command_that_outlives_its_session_is_told_so_and_goes_on() {
-    let desk = Desk::for_seconds(6);
+    let desk = Desk::for_seconds(15);
     let id = desk.view.id.clone();
     let mut running = Running::start(desk.twotap(&["exec", &id, "--", "sh", "-c", "cat; exit 5"]));
     let ahead = running.until("warning: access ends in");
@@ -175,7 +175,7 @@ fn what_a_program_says_is_passed_on_whole() {
     let desk = Desk::new();
     // By its name one whose standard error is read for what AWS refused; its own children may keep it open.
     let aws = desk.home().join("aws");
-    let script = "#!/bin/sh\nsleep 600 & echo $! >pid\nhead -c 200000 /dev/zero | tr '\\0' x >&2\necho end >&2\necho out\nexit 3\n";
+    let script = "#!/bin/sh\nsleep 600 >/dev/null & echo $! >pid\nhead -c 200000 /dev/zero | tr '\\0' x >&2\necho end >&2\necho out\nexit 3\n";
     fs::write(&aws, script).expect("written");
     fs::set_permissions(&aws, fs::Permissions::from_mode(0o755)).expect("mode");
     let asked = Instant::now();

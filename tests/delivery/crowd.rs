@@ -1,17 +1,20 @@
 //! A thousand programs that ask for the session at the same moment.
 
 use std::{
-    io::Write as _,
-    os::unix::net::UnixStream,
-    process::{Child, Stdio},
+    io::{Read as _, Write as _},
+    os::unix::net::{UnixListener, UnixStream},
+    process::{Child, Command, Stdio},
 };
 
-use rustix::process::{Resource, Rlimit, Uid, getrlimit, setrlimit};
+use rustix::{
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket},
+    process::{Resource, Rlimit, Uid, getrlimit, setrlimit},
+};
 use twotap::ceremony::Stage;
 
 use crate::{
-    agent_support::{DANA, read_reply, worker::session},
-    bench::Desk,
+    agent_support::{DANA, read_reply, until, worker::session},
+    bench::{Desk, Running},
 };
 
 const CROWD: usize = 1000;
@@ -79,7 +82,7 @@ fn a_thousand_reads_at_once_all_get_the_session_and_all_are_counted() {
     let events = desk.deliveries();
     assert!(events.len() < 20, "coalesced: {}", events.len());
     let counted = |e: &twotap::audit::event::Record| {
-        let own = u64::from(e.action.as_deref() != Some("count_deliveries"));
+        let own = u64::from(e.action != "count_deliveries");
         own + e.what["deliveries_since_last"].as_u64().expect("a number")
     };
     let counted: u64 = events.iter().map(counted).sum();
@@ -92,4 +95,51 @@ fn a_thousand_reads_at_once_all_get_the_session_and_all_are_counted() {
         .filter_map(|e| e.what.get("deliveries_since_last")?.as_u64())
         .sum();
     assert_eq!(counted + rest, (CROWD + PROGRAMS) as u64);
+}
+
+/// A unix socket's queue that is full refuses at once: whoever asks then waits and tries again.
+#[test]
+fn a_full_queue_is_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("agent.sock");
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None).expect("a socket");
+    bind(&socket, &SocketAddrUnix::new(&path).expect("short")).expect("bound");
+    listen(&socket, 0).expect("a queue for one");
+    let listener = UnixListener::from(socket);
+    let first = UnixStream::connect(&path).expect("there is room for one");
+    let second = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::NONBLOCK,
+        None,
+    )
+    .expect("a socket");
+    let full = connect(&second, &SocketAddrUnix::new(&path).expect("short"));
+    assert_eq!(full, Err(rustix::io::Errno::AGAIN), "and for no more");
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_twotap"));
+    command
+        .args(["credentials", "r-aaaaaaaaaaaaa"])
+        .env_clear()
+        .env("TWOTAP_AGENT", &path);
+    let program = Running::start(command);
+    // It has tried at least once when it sleeps in between: epoll_wait and epoll_pwait, on either processor.
+    until("it waits", || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/syscall", program.child.id()));
+        stat.is_ok_and(|call| ["232 ", "281 ", "22 "].iter().any(|n| call.starts_with(n)))
+    });
+    let (queued, _) = listener.accept().expect("the first in the queue");
+    drop((queued, first));
+    let (mut asks, _) = listener.accept().expect("the program");
+    let body = r#"{"error":"no such request","code":"refused"}"#;
+    let answer = format!(
+        "HTTP/1.1 404 X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let mut question = [0; 3];
+    asks.read_exact(&mut question).expect("it asks");
+    asks.write_all(answer.as_bytes()).expect("answered");
+    drop(asks);
+    let (code, said) = program.end();
+    assert_eq!(code, Some(3), "it was answered: {said:?}");
 }

@@ -13,7 +13,7 @@ use crate::standin::StandIn;
 const TWOTAP: &str = env!("CARGO_BIN_EXE_twotap");
 
 /// A line of each verb that comes as far as the agent by itself.
-const WAIT: [&str; 22] = [
+const WAIT: [&str; 28] = [
     "status",
     "--json status",
     "status --watch",
@@ -32,16 +32,32 @@ const WAIT: [&str; 22] = [
     "close",
     "close r-aaaaaaaaaaaaa",
     "roster show prod",
+    "access show admin",
+    "env",
+    "explain AccessDenied",
+    "report r-aaaaaaaaaaaaa",
+    "report --quarter 2026Q4",
+    "review r-aaaaaaaaaaaaa --findings findings.toml",
     "vault export prod -o bundle.json",
     "audit tail",
     "audit verify",
     "doctor",
 ];
 
+/// An officer's findings.
+const FINDINGS: &str = r#"
+authorised = { yes = true, because = "ivan confirmed it" }
+accounted = { yes = true, because = "each call stands in the record" }
+avoidable = { yes = false, because = "sign-in was down as well" }
+deviations = []
+lessons = []
+"#;
+
 /// Verbs that ask no agent, and why.
-const ALONE: [(&str, &str); 3] = [
+const ALONE: [(&str, &str); 4] = [
     ("custodian", "it asks a token, and says so by itself"),
     ("recovery", "its paper is waited for at a question"),
+    ("setup", "it changes a file, and asks about that"),
     ("help", "it waits for nothing"),
 ];
 
@@ -94,13 +110,17 @@ fn a_silent_agent_is_named_after_a_second_by_every_verb() {
     for (line, note) in said {
         let note = note.unwrap_or_else(|said| panic!("twotap {line} says nothing of it: {said}"));
         let worker = note.starts_with("note: waiting for a worker of the agent at");
-        assert!(note == expected || worker, "twotap {line}: {note}");
+        assert!(
+            note.starts_with(&expected) || worker,
+            "twotap {line}: {note}"
+        );
     }
 }
 
 /// The line on standard error that says what is waited for; what there was instead, if it ended without one.
 fn first_note(agent: &StandIn, line: &str) -> Result<String, String> {
     let home = tempfile::tempdir().expect("a folder");
+    std::fs::write(home.path().join("findings.toml"), FINDINGS).expect("written");
     let mut child = Command::new("setsid")
         .args(["--wait", TWOTAP])
         .args(["--agent", &agent.socket().display().to_string()])

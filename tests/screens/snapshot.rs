@@ -20,22 +20,28 @@ pub(crate) fn matches(name: &str, screen: &str) {
     );
 }
 
-/// Times and dates with each digit as `0`: what stands between blanks, brackets and commas and has digits, dashes and colons alone.
+/// Times, dates and lengths of time with each digit as `0`: what stands between blanks, brackets and commas and has digits, dashes and
+/// colons alone, and numbers of hours, minutes and seconds.
 pub(crate) fn masked(screen: &str) -> String {
-    let mut out = String::new();
     let edge = |c: char| c.is_whitespace() || "(),".contains(c);
-    for piece in screen.split_inclusive(edge) {
-        let word = piece.trim_end_matches(edge);
-        let time = word.chars().all(|c| c.is_ascii_digit() || ":-".contains(c))
+    let pieces: Vec<&str> = screen.split_inclusive(edge).collect();
+    let word = |at: usize| pieces.get(at).map_or("", |p| p.trim_end_matches(edge));
+    let digit = |c: char| c.is_ascii_digit();
+    let time = |at: usize| {
+        let word = word(at);
+        word.chars().all(|c| digit(c) || ":-".contains(c))
             && word.contains([':', '-'])
-            && word.starts_with(|c: char| c.is_ascii_digit())
-            && word.ends_with(|c: char| c.is_ascii_digit());
-        match time {
-            true => out.extend(
-                piece
-                    .chars()
-                    .map(|c| if c.is_ascii_digit() { '0' } else { c }),
-            ),
+            && word.starts_with(digit)
+            && word.ends_with(digit)
+    };
+    let length = |at: usize| {
+        let number = !word(at).is_empty() && word(at).chars().all(digit);
+        number && ["h", "min", "s"].contains(&word(at + 1))
+    };
+    let mut out = String::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        match time(at) || length(at) {
+            true => out.extend(piece.chars().map(|c| if digit(c) { '0' } else { c })),
             false => out.push_str(piece),
         }
     }
@@ -45,7 +51,9 @@ pub(crate) fn masked(screen: &str) -> String {
 #[test]
 fn times_are_masked_and_nothing_else_is() {
     assert_eq!(
-        masked("r-2 28:04 left, until 2026-01-06 10:00:05 UTC (1 of 2: bob) -- 7\n"),
-        "r-2 00:00 left, until 0000-00-00 00:00:00 UTC (1 of 2: bob) -- 7\n"
+        masked(
+            "r-2 28:04 left, until 2026-01-06 10:00:05 UTC (1 of 2: bob) -- 7 events in 28 min\n"
+        ),
+        "r-2 00:00 left, until 0000-00-00 00:00:00 UTC (1 of 2: bob) -- 7 events in 00 min\n"
     );
 }

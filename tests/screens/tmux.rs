@@ -105,6 +105,11 @@ impl Screen {
         self.told(&[&["send-keys"], keys].concat());
     }
 
+    /// Types a text as it is.
+    pub(crate) fn types(&self, text: &str) {
+        self.told(&["send-keys", "-l", text]);
+    }
+
     /// Gives it another size.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         let (columns, rows) = (columns.to_string(), rows.to_string());

@@ -19,7 +19,7 @@ const PROGRAMS: [(&str, &str, &str); 2] = [
 ];
 
 /// Debian packages and what each is for.
-const PACKAGES: [(&str, &str); 18] = [
+const PACKAGES: [(&str, &str); 19] = [
     ("pkg-config", "finds libpcsclite when crates are built"),
     ("libpcsclite-dev", "PC/SC, for the crate `pcsc`"),
     ("pcscd", "the PC/SC daemon"),
@@ -53,6 +53,10 @@ const PACKAGES: [(&str, &str); 18] = [
         "draws recovery sheets as pictures, and reads their text",
     ),
     ("zbar-tools", "reads the sheets' QR codes"),
+    (
+        "tmux",
+        "terminals of a given size, for screens that are kept",
+    ),
 ];
 
 /// The plugin with which stock age opens a share; the last release.

@@ -85,6 +85,8 @@ catalogue! {
     RecordingStored = "RECORDING_STORED", "store_recording";
     /// A recording is complete; with the digest over all its chunks.
     RecordingEnded = "RECORDING_ENDED", "end_recording";
+    /// An officer has fetched a recording to read it.
+    RecordingRead = "RECORDING_READ", "read_recording";
     /// A recording could not be begun or broke off, and why; what came before is kept.
     RecordingFailed = "RECORDING_FAILED", "fail_recording";
     /// Closing began, by the operator's or an officer's word.

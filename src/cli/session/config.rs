@@ -62,6 +62,11 @@ impl Config {
         })
     }
 
+    /// The folder that it lies in, for what else belongs to the command.
+    pub(super) fn folder(&self) -> &Path {
+        &self._folder.0
+    }
+
     /// Lets `command` find it, and nothing that would win over it.
     pub(in crate::cli) fn give(&self, command: &mut Command) {
         command

@@ -9,10 +9,11 @@ use std::{
 use crate::trust::Timestamp;
 
 use super::{
-    super::{Door, Ended, hygiene::Before},
+    super::{Door, Ended, explain, hygiene::Before, recording},
     Opened,
     config::Config,
     expiry::{self, Herald},
+    recorded::{self, What},
     run::{self, Tail},
 };
 
@@ -25,6 +26,9 @@ cannot be run, 127 if there is no such command."
 pub(in crate::cli) struct Args {
     /// Id of the request; without it, your only open session
     session: Option<String>,
+    /// Record what the command shows, sealed for the officers; done by itself where the access has to be recorded
+    #[arg(long)]
+    record: bool,
     /// The command and its arguments, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -34,11 +38,21 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     let session = Opened::find(door, args.session)?;
     let config = Config::of(&session)?;
     session.tell(&door.ui);
+    if let Some(begun) = recording::of_exec(&session, (args.record, &args.command[0]), door)? {
+        let what = What {
+            command: &args.command,
+            config: &config,
+            session: &session,
+            env: Vec::new(),
+            until_file: None,
+        };
+        return recorded::run(&what, begun, door, before);
+    }
 
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]);
     config.give(&mut command);
-    let mut tail = speaks_of_refusals(&args.command[0]).then(Tail::default);
+    let mut tail = speaks_of_refusals(&args.command).then(Tail::default);
     let herald = || Herald::begin(&session, &door.ui);
     let status = run::supervise(command, before, herald, tail.as_mut());
     drop(config);
@@ -46,10 +60,16 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
         Ok(status) => status,
         Err(why) => return Ok(run::not_started(&args.command[0], &why, &door.ui)),
     };
-    if !status.success()
-        && let Some(line) = expiry::after_failure(&session, Timestamp::now())
-    {
-        door.ui.note(line);
+    if !status.success() {
+        match (expiry::after_failure(&session, Timestamp::now()), &tail) {
+            (Some(line), _) => door.ui.note(line),
+            (None, Some(tail)) => {
+                for line in explain::of_tail(&tail.text(), &session.id, door) {
+                    door.ui.step(line);
+                }
+            }
+            (None, None) => {}
+        }
     }
     Ok(ExitCode::from(run::code_of(status)))
 }
@@ -69,7 +89,11 @@ const CALLERS: [&str; 10] = [
     "tofu",
 ];
 
-fn speaks_of_refusals(program: &OsStr) -> bool {
+fn speaks_of_refusals(command: &[OsString]) -> bool {
+    // Without an argument an interpreter talks to a person.
+    let [program, _, ..] = command else {
+        return false;
+    };
     let name = Path::new(program).file_name().and_then(OsStr::to_str);
     name.is_some_and(|name| CALLERS.contains(&name))
 }

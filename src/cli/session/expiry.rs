@@ -106,23 +106,39 @@ pub(in crate::cli) struct Herald {
 impl Herald {
     /// Begins to look at the clock and at the agent. Start it after the command: a process with two threads must not change its umask.
     pub(in crate::cli) fn begin(session: &Opened, ui: &Ui) -> Self {
+        let ui = Ui::new(ui.json());
+        Self::saying(session, move |line, _| ui.prompt(line))
+    }
+
+    /// The same where a line is not simply written: `say` is given it, and when access ends as it stands then.
+    pub(in crate::cli) fn saying(
+        session: &Opened,
+        say: impl Fn(&str, Timestamp) + Send + 'static,
+    ) -> Self {
         let (running, until) = channel();
         let (expiry, onward) = (Expiry::of(session), session.onward);
         let place = session.socket.display().to_string();
-        let ui = Ui::new(ui.json());
         // Without it a command runs as well.
         let _ = thread::Builder::new()
             .name("expiry".to_owned())
-            .spawn(move || speak_up(expiry, onward, &place, &ui, &until));
+            .spawn(move || speak_up(expiry, onward, &place, &say, &until));
         Self { _running: running }
     }
 }
 
-fn speak_up(mut expiry: Expiry, onward: bool, place: &str, ui: &Ui, until: &Receiver<()>) {
+fn speak_up(
+    mut expiry: Expiry,
+    onward: bool,
+    place: &str,
+    say: &dyn Fn(&str, Timestamp),
+    until: &Receiver<()>,
+) {
     let mut closed = false;
+    // The terminal is the command's: nobody there waits for what is asked here.
+    let _quiet = ui.quiet();
     loop {
         if let Some(line) = expiry.due(Timestamp::now()).filter(|_| !closed) {
-            ui.prompt(&format!("warning: {line}"));
+            say(&format!("warning: {line}"), expiry.not_after);
         }
         let wait = expiry.quiet(Timestamp::now()).map_or(EVERY, |seconds| {
             EVERY.min(Duration::from_secs(seconds.max(1)))
@@ -133,11 +149,12 @@ fn speak_up(mut expiry: Expiry, onward: bool, place: &str, ui: &Ui, until: &Rece
         }
         if onward && let Some(next) = continued(&expiry.id, place) {
             (expiry, closed) = (Expiry::new(&next), false);
-            ui.prompt(&format!(
+            let line = format!(
                 "note: session {} goes on from here: access ends at {}",
                 expiry.id,
                 span::at(expiry.not_after)
-            ));
+            );
+            say(&line, expiry.not_after);
             continue;
         }
         // Its own time is told above; what nobody can foresee is that somebody closes it.
@@ -146,10 +163,11 @@ fn speak_up(mut expiry: Expiry, onward: bool, place: &str, ui: &Ui, until: &Rece
             && let Ok(Some(how)) = ended(&expiry.id, place)
         {
             closed = true;
-            ui.prompt(&format!(
+            let line = format!(
                 "warning: session {} has ended ({how}): AWS refuses what is done in it; {}",
                 expiry.id, expiry.more_time
-            ));
+            );
+            say(&line, expiry.not_after);
         }
     }
 }

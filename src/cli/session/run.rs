@@ -41,10 +41,6 @@ impl Tail {
     }
 
     /// As text; what is none is replaced.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "what explains refusals reads it")
-    )]
     pub(in crate::cli) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
     }
@@ -143,7 +139,7 @@ impl Spoken<'_> {
 }
 
 /// Whether a Ctrl-C at the terminal reaches our process group, and so the command too.
-fn in_foreground() -> bool {
+pub(super) fn in_foreground() -> bool {
     std::fs::File::open("/dev/tty")
         .ok()
         .and_then(|tty| rustix::termios::tcgetpgrp(&tty).ok())

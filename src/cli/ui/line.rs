@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use rustix::termios::{QueueSelector, tcflush};
 
-use super::{Ui, no_terminal, open_tty};
+use super::{Ui, fitted, no_terminal, open_tty};
 use crate::protocol::{Code, Problem};
 
 /// The longest line, in bytes: as much as the kernel's line editing takes.
@@ -41,6 +41,7 @@ impl Ui {
     /// Shows something at the terminal that belongs to the questions there.
     pub(in crate::cli) fn tell(&self, text: &str) -> Result<(), Problem> {
         let mut tty = open_tty().map_err(|_| no_terminal("something has to be read"))?;
+        let text = fitted(text, &tty);
         tty.write_all(text.as_bytes())
             .map_err(|_| no_terminal("something has to be read"))
     }

@@ -38,6 +38,83 @@ pub(in crate::cli) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// A text as it is, but that lines longer than `columns` go on below their second column: never where a row of its own would begin. Sequences that
+/// set colours take no room.
+pub(in crate::cli) fn folded(text: &str, columns: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let hang = second_column(line).filter(|hang| hang + 20 <= columns);
+        fold(line, columns, hang.unwrap_or(4), &mut out);
+    }
+    out
+}
+
+/// Where the value of a row begins: after its name and at least two blanks.
+fn second_column(line: &str) -> Option<usize> {
+    let shown: String = pieces(line).filter(|p| width_of(p) > 0).collect();
+    let indent = shown.len() - shown.trim_start_matches(' ').len();
+    let name = shown.get(indent..)?.find("  ")?;
+    let after = indent + name;
+    let blanks = shown[after..].len() - shown[after..].trim_start_matches(' ').len();
+    Some(width(&shown[..after]) + blanks)
+}
+
+fn fold(line: &str, columns: usize, hang: usize, out: &mut String) {
+    let mut used = 0;
+    // Where the last blank stands in `out`, and how wide the line is behind it.
+    let mut blank: Option<(usize, usize)> = None;
+    for piece in pieces(line) {
+        let wide = width_of(piece);
+        if piece == " " && used >= columns {
+            out.push('\n');
+            out.push_str(&" ".repeat(hang));
+            (used, blank) = (hang, None);
+            continue;
+        }
+        if wide > 0 && used + wide > columns {
+            let (at, kept) = match blank.take() {
+                Some((at, column)) => (at, used - column),
+                None => (out.len(), 0),
+            };
+            // The blank gives way to the break.
+            let rest = out.split_off(at);
+            let rest = rest.strip_prefix(' ').unwrap_or(&rest);
+            out.push('\n');
+            out.push_str(&" ".repeat(hang));
+            out.push_str(rest);
+            used = hang + kept;
+        }
+        if piece == " " && used >= hang {
+            blank = Some((out.len(), used + 1));
+        }
+        out.push_str(piece);
+        used += wide;
+    }
+}
+
+/// Characters, and whole sequences that set a colour (`ESC [ ... m`).
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let long = match rest.strip_prefix("\u{1b}[") {
+            Some(sequence) => sequence.find('m').map_or(1, |end| end + 3),
+            None => first.len_utf8(),
+        };
+        let (piece, after) = rest.split_at(long);
+        rest = after;
+        Some(piece)
+    })
+}
+
+/// How many columns a piece takes: none where it sets a colour.
+fn width_of(piece: &str) -> usize {
+    match piece.starts_with('\u{1b}') || piece == "\n" {
+        true => 0,
+        false => width(piece),
+    }
+}
+
 fn push(lines: &mut [String], text: &str) {
     if let Some(last) = lines.last_mut() {
         last.push_str(text);
@@ -77,6 +154,26 @@ mod tests {
         assert_eq!(wrapped("x", 0), ["x"]);
         // Two columns each.
         assert_eq!(wrapped("日本語", 4), ["日本", "語"]);
+    }
+
+    #[test]
+    fn a_long_row_goes_on_below_its_value_and_nothing_else_is_changed() {
+        let text = "title  x\n  reason  one two  three four five six seven\n\n  x       y\n";
+        let narrow =
+            "title  x\n  reason  one two  three four\n          five six seven\n\n  x       y\n";
+        assert_eq!(folded(text, 30), narrow);
+        assert_eq!(folded(text, 80), text);
+        // What looks like a row of its own never comes to stand where one begins.
+        let sly = format!("  reason  {}  needs   nobody\n", "x".repeat(18));
+        for line in folded(&sly, 30).lines().skip(1) {
+            assert!(line.starts_with(&" ".repeat(10)), "{line:?}");
+        }
+        let red = "\u{1b}[1;31m  BROAD  allows every action on everything there is\u{1b}[0m\n";
+        let folded = folded(red, 34);
+        assert_eq!(
+            folded,
+            "\u{1b}[1;31m  BROAD  allows every action on\n         everything there is\u{1b}[0m\n"
+        );
     }
 
     #[test]

@@ -52,10 +52,14 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// The secrets that closing rotates.
     pub secrets: Vec<Named>,
+    /// What stands at the end of `people.toml`.
+    pub people: String,
     /// What stands at the end of both configurations.
     pub configured: String,
     /// What stands at the end of the agent's alone.
     pub agent: String,
+    /// More access profiles, as `access.toml` has them; `ACCOUNT` and `ROLE` stand for the site's account and operator role.
+    pub access: String,
     /// The roster's scenarios, as `policy.toml` has them; requests name none where it is empty.
     pub policy: String,
 }
@@ -91,8 +95,10 @@ impl Default for Options {
             several: false,
             environment: Vec::new(),
             secrets: Vec::new(),
+            people: String::new(),
             configured: String::new(),
             agent: String::new(),
+            access: String::new(),
             policy: String::new(),
         }
     }
@@ -393,6 +399,10 @@ policy = '''
         regions = regions.join(", "),
     ) + &also_toml(world)
         + &secrets_toml(world, options, secrets)
+        + &options
+            .access
+            .replace("ACCOUNT", world.account())
+            .replace("ROLE", &world.role_arn(world::OPERATOR_ROLE))
 }
 
 /// The further roles, where the world has a second account.

@@ -66,7 +66,10 @@ impl Site {
             .stdout;
         for (name, text) in [
             ("host.pub", host.as_str()),
-            ("people.toml", PEOPLE_TOML),
+            (
+                "people.toml",
+                &format!("{PEOPLE_TOML}{}", self.options.people),
+            ),
             (
                 "access.toml",
                 &access_toml(&self.world, &self.options, &self.secrets),

@@ -1,0 +1,69 @@
+//! What the operator wants on record, in the own words.
+
+use super::{
+    super::{
+        Agent,
+        handlers::Answered,
+        people::Listed,
+        record::Record,
+        routes::{Answer, Call},
+    },
+    words::person,
+};
+use crate::{
+    audit::event::EventType,
+    ceremony::Stage,
+    protocol::{
+        Code, Problem,
+        recording::{MAX_NOTE, Note, Noted},
+    },
+    trust::text::check_text,
+};
+use std::sync::Arc;
+
+/// `POST /v1/requests/{id}/notes`.
+pub(in crate::agent) async fn note(call: Call) -> Answered {
+    let Note { text } = call.body()?;
+    let noted = call.agent.note(call.record()?, text, &call.caller).await?;
+    Answer::json(&noted)
+}
+
+impl Agent {
+    async fn note(
+        self: &Arc<Self>,
+        record: &Record,
+        text: String,
+        caller: &Listed,
+    ) -> Result<Noted, Problem> {
+        check_text("note", &text, 4 * MAX_NOTE)?;
+        if text.chars().count() > MAX_NOTE {
+            return Err(Problem::new(
+                Code::Usage,
+                format!("a note has at most {MAX_NOTE} characters"),
+            ));
+        }
+        let (id, by) = (record.id().to_owned(), caller.clone());
+        self.book
+            .commit(move |change| {
+                let mut record = change.known(&id)?;
+                if !matches!(record.stage, Stage::Open | Stage::Closing) {
+                    return Err(Problem::new(
+                        Code::Refused,
+                        format!("the request is {}: notes belong to a session", record.stage),
+                    ));
+                }
+                let at = change.now();
+                let event = record
+                    .event(EventType::BreakGlassAction, person(&by.name)?, change.place)
+                    .action("note")
+                    .justification(&record.request.reason)
+                    .who(by.who.as_str())
+                    .detail("note", text.as_str());
+                let seq = change.event(&event)?.seq;
+                record.step(at, "note", format!("{}: {text}", by.name));
+                change.put(record)?;
+                Ok(Noted { seq, at })
+            })
+            .await
+    }
+}
