@@ -133,8 +133,8 @@ fn every_term_of_a_scenario_is_the_workers_too() {
         ),
         (
             Code::Refused,
-            "'alice' is no commander of this vault",
-            "commanders of this vault are: ivan",
+            "alice is no commander of this vault",
+            "ivan",
             |a| a.commander = Some("alice".to_owned()),
         ),
         (
