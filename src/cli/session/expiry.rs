@@ -21,7 +21,7 @@ use super::{
         client::{Agent, request_path},
         open::Mine,
         span, status,
-        ui::{Ui, plain},
+        ui::{Ui, Waiting, plain},
     },
     Opened,
 };
@@ -135,7 +135,7 @@ fn speak_up(
 ) {
     let mut closed = false;
     // The terminal is the command's: nobody there waits for what is asked here.
-    let _quiet = ui.quiet();
+    let _quiet = Waiting::quiet();
     loop {
         if let Some(line) = expiry.due(Timestamp::now()).filter(|_| !closed) {
             say(&format!("warning: {line}"), expiry.not_after);

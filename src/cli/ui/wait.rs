@@ -42,8 +42,7 @@ impl Ui {
 
     /// Keeps the waits that begin while the answer is held from being said: by whoever shows them another way.
     pub(in crate::cli) fn quiet(&self) -> Waiting {
-        HELD.fetch_add(1, Ordering::AcqRel);
-        Waiting { told: None }
+        Waiting::quiet()
     }
 }
 
@@ -53,6 +52,12 @@ pub(in crate::cli) struct Waiting {
 }
 
 impl Waiting {
+    /// [`Ui::quiet`] where no [`Ui`] is at hand.
+    pub(in crate::cli) fn quiet() -> Self {
+        HELD.fetch_add(1, Ordering::AcqRel);
+        Self { told: None }
+    }
+
     /// The same where no [`Ui`] is at hand.
     pub(in crate::cli) fn begin(what: impl Display) -> Self {
         let outer = HELD.fetch_add(1, Ordering::AcqRel);
