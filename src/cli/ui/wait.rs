@@ -52,6 +52,12 @@ pub(in crate::cli) struct Waiting {
 }
 
 impl Waiting {
+    /// [`Ui::quiet`] where no [`Ui`] is at hand.
+    pub(in crate::cli) fn quiet() -> Self {
+        HELD.fetch_add(1, Ordering::AcqRel);
+        Self { told: None }
+    }
+
     /// The same where no [`Ui`] is at hand.
     pub(in crate::cli) fn begin(what: impl Display) -> Self {
         let outer = HELD.fetch_add(1, Ordering::AcqRel);
