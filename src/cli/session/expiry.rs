@@ -135,7 +135,7 @@ fn speak_up(
 ) {
     let mut closed = false;
     // The terminal is the command's: nobody there waits for what is asked here.
-    let _quiet = ui.quiet();
+    let _quiet = Ui::new(false).quiet();
     loop {
         if let Some(line) = expiry.due(Timestamp::now()).filter(|_| !closed) {
             say(&format!("warning: {line}"), expiry.not_after);
