@@ -98,7 +98,7 @@ pub(super) fn of(view: &RequestView, events: &[Record], now: Timestamp) -> Vec<D
     ];
     for secret in &view.secrets {
         let (done, note) = match &secret.state {
-            SecretState::Rotated { .. } => (secret_rotated(events, &secret.secret), None),
+            SecretState::Rotated => (secret_rotated(events, &secret.secret), None),
             SecretState::Due => (None, None),
             SecretState::Pending { why } => (None, Some(format!("tried again by itself: {why}"))),
             SecretState::Owed { why } => (None, Some(format!("owed: {why}"))),

@@ -58,7 +58,7 @@ impl Waiting {
         Self { told: None }
     }
 
-    /// The same where no [`Ui`] is at hand.
+    /// [`Ui::waiting`] where no [`Ui`] is at hand.
     pub(in crate::cli) fn begin(what: impl Display) -> Self {
         let outer = HELD.fetch_add(1, Ordering::AcqRel);
         if outer > 0 {
@@ -74,12 +74,6 @@ impl Waiting {
         Self {
             told: teller.ok().map(|teller| (sender, teller)),
         }
-    }
-
-    /// Says nothing, and keeps others from it, where no [`Ui`] is at hand.
-    pub(in crate::cli) fn quiet() -> Self {
-        HELD.fetch_add(1, Ordering::AcqRel);
-        Self { told: None }
     }
 
     /// It goes on with something else to wait for; nothing is said where it is the same.
