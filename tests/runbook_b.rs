@@ -4,6 +4,7 @@
 
 mod runbook_support;
 
+use age::secrecy::ExposeSecret as _;
 use runbook_support::{
     BANNED, FINDINGS, REFUSED, approved_by_two, asks, at_home, deadline, event, events, file,
     is_refused, json, lets_in, says, seconds, site,
@@ -26,7 +27,10 @@ min_reason = 20
 
 #[test]
 fn production_is_down_and_three_people_bring_it_back() {
-    let site = site(POLICY, |_| {});
+    let key = age::x25519::Identity::generate();
+    let site = site(POLICY, |options| {
+        options.recipient = key.to_public().to_string();
+    });
     let first_key = site.world().first_key().clone();
 
     // The trigger is declared: what it is, for which incident, and who commands.
@@ -109,6 +113,18 @@ fn production_is_down_and_three_people_bring_it_back() {
     let user = call.query("iam", "CreateUser", &[("UserName", "back-door")]);
     assert!(!user.expect("an answer").is_ok());
 
+    // What dana does is put on record as it is done.
+    let done = "restarted the failover job by hand";
+    says(&site, "dana", &["note", "--session", &request.id, done]);
+    let action = event(&site, &request, "BREAK_GLASS_ACTION");
+    assert_eq!(action["actor"], "dana");
+    assert_eq!(action["what"]["note"], done);
+
+    // And where it can be, what the terminal shows is recorded.
+    let command = ["sh", "-c", "echo the failover job runs again"];
+    let exec = ["exec", request.id.as_str(), "--record", "--"];
+    says(&site, "dana", &[&exec[..], &command].concat());
+
     // The officer watches while it happens.
     let watched = says(&site, "sofia", &["status"]);
     for said in [&*request.id, "INC-42", "dana", "open"] {
@@ -132,6 +148,15 @@ fn production_is_down_and_three_people_bring_it_back() {
         due.contains("review") && due.contains("due in 47 h"),
         "{due}"
     );
+    let key = key.to_string();
+    let own = file(&site, "sofia", "officer.key", key.expose_secret());
+    let replay = ["replay", request.id.as_str(), "--identity", &own];
+    let seen = says(&site, "sofia", &replay);
+    assert!(seen.contains("the failover job runs again"), "{seen}");
+    // Nobody else gets at it, with that key either.
+    let copy = file(&site, "alice", "officer.key", key.expose_secret());
+    let theirs = ["replay", request.id.as_str(), "--identity", &copy];
+    is_refused(&site, "alice", &theirs, REFUSED, "");
     let findings = file(&site, "sofia", "findings.toml", FINDINGS);
     let review = [
         "review",
@@ -152,6 +177,7 @@ fn production_is_down_and_three_people_bring_it_back() {
     // The formal report: incident, actions, findings, lessons.
     let report = json(&site, "sofia", &["report", &request.id]);
     assert_eq!(report["incident"]["scenario"], "outage");
+    assert_eq!(report["actions"][0]["text"], done);
     let statement = &report["incident"]["commander"]["statement"];
     assert_eq!(statement["nature"], "checkout refuses every order");
     assert_eq!(statement["why"], "the failover job itself is what fails");

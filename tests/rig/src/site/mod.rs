@@ -54,6 +54,8 @@ pub struct Options {
     pub secrets: Vec<Named>,
     /// What stands at the end of `people.toml`.
     pub people: String,
+    /// Sofia's recipient, which recordings are sealed to; she has none where this is empty.
+    pub recipient: String,
     /// What stands at the end of both configurations.
     pub configured: String,
     /// What stands at the end of the agent's alone.
@@ -96,6 +98,7 @@ impl Default for Options {
             environment: Vec::new(),
             secrets: Vec::new(),
             people: String::new(),
+            recipient: String::new(),
             configured: String::new(),
             agent: String::new(),
             access: String::new(),
@@ -424,6 +427,15 @@ fn also_toml(world: &World) -> String {
     .concat()
 }
 
+/// `people.toml` for these options.
+fn people_toml(options: &Options) -> String {
+    let sofia = match options.recipient.as_str() {
+        "" => String::new(),
+        recipient => format!("recipient = {recipient:?}\n"),
+    };
+    PEOPLE_TOML.replace("SOFIA_TOO", &sofia) + &options.people
+}
+
 const PEOPLE_TOML: &str = r#"[[person]]
 name = "alice"
 roles = ["custodian"]
@@ -443,7 +455,7 @@ uids = [61010]
 name = "sofia"
 roles = ["officer"]
 uids = [61013]
-
+SOFIA_TOO
 [[person]]
 name = "ivan"
 roles = ["commander"]

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use twotap_token::pki::{Authority, Pki};
 
-use super::{Done, Invocation, PEOPLE_TOML, Site, VAULT, access_toml};
+use super::{Done, Invocation, Site, VAULT, access_toml, people_toml};
 use crate::{Credentials, RigError};
 
 /// How long a stage of a request may take to be reached.
@@ -66,10 +66,7 @@ impl Site {
             .stdout;
         for (name, text) in [
             ("host.pub", host.as_str()),
-            (
-                "people.toml",
-                &format!("{PEOPLE_TOML}{}", self.options.people),
-            ),
+            ("people.toml", &people_toml(&self.options)),
             (
                 "access.toml",
                 &access_toml(&self.world, &self.options, &self.secrets),
