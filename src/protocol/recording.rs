@@ -1,11 +1,5 @@
 //! Recordings of what an operator's terminal showed, and notes: between the operator's program, the agent, and an officer's program.
 //!
-//! | method and path | body | answer |
-//! | --- | --- | --- |
-//! | `POST /v1/requests/{id}/recording` | [`RecordingPart`], by the request's operator | [`RecordingNoted`] |
-//! | `GET /v1/requests/{id}/recording?recording=N&from=CHUNK` | | [`RecordingPage`], for officers |
-//! | `POST /v1/requests/{id}/notes` | [`Note`], by the request's operator | [`Noted`] |
-//!
 //! The operator's program seals: each chunk is a binary age file of its own (<https://age-encryption.org/v1>) to the recipients of all
 //! officers in the roster. The agent sees ciphertext alone. It has written a chunk and synced it to disk before it answers, and the program
 //! shows what is in it only then: whatever somebody has seen is kept, and the operator cannot take it back.

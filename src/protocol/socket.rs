@@ -19,6 +19,9 @@
 //! | `POST /v1/requests/{id}/confirmation` | [`Confirm`](super::people::Confirm) | [`RequestView`] |
 //! | `GET /v1/requests/{id}/credentials?account=ID&role=NAME&form=FORM` | | [`Credentials`] of the request's first role, or of the one named; `FORM` (`environment`, `console`) stands in the record |
 //! | `POST /v1/requests/{id}/close` | [`Close`] | [`RequestView`] |
+//! | `POST /v1/requests/{id}/recording` | [`RecordingPart`](super::recording::RecordingPart) | [`RecordingNoted`](super::recording::RecordingNoted) |
+//! | `GET /v1/requests/{id}/recording?recording=N&from=CHUNK` | | [`RecordingPage`](super::recording::RecordingPage), ciphertext |
+//! | `POST /v1/requests/{id}/notes` | [`Note`](super::recording::Note) | [`Noted`](super::recording::Noted) |
 //! | `GET /v1/vaults/{vault}/drill` | | [`DrillBundle`], with the caller's own share |
 //! | `POST /v1/vaults/{vault}/drills` | [`DrillReceipt`] | [`DrillNoted`] |
 //! | `POST /v1/vaults/{vault}/drills/failed` | [`DrillFailure`] | [`DrillNoted`] |
@@ -34,8 +37,6 @@
 //! A page covers the events from `SEQ` on (1 where absent), at most `N`. For events `N` is at most 1,000 and a page may be shorter:
 //! whoever wants all asks again from the number after the last line's, and a page without lines is the end. For envelopes `N` is at
 //! most 100, and the page has exactly those that these events name.
-//!
-//! What has to do with recordings and notes stands in [`recording`](super::recording).
 //!
 //! Every failure is a [`Problem`](super::Problem) with a 4xx or 5xx status.
 
