@@ -115,7 +115,7 @@ fn two_sheets_and_two_new_tokens_make_the_next_roster() {
         for two in typed.windows(2) {
             assert!(
                 !said.contains(&two.join(" ")),
-                "words of a sheet are in an error"
+                "words of a sheet are in an error: {said}"
             );
         }
     }
