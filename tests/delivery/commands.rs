@@ -57,7 +57,8 @@ fn a_command_that_outlives_its_session_is_told_so_and_goes_on() {
     );
     assert_eq!(said.iter().filter(|l| l.contains("is over:")).count(), 1);
 
-    // And nothing new begins in it.
+    // And nothing new begins in it once the agent has seen to it.
+    desk.host.reach(&id, Stage::Closed);
     let late = done(desk.twotap(&["exec", &id, "--", "true"]));
     assert_eq!(late.status.code(), Some(125), "{}", err(&late));
 }
