@@ -97,9 +97,11 @@ pub fn power(statements: &[Statement]) -> Power {
     for statement in allows {
         found.add_broad(statement);
         for (row, what) in LASTING {
-            if let Some(by) = gives(statement, row)
-                && !statements.iter().any(|s| takes(s, row, &by.lower))
-            {
+            // Each pattern by itself: what a Deny takes of one leaves the next.
+            let left = gives(statement, row)
+                .into_iter()
+                .find(|by| !statements.iter().any(|s| takes(s, row, &by.lower)));
+            if let Some(by) = left {
                 add(
                     &mut found.lasting,
                     format!("{what} (by {})", by.as_written()),
@@ -152,24 +154,28 @@ impl Given {
     }
 }
 
-/// Whether a statement allows an action of `row`.
-fn gives(statement: &Statement, row: &str) -> Option<Given> {
+/// By which patterns a statement allows actions of `row`.
+fn gives(statement: &Statement, row: &str) -> Vec<Given> {
     match &statement.actions {
         Named::AllBut(list) => {
             let out = list.iter().any(|a| covers(&a.to_ascii_lowercase(), row));
-            (!out).then(|| Given {
+            let all = (!out).then(|| Given {
                 lower: "*".to_owned(),
                 written: None,
-            })
+            });
+            all.into_iter().collect()
         }
-        Named::These(list) => list.iter().find_map(|action| {
-            let lower = action.to_ascii_lowercase();
-            let reads = READS.iter().any(|r| is_verb(r, &lower));
-            (meet(&lower, row) && !reads).then(|| Given {
-                lower,
-                written: Some(action.clone()),
+        Named::These(list) => list
+            .iter()
+            .filter_map(|action| {
+                let lower = action.to_ascii_lowercase();
+                let reads = READS.iter().any(|r| is_verb(r, &lower));
+                (meet(&lower, row) && !reads).then(|| Given {
+                    lower,
+                    written: Some(action.clone()),
+                })
             })
-        }),
+            .collect(),
     }
 }
 
@@ -374,6 +380,18 @@ mod tests {
             json!({ "Effect": "Allow", "Action": "iam:*", "Resource": "*" }),
         ] {
             assert!(!with(deny.clone()).lasting.is_empty(), "{deny}");
+        }
+        // What is taken of one action leaves the next, in whichever order they stand.
+        for actions in [
+            ["iam:CreateUser", "iam:AttachUserPolicy"],
+            ["iam:AttachUserPolicy", "iam:CreateUser"],
+        ] {
+            let deny = json!({ "Effect": "Deny", "Action": "iam:CreateUser", "Resource": "*" });
+            let power = of(json!([allow(json!(actions), json!("*")), deny]));
+            assert_eq!(
+                power.lasting,
+                ["users, keys, roles and policies (by iam:AttachUserPolicy)"]
+            );
         }
         let all_but = json!([{ "Effect": "Allow", "NotAction": "iam:Create*", "Resource": "arn:aws:iam::111122223333:user/x" }]);
         assert!(!of(all_but).lasting.is_empty());
