@@ -19,7 +19,11 @@ const BATCH: usize = 512;
 /// About the largest answer, in bytes: some ten thousand lines.
 const MOST: usize = 16 * 1024 * 1024;
 
+/// What is made of the whole record, or of all requests, is made one at a time: many who ask at once wait, and take no memory meanwhile.
+pub(super) static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 pub(super) async fn trail(call: Call) -> Answered {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let record = Arc::clone(call.record()?);
     let lines = call.agent.trail(record).await?;
     Ok(Answer::text("application/x-ndjson", lines))
