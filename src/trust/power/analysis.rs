@@ -90,6 +90,9 @@ const READS: [&str; 6] = [
 /// Verbs that tell names and settings, not contents: allowed on everything, they are the usual way to look around.
 const LOOKS: [&str; 2] = ["describe*", "list*"];
 
+/// Services whose resources are called by their names alone.
+const WITHOUT_KINDS: [&str; 4] = ["codecommit", "s3", "sns", "sqs"];
+
 /// Reads a policy's statements for what is remarkable about it.
 pub fn power(statements: &[Statement]) -> Power {
     let mut found = Power::default();
@@ -214,13 +217,14 @@ fn is_all_of_a_kind(resource: &str) -> bool {
     let mut parts = resource.splitn(6, ':').skip(2);
     let (service, last) = (parts.next().unwrap_or_default(), parts.nth(2));
     let Some(last) = last else { return true };
-    // `bucket/*` names a bucket; `table/*` names none.
+    // `bucket/*` names a bucket; `table/*` and `table*/*` name none, and `tab*` reaches over all of them.
+    let is_kind = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_alphabetic() || b"-*?".contains(&b))
+    };
     let own = match last.split_once(['/', ':']) {
-        Some((kind, rest))
-            if service != "s3" && kind.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') =>
-        {
-            rest
-        }
+        Some((kind, rest)) if service != "s3" && is_kind(kind) => rest,
+        None if !WITHOUT_KINDS.contains(&service) && last.ends_with('*') && is_kind(last) => "",
         _ => last,
     };
     own.bytes().all(|b| matches!(b, b'*' | b'?' | b'/' | b':'))
@@ -276,6 +280,9 @@ mod tests {
                 json!("dynamodb:B*"),
                 json!("arn:aws:dynamodb:eu-central-1:111122223333:table/*"),
             ),
+            (json!("dynamodb:*"), json!("arn:aws:dynamodb:*:*:table*/*")),
+            (json!("dynamodb:*"), json!("arn:aws:dynamodb:*:*:tab*")),
+            (json!("kms:*"), json!("arn:aws:kms:*:*:*/*")),
             (json!(["s3:GetObject", "*:Put*"]), json!("*")),
             (json!("s3:GetObjec?"), json!("*")),
         ] {
@@ -293,6 +300,8 @@ mod tests {
                 json!("arn:aws:dynamodb:*:*:table/users"),
             ),
             (json!("sqs:*"), json!("arn:aws:sqs:*:*:orders")),
+            (json!("sqs:*"), json!("arn:aws:sqs:*:*:orders-*")),
+            (json!("ec2:*"), json!("arn:aws:ec2:*:*:*/i-0123")),
         ] {
             let power = of(json!([allow(action.clone(), resource.clone())]));
             assert_eq!(power.broad, [""; 0], "{action} {resource}");
