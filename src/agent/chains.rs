@@ -116,6 +116,9 @@ impl Agent {
                     .detail("continued_by", next.by.as_str())
                     .detail("deliveries_since_last", deliveries);
                 change.event(&event)?;
+                if let Some(delivered) = &mut record.delivered {
+                    delivered.times += deliveries;
+                }
                 let now = change.now();
                 record.advance(Stage::Closing, now)?;
                 record.step(now, "closing", format!("closing: {} continues it", next.by));

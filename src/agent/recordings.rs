@@ -241,8 +241,8 @@ impl Agent {
             Problem::new(Code::Usage, format!("there is no recording {n}"))
                 .hint("see: twotap replay REQUEST")
         })?;
-        // Before the first page leaves: who reads is on record.
-        if from == 1 {
+        // Before the first page leaves: who reads is on record. A page that does not follow the last one begins a reading of its own.
+        if !self.recordings.reads_on(record.id(), n, from, caller) {
             let (id, by, read) = (record.id().to_owned(), caller.clone(), view.clone());
             let noted = self.book.commit(move |change| {
                 let record = change.known(&id)?;
@@ -264,6 +264,9 @@ impl Agent {
                 format!("the recording cannot be read: {why}"),
             )
         })?;
+        let given = from.saturating_add(chunks.len() as u64);
+        let next = (!chunks.is_empty()).then_some(given);
+        self.recordings.has_read(record.id(), n, next, caller);
         Ok(RecordingPage {
             recording: view,
             chunks,

@@ -80,6 +80,7 @@ pub(super) async fn quarter(call: Call) -> Answered {
         day.ok_or_else(|| Problem::new(Code::Usage, format!("{name} is not a day like 2026-01-06")))
     };
     let (from, until) = (day("from")?.begins(), day("until")?.begins());
+    let _turn = super::trail::ONE_AT_A_TIME.lock().await;
     let all = call
         .agent
         .book

@@ -10,16 +10,20 @@ use super::{
 };
 use crate::{
     audit::event::{EventType, Record as Line},
-    protocol::Problem,
+    protocol::{Code, Problem},
     trust::Timestamp,
 };
 
 /// How many events are read at once.
 const BATCH: usize = 512;
-/// About the largest answer, in bytes: some ten thousand lines.
+/// The largest answer, in bytes: some ten thousand lines. What has more is not answered: a part of it would pass for all.
 const MOST: usize = 16 * 1024 * 1024;
 
+/// What is made of the whole record, or of all requests, is made one at a time: many who ask at once wait, and take no memory meanwhile.
+pub(super) static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 pub(super) async fn trail(call: Call) -> Answered {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let record = Arc::clone(call.record()?);
     let lines = call.agent.trail(record).await?;
     Ok(Answer::text("application/x-ndjson", lines))
@@ -31,7 +35,18 @@ impl Agent {
         let mut lines = Vec::new();
         // What the request carries is the head before its own first event.
         let mut next = record.request.audit.seq + 1;
-        while lines.len() < MOST {
+        loop {
+            if lines.len() > MOST {
+                return Err(Problem::new(
+                    Code::Refused,
+                    format!(
+                        "request {} has over {} MiB of events",
+                        record.id(),
+                        MOST >> 20
+                    ),
+                )
+                .hint("they stand in the record: twotap audit export -o DIR"));
+            }
             let from = next;
             let entries = self
                 .book

@@ -77,6 +77,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Ok(context) => Some(context),
         // What AWS said can be told without an agent; what could be asked for cannot.
         Err(why) if args.roster.is_none() && args.session.is_none() && args.vault.is_none() => {
+            let why = plain(&why.to_string());
             door.ui
                 .note(format!("what could be asked for is not known: {why}"));
             None

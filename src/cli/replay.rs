@@ -103,6 +103,9 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Some(path) => {
             let cast = Zeroizing::new(opened.to_cast()?);
             write_new(path, cast.as_bytes(), 0o600).map_err(|why| files::unwritable(path, &why))?;
+            door.ui.warn(
+                "it holds what the command wrote as it was: other players hand that to your terminal, which twotap replay does not",
+            );
         }
         None => play_it(&opened, &args)?,
     }

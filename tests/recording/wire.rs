@@ -91,10 +91,15 @@ fn chunks_count_once_in_their_turn_and_never_after_the_end() {
     for late in [chunk(1, 3, b"late"), end] {
         assert_eq!(send(&late).status, 403);
     }
-    let page: RecordingPage = bench
-        .host
-        .get(SOFIA, &format!("{path}?recording=1&from=2"))
-        .json();
+    // Whoever reads stands on record, wherever the reading begins; once for each that goes on.
+    let readings = || bench.host.events_named("RECORDING_READ").len();
+    let from = |n: u64| format!("{path}?recording=1&from={n}");
+    let page: RecordingPage = bench.host.get(SOFIA, &from(2)).json();
+    assert_eq!(readings(), 1);
+    for (n, events) in [(3, 1), (3, 2), (1, 3), (3, 3), (2, 4)] {
+        let _: RecordingPage = bench.host.get(SOFIA, &from(n)).json();
+        assert_eq!(readings(), events, "from {n}");
+    }
     assert_eq!(page.chunks, [Bytes(vec![7; MAX_CHUNK])]);
     assert_eq!((page.recording.chunks, page.recording.head), (2, two.head));
 }

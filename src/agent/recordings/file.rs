@@ -66,7 +66,7 @@ impl Kept {
     }
 
     /// One that an agent before this one wrote, and its chain after the first `at` chunks. What a crash left half-written is cut off:
-    /// nobody was told that it was kept.
+    /// nobody was told that it was kept. A file without those first chunks is left as it is: it is evidence.
     pub(super) fn open(path: &Path, at: u64) -> io::Result<(Self, Option<Digest>)> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let mut kept = Self {
@@ -84,8 +84,10 @@ impl Kept {
                 there = Some(kept.head);
             }
         }
-        kept.file.set_len(kept.bytes)?;
-        kept.file.seek(SeekFrom::Start(kept.bytes))?;
+        if there.is_some() {
+            kept.file.set_len(kept.bytes)?;
+            kept.file.seek(SeekFrom::Start(kept.bytes))?;
+        }
         Ok((kept, there))
     }
 
@@ -239,6 +241,19 @@ mod tests {
             assert_eq!(kept.head, whole.head);
             assert_eq!(page(&path, 1).expect("read").len(), 2);
         }
+    }
+
+    #[test]
+    fn what_was_changed_before_the_end_is_found_and_nothing_is_cut_off() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = path(dir.path(), "r-aaaaaaaaaaaaa", 1);
+        written(&path, 3);
+        let mut bytes = fs::read(&path).expect("read");
+        bytes[0] = 0xff;
+        fs::write(&path, &bytes).expect("changed");
+        let (_, there) = Kept::open(&path, 3).expect("opened");
+        assert_eq!(there, None);
+        assert_eq!(fs::read(&path).expect("read"), bytes);
     }
 
     #[test]

@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{super::record::Record, file::Kept, roster};
+use super::{
+    super::{people::Listed, record::Record},
+    file::Kept,
+    roster,
+};
 use crate::{
     protocol::recording::{RecordingNoted, SILENCE_SECONDS},
     trust::{Timestamp, roster::Recording},
@@ -17,6 +21,8 @@ pub(in crate::agent) struct Recordings {
     live: Mutex<HashMap<(String, u32), Arc<Live>>>,
     /// What the roster says of a request's access profile; it never changes for a request.
     policies: Mutex<HashMap<String, Recording>>,
+    /// Readings that stand on record and have not come to their end: request, recording and account, and the chunk that comes next.
+    readings: Mutex<HashMap<(String, u32, String), u64>>,
 }
 
 /// One that goes on.
@@ -78,6 +84,25 @@ impl Recordings {
         let live = self.lock();
         let mut of_it = live.iter().filter(|((id, _), _)| id == request);
         of_it.any(|(_, live)| live.heard().until(now) < SILENCE_SECONDS)
+    }
+
+    /// Whether `from` goes on where this account's reading, which stands on record, has come to.
+    pub(super) fn reads_on(&self, request: &str, n: u32, from: u64, by: &Listed) -> bool {
+        let key = (request.to_owned(), n, by.who.clone());
+        self.readings().get(&key) == Some(&from)
+    }
+
+    /// A reading has come to chunk `next`, or to its end.
+    pub(super) fn has_read(&self, request: &str, n: u32, next: Option<u64>, by: &Listed) {
+        let key = (request.to_owned(), n, by.who.clone());
+        match next {
+            Some(next) => self.readings().insert(key, next),
+            None => self.readings().remove(&key),
+        };
+    }
+
+    fn readings(&self) -> std::sync::MutexGuard<'_, HashMap<(String, u32, String), u64>> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn policy(&self, record: &Record) -> Recording {

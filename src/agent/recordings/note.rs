@@ -21,6 +21,11 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// What a note is among a request's steps.
+const STEP: &str = "note";
+/// The most notes of one request: all stand in its row, which is written whole with each change.
+const MOST_NOTES: usize = 200;
+
 /// `POST /v1/requests/{id}/notes`.
 pub(in crate::agent) async fn note(call: Call) -> Answered {
     let Note { text } = call.body()?;
@@ -52,6 +57,14 @@ impl Agent {
                         format!("the request is {}: notes belong to a session", record.stage),
                     ));
                 }
+                let before = record.progress.iter().filter(|p| p.step == STEP);
+                if before.count() >= MOST_NOTES {
+                    return Err(Problem::new(
+                        Code::Refused,
+                        format!("the request has {MOST_NOTES} notes already"),
+                    )
+                    .hint("keep the rest in the incident's own log"));
+                }
                 let at = change.now();
                 let event = record
                     .event(EventType::BreakGlassAction, person(&by.name)?, change.place)
@@ -60,7 +73,7 @@ impl Agent {
                     .who(by.who.as_str())
                     .detail("note", text.as_str());
                 let seq = change.event(&event)?.seq;
-                record.step(at, "note", format!("{}: {text}", by.name));
+                record.step(at, STEP, format!("{}: {text}", by.name));
                 change.put(record)?;
                 Ok(Noted { seq, at })
             })

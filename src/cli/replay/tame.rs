@@ -68,9 +68,12 @@ impl Tame {
             }
             (At::Ground, c) => self.plain(c, out),
             (At::Escape, c) => self.escaped(c, out),
+            // Another character is none of its own: a control there (U+009B) would begin what is not looked at here.
             (At::Charset, c) => {
-                self.held.push(c);
-                out.push_str(&std::mem::take(&mut self.held));
+                if ('0'..='~').contains(&c) {
+                    self.held.push(c);
+                    out.push_str(&std::mem::take(&mut self.held));
+                }
                 self.at = At::Ground;
             }
             (At::Sequence, c) => self.sequence(c, out),
@@ -201,6 +204,8 @@ mod tests {
             ("a\u{1b}]0;title", "a"),
             ("a\u{1b}]0;\u{1b}[6nb", "ab"),
             ("a\u{1b}\u{18}[6nb", "a[6nb"),
+            ("a\u{1b}(\u{9b}6nb", "a6nb"),
+            ("a\u{1b})\u{9d}52;c;x\u{7}b", "a52;c;x\u{7}b"),
         ] {
             assert_eq!(pass(text), left, "{text:?}");
         }

@@ -126,7 +126,8 @@ impl Shown {
             Self::Lines(waiting) => waiting.now_for(what),
             Self::InPlace { line, .. } => {
                 let text = format!("waiting for {what}; {left} (Ctrl-C leaves it waiting)");
-                let text = within(&text, columns());
+                // The groups that are lacking are the agent's words.
+                let text = within(&plain(&text), columns());
                 if text != *line {
                     // To the first column, the text, and nothing of what was longer before (ECMA-48: CR, EL).
                     let _ = write!(stderr(), "\r{text}\u{1b}[K");

@@ -27,12 +27,25 @@ pub(in crate::cli) fn rows(
         return Vec::new();
     };
     let mut rows = of_access(access);
-    let rendered = power::for_request(access, request);
-    if rendered.is_ok_and(|policy| Digest::of(policy.as_bytes()) != request.policy_sha256) {
+    if request.subject.is_some() && !access.is_about_a_subject() {
         rows.push((
+            "SUBJECT",
+            "limits nothing: nothing in the policy depends on it".to_owned(),
+        ));
+    }
+    match power::for_request(access, request) {
+        Ok(policy) if Digest::of(policy.as_bytes()) == request.policy_sha256 => {}
+        Ok(_) => rows.push((
             "OTHER POLICY",
             "the policy that is asked for is not what this program makes of the roster's profile; compare the versions of both programs".to_owned(),
-        ));
+        )),
+        // No host of ours offers what it cannot render either: the digest may be of anything.
+        Err(why) => rows.push((
+            "OTHER POLICY",
+            plain(&format!(
+                "this program makes no policy of the roster's profile for this request ({why}), so what is asked for is not known"
+            )),
+        )),
     }
     rows
 }
@@ -156,6 +169,14 @@ mod tests {
         assert_eq!(rows(&request, Some(&little)), []);
         request.policy_sha256 = Digest::of(b"another");
         assert_eq!(rows(&request, Some(&little))[0].0, "OTHER POLICY");
+        // A subject that the policy does not ask for narrows nothing, however it looks.
+        let mut about = fitting(&little);
+        about.subject = Some("u-42".to_owned());
+        assert_eq!(rows(&about, Some(&little))[0].0, "SUBJECT");
+        // What cannot be made here cannot be compared.
+        let mut unmade = fitting(&little);
+        unmade.incident = "INC 42".to_owned();
+        assert_eq!(rows(&unmade, Some(&little))[0].0, "OTHER POLICY");
         let odd = access(json!("Get"), "*");
         assert_eq!(rows(&request, Some(&odd))[0].0, "NOT KNOWN");
     }

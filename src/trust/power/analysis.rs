@@ -90,6 +90,9 @@ const READS: [&str; 6] = [
 /// Verbs that tell names and settings, not contents: allowed on everything, they are the usual way to look around.
 const LOOKS: [&str; 2] = ["describe*", "list*"];
 
+/// Services whose resources are called by their names alone.
+const WITHOUT_KINDS: [&str; 4] = ["codecommit", "s3", "sns", "sqs"];
+
 /// Reads a policy's statements for what is remarkable about it.
 pub fn power(statements: &[Statement]) -> Power {
     let mut found = Power::default();
@@ -97,9 +100,11 @@ pub fn power(statements: &[Statement]) -> Power {
     for statement in allows {
         found.add_broad(statement);
         for (row, what) in LASTING {
-            if let Some(by) = gives(statement, row)
-                && !statements.iter().any(|s| takes(s, row, &by.lower))
-            {
+            // Each pattern by itself: what a Deny takes of one leaves the next.
+            let left = gives(statement, row)
+                .into_iter()
+                .find(|by| !statements.iter().any(|s| takes(s, row, &by.lower)));
+            if let Some(by) = left {
                 add(
                     &mut found.lasting,
                     format!("{what} (by {})", by.as_written()),
@@ -152,24 +157,28 @@ impl Given {
     }
 }
 
-/// Whether a statement allows an action of `row`.
-fn gives(statement: &Statement, row: &str) -> Option<Given> {
+/// By which patterns a statement allows actions of `row`.
+fn gives(statement: &Statement, row: &str) -> Vec<Given> {
     match &statement.actions {
         Named::AllBut(list) => {
             let out = list.iter().any(|a| covers(&a.to_ascii_lowercase(), row));
-            (!out).then(|| Given {
+            let all = (!out).then(|| Given {
                 lower: "*".to_owned(),
                 written: None,
-            })
+            });
+            all.into_iter().collect()
         }
-        Named::These(list) => list.iter().find_map(|action| {
-            let lower = action.to_ascii_lowercase();
-            let reads = READS.iter().any(|r| is_verb(r, &lower));
-            (meet(&lower, row) && !reads).then(|| Given {
-                lower,
-                written: Some(action.clone()),
+        Named::These(list) => list
+            .iter()
+            .filter_map(|action| {
+                let lower = action.to_ascii_lowercase();
+                let reads = READS.iter().any(|r| is_verb(r, &lower));
+                (meet(&lower, row) && !reads).then(|| Given {
+                    lower,
+                    written: Some(action.clone()),
+                })
             })
-        }),
+            .collect(),
     }
 }
 
@@ -208,13 +217,14 @@ fn is_all_of_a_kind(resource: &str) -> bool {
     let mut parts = resource.splitn(6, ':').skip(2);
     let (service, last) = (parts.next().unwrap_or_default(), parts.nth(2));
     let Some(last) = last else { return true };
-    // `bucket/*` names a bucket; `table/*` names none.
+    // `bucket/*` names a bucket; `table/*` and `table*/*` name none, and `tab*` reaches over all of them.
+    let is_kind = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_alphabetic() || b"-*?".contains(&b))
+    };
     let own = match last.split_once(['/', ':']) {
-        Some((kind, rest))
-            if service != "s3" && kind.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') =>
-        {
-            rest
-        }
+        Some((kind, rest)) if service != "s3" && is_kind(kind) => rest,
+        None if !WITHOUT_KINDS.contains(&service) && last.ends_with('*') && is_kind(last) => "",
         _ => last,
     };
     own.bytes().all(|b| matches!(b, b'*' | b'?' | b'/' | b':'))
@@ -270,6 +280,9 @@ mod tests {
                 json!("dynamodb:B*"),
                 json!("arn:aws:dynamodb:eu-central-1:111122223333:table/*"),
             ),
+            (json!("dynamodb:*"), json!("arn:aws:dynamodb:*:*:table*/*")),
+            (json!("dynamodb:*"), json!("arn:aws:dynamodb:*:*:tab*")),
+            (json!("kms:*"), json!("arn:aws:kms:*:*:*/*")),
             (json!(["s3:GetObject", "*:Put*"]), json!("*")),
             (json!("s3:GetObjec?"), json!("*")),
         ] {
@@ -287,6 +300,8 @@ mod tests {
                 json!("arn:aws:dynamodb:*:*:table/users"),
             ),
             (json!("sqs:*"), json!("arn:aws:sqs:*:*:orders")),
+            (json!("sqs:*"), json!("arn:aws:sqs:*:*:orders-*")),
+            (json!("ec2:*"), json!("arn:aws:ec2:*:*:*/i-0123")),
         ] {
             let power = of(json!([allow(action.clone(), resource.clone())]));
             assert_eq!(power.broad, [""; 0], "{action} {resource}");
@@ -374,6 +389,18 @@ mod tests {
             json!({ "Effect": "Allow", "Action": "iam:*", "Resource": "*" }),
         ] {
             assert!(!with(deny.clone()).lasting.is_empty(), "{deny}");
+        }
+        // What is taken of one action leaves the next, in whichever order they stand.
+        for actions in [
+            ["iam:CreateUser", "iam:AttachUserPolicy"],
+            ["iam:AttachUserPolicy", "iam:CreateUser"],
+        ] {
+            let deny = json!({ "Effect": "Deny", "Action": "iam:CreateUser", "Resource": "*" });
+            let power = of(json!([allow(json!(actions), json!("*")), deny]));
+            assert_eq!(
+                power.lasting,
+                ["users, keys, roles and policies (by iam:AttachUserPolicy)"]
+            );
         }
         let all_but = json!([{ "Effect": "Allow", "NotAction": "iam:Create*", "Resource": "arn:aws:iam::111122223333:user/x" }]);
         assert!(!of(all_but).lasting.is_empty());
