@@ -15,7 +15,7 @@ use crate::{
 use super::{
     Door,
     memory::{FirstMeeting, Memory},
-    token,
+    roster, token,
     ui::Ui,
 };
 
@@ -124,10 +124,7 @@ pub(super) fn as_custodian<T>(
     if memory.knows(vault) {
         return look(&mut memory, &FirstMeeting::SaySo);
     }
-    let newest = chain.last().ok_or_else(|| {
-        Problem::new(Code::Tampering, "the agent shows no roster").hint("tell the security officer")
-    })?;
-    let claimed = newest.unverified::<Roster>()?;
+    let claimed = roster::shown(chain)?;
     let listed = token::listed(token, &claimed)?;
     token::must_hold(token, listed)?;
     let key = listed.approve.key.clone();

@@ -29,6 +29,7 @@ use super::{
     checked::{self, Papers, vault_problem},
     client::{Patience, request_path},
     memory::{FirstMeeting, Memory},
+    roster,
     session::Opened,
 };
 
@@ -162,8 +163,7 @@ pub(super) fn of_exec(
 }
 
 fn said_by_agent(session: &Opened) -> Recording {
-    let newest = session.view.roster_chain.last();
-    let roster = newest.and_then(|e| e.unverified::<Roster>().ok());
+    let roster = roster::shown(&session.view.roster_chain).ok();
     let access = roster.and_then(|r| r.access(&session.request.access).map(|a| a.recording));
     access.unwrap_or_default()
 }
