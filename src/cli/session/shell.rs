@@ -65,7 +65,7 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
         until_file: Some(prompted.until_file),
     };
     match plan {
-        Plan::Record(begun) => recorded::run(&what, *begun, door, before),
+        Plan::Record(begun) => Ok(recorded::run(&what, *begun, door, before)?.0),
         Plan::Without => unrecorded(what, door, before),
     }
 }
