@@ -56,12 +56,7 @@ pub(super) fn policy(
     door: &Door,
 ) -> Result<(Verified<Roster>, Recording), Problem> {
     let view = &session.view;
-    let papers = Papers {
-        offer: &view.offer,
-        manifest: &view.manifest,
-        roster_chain: &view.roster_chain,
-        next_roster: view.next_roster.as_ref(),
-    };
+    let papers = Papers::of(view);
     checked::must_be(&view.offer, &session.id)?;
     let mut memory = Memory::open()?;
     let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
