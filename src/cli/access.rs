@@ -181,7 +181,10 @@ pub(super) fn roster(vault: Option<&str>, door: &Door) -> Result<Roster, Problem
             let names: Vec<String> = status.vaults.into_iter().map(|v| v.vault).collect();
             match names.as_slice() {
                 [one] => one.clone(),
-                [] => return Err(Problem::new(Code::Usage, "the agent has no vault")),
+                [] => {
+                    return Err(Problem::new(Code::Usage, "the agent has no vault")
+                        .hint("draw one up: twotap vault create; or read a file: --from"));
+                }
                 several => {
                     return Err(
                         Problem::new(Code::Usage, "the agent has several vaults").hint(format!(

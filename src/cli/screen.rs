@@ -57,14 +57,7 @@ fn request(request: &Request, host: &str, quorum: &str, now: Timestamp) -> Strin
             "asked",
             format!("{} ({clock})", span::at(request.not_before)),
         ),
-        (
-            "approve until",
-            format!(
-                "{} ({})",
-                span::at(request.approve_before),
-                span::from_now(request.approve_before, now)
-            ),
-        ),
+        ("approve until", span::when(request.approve_before, now)),
         ("host", host.to_owned()),
         (
             "sealed",

@@ -175,7 +175,8 @@ fn region(text: &str) -> Result<String, Problem> {
         false => Err(Problem::new(
             Code::Usage,
             format!("'{}' is not the name of a Region", plain(text)),
-        )),
+        )
+        .hint("give one like --region eu-central-1")),
     }
 }
 

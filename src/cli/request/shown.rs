@@ -51,14 +51,7 @@ pub(super) fn asked(request: &Request, words: &[&str; 6], view: &RequestView) ->
         "needs",
         format!("{}, {} so far", quorum(view), view.approved_by.len()),
     ));
-    rows.push((
-        "until",
-        format!(
-            "{} ({})",
-            span::at(request.approve_before),
-            span::from_now(request.approve_before, now)
-        ),
-    ));
+    rows.push(("until", span::when(request.approve_before, now)));
     let next = if request.purpose.is_open() {
         rows.push((
             "access ends",
@@ -93,14 +86,7 @@ pub(super) fn session(request: &Request, view: &RequestView, now: Timestamp) -> 
     rows.extend(request.subject.clone().map(|s| ("subject", s)));
     rows.push(("incident", request.incident.clone()));
     rows.push(("approved by", plain(&view.approved_by.join(", "))));
-    rows.push((
-        "ends",
-        format!(
-            "{} ({})",
-            span::at(request.not_after),
-            span::from_now(request.not_after, now)
-        ),
-    ));
+    rows.push(("ends", span::when(request.not_after, now)));
     rows.push((
         "review",
         format!("due {} h after its end", review_hours(request, view)),
