@@ -11,8 +11,8 @@ use std::{fs, path::Path, process::Command};
 
 use github::{GitHub, REPOSITORY, TOKEN};
 use runbook_support::{
-    BANNED, Checks, FINDINGS, REFUSED, USAGE, approved_by_two, asks, event, events, file,
-    is_refused, json, lets_in, says, site,
+    BANNED, Checks, REFUSED, USAGE, approved_by_two, asks, event, events, is_refused, lets_in,
+    reviewed, says, site,
 };
 use serde_json::json as value;
 use twotap::trust::Timestamp;
@@ -362,13 +362,7 @@ fn a_support_engineer_reads_one_users_data_and_nobody_elses() {
     // It ends, and what is left is a log of the grant that cannot be changed unseen.
     site.close(&request).expect("closed");
     assert!(!lets_in(&site, &session));
-    let findings = file(&site, "sofia", "findings.toml", FINDINGS);
-    says(
-        &site,
-        "sofia",
-        &["review", &request.id, "--findings", &findings],
-    );
-    let report = json(&site, "sofia", &["report", &request.id]);
+    let report = reviewed(&site, &request);
     assert_eq!(report["incident"]["subject"], "u-42");
     assert_eq!(report["incident"]["id"], "SUP-1234");
     assert_eq!(report["checks"].as_array().map(Vec::len), Some(2));

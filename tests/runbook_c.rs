@@ -8,8 +8,8 @@ mod runbook_support;
 use std::net::TcpListener;
 
 use runbook_support::{
-    BANNED, Checks, FINDINGS, REFUSED, approved_by_two, asks, at_home, deadline, event, file,
-    is_refused, json, lets_in, says, seconds, site,
+    BANNED, Checks, REFUSED, approved_by_two, asks, at_home, deadline, event, is_refused, json,
+    lets_in, reviewed, says, seconds, site,
 };
 use serde_json::Value;
 use twotap_rig::site::Requested;
@@ -167,14 +167,7 @@ fn a_patch_goes_out_past_the_pipeline_and_every_deadline_is_kept() {
         let filed = json(&site, "dana", &args);
         assert_eq!(filed["filed"]["sha256"], written["sha256"]);
     }
-    let findings = file(&site, "sofia", "findings.toml", FINDINGS);
-    says(
-        &site,
-        "sofia",
-        &["review", &request.id, "--findings", &findings],
-    );
-
-    let report = json(&site, "sofia", &["report", &request.id]);
+    let report = reviewed(&site, &request);
     let deadlines = report["deadlines"].as_array().expect("a list");
     assert!(
         deadlines.iter().all(|d| d["kept"] == "in_time"),

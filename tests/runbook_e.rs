@@ -8,8 +8,8 @@ mod runbook_support;
 use std::process::Command;
 
 use runbook_support::{
-    BANNED, FINDINGS, REFUSED, approved_by_two, at_home, event, file, is_refused, json, lets_in,
-    says, seconds, site,
+    BANNED, REFUSED, approved_by_two, at_home, event, is_refused, lets_in, reviewed, says, seconds,
+    site,
 };
 use serde_json::Value;
 use twotap::trust::Timestamp;
@@ -147,13 +147,7 @@ fn the_signing_keys_are_lost_and_the_way_around_governance_is_governed() {
     assert!(!lets_in(&site, &session));
 
     // Auditable: reviewed within a day, and the evidence goes into Git, where anybody can check it.
-    let findings = file(&site, "sofia", "findings.toml", FINDINGS);
-    says(
-        &site,
-        "sofia",
-        &["review", &request.id, "--findings", &findings],
-    );
-    let report = json(&site, "sofia", &["report", &request.id]);
+    let report = reviewed(&site, &request);
     let review = &report["review"];
     assert_eq!(seconds(&review["closed"], &review["due"]), 24 * 3600);
     let confirmed = report["incident"]["confirmed"].as_array().expect("a list");

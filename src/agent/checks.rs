@@ -3,26 +3,16 @@
 //! Which checks a request has is the scenario's, in the roster; where the program of each lies is in `agent.toml`. What a check says goes into
 //! the request that custodians sign and see; a required one that has not passed ends the matter here, on record.
 
-use std::{
-    path::PathBuf,
-    process::{ExitStatus, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
-    process::Command,
-};
 
 use super::{Agent, people::Listed};
 use crate::{
     audit::event::{Actor, Event, EventType},
     protocol::{Code, Problem, job::Ask},
     trust::{
-        program::only_roots,
+        program::{self, Without, only_roots},
         request::{CheckResult, MAX_INCIDENT, MAX_OUTPUT, MAX_REASON},
         roster::{Check, Roster, Scenario},
         text::{self, check_text},
@@ -31,8 +21,6 @@ use crate::{
 
 /// The most that is read of what a program says, in bytes; the rest is thrown away.
 const SAID: u64 = 16 * 1024;
-/// How long its output is waited for once it has ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The longest time that a check may be given, in seconds: somebody waits for it at 3 a.m.
 const MOST_SECONDS: u32 = 60;
 
@@ -249,53 +237,22 @@ impl Program {
 
     /// Runs it once: no shell, no environment, no terminal; over when its time is, with everything that it has started.
     async fn run(&self, input: &Input<'_>) -> Outcome {
-        if let Err(why) = only_roots(&self.program) {
-            return Outcome::not(why);
-        }
         let Ok(input) = serde_json::to_vec(input) else {
             return Outcome::not("its input cannot be written");
         };
-        let child = Command::new(&self.program)
-            .args(&self.arguments)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // What a program says there is for whoever tries it by hand.
-            .stderr(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn();
-        let mut child = match child {
-            Ok(child) => child,
-            Err(why) => return Outcome::not(format!("{}: {why}", self.program.display())),
+        let program = program::Program {
+            path: &self.program,
+            arguments: &self.arguments,
+            environment: &[],
+            time: Duration::from_secs(self.seconds.into()),
+            most: SAID,
         };
-        let group = Group::of(child.id());
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let ended = async {
-            let write = async {
-                if let Some(mut stdin) = stdin {
-                    // One that does not read says so by its exit code.
-                    let _ = stdin.write_all(&input).await;
-                    let _ = stdin.shutdown().await;
-                }
-            };
-            tokio::join!(child.wait(), write).0
-        };
-        let mut said = tokio::spawn(read(stdout));
-        let time = Duration::from_secs(self.seconds.into());
-        let ended = tokio::time::timeout(time, ended).await;
-        // Whatever it has left running holds its output open.
-        drop(group);
-        let output = match tokio::time::timeout(LAST_WORDS, &mut said).await {
-            Ok(Ok(said)) => text::plain(&String::from_utf8_lossy(&said), MAX_OUTPUT),
-            _ => String::new(),
-        };
-        said.abort();
-        match ended {
-            Ok(Ok(status)) => outcome(status, output),
-            Ok(Err(why)) => Outcome::not(why.to_string()),
-            Err(_) => Outcome::not(format!("it took longer than {} s", self.seconds)),
+        match program.run(&input).await {
+            Ok((status, said)) => {
+                let output = text::plain(&String::from_utf8_lossy(&said), MAX_OUTPUT);
+                outcome(status, output)
+            }
+            Err(Without::NotStarted(why) | Without::Unfinished(why)) => Outcome::not(why),
         }
     }
 }
@@ -311,37 +268,6 @@ fn outcome(status: ExitStatus, output: String) -> Outcome {
         (true, _) => format!("{status}, without a word"),
     };
     Outcome { passed, output }
-}
-
-async fn read(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
-    let mut said = Vec::new();
-    if let Some(from) = from {
-        let mut from = from.take(SAID);
-        let _ = from.read_to_end(&mut said).await;
-        // The rest is thrown away: a program that writes on must not wait for a reader.
-        let mut rest = from.into_inner();
-        let mut scratch = [0; 4096];
-        while rest.read(&mut scratch).await.is_ok_and(|n| n > 0) {}
-    }
-    said
-}
-
-/// A program's process group; killed when this goes, however it goes.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(leader: Option<u32>) -> Self {
-        let leader = leader.and_then(|id| i32::try_from(id).ok());
-        Self(leader.and_then(Pid::from_raw))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -227,6 +227,17 @@ impl Record {
             .collect()
     }
 
+    /// Refuses what only an open session can have.
+    pub(super) fn must_be_open(&self) -> Result<(), Problem> {
+        match self.stage {
+            Stage::Open => Ok(()),
+            stage => Err(
+                Problem::new(Code::Refused, format!("the request is {stage}"))
+                    .hint("see twotap status; for the next session: twotap request --again"),
+            ),
+        }
+    }
+
     /// Moves on to `next`; an arrow that the ceremony does not have is refused.
     pub(super) fn advance(&mut self, next: Stage, now: Timestamp) -> Result<(), Problem> {
         if self.stage == next {

@@ -201,9 +201,10 @@ impl Agent {
         }
         self.record_delivery(request, &role, wanted.form, who)
             .await?;
-        self.sessions
-            .first(request, &role, minute)
-            .ok_or_else(|| Problem::new(Code::Refused, "the session has just ended"))
+        self.sessions.first(request, &role, minute).ok_or_else(|| {
+            Problem::new(Code::Refused, "the session has just ended")
+                .hint("see twotap status; for the next session: twotap request --again")
+        })
     }
 
     /// Asks the worker for the session of a request, after a restart.
@@ -305,12 +306,7 @@ impl Agent {
         self.book
             .commit(move |change| {
                 let mut record = change.known(&id)?;
-                if record.stage != Stage::Open {
-                    return Err(Problem::new(
-                        Code::Refused,
-                        format!("the request is {}", record.stage),
-                    ));
-                }
+                record.must_be_open()?;
                 let operator = Actor::person(&record.request.operator)
                     .map_err(|why| Problem::new(Code::Internal, why))?;
                 let mut event = record

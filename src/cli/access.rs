@@ -23,7 +23,7 @@ use super::{
     Door, Ended,
     client::vault_path,
     inputs,
-    roster::{believed, read_chain},
+    roster::{believed, read_newest, shown},
     screen::danger,
     span,
     ui::{columns, plain},
@@ -65,13 +65,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
 fn show(args: &ShowArgs, door: &Door) -> Ended {
     let profiles = match &args.from {
         Some(file) if file.extension().is_some_and(|e| e == "toml") => inputs::access(file)?.1,
-        Some(file) => {
-            let chain = read_chain(file)?;
-            let newest = chain
-                .last()
-                .ok_or_else(|| Problem::new(Code::Usage, "the file holds no roster"))?;
-            newest.unverified::<Roster>()?.access
-        }
+        Some(file) => read_newest(file)?.access,
         None => roster(args.vault.as_deref(), door)?.access,
     };
     let Some(access) = profiles.iter().find(|a| a.name == args.name) else {
@@ -187,7 +181,10 @@ pub(super) fn roster(vault: Option<&str>, door: &Door) -> Result<Roster, Problem
             let names: Vec<String> = status.vaults.into_iter().map(|v| v.vault).collect();
             match names.as_slice() {
                 [one] => one.clone(),
-                [] => return Err(Problem::new(Code::Usage, "the agent has no vault")),
+                [] => {
+                    return Err(Problem::new(Code::Usage, "the agent has no vault")
+                        .hint("draw one up: twotap vault create; or read a file: --from"));
+                }
                 several => {
                     return Err(
                         Problem::new(Code::Usage, "the agent has several vaults").hint(format!(
@@ -201,8 +198,5 @@ pub(super) fn roster(vault: Option<&str>, door: &Door) -> Result<Roster, Problem
     };
     let view: VaultView = agent.ask(&vault_path(&vault, "")?)?;
     believed(&vault, &view.roster_chain, door)?;
-    let newest = view.roster_chain.last().ok_or_else(|| {
-        Problem::new(Code::Tampering, "the agent shows no roster").hint("tell the security officer")
-    })?;
-    Ok(newest.unverified()?)
+    shown(&view.roster_chain)
 }

@@ -30,7 +30,8 @@ pub(super) fn earlier(door: &Door, named: &str, vault: Option<&str>) -> Result<R
         return Err(Problem::new(
             Code::Usage,
             format!("{} is no request for a session", plain(&request.id)),
-        ));
+        )
+        .hint("name one that opened a session: twotap status"));
     }
     if vault.is_some_and(|vault| vault != request.vault) {
         let why = format!(

@@ -81,12 +81,7 @@ fn withdraw(request: &str, args: &TokenArgs, door: &Door) -> Ended {
     let view: RequestView = agent.ask(&request_path(request, "")?)?;
     checked::must_be(&view.offer, request)?;
     let mut token = token::open(args)?;
-    let papers = Papers {
-        offer: &view.offer,
-        manifest: &view.manifest,
-        roster_chain: &view.roster_chain,
-        next_roster: view.next_roster.as_ref(),
-    };
+    let papers = Papers::of(&view);
     let checked = check_as_custodian(&papers, &mut token, door)?;
     let listed = token::listed(&token, &checked.roster)?.clone();
     let mut envelope = Envelope::new(&Withdrawal {

@@ -27,8 +27,7 @@ use super::{
     files,
     habits::Habits,
     own_share::OwnShare,
-    people, pin,
-    roster::what_changes,
+    pin,
     screen::{self, danger},
     span, standing, status,
     token::{self, TokenArgs},
@@ -238,16 +237,7 @@ impl Case {
         if review {
             text.push_str(&screen::bytes(self.checked.offer.envelope()));
         }
-        text.push_str(&screen::request(
-            request,
-            self.checked.host(),
-            &self.checked.roster.quorum_in_words(),
-            Timestamp::now(),
-        ));
-        if let Some(next) = &self.checked.next {
-            text.push_str(&what_changes(&self.checked.roster, next));
-        }
-        text.push_str(&people::about(request, &self.checked.roster));
+        text.push_str(&screen::in_full(&self.checked, Timestamp::now()));
         text.push_str(&danger::block(&self.danger(), coloured));
         let own_token = standing::unusual(&self.own.listed, &self.checked.roster);
         text.push_str(&super::ui::columns(&own_token));

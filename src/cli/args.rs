@@ -32,11 +32,11 @@ pub(super) struct Cli {
 pub(super) enum Verb {
     /// Prepare a custodian's token
     Custodian(custodian::Args),
-    /// Draw up a vault, and seal a credential in it
+    /// Draw up a vault, seal a credential in it, write it to a file for a safe
     Vault(vault::Args),
     /// Show who may do what; propose, sign and hand in a change
     Roster(roster::Args),
-    /// Say in plain words what can be asked for
+    /// Say in plain words what a session could do
     Access(access::Args),
     /// Say why AWS refused a call, and how to ask for what would allow it
     Explain(explain::Args),
@@ -52,7 +52,7 @@ pub(super) enum Verb {
     Confirm(confirm::Args),
     /// Show that your share still opens, without opening the vault; or rehearse a whole ceremony
     Drill(drill::Args),
-    /// Print the session for the AWS `credential_process` contract
+    /// Print the session for the AWS `credential_process` contract, or a link to the console
     Credentials(credentials::Args),
     /// Run a command with the session
     Exec(session::exec::Args),
@@ -64,13 +64,13 @@ pub(super) enum Verb {
     Env(session::env::Args),
     /// End the session: revoke it and see it refused
     Close(close::Args),
-    /// The formal report of a session, or every access of a quarter; and where it was handed in
+    /// Write the formal report of a session, or every access of a quarter; record where it was handed in
     Report(report::Args),
     /// As an officer: say what the review of a session found
     Review(review::Args),
     /// Show vaults, requests and what is degraded
     Status(status::Args),
-    /// Printed shares: make them, check them
+    /// Printed shares: make them, check them, open the vault with them
     Recovery(recovery::Args),
     /// Read, export and verify the record
     Audit(audit::Args),

@@ -1,7 +1,7 @@
 //! A request that was checked from end to end: nothing is shown, compared or signed before.
 
 use crate::{
-    protocol::{Code, Problem},
+    protocol::{Code, Problem, socket::RequestView},
     token::Token,
     trust::{
         Envelope, TrustError, Verified,
@@ -15,7 +15,7 @@ use crate::{
 use super::{
     Door,
     memory::{FirstMeeting, Memory},
-    token,
+    roster, token,
     ui::Ui,
 };
 
@@ -26,6 +26,18 @@ pub(super) struct Papers<'p> {
     pub roster_chain: &'p [Envelope],
     /// The roster version that the request would take up.
     pub next_roster: Option<&'p Envelope>,
+}
+
+impl<'p> Papers<'p> {
+    /// As the agent shows a request.
+    pub(super) fn of(view: &'p RequestView) -> Self {
+        Self {
+            offer: &view.offer,
+            manifest: &view.manifest,
+            roster_chain: &view.roster_chain,
+            next_roster: view.next_roster.as_ref(),
+        }
+    }
 }
 
 /// The same documents, believed.
@@ -124,10 +136,7 @@ pub(super) fn as_custodian<T>(
     if memory.knows(vault) {
         return look(&mut memory, &FirstMeeting::SaySo);
     }
-    let newest = chain.last().ok_or_else(|| {
-        Problem::new(Code::Tampering, "the agent shows no roster").hint("tell the security officer")
-    })?;
-    let claimed = newest.unverified::<Roster>()?;
+    let claimed = roster::shown(chain)?;
     let listed = token::listed(token, &claimed)?;
     token::must_hold(token, listed)?;
     let key = listed.approve.key.clone();

@@ -16,9 +16,7 @@ use super::{
     checked::{self, Papers},
     client::{Patience, request_path},
     memory::{FirstMeeting, Memory},
-    people,
-    roster::what_changes,
-    screen,
+    people, screen,
     ui::plain,
 };
 
@@ -53,25 +51,11 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let agent = door.agent()?;
     let view: RequestView = agent.ask(&request_path(&args.request, "")?)?;
     checked::must_be(&view.offer, &args.request)?;
-    let papers = Papers {
-        offer: &view.offer,
-        manifest: &view.manifest,
-        roster_chain: &view.roster_chain,
-        next_roster: view.next_roster.as_ref(),
-    };
+    let papers = Papers::of(&view);
     let mut memory = Memory::open()?;
     let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
 
-    let mut shown = screen::request(
-        checked.request(),
-        checked.host(),
-        &checked.roster.quorum_in_words(),
-        Timestamp::now(),
-    );
-    if let Some(next) = &checked.next {
-        shown.push_str(&what_changes(&checked.roster, next));
-    }
-    shown.push_str(&people::about(checked.request(), &checked.roster));
+    let shown = screen::in_full(&checked, Timestamp::now());
     door.ui.screen(&shown, !args.yes)?;
     if !args.yes
         && !door

@@ -16,8 +16,6 @@ use super::{
     approve::check_as_custodian,
     checked::{self, Papers},
     client::{Patience, request_path},
-    people,
-    roster::what_changes,
     screen, status,
     token::{self, TokenArgs},
 };
@@ -39,12 +37,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let view: RequestView = agent.ask(&request_path(&args.request, "")?)?;
     checked::must_be(&view.offer, &args.request)?;
     let mut token = token::open(&args.token)?;
-    let papers = Papers {
-        offer: &view.offer,
-        manifest: &view.manifest,
-        roster_chain: &view.roster_chain,
-        next_roster: view.next_roster.as_ref(),
-    };
+    let papers = Papers::of(&view);
     let checked = check_as_custodian(&papers, &mut token, door)?;
     let listed = token::listed(&token, &checked.roster)?.clone();
     let denial = Denial {
@@ -54,16 +47,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     };
     let mut envelope = Envelope::new(&denial)?;
 
-    let mut shown = screen::request(
-        checked.request(),
-        checked.host(),
-        &checked.roster.quorum_in_words(),
-        Timestamp::now(),
-    );
-    if let Some(next) = &checked.next {
-        shown.push_str(&what_changes(&checked.roster, next));
-    }
-    shown.push_str(&people::about(checked.request(), &checked.roster));
+    let shown = screen::in_full(&checked, Timestamp::now());
     door.ui.screen(&shown, args.token.pin_fd.is_none())?;
     let slot = token::slot(&listed.approve)?;
     let signature = token::sign(

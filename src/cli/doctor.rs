@@ -8,13 +8,14 @@ use crate::{
     ceremony::accounts,
     protocol::{
         Problem,
-        socket::{Stage, Status},
+        socket::{Stage, Status, VaultView},
     },
     token::{Bounds, Contents, Firmware, Reader, readers},
     trust::{
         Timestamp,
         firmware::{Model, advisories},
         request::Offer,
+        roster::{Recording, Roster},
         seen::Seen,
         standing::Told,
     },
@@ -22,8 +23,8 @@ use crate::{
 
 use super::{
     Door, Ended,
-    client::Agent,
-    files, memory, people, span, token,
+    client::{Agent, vault_path},
+    files, memory, people, roster, span, token,
     ui::{Waiting, plain},
 };
 
@@ -209,6 +210,28 @@ fn enrolled(token: &Told) -> Vec<Finding> {
     findings
 }
 
+/// Whether anybody could read a recording. By the agent's own word: nothing is sealed by it here.
+fn readers_of(agent: &Agent, vault: &str) -> Option<Finding> {
+    let view = vault_path(vault, "").and_then(|path| agent.ask::<VaultView>(&path));
+    match view.and_then(|view| roster::shown(&view.roster_chain)) {
+        Ok(roster) => unreadable(&roster),
+        Err(problem) => Some(Finding::of(Verdict::Warn, "recording", problem)),
+    }
+}
+
+fn unreadable(roster: &Roster) -> Option<Finding> {
+    let wanted = roster.access.iter().any(|a| a.recording != Recording::Off);
+    if !wanted || roster.readers().next().is_some() {
+        return None;
+    }
+    let vault = &roster.vault;
+    let text = format!("no officer of {vault} has a recipient: nothing can be recorded");
+    let hint = format!(
+        "age-keygen -o officer.key; its public key is recipient in people.toml: twotap roster propose {vault} --people people.toml"
+    );
+    Some(Finding::new(Verdict::Warn, "recording", text).hint(hint))
+}
+
 fn agent_and_clock(agent: &Agent) -> Vec<Finding> {
     let before = Timestamp::now();
     let status: Status = match agent.ask("/v1/status") {
@@ -264,6 +287,7 @@ fn agent_and_clock(agent: &Agent) -> Vec<Finding> {
     }
     for vault in &status.vaults {
         findings.extend(vault.tokens.iter().flat_map(enrolled));
+        findings.extend(readers_of(agent, &vault.vault));
     }
     for degraded in &status.degraded {
         findings.push(Finding::new(Verdict::Warn, "degraded", degraded.as_str()));
@@ -360,6 +384,11 @@ fn own_state() -> Finding {
 mod tests {
     use super::*;
 
+    use crate::trust::{
+        roster::Role,
+        tests::people::{self, SoftToken},
+    };
+
     #[test]
     fn a_clock_that_lags_is_found_by_a_request_from_the_future() {
         let now = Timestamp::parse("2026-02-01T10:00:00Z").expect("a time");
@@ -385,6 +414,24 @@ mod tests {
             judged(1000).text,
             "uid 1000 (ubuntu) is not one person's: 'ubuntu' is shared by custom"
         );
+    }
+
+    #[test]
+    fn a_roster_under_which_nothing_can_be_recorded_is_found() {
+        let [alice, bob] = ["alice", "bob"].map(SoftToken::new);
+        let mut roster = people::roster(2, &[&alice, &bob]);
+        let found = unreadable(&roster).expect("nobody has a recipient");
+        assert!(found.verdict == Verdict::Warn, "{}", found.text);
+        for access in &mut roster.access {
+            access.recording = Recording::Off;
+        }
+        assert!(unreadable(&roster).is_none(), "nothing is to be recorded");
+        roster.access[0].recording = Recording::Wanted;
+        let officers = roster.people.iter_mut();
+        for officer in officers.filter(|p| p.roles.contains(&Role::Officer)) {
+            officer.recipient = Some("age1".to_owned());
+        }
+        assert!(unreadable(&roster).is_none(), "officers read it");
     }
 
     #[test]

@@ -27,9 +27,7 @@ use crate::{
 use super::{
     Door, Ended, access,
     client::request_path,
-    files, open,
-    roster::read_chain,
-    span,
+    files, open, roster, span,
     ui::{columns, plain},
 };
 
@@ -143,12 +141,8 @@ fn text(args: &Args, door: &Door) -> Result<String, Problem> {
 
 fn context(args: &Args, door: &Door) -> Result<Context, Problem> {
     if let Some(file) = &args.roster {
-        let chain = read_chain(file)?;
-        let newest = chain
-            .last()
-            .ok_or_else(|| Problem::new(Code::Usage, "the file holds no roster"))?;
         return Ok(Context {
-            roster: newest.unverified()?,
+            roster: roster::read_newest(file)?,
             request: None,
         });
     }
@@ -169,11 +163,8 @@ fn context(args: &Args, door: &Door) -> Result<Context, Problem> {
 fn of_session(session: &str, door: &Door) -> Result<Context, Problem> {
     let view: RequestView = door.agent()?.ask(&request_path(session, "")?)?;
     let Offer(request) = view.offer.unverified()?;
-    let newest = view.roster_chain.last().ok_or_else(|| {
-        Problem::new(Code::Tampering, "the agent shows no roster").hint("tell the security officer")
-    })?;
     Ok(Context {
-        roster: newest.unverified()?,
+        roster: roster::shown(&view.roster_chain)?,
         request: Some(request),
     })
 }
@@ -198,7 +189,7 @@ impl Advice {
             ),
             Said::Unknown => Self::ended(
                 "aws does not know these credentials, or takes them no more: the session was closed, or the command used another profile",
-                "see twotap status; with a session, commands use it by: twotap exec -- COMMAND",
+                "see twotap status; with a session, commands use it by: twotap shell, or twotap exec -- COMMAND",
             ),
             Said::Clock => Self::ended(
                 "this machine's clock is too far from aws's, or the credentials are not the session's",

@@ -277,6 +277,23 @@ fn parse_access(path: &Path, text: &str) -> Result<(AwsBinding, Vec<Access>), Pr
     Ok((aws, profiles))
 }
 
+/// How long sessions last by default and at the most, in seconds.
+pub(super) fn lengths(
+    default: &str,
+    max: &str,
+    bad: &dyn Fn(&str, &str) -> Problem,
+) -> Result<(u32, u32), Problem> {
+    let length = |field: &str, text: &str| span::parse(text).map_err(|why| bad(field, &why.error));
+    let (default, max) = (length("default", default)?, length("max", max)?);
+    if !(60..=11 * 3600).contains(&max) {
+        return Err(bad("max", "is not between 1m and 11h"));
+    }
+    if !(60..=max).contains(&default) {
+        return Err(bad("default", "is not between 1m and 'max'"));
+    }
+    Ok((default, max))
+}
+
 fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Problem> {
     let place = format!("access '{}'", plain(&entry.name));
     let bad = |field: &str, why: &str| wrong(path, &[&place, field], why);
@@ -324,17 +341,7 @@ fn profile(path: &Path, entry: AccessEntry, steward: &str) -> Result<Access, Pro
     }) {
         return Err(bad("probe", "is not an action like ec2:DescribeRegions"));
     }
-    let length = |field: &str, text: &str| span::parse(text).map_err(|why| bad(field, &why.error));
-    let (default_seconds, max_seconds) = (
-        length("default", &entry.default)?,
-        length("max", &entry.max)?,
-    );
-    if !(60..=11 * 3600).contains(&max_seconds) {
-        return Err(bad("max", "is not between 1m and 11h"));
-    }
-    if !(60..=max_seconds).contains(&default_seconds) {
-        return Err(bad("default", "is not between 1m and 'max'"));
-    }
+    let (default_seconds, max_seconds) = lengths(&entry.default, &entry.max, &bad)?;
     let policy = match (&entry.policy, &entry.policy_file) {
         (Some(text), None) => json_policy(text).map_err(|why| bad("policy", &why))?,
         (None, Some(name)) => {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    span,
+    roster, span,
     ui::{columns, plain},
 };
 
@@ -109,7 +109,7 @@ fn own_of(request: &Request, roster: Option<&Roster>, uid: u32) -> Result<(), Pr
 
 /// The roster that a request was made under, unchecked.
 fn roster(view: &RequestView) -> Option<Roster> {
-    view.roster_chain.last()?.unverified().ok()
+    roster::shown(&view.roster_chain).ok()
 }
 
 fn hand(hand: &Hand, roster: Option<&Roster>) -> String {

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{files, inputs, span, ui::plain};
+use super::{files, inputs, ui::plain};
 use crate::{
     protocol::Problem,
     trust::{
@@ -143,17 +143,7 @@ fn scenario(
         );
         return Err(bad("access", &why));
     }
-    let length = |field: &str, text: &str| span::parse(text).map_err(|why| bad(field, &why.error));
-    let (default_seconds, max_seconds) = (
-        length("default", &entry.default)?,
-        length("max", &entry.max)?,
-    );
-    if !(60..=11 * 3600).contains(&max_seconds) {
-        return Err(bad("max", "is not between 1m and 11h"));
-    }
-    if !(60..=max_seconds).contains(&default_seconds) {
-        return Err(bad("default", "is not between 1m and 'max'"));
-    }
+    let (default_seconds, max_seconds) = inputs::lengths(&entry.default, &entry.max, bad)?;
     if !(1..=168).contains(&entry.review_hours) {
         return Err(bad("review_hours", "is not between 1 and 168"));
     }

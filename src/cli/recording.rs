@@ -29,6 +29,7 @@ use super::{
     checked::{self, Papers, vault_problem},
     client::{Patience, request_path},
     memory::{FirstMeeting, Memory},
+    roster,
     session::Opened,
 };
 
@@ -55,12 +56,7 @@ pub(super) fn policy(
     door: &Door,
 ) -> Result<(Verified<Roster>, Recording), Problem> {
     let view = &session.view;
-    let papers = Papers {
-        offer: &view.offer,
-        manifest: &view.manifest,
-        roster_chain: &view.roster_chain,
-        next_roster: view.next_roster.as_ref(),
-    };
+    let papers = Papers::of(view);
     checked::must_be(&view.offer, &session.id)?;
     let mut memory = Memory::open()?;
     let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
@@ -162,8 +158,7 @@ pub(super) fn of_exec(
 }
 
 fn said_by_agent(session: &Opened) -> Recording {
-    let newest = session.view.roster_chain.last();
-    let roster = newest.and_then(|e| e.unverified::<Roster>().ok());
+    let roster = roster::shown(&session.view.roster_chain).ok();
     let access = roster.and_then(|r| r.access(&session.request.access).map(|a| a.recording));
     access.unwrap_or_default()
 }

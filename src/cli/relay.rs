@@ -127,10 +127,13 @@ pub(super) fn may_travel(path: &str) -> Result<(), Problem> {
     if !path.ends_with("/credentials") {
         return Ok(());
     }
-    Err(
-        Problem::new(Code::Refused, "a session is not handed over ssh")
-            .hint("run twotap on the agent's host: ssh HOST, then twotap exec"),
-    )
+    Err(stays_here())
+}
+
+/// What is said wherever a session is asked for from another host.
+pub(super) fn stays_here() -> Problem {
+    Problem::new(Code::Refused, "a session is not handed over ssh")
+        .hint("run twotap on the agent's host: ssh HOST, then twotap shell or twotap exec")
 }
 
 fn write(to: &mut impl io::Write, message: &impl Serialize) -> io::Result<()> {

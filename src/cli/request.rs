@@ -67,7 +67,7 @@ pub(super) struct Args {
     /// How long, e.g. 4h or 90m; the scenario's or profile's default where absent
     #[arg(long, value_name = "LENGTH", value_parser = given::duration)]
     duration: Option<u32>,
-    /// Who authorised it
+    /// The incident commander who authorised it; your word, until that person says so with twotap confirm
     #[arg(long, value_name = "NAME")]
     commander: Option<String>,
     /// Whom or what it is about, e.g. a user's id
@@ -197,12 +197,7 @@ pub(super) fn begin(ask: &Ask, door: &Door) -> Result<Asked, Problem> {
     let mut memory = Memory::open()?;
 
     let view: RequestView = agent.hand_in("/v1/requests", ask, Patience::Request)?;
-    let papers = Papers {
-        offer: &view.offer,
-        manifest: &view.manifest,
-        roster_chain: &view.roster_chain,
-        next_roster: view.next_roster.as_ref(),
-    };
+    let papers = Papers::of(&view);
     let checked = checked::check(&papers, &mut memory, &FirstMeeting::SaySo, &door.ui)?;
     let uid = rustix::process::getuid().as_raw();
     offered::is_what_was_asked(checked.request(), ask, &view, &checked.roster, uid)?;

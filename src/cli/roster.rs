@@ -163,6 +163,23 @@ pub(super) fn read_chain(path: &Path) -> Result<Vec<Envelope>, Problem> {
     })
 }
 
+/// The newest version in a file, unchecked.
+pub(super) fn read_newest(path: &Path) -> Result<Roster, Problem> {
+    let chain = read_chain(path)?;
+    let newest = chain
+        .last()
+        .ok_or_else(|| Problem::new(Code::Usage, "the file holds no roster"))?;
+    Ok(newest.unverified()?)
+}
+
+/// The newest version that the agent shows, by the agent's word alone: for display, and for hints.
+pub(super) fn shown(chain: &[Envelope]) -> Result<Roster, Problem> {
+    let newest = chain.last().ok_or_else(|| {
+        Problem::new(Code::Tampering, "the agent shows no roster").hint("tell the security officer")
+    })?;
+    Ok(newest.unverified()?)
+}
+
 /// Compares with what this person has seen, if there is something; looking at a roster pins nothing.
 pub(super) fn believed(vault: &str, chain: &[Envelope], door: &Door) -> Result<(), Problem> {
     let mut memory = Memory::open()?;

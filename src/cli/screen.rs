@@ -15,15 +15,27 @@ use crate::{
     },
 };
 
-use super::{span, ui::Ui};
+use super::{checked::Checked, people, roster::what_changes, span, ui::Ui};
 
 /// How wide a terminal is taken to be, in columns.
 const WIDTH: usize = 80;
 /// As many columns a value has at least.
 const MIN_ROOM: usize = 24;
 
+/// A request that was checked, with what it would change about the roster and who its people are.
+pub(super) fn in_full(checked: &Checked, now: Timestamp) -> String {
+    let roster = &checked.roster;
+    let quorum = roster.quorum_in_words();
+    let mut text = request(checked.request(), checked.host(), &quorum, now);
+    if let Some(next) = &checked.next {
+        text.push_str(&what_changes(roster, next));
+    }
+    text.push_str(&people::about(checked.request(), roster));
+    text
+}
+
 /// The request in plain words.
-pub(super) fn request(request: &Request, host: &str, quorum: &str, now: Timestamp) -> String {
+fn request(request: &Request, host: &str, quorum: &str, now: Timestamp) -> String {
     let clock = match request.clock {
         Clock::Aws => "AWS's clock",
         Clock::Host => "the host's own clock, AWS could not be asked",
@@ -45,14 +57,7 @@ pub(super) fn request(request: &Request, host: &str, quorum: &str, now: Timestam
             "asked",
             format!("{} ({clock})", span::at(request.not_before)),
         ),
-        (
-            "approve until",
-            format!(
-                "{} ({})",
-                span::at(request.approve_before),
-                span::from_now(request.approve_before, now)
-            ),
-        ),
+        ("approve until", span::when(request.approve_before, now)),
         ("host", host.to_owned()),
         (
             "sealed",

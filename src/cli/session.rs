@@ -36,7 +36,7 @@ use crate::{
 use super::{
     Door,
     client::request_path,
-    open, people, status,
+    open, people, relay, status,
     ui::{Ui, plain},
 };
 
@@ -70,10 +70,7 @@ impl Opened {
         }
         let Offer(request) = view.offer.unverified::<Offer>()?;
         people::own(&request, &view)?;
-        let socket = agent.socket().ok_or_else(|| {
-            Problem::new(Code::Refused, "a session is not handed over ssh")
-                .hint("run twotap on the agent's host: ssh HOST, then twotap exec")
-        })?;
+        let socket = agent.socket().ok_or_else(relay::stays_here)?;
         let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
         Ok(Self {
             id,

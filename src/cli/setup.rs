@@ -17,13 +17,13 @@ use crate::{
         Code, Problem,
         socket::{Status, VaultView},
     },
-    trust::{Envelope, file::write_atomic, roster::Roster, text::check_name},
+    trust::{file::write_atomic, text::check_name},
 };
 
 use super::{
     Door, Ended,
     client::{Agent, vault_path},
-    files,
+    files, roster,
     session::config,
     ui::plain,
 };
@@ -175,7 +175,8 @@ fn region(text: &str) -> Result<String, Problem> {
         false => Err(Problem::new(
             Code::Usage,
             format!("'{}' is not the name of a Region", plain(text)),
-        )),
+        )
+        .hint("give one like --region eu-central-1")),
     }
 }
 
@@ -184,7 +185,7 @@ fn first_region(agent: &Agent) -> Option<String> {
     let status: Status = agent.ask("/v1/status").ok()?;
     let vault = &status.vaults.first()?.vault;
     let view: VaultView = agent.ask(&vault_path(vault, "").ok()?).ok()?;
-    let roster: Roster = view.roster_chain.last().map(Envelope::unverified)?.ok()?;
+    let roster = roster::shown(&view.roster_chain).ok()?;
     region(roster.access.first()?.regions.first()?).ok()
 }
 

@@ -74,6 +74,11 @@ pub(super) fn from_now(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// Both: `2026-01-06 10:00:00 UTC (in 28 min)`.
+pub(super) fn when(time: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", at(time), from_now(time, now))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

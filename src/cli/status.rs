@@ -194,11 +194,10 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
         {
             rows.push(("closes", requests.join(", ")));
         }
-        let until = |at| format!("{} ({})", span::at(at), span::from_now(at, now));
         match view.stage {
-            Stage::Requested => rows.push(("until", until(request.approve_before))),
+            Stage::Requested => rows.push(("until", span::when(request.approve_before, now))),
             Stage::Approved | Stage::Open | Stage::Closing => {
-                rows.push(("ends", until(request.not_after)));
+                rows.push(("ends", span::when(request.not_after, now)));
             }
             Stage::Closed | Stage::Denied | Stage::Expired | Stage::Failed => {}
         }

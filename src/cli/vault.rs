@@ -37,6 +37,7 @@ const FORMATS: &str = r#"people.toml:
   name = "dana"
   roles = ["operator"]        # operator, custodian, commander, officer
   uids = [61010]              # accounts on the host
+  member_of = ["Support-L2"]  # groups of the organisation: shown, and no power by itself
   recipient = "age1..."       # of an officer: recordings are sealed to it
 
 access.toml:
@@ -56,7 +57,8 @@ access.toml:
   policy_file = "admin.json"  # or policy = '''{ ... }'''
   broad = true                # it allows wholesale; without this such a policy is refused
   persistence = true          # it can hand out power that outlives the session; likewise
-  subject = "u-[0-9]+"        # what ${subject} in the policy looks like, as a whole; needed where it asks for one
+  subject = "u-[0-9]+"        # what ${subject} in the policy looks like, as a whole
+  recording = "wanted"        # or "required", "off"; may be left out: wanted
 
   [[access.also]]             # further roles, opened with the first; may be left out
   account = "444455556666"

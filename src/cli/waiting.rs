@@ -84,14 +84,7 @@ fn listed(number: usize, view: &RequestView, now: Timestamp) -> String {
             "reason",
             format!("{} ({})", request.reason, request.incident),
         ));
-        rows.push((
-            "until",
-            format!(
-                "{} ({})",
-                span::at(request.approve_before),
-                span::from_now(request.approve_before, now)
-            ),
-        ));
+        rows.push(("until", span::when(request.approve_before, now)));
     }
     let by = if view.approved_by.is_empty() {
         "nobody".to_owned()

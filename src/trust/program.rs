@@ -1,10 +1,14 @@
-//! Whose a program is that this host runs for us.
+//! Programs that this host runs for us: whose they are, and how they are run.
+
+mod run;
 
 use std::{
     fs::{self, Metadata},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+pub use run::{Program, Without};
 
 /// Whether a program and every folder on the way to it belong to root alone: whoever can change it acts for us. The error says in plain words
 /// which path does not.

@@ -148,6 +148,7 @@ fn status_and_doctor_show_what_the_agent_says_and_no_control_characters() {
             "vault",
             "enrolled",
             "enrolled",
+            "recording",
             "degraded",
             "clock",
             "account",

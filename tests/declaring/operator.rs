@@ -5,10 +5,8 @@ use twotap::trust::{Timestamp, request::Request, roster::Roster};
 use crate::{
     bench::DANA,
     desk::Desk,
-    paper::{REASON, confirmed},
+    paper::{NOT_FOR, PII, REASON, confirmed},
 };
-
-const NOT_FOR: &str = "routine-change,expediency,avoiding-review";
 
 /// Everything that `outage` asks for, as options.
 const OUTAGE: [(&str, &str); 6] = [
@@ -173,20 +171,7 @@ fn every_refusal_says_what_would_be_allowed_and_asks_nobody() {
 #[test]
 fn a_scenario_with_one_access_profile_needs_no_access() {
     let desk = Desk::new();
-    let args = [
-        "--scenario",
-        "pii-access",
-        "--subject",
-        "u-4711",
-        "--incident",
-        "SUP-7",
-        "--reason",
-        REASON,
-        "--not-for",
-        NOT_FOR,
-        "--duration",
-        "20m",
-    ];
+    let args = [&PII[..], &["--duration", "20m"]].concat();
     let object = desk.request(&args).json();
     assert_eq!(
         (&object["scenario"], &object["subject"]),
@@ -273,18 +258,6 @@ fn without_scenarios_everything_is_as_before() {
 fn a_host_that_offers_other_terms_is_found() {
     let desk = Desk::new();
     // What the stand-in puts in by itself are no checks; a scenario without any is enough here.
-    let args = [
-        "--scenario",
-        "pii-access",
-        "--subject",
-        "u-4711",
-        "--incident",
-        "SUP-7",
-        "--reason",
-        REASON,
-        "--not-for",
-        NOT_FOR,
-    ];
     type Lie = fn(&mut Request);
     let lies: [(&str, Lie); 6] = [
         ("no scenario", |r| r.scenario = None),
@@ -300,7 +273,7 @@ fn a_host_that_offers_other_terms_is_found() {
     ];
     for (said, lie) in lies {
         desk.bench.agent.world().lie = Some(lie);
-        let (code, error) = desk.request(&args).fails();
+        let (code, error) = desk.request(&PII).fails();
         assert_eq!((code, error.contains(said)), (11, true), "{said}: {error}");
     }
 }

@@ -11,6 +11,20 @@ use crate::support::person;
 
 /// A reason that is long enough for every scenario.
 pub(crate) const REASON: &str = "the database is down and nobody can sign in";
+pub(crate) const NOT_FOR: &str = "routine-change,expediency,avoiding-review";
+/// A request for one person's data, whole.
+pub(crate) const PII: [&str; 10] = [
+    "--scenario",
+    "pii-access",
+    "--subject",
+    "u-4711",
+    "--incident",
+    "SUP-7",
+    "--reason",
+    REASON,
+    "--not-for",
+    NOT_FOR,
+];
 
 /// Adds two scenarios, a commander, and an access profile that is about one subject.
 pub(crate) fn with_scenarios(roster: &mut Roster) {

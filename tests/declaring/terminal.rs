@@ -6,7 +6,7 @@ use twotap_rig::Terminal;
 use crate::{
     bench::DANA,
     desk::Desk,
-    paper::{REASON, confirmed},
+    paper::{PII, REASON, confirmed},
 };
 
 /// `twotap request ARGS` by dana, at a terminal of her own.
@@ -183,19 +183,7 @@ fn who_cannot_confirm_asks_nobody() {
 #[test]
 fn what_is_given_whole_is_not_asked_and_waits_unless_told_otherwise() {
     let desk = Desk::new();
-    let whole = [
-        "prod",
-        "--scenario",
-        "pii-access",
-        "--subject",
-        "u-4711",
-        "--incident",
-        "SUP-7",
-        "--reason",
-        REASON,
-        "--not-for",
-        "routine-change,expediency,avoiding-review",
-    ];
+    let whole = [&["prod"], &PII[..]].concat();
     let no_wait = at_terminal(&desk, &[&whole[..], &["--no-wait"]].concat());
     let (code, screen) = no_wait.end();
     assert_eq!(code, Some(0), "{screen}");

@@ -109,16 +109,7 @@ impl Bench {
 
     /// Runs it at a terminal that is its own.
     pub(crate) fn at_terminal(&self, who: &str, args: &[&str]) -> Terminal {
-        let typed = self.twotap(who, args);
-        let mut command = Command::new("setsid");
-        command
-            .args(["--ctty", "--wait"])
-            .arg(typed.get_program())
-            .args(typed.get_args())
-            .env_clear()
-            .envs(typed.get_envs().filter_map(|(n, v)| Some((n, v?))))
-            .current_dir(self.home(who));
-        Terminal::start(command).expect("a terminal")
+        Terminal::owned(&self.twotap(who, args)).expect("a terminal")
     }
 
     /// Dana's shell, once it asks for a command.

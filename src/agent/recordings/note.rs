@@ -45,7 +45,8 @@ impl Agent {
             return Err(Problem::new(
                 Code::Usage,
                 format!("a note has at most {MAX_NOTE} characters"),
-            ));
+            )
+            .hint("write it as several notes"));
         }
         let (id, by) = (record.id().to_owned(), caller.clone());
         self.book

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     audit::event::{Actor, Event, EventType},
-    ceremony::Stage,
     protocol::{
         Code, Problem,
         recording::{RecordingState, RecordingView, START},
@@ -40,12 +39,7 @@ impl Agent {
         self.book
             .commit(move |change| {
                 let mut record = change.known(&id)?;
-                if record.stage != Stage::Open {
-                    return Err(Problem::new(
-                        Code::Refused,
-                        format!("the request is {}", record.stage),
-                    ));
-                }
+                record.must_be_open()?;
                 if record.recordings.len() >= MOST {
                     return Err(Problem::new(
                         Code::Refused,

@@ -8,14 +8,14 @@ use crate::{
         readiness::FullDrill,
         socket::{Status, VaultStatus, VaultView},
     },
-    trust::{Timestamp, roster::Roster},
+    trust::Timestamp,
 };
 
 use super::{
     super::{
         Door, Ended,
         client::{Agent, vault_path},
-        readiness, request, screen,
+        readiness, request, roster, screen,
         ui::plain,
     },
     Args,
@@ -108,9 +108,8 @@ fn vault(agent: &Agent, name: &str) -> Result<VaultStatus, Problem> {
 /// The roster's first access profile, by the agent's word: the offer says it again, and is checked.
 fn first_profile(agent: &Agent, vault: &str) -> Result<String, Problem> {
     let view: VaultView = agent.ask(&vault_path(vault, "")?)?;
-    let newest = view.roster_chain.last();
-    let roster = newest.map(|e| e.unverified::<Roster>()).transpose()?;
-    let first = roster.and_then(|r| r.access.first().map(|a| a.name.clone()));
+    let roster = roster::shown(&view.roster_chain)?;
+    let first = roster.access.into_iter().next().map(|a| a.name);
     first.ok_or_else(|| {
         Problem::new(Code::Refused, "the roster names no access profile")
             .hint("name one: --access NAME")

@@ -27,6 +27,7 @@ use super::{
     super::{
         checked::vault_problem,
         client::{Agent, Patience, request_path},
+        session::run::Tail,
         ui::plain,
     },
     Begun,
@@ -110,7 +111,7 @@ impl Voice {
 /// A recording that goes on.
 pub(in crate::cli) struct Recorder {
     pub(in crate::cli) pieces: SyncSender<Piece>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Tail>,
 }
 
 impl Recorder {
@@ -137,6 +138,7 @@ impl Recorder {
             size,
             voice,
             state: State::Good,
+            tail: Tail::default(),
             stop: Some(Box::new(stop)),
         };
         let thread = thread::Builder::new()
@@ -146,11 +148,11 @@ impl Recorder {
         Ok(Self { pieces, thread })
     }
 
-    /// The command has ended; returns when all of it is kept and shown.
-    pub(in crate::cli) fn end(self, exit: u8) {
+    /// The command has ended; returns when all of it is kept and shown, with the end of what was shown as its errors.
+    pub(in crate::cli) fn end(self, exit: u8) -> Option<Tail> {
         let _ = self.pieces.send(Piece::Exit(exit));
         drop(self.pieces);
-        let _ = self.thread.join();
+        self.thread.join().ok()
     }
 }
 
@@ -176,11 +178,13 @@ struct Keeper {
     shown: (u16, u16),
     voice: Voice,
     state: State,
+    /// The end of its standard error; on a terminal, of all that it shows.
+    tail: Tail,
     stop: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Keeper {
-    fn run(mut self, come: &Receiver<Piece>) {
+    fn run(mut self, come: &Receiver<Piece>) -> Tail {
         let mut exit = None;
         // The header goes first, so that a recording without output is one as well.
         self.keep(&[]);
@@ -223,6 +227,7 @@ impl Keeper {
             let ended = self.hand_in(&part);
             self.check(ended.map(|_| ()));
         }
+        self.tail
     }
 
     /// Has a batch kept, in as many chunks as it takes.
@@ -352,11 +357,14 @@ impl Keeper {
     }
 
     /// Writes output to where the command meant it. Who closed that does not want it.
-    fn show(&self, batch: &[(To, Vec<u8>)]) {
+    fn show(&mut self, batch: &[(To, Vec<u8>)]) {
         if self.state == State::Over {
             return;
         }
         for (to, bytes) in batch {
+            if *to != To::Output {
+                self.tail.keep(bytes);
+            }
             let _ = match to {
                 To::Terminal | To::Output => {
                     let mut out = io::stdout().lock();

@@ -14,11 +14,11 @@ use crate::{
     trust::{
         Digest, Head, KeyId, Timestamp,
         request::{CheckResult, Clock, Offer, Request},
-        roster::Roster,
     },
 };
 
 use super::{
+    super::roster,
     deadlines::{self, Deadline},
     deviations,
 };
@@ -139,8 +139,7 @@ pub(super) fn build(
     now: Timestamp,
 ) -> Result<Report, Problem> {
     let Offer(request) = view.offer.unverified::<Offer>()?;
-    let roster = view.roster_chain.last();
-    let roster = roster.and_then(|newest| newest.unverified::<Roster>().ok());
+    let roster = roster::shown(&view.roster_chain).ok();
     let deadlines = deadlines::of(&view, &events, now);
     let deviations = deviations::of(&view, &request, roster.as_ref(), &events, &deadlines);
     let own: Vec<&Record> = events

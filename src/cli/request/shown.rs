@@ -2,14 +2,14 @@
 
 use crate::{
     cli::{
-        screen, span, status,
+        roster, screen, span, status,
         ui::{columns, plain},
     },
     protocol::socket::RequestView,
     trust::{
-        Digest, Envelope, Timestamp,
+        Digest, Timestamp,
         request::{Purpose, Request},
-        roster::{REVIEW_HOURS, Roster},
+        roster::REVIEW_HOURS,
     },
 };
 
@@ -51,14 +51,7 @@ pub(super) fn asked(request: &Request, words: &[&str; 6], view: &RequestView) ->
         "needs",
         format!("{}, {} so far", quorum(view), view.approved_by.len()),
     ));
-    rows.push((
-        "until",
-        format!(
-            "{} ({})",
-            span::at(request.approve_before),
-            span::from_now(request.approve_before, now)
-        ),
-    ));
+    rows.push(("until", span::when(request.approve_before, now)));
     let next = if request.purpose.is_open() {
         rows.push((
             "access ends",
@@ -68,7 +61,8 @@ pub(super) fn asked(request: &Request, words: &[&str; 6], view: &RequestView) ->
                 span::show(request.not_before.until(request.not_after))
             ),
         ));
-        format!(", then twotap exec {} -- COMMAND", request.id)
+        let id = &request.id;
+        format!("\nthen: twotap shell {id}, or twotap exec {id} -- COMMAND")
     } else {
         String::new()
     };
@@ -92,14 +86,7 @@ pub(super) fn session(request: &Request, view: &RequestView, now: Timestamp) -> 
     rows.extend(request.subject.clone().map(|s| ("subject", s)));
     rows.push(("incident", request.incident.clone()));
     rows.push(("approved by", plain(&view.approved_by.join(", "))));
-    rows.push((
-        "ends",
-        format!(
-            "{} ({})",
-            span::at(request.not_after),
-            span::from_now(request.not_after, now)
-        ),
-    ));
+    rows.push(("ends", span::when(request.not_after, now)));
     rows.push((
         "review",
         format!("due {} h after its end", review_hours(request, view)),
@@ -111,7 +98,8 @@ pub(super) fn session(request: &Request, view: &RequestView, now: Timestamp) -> 
     }
     let id = &request.id;
     text.push_str(&columns(&[
-        ("next", format!("twotap exec {id} -- COMMAND")),
+        ("next", format!("twotap shell {id}")),
+        ("or", format!("twotap exec {id} -- COMMAND")),
         ("when done", format!("twotap close {id}")),
     ]));
     text
@@ -119,9 +107,9 @@ pub(super) fn session(request: &Request, view: &RequestView, now: Timestamp) -> 
 
 /// By when the session is reviewed, by the roster that the request was made under; for display alone.
 fn review_hours(request: &Request, view: &RequestView) -> u16 {
-    let roster = view.roster_chain.last().map(Envelope::unverified::<Roster>);
+    let roster = roster::shown(&view.roster_chain);
     let scenario = match (&roster, &request.scenario) {
-        (Some(Ok(roster)), Some(name)) => roster.scenario(name),
+        (Ok(roster), Some(name)) => roster.scenario(name),
         _ => None,
     };
     scenario.map_or(REVIEW_HOURS, |s| s.review_hours)
@@ -129,9 +117,9 @@ fn review_hours(request: &Request, view: &RequestView) -> u16 {
 
 /// What the request needs, by the roster that was checked with it.
 fn quorum(view: &RequestView) -> String {
-    match view.roster_chain.last().map(Envelope::unverified::<Roster>) {
-        Some(Ok(roster)) => roster.quorum_in_words(),
-        _ => format!("{} custodians", view.threshold),
+    match roster::shown(&view.roster_chain) {
+        Ok(roster) => roster.quorum_in_words(),
+        Err(_) => format!("{} custodians", view.threshold),
     }
 }
 

@@ -106,12 +106,7 @@ fn offered(
     changes: &str,
     door: &Door,
 ) -> Ended {
-    let papers = Papers {
-        offer: &view.offer,
-        manifest: &view.manifest,
-        roster_chain: &view.roster_chain,
-        next_roster: view.next_roster.as_ref(),
-    };
+    let papers = Papers::of(view);
     let checked = checked::check(&papers, memory, &FirstMeeting::SaySo, &door.ui)?;
     let request = checked.request();
     let takes_up = matches!(

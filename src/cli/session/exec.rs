@@ -38,6 +38,7 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     let session = Opened::find(door, args.session)?;
     let config = Config::of(&session)?;
     session.tell(&door.ui);
+    let explained = speaks_of_refusals(&args.command);
     if let Some(begun) = recording::of_exec(&session, (args.record, &args.command[0]), door)? {
         let what = What {
             command: &args.command,
@@ -46,13 +47,17 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
             env: Vec::new(),
             until_file: None,
         };
-        return recorded::run(&what, begun, door, before);
+        let (code, failed) = recorded::run(&what, begun, door, before)?;
+        if let Some(tail) = failed {
+            after_failure(&session, Some(tail).filter(|_| explained), door);
+        }
+        return Ok(code);
     }
 
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]);
     config.give(&mut command);
-    let mut tail = speaks_of_refusals(&args.command).then(Tail::default);
+    let mut tail = explained.then(Tail::default);
     let herald = || Herald::begin(&session, &door.ui);
     let status = run::supervise(command, before, herald, tail.as_mut());
     drop(config);
@@ -61,17 +66,20 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
         Err(why) => return Ok(run::not_started(&args.command[0], &why, &door.ui)),
     };
     if !status.success() {
-        match (expiry::after_failure(&session, Timestamp::now()), &tail) {
-            (Some(line), _) => door.ui.note(line),
-            (None, Some(tail)) => {
-                for line in explain::of_tail(&tail.text(), &session.id, door) {
-                    door.ui.step(line);
-                }
-            }
-            (None, None) => {}
-        }
+        after_failure(&session, tail, door);
     }
     Ok(ExitCode::from(run::code_of(status)))
+}
+
+/// Says that the session had ended, if so; else what AWS refused, by the end of what the command wrote.
+fn after_failure(session: &Opened, tail: Option<Tail>, door: &Door) {
+    if let Some(line) = expiry::after_failure(session, Timestamp::now()) {
+        door.ui.note(line);
+    } else if let Some(tail) = tail {
+        for line in explain::of_tail(&tail.text(), &session.id, door) {
+            door.ui.step(line);
+        }
+    }
 }
 
 /// Programs that call AWS, say on standard error what was refused, and do not talk to people there. What is not listed keeps the standard

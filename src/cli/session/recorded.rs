@@ -27,7 +27,7 @@ use crate::{
 
 use super::{
     super::{
-        Door, Ended,
+        Door,
         hygiene::Before,
         recording::{
             Begun,
@@ -40,7 +40,7 @@ use super::{
     expiry::Herald,
     prompt,
     pty::{self, Pty, Raw},
-    run,
+    run::{self, Tail},
 };
 
 /// How long a command whose recording broke off has to end by itself after it was told to.
@@ -59,8 +59,13 @@ pub(in crate::cli) struct What<'c> {
     pub(in crate::cli) until_file: Option<PathBuf>,
 }
 
-/// Runs it, recorded, to its end.
-pub(in crate::cli) fn run(what: &What<'_>, begun: Begun, door: &Door, before: &Before) -> Ended {
+/// Runs it, recorded, to its end; answers what it showed last as well, where it ran and failed.
+pub(in crate::cli) fn run(
+    what: &What<'_>,
+    begun: Begun,
+    door: &Door,
+    before: &Before,
+) -> Result<(ExitCode, Option<Tail>), Problem> {
     // A command whose errors go elsewhere writes them there; a shell is one in any case.
     let both = io::stdin().is_terminal() && io::stdout().is_terminal();
     let on_terminal = both && (io::stderr().is_terminal() || what.until_file.is_some());
@@ -101,7 +106,10 @@ pub(in crate::cli) fn run(what: &What<'_>, begun: Begun, door: &Door, before: &B
     let mut command = tokio::process::Command::from(command);
     let mut child = match before.restored(|| command.spawn()) {
         Ok(child) => child,
-        Err(why) => return Ok(run::not_started(&what.command[0], &why, &door.ui)),
+        Err(why) => {
+            let code = run::not_started(&what.command[0], &why, &door.ui);
+            return Ok((code, None));
+        }
     };
     // What holds the command's side of the terminal.
     drop(command);
@@ -146,9 +154,9 @@ pub(in crate::cli) fn run(what: &What<'_>, begun: Begun, door: &Door, before: &B
     ));
     let code = status.map(run::code_of).map_err(failed)?;
     drop(herald);
-    recorder.end(code);
+    let tail = recorder.end(code);
     drop(raw);
-    Ok(ExitCode::from(code))
+    Ok((ExitCode::from(code), tail.filter(|_| code != 0)))
 }
 
 /// Passes on what comes from the terminal's command, and what is typed; answers the terminal, for its size.

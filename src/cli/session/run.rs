@@ -34,7 +34,8 @@ impl Tail {
     /// The most that is kept, in bytes: an error of AWS's with its encoded message is some 2 KiB.
     const MOST: usize = 16 * 1024;
 
-    fn keep(&mut self, bytes: &[u8]) {
+    /// Adds to it, and lets go of what is no longer the end.
+    pub(in crate::cli) fn keep(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
         let surplus = self.0.len().saturating_sub(Self::MOST);
         self.0.drain(..surplus);

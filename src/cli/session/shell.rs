@@ -54,7 +54,7 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
     let prompted = prompt::prepare(&shell, config.folder(), (&what, request.not_after), &given)?;
     let plan = recording::begin(&session, (&roster, policy), "shell", door)?;
     let mut env = prompted.env;
-    // What verbs inside mean by 'the session'.
+    // What a note inside is about, and the agent of all verbs there.
     env.push(("TWOTAP_SESSION", session.id.clone()));
     env.push(("TWOTAP_AGENT", session.socket.display().to_string()));
     let what = What {
@@ -65,7 +65,7 @@ pub(in crate::cli) fn run(args: Args, door: &Door, before: &Before) -> Ended {
         until_file: Some(prompted.until_file),
     };
     match plan {
-        Plan::Record(begun) => recorded::run(&what, *begun, door, before),
+        Plan::Record(begun) => Ok(recorded::run(&what, *begun, door, before)?.0),
         Plan::Without => unrecorded(what, door, before),
     }
 }

@@ -84,7 +84,14 @@ impl Terminal {
     /// # Errors
     /// As [`Self::start`].
     pub fn of(typed: Invocation) -> Result<Self, RigError> {
-        let typed = typed.into_command();
+        Self::owned(&typed.into_command())
+    }
+
+    /// The same of any command.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn owned(typed: &Command) -> Result<Self, RigError> {
         let mut command = Command::new("setsid");
         command
             .args(["--ctty", "--wait"])
