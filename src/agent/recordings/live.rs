@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{super::record::Record, file::Kept, roster};
+use super::{super::record::Record, file::Kept};
 use crate::{
     protocol::recording::{RecordingNoted, SILENCE_SECONDS},
     trust::{Timestamp, roster::Recording},
@@ -86,7 +86,9 @@ impl Recordings {
             return *known;
         }
         let access = &record.request.access;
-        let policy = roster(record)
+        let policy = record
+            .roster()
+            .ok()
             .and_then(|r| r.access(access).map(|a| a.recording))
             .unwrap_or_default();
         policies.insert(record.id().to_owned(), policy);
