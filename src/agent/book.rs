@@ -365,7 +365,7 @@ impl From<Stopped> for Problem {
 
 /// No request has this id.
 pub(super) fn unknown_request(id: &str) -> Problem {
-    Problem::new(Code::Usage, format!("there is no request {id}")).hint("see: twotap status")
+    Problem::new(Code::Usage, format!("there is no request {id}")).hint("see twotap status")
 }
 
 /// A fault of the store as a problem that travels.

@@ -50,14 +50,6 @@ impl Record {
         }
     }
 
-    /// The roster that it was offered under.
-    pub(super) fn roster(&self) -> Result<Roster, Problem> {
-        let newest = self.made.roster_chain.last();
-        let newest =
-            newest.ok_or_else(|| Problem::new(Code::Internal, "an offer without a roster"))?;
-        Ok(newest.unverified()?)
-    }
-
     /// Who holds which duty in it so far.
     pub(super) fn duties(&self, roster: &Roster) -> Duties {
         let mut duties = Duties::of(&self.request, roster);

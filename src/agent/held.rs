@@ -8,10 +8,7 @@ use std::{
 };
 
 use super::{Agent, record::Record};
-use crate::{
-    protocol::{Code, Problem},
-    trust::roster::Roster,
-};
+use crate::protocol::{Code, Problem};
 
 /// How often a sink is looked at, while somebody waits for it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -65,12 +62,11 @@ impl Agent {
 impl Record {
     /// The sinks that its scenario names, by the roster that it was offered under.
     pub(super) fn must_be_held_by(&self) -> Result<Vec<String>, Problem> {
-        let (Some(name), Some(newest)) = (&self.request.scenario, self.made.roster_chain.last())
-        else {
+        let Some(name) = &self.request.scenario else {
             return Ok(Vec::new());
         };
-        let roster = newest.unverified::<Roster>()?;
-        Ok(roster
+        Ok(self
+            .roster()?
             .scenario(name)
             .map_or_else(Vec::new, |s| s.sinks.clone()))
     }

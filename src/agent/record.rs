@@ -199,8 +199,7 @@ impl Record {
         place: &Place,
     ) -> Event {
         let event = self.event(kind, actor, place);
-        let newest = self.made.roster_chain.last();
-        let Some(roster) = newest.and_then(|e| e.unverified::<Roster>().ok()) else {
+        let Ok(roster) = self.roster() else {
             return event;
         };
         let mut tokens = roster.tokens.iter();
@@ -216,8 +215,7 @@ impl Record {
 
     /// Of which groups of the request's roster somebody is missing when these people agree, in words.
     pub(super) fn groups_lacking(&self, people: &[&str]) -> Vec<String> {
-        let newest = self.made.roster_chain.last();
-        let Some(roster) = newest.and_then(|e| e.unverified::<Roster>().ok()) else {
+        let Ok(roster) = self.roster() else {
             return Vec::new();
         };
         let lacking = roster.lacking(people.iter().copied()).into_iter();
@@ -227,13 +225,21 @@ impl Record {
             .collect()
     }
 
+    /// The roster that it was offered under.
+    pub(super) fn roster(&self) -> Result<Roster, Problem> {
+        let newest = self.made.roster_chain.last();
+        let newest =
+            newest.ok_or_else(|| Problem::new(Code::Internal, "an offer without a roster"))?;
+        Ok(newest.unverified()?)
+    }
+
     /// Refuses what only an open session can have.
     pub(super) fn must_be_open(&self) -> Result<(), Problem> {
         match self.stage {
             Stage::Open => Ok(()),
             stage => Err(
                 Problem::new(Code::Refused, format!("the request is {stage}"))
-                    .hint("see twotap status; for the next session: twotap request --again"),
+                    .hint("ask for a new one: twotap request"),
             ),
         }
     }

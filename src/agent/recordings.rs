@@ -32,11 +32,7 @@ use crate::{
             MAX_CHUNK, RecordingNoted, RecordingPage, RecordingPart, RecordingState, START,
         },
     },
-    trust::{
-        Timestamp,
-        roster::{Recording, Roster},
-        text::check_text,
-    },
+    trust::{Timestamp, roster::Recording, text::check_text},
 };
 use file::Kept;
 use live::Live;
@@ -67,12 +63,6 @@ pub(super) async fn read(call: Call) -> Answered {
         .read_recording(record, n, from, &call.caller)
         .await?;
     Answer::json(&page)
-}
-
-/// The roster that the request was made under.
-fn roster(record: &Record) -> Option<Roster> {
-    let newest = record.made.roster_chain.last()?;
-    newest.unverified::<Roster>().ok()
 }
 
 impl Agent {
@@ -133,15 +123,15 @@ impl Agent {
         check_text("title", &title, 64)?;
         let refused = |why: &str| Problem::new(Code::Refused, why);
         if self.recordings.policy(record) == Recording::Off {
-            return Err(refused("this access is not recorded").hint("see: twotap roster show"));
+            return Err(refused("this access is not recorded").hint("see twotap roster show"));
         }
-        let listed = roster(record);
+        let listed = record.roster().ok();
         let listed = listed.iter().flat_map(|r| r.readers());
         let listed: Vec<&str> = listed.map(|(p, _)| p.name.as_str()).collect();
         if readers.is_empty() || readers != listed {
             return Err(
                 refused("a recording is sealed to all officers of the roster")
-                    .hint("see: twotap roster show"),
+                    .hint("see twotap roster show"),
             );
         }
         let view = self
@@ -239,7 +229,7 @@ impl Agent {
         let known = record.recordings.iter().find(|r| r.recording == n);
         let view = known.cloned().ok_or_else(|| {
             Problem::new(Code::Usage, format!("there is no recording {n}"))
-                .hint("see: twotap replay REQUEST")
+                .hint("see twotap replay REQUEST")
         })?;
         // Before the first page leaves: who reads is on record. A page that does not follow the last one begins a reading of its own.
         if !self.recordings.reads_on(record.id(), n, from, caller) {

@@ -203,7 +203,7 @@ impl Agent {
             .await?;
         self.sessions.first(request, &role, minute).ok_or_else(|| {
             Problem::new(Code::Refused, "the session has just ended")
-                .hint("see twotap status; for the next session: twotap request --again")
+                .hint("ask for a new one: twotap request --again")
         })
     }
 
@@ -336,12 +336,12 @@ fn is_open(record: &Record, now: Timestamp) -> Result<(), Problem> {
     match record.stage {
         Stage::Open if now < record.request.not_after => Ok(()),
         Stage::Open => Err(Problem::new(Code::Refused, "the session's time is over")
-            .hint("ask for a new one: twotap request")),
+            .hint("ask for a new one: twotap request --again")),
         Stage::Requested => Err(Problem::new(
             Code::Approvals,
             "the request still waits for approvals: there is no session yet",
         )
-        .hint("see: twotap status --watch")),
+        .hint("see twotap status --watch")),
         Stage::Approved => Err(Problem::new(
             Code::Approvals,
             "the request is approved and its session is being made",

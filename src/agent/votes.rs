@@ -329,7 +329,7 @@ fn too_late(stage: Stage) -> Problem {
         Code::Approvals,
         format!("the request is {stage} and takes no more votes"),
     )
-    .hint("see: twotap status")
+    .hint("see twotap status")
 }
 
 fn envelope_digest(envelope: &Envelope) -> String {

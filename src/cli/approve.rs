@@ -108,9 +108,8 @@ fn in_time(case: &Case, now: Timestamp) -> Result<(), Problem> {
     Err(Problem::new(
         Code::Approvals,
         format!(
-            "this request took approvals until {} ({})",
-            span::at(until),
-            span::from_now(until, now)
+            "this request took approvals until {}",
+            span::when(until, now)
         ),
     )
     .hint("ask for a new request; if the clock of this machine is wrong, set it"))

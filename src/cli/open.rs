@@ -120,7 +120,7 @@ pub(super) fn only(mut ids: Vec<String>) -> Result<String, Problem> {
     match ids.len() {
         1 => Ok(ids.remove(0)),
         0 => Err(Problem::new(Code::Usage, "you have no open session")
-            .hint("ask for one: twotap request VAULT --access NAME --incident ID --reason TEXT")),
+            .hint("ask for one: twotap request, which at a terminal asks for what it needs")),
         _ => Err(Problem::new(
             Code::Usage,
             format!("you have several: {}", plain(&ids.join(", "))),

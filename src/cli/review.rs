@@ -53,23 +53,19 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
     let agent = door.agent()?;
     let handed = ReviewIn { findings: text };
     let view: RequestView = agent.hand_in(&path, &handed, Patience::Agent)?;
-    let review = view.review.ok_or_else(|| {
+    let signed = view.review.and_then(|r| Some((r.due, r.signed?)));
+    let (due, signed) = signed.ok_or_else(|| {
         Problem::new(
             Code::Agent,
             "the agent took the review and does not show it",
         )
-    })?;
-    let signed = review.signed.ok_or_else(|| {
-        Problem::new(
-            Code::Agent,
-            "the agent took the review and does not show it",
-        )
+        .hint("see twotap status")
     })?;
     if let Some(alarm) = alarm(&findings) {
         door.ui.warn(alarm);
     }
-    let late = if signed.at > review.due {
-        format!(", {} late", span::show(review.due.until(signed.at)))
+    let late = if signed.at > due {
+        format!(", {} late", span::show(due.until(signed.at)))
     } else {
         String::new()
     };
@@ -80,7 +76,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         span::at(signed.at),
         signed.findings_sha256
     );
-    let object = serde_json::json!({ "request": view.id, "due": review.due, "review": signed });
+    let object = serde_json::json!({ "request": view.id, "due": due, "review": signed });
     door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)
 }

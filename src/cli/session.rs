@@ -2,7 +2,7 @@
 //!
 //! * [`Opened`] is the session that is meant, as everything here is given it;
 //! * [`config`] writes the private AWS configuration and says what a command's environment must not hold;
-//! * [`run`] runs a command under supervision: signals, exit codes;
+//! * [`run`] runs a command under supervision, [`signals`] go on to it, and its exit code becomes ours;
 //! * [`expiry`] speaks up when the end comes near;
 //! * [`recorded`] runs a command that is recorded, on a terminal of our own making ([`pty`]);
 //! * [`prompt`] puts the time left into a shell's prompt;
@@ -21,6 +21,7 @@ pub(super) mod pty;
 mod recorded;
 pub(super) mod run;
 pub(super) mod shell;
+mod signals;
 mod signin;
 
 use std::path::PathBuf;

@@ -24,7 +24,7 @@ use super::{
     Door, Ended,
     client::{Agent, vault_path},
     files, roster,
-    session::config,
+    session::{config, console},
     ui::plain,
 };
 use profile::{Change, Unfit, Wanted};
@@ -169,15 +169,13 @@ fn unfit(why: Unfit, file: &Target, name: &str) -> Problem {
 
 /// A Region becomes a line of the file.
 fn region(text: &str) -> Result<String, Problem> {
-    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    match (1..=32).contains(&text.len()) && text.bytes().all(known) {
-        true => Ok(text.to_owned()),
-        false => Err(Problem::new(
+    console::region(text).map_err(|_| {
+        Problem::new(
             Code::Usage,
             format!("'{}' is not the name of a Region", plain(text)),
         )
-        .hint("give one like --region eu-central-1")),
-    }
+        .hint("give one like --region eu-central-1")
+    })
 }
 
 /// The first Region that the agent's first vault names. It only saves typing: where there is no answer there is no Region.

@@ -196,7 +196,7 @@ pub(super) fn owed(
                 Standing::Open if now >= opened.ends => "its time has run out",
                 Standing::Open => "it is denied by its tag already",
             };
-            return Err(refused(why).hint("see: twotap status"));
+            return Err(refused(why).hint("see twotap status"));
         }
     }
     let wanted = |o: &Opened| asked.is_empty() || asked.contains(&o.request);

@@ -1,6 +1,6 @@
 //! A shell and single commands, recorded and played again.
 
-use std::process::Command;
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use twotap::{protocol::recording::RecordingState, trust::roster::Recording};
 
@@ -217,6 +217,27 @@ fn a_command_in_a_pipe_writes_what_it_wrote_and_is_recorded() {
     let status = child.wait().expect("ended");
     assert_eq!(status.code(), Some(9));
     assert!(bench.exported(2).output().ends_with("got-it\r\n"));
+}
+
+#[test]
+fn a_recorded_command_that_aws_refused_is_explained_as_any_other() {
+    let bench = Bench::new(Recording::Wanted);
+    // By its name one whose errors are read for what AWS refused.
+    let aws = bench.home("dana/aws");
+    let script = "#!/bin/sh\necho 'An error occurred (AccessDenied) when calling the GetObject operation: User: \
+arn:aws:sts::111122223333:assumed-role/op-admin/dana is not authorized to perform: s3:GetObject on resource: \
+\"arn:aws:s3:::b/k\" with an explicit deny in a permissions boundary' >&2\nexit 254\n";
+    fs::write(&aws, script).expect("written");
+    fs::set_permissions(&aws, fs::Permissions::from_mode(0o755)).expect("mode");
+    let aws = aws.to_str().expect("plain");
+    let args = ["exec", "--record", "--", aws, "s3"];
+    let output = bench.run("dana", &args);
+    let (code, seen) = bench.at_terminal("dana", &args).end();
+    for (code, said) in [(output.status.code(), text(&output.stderr)), (code, seen)] {
+        assert_eq!(code, Some(254), "{said}");
+        let why = "the role's permissions boundary keeps it out";
+        assert!(said.contains(why), "{said}");
+    }
 }
 
 #[test]

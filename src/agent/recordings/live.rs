@@ -8,7 +8,6 @@ use std::{
 use super::{
     super::{people::Listed, record::Record},
     file::Kept,
-    roster,
 };
 use crate::{
     protocol::recording::{RecordingNoted, SILENCE_SECONDS},
@@ -111,7 +110,9 @@ impl Recordings {
             return *known;
         }
         let access = &record.request.access;
-        let policy = roster(record)
+        let policy = record
+            .roster()
+            .ok()
             .and_then(|r| r.access(access).map(|a| a.recording))
             .unwrap_or_default();
         policies.insert(record.id().to_owned(), policy);

@@ -71,7 +71,7 @@ pub(in crate::cli) fn choose(
     match (number, known) {
         (_, []) => Err(
             Problem::new(Code::Usage, format!("nothing was recorded of {}", view.id))
-                .hint("see: twotap audit tail"),
+                .hint("see twotap audit tail"),
         ),
         (None, [one]) => Ok(one),
         (None, _) => Err(Problem::new(

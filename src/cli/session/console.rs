@@ -53,7 +53,7 @@ const SHORTEST: i64 = 900;
 const LONGEST: i64 = 43_200;
 
 /// A Region's name becomes part of a host name, so nothing else may hide in it.
-fn region(text: &str) -> Result<String, String> {
+pub(in crate::cli) fn region(text: &str) -> Result<String, String> {
     let part = |part: &str| {
         !part.is_empty()
             && part
@@ -92,11 +92,7 @@ pub(in crate::cli) fn run(named: Option<String>, which: &Which, args: &Args, doo
         plain(&session.request.operator)
     ));
     let until = credentials.expiration;
-    let ends = format!(
-        "access ends at {} ({})",
-        span::at(until),
-        span::from_now(until, now)
-    );
+    let ends = format!("access ends at {}", span::when(until, now));
     door.ui.note(match now.until(until) < SHORTEST {
         true => format!("{ends}; the console will not say so, and refuses what is done after that"),
         false => ends,

@@ -84,10 +84,9 @@ pub(in crate::cli) fn run(args: Args, door: &Door) -> Ended {
 /// What it means to have it in an environment.
 fn means(until: Timestamp, now: Timestamp) -> String {
     format!(
-        "these variables are the session: every program that is started from here has it, until {} ({}); nothing renews it, \
+        "these variables are the session: every program that is started from here has it, until {}; nothing renews it, \
 nothing takes it back from here; when you are done: eval \"$(twotap env --unset)\" and twotap close",
-        span::at(until),
-        span::from_now(until, now)
+        span::when(until, now)
     )
 }
 

@@ -13,10 +13,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Signal, kill_process_group};
 use tokio::{
     process::Child,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{self, SignalKind, signal},
     sync::Notify,
 };
 
@@ -41,6 +41,7 @@ use super::{
     prompt,
     pty::{self, Pty, Raw},
     run::{self, Tail},
+    signals::{self, Passed},
 };
 
 /// How long a command whose recording broke off has to end by itself after it was told to.
@@ -102,7 +103,8 @@ pub(in crate::cli) fn run(
         .build()
         .map_err(failed)?;
     let _in = runtime.enter();
-    let mut signals = Signals::listen().map_err(failed)?;
+    let mut passed = Passed::listen().map_err(failed)?;
+    let mut resized = signal(SignalKind::window_change()).map_err(failed)?;
     let mut command = tokio::process::Command::from(command);
     let mut child = match before.restored(|| command.spawn()) {
         Ok(child) => child,
@@ -147,7 +149,7 @@ pub(in crate::cli) fn run(
     };
     let status = runtime.block_on(attend(
         &mut child,
-        &mut signals,
+        (&mut passed, &mut resized),
         &stop,
         terminal.is_some(),
         follow,
@@ -205,62 +207,16 @@ fn follow(mut from: impl Read + Send + 'static, to: To, pieces: SyncSender<Piece
         });
 }
 
-/// A signal that is passed on: where it comes from, which it is, and whether keys send it.
-type Passed = (tokio::signal::unix::Signal, Signal, bool);
-
-struct Signals {
-    passed: Vec<Passed>,
-    size: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        let of = |kind, signal_of, keys| Ok::<_, io::Error>((signal(kind)?, signal_of, keys));
-        Ok(Self {
-            passed: vec![
-                of(SignalKind::interrupt(), Signal::INT, true)?,
-                of(SignalKind::quit(), Signal::QUIT, true)?,
-                of(SignalKind::terminate(), Signal::TERM, false)?,
-                of(SignalKind::hangup(), Signal::HUP, false)?,
-                of(SignalKind::user_defined1(), Signal::USR1, false)?,
-                of(SignalKind::user_defined2(), Signal::USR2, false)?,
-            ],
-            size: signal(SignalKind::window_change())?,
-        })
-    }
-}
-
-/// The next signal that is for the command, and whether keys may have sent it.
-async fn next(passed: &mut [Passed]) -> (Signal, bool) {
-    std::future::poll_fn(|context| {
-        for (come, which, keys) in &mut *passed {
-            if come.poll_recv(context).is_ready() {
-                return std::task::Poll::Ready((*which, *keys));
-            }
-        }
-        std::task::Poll::Pending
-    })
-    .await
-}
-
 /// Waits for the command's end. Signals to us go on to it; those that keys send to both are not sent twice.
 async fn attend(
     child: &mut Child,
-    signals: &mut Signals,
+    (passed, size): (&mut Passed, &mut unix::Signal),
     stop: &Notify,
     own_terminal: bool,
     resized: impl Fn(),
 ) -> io::Result<std::process::ExitStatus> {
-    let pid = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(Pid::from_raw);
-    let send = |signal| {
-        if let Some(pid) = pid {
-            let _ = kill_process(pid, signal);
-        }
-    };
-    let Signals { passed, size } = signals;
+    let pid = signals::pid_of(child);
+    let send = |signal| signals::send(pid, signal);
     loop {
         tokio::select! {
             status = child.wait() => return status,
@@ -276,8 +232,8 @@ async fn attend(
                 send(Signal::KILL);
             }
             _ = size.recv() => resized(),
-            (which, keys) = next(passed) => {
-                if !(keys && !own_terminal && run::in_foreground()) {
+            (which, keys) = passed.next() => {
+                if !(keys && !own_terminal && signals::in_foreground()) {
                     send(which);
                 }
             }

@@ -7,18 +7,16 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, getpgrp, kill_process};
-use tokio::{
-    io::AsyncReadExt as _,
-    process::ChildStderr,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::{io::AsyncReadExt as _, process::ChildStderr};
 
 use crate::protocol::{Code, Problem};
 
-use super::super::{
-    hygiene::Before,
-    ui::{Ui, plain},
+use super::{
+    super::{
+        hygiene::Before,
+        ui::{Ui, plain},
+    },
+    signals::{self, Passed},
 };
 
 /// The exit code of failures that are not the command's.
@@ -66,14 +64,7 @@ pub(in crate::cli) fn supervise<T>(
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut signals = [
-            (signal(SignalKind::interrupt())?, Signal::INT),
-            (signal(SignalKind::quit())?, Signal::QUIT),
-            (signal(SignalKind::terminate())?, Signal::TERM),
-            (signal(SignalKind::hangup())?, Signal::HUP),
-            (signal(SignalKind::user_defined1())?, Signal::USR1),
-            (signal(SignalKind::user_defined2())?, Signal::USR2),
-        ];
+        let mut signals = Passed::listen()?;
         let mut command = tokio::process::Command::from(command);
         let mut child = before.restored(|| command.spawn())?;
         let _meanwhile = meanwhile();
@@ -81,11 +72,7 @@ pub(in crate::cli) fn supervise<T>(
             from: child.stderr.take(),
             tail,
         };
-        let pid = child
-            .id()
-            .and_then(|pid| i32::try_from(pid).ok())
-            .and_then(Pid::from_raw);
-        let [int, quit, term, hup, usr1, usr2] = &mut signals;
+        let pid = signals::pid_of(&child);
         loop {
             let (which, from_keys) = tokio::select! {
                 status = child.wait() => {
@@ -93,17 +80,10 @@ pub(in crate::cli) fn supervise<T>(
                     return status;
                 }
                 true = spoken.pass_on() => continue,
-                _ = int.0.recv() => (int.1, true),
-                _ = quit.0.recv() => (quit.1, true),
-                _ = term.0.recv() => (term.1, false),
-                _ = hup.0.recv() => (hup.1, false),
-                _ = usr1.0.recv() => (usr1.1, false),
-                _ = usr2.0.recv() => (usr2.1, false),
+                signal = signals.next() => signal,
             };
-            if let Some(pid) = pid
-                && !(from_keys && in_foreground())
-            {
-                let _ = kill_process(pid, which);
+            if !(from_keys && signals::in_foreground()) {
+                signals::send(pid, which);
             }
         }
     })
@@ -137,14 +117,6 @@ impl Spoken<'_> {
             }
         }
     }
-}
-
-/// Whether a Ctrl-C at the terminal reaches our process group, and so the command too.
-pub(super) fn in_foreground() -> bool {
-    std::fs::File::open("/dev/tty")
-        .ok()
-        .and_then(|tty| rustix::termios::tcgetpgrp(&tty).ok())
-        == Some(getpgrp())
 }
 
 /// The code with which we end when a command ended so: its own, or 128 and the number of the signal that ended it.
