@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{CUSTODIANS, Machine, PEOPLE_TOML, Requested, Site, VAULT, machine, token_options};
+use super::{CUSTODIANS, Machine, Requested, Site, VAULT, machine, people_toml, token_options};
 use crate::RigError;
 
 impl Site {
@@ -43,8 +43,9 @@ impl Site {
 
     /// `people.toml` with one more custodian in it; answers its path.
     pub fn people_with(&self, name: &str, uid: u32) -> Result<String, RigError> {
+        let before = people_toml(&self.options);
         let text = format!(
-            "{PEOPLE_TOML}\n[[person]]\nname = \"{name}\"\nroles = [\"custodian\"]\nuids = [{uid}]\n"
+            "{before}\n[[person]]\nname = \"{name}\"\nroles = [\"custodian\"]\nuids = [{uid}]\n"
         );
         let path = self.shared("people-2.toml");
         fs::write(&path, text)
