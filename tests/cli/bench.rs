@@ -36,7 +36,8 @@ impl Bench {
         std::fs::set_permissions(dir.path(), open).expect("mode");
         // A copy: the build's folder need not be open to other accounts.
         let program = dir.path().join("twotap");
-        std::fs::copy(env!("CARGO_BIN_EXE_twotap"), program).expect("the program");
+        let built = std::path::Path::new(env!("CARGO_BIN_EXE_twotap"));
+        twotap_rig::tools::install(built, &program).expect("the program");
         let agent = Agent::start(dir.path());
         Self {
             dir,

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
-    os::unix::fs::{PermissionsExt as _, chown},
+    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -16,6 +16,7 @@ use twotap::{
     protocol::socket::RequestView,
     trust::request::{Offer, Request},
 };
+use twotap_rig::tools;
 
 use crate::agent_support::{BOUND, DANA, Host};
 
@@ -36,8 +37,7 @@ impl Desk {
         let mut host = Host::start();
         host.worker.told(|script| script.times.session = seconds);
         let twotap = host.path("twotap");
-        fs::copy(env!("CARGO_BIN_EXE_twotap"), &twotap).expect("copied");
-        fs::set_permissions(&twotap, fs::Permissions::from_mode(0o755)).expect("mode");
+        tools::install(Path::new(env!("CARGO_BIN_EXE_twotap")), &twotap).expect("copied");
         home(&mut host, DANA);
         let view = host.open();
         Self { host, view }

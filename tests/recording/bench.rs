@@ -13,7 +13,7 @@ use twotap::{
     protocol::socket::RequestView,
     trust::roster::{Recording, Roster},
 };
-use twotap_rig::terminal::Terminal;
+use twotap_rig::{terminal::Terminal, tools};
 
 use crate::agent_support::{ALICE, DANA, Host, SOFIA, paper::Paper};
 
@@ -61,8 +61,7 @@ impl Bench {
         host.start_agent();
         let id = host.open().id;
         let twotap = host.path("twotap");
-        fs::copy(env!("CARGO_BIN_EXE_twotap"), &twotap).expect("copied");
-        open_to_all(&twotap);
+        tools::install(Path::new(env!("CARGO_BIN_EXE_twotap")), &twotap).expect("copied");
         Self {
             host,
             id,

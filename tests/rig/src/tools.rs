@@ -3,7 +3,10 @@
 //! `cargo xtask test` installs them under `target/tools` and names the folder in [`TOOLS`]; a test that runs
 //! without it fails with a line that says so, it never passes by skipping.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::RigError;
 
@@ -66,4 +69,24 @@ pub fn build_folder() -> Result<PathBuf, RigError> {
         .ok_or_else(|| {
             RigError::new("no twotapd beside this program").with_hint("run it by: cargo xtask test")
         })
+}
+
+/// Copies a program to where other people may run it, mode 0755.
+///
+/// By a program of its own: a file that this process writes may be held open by a child that another thread starts just then, and cannot be
+/// run as long as it is ("text file busy").
+pub fn install(from: &Path, to: &Path) -> Result<(), RigError> {
+    let status = Command::new("install")
+        .args(["-m", "0755", "--"])
+        .arg(from)
+        .arg(to)
+        .status()
+        .map_err(|why| RigError::new(format!("install: {why}")))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(RigError::new(format!(
+            "{} cannot be copied",
+            from.display()
+        ))),
+    }
 }

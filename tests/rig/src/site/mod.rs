@@ -282,11 +282,9 @@ fn install_programs(stage: &Stage) -> Result<PathBuf, RigError> {
     for name in ["twotap", "twotapd", "twotap-worker"] {
         let from = built.join(name);
         let to = bin.join(name);
-        fs::copy(&from, &to).map_err(|why| {
-            failed(&from, why).with_hint("build first: cargo xtask test and cargo xtask demo do")
+        crate::tools::install(&from, &to).map_err(|why| {
+            why.with_hint("build first: cargo xtask test and cargo xtask demo do")
         })?;
-        fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
-            .map_err(|why| failed(&to, why))?;
     }
     // Installed as a package would: root's, whomever the checkout belongs to.
     let setter = bin.join(SETTER);
