@@ -149,12 +149,29 @@ fn production_is_down_and_three_people_bring_it_back() {
     assert!(soon.iter().any(|words| due.contains(words)), "{due}");
     let key = key.to_string();
     let own = file(&site, "sofia", "officer.key", key.expose_secret());
-    let replay = ["replay", request.id.as_str(), "--identity", &own];
-    let seen = says(&site, "sofia", &replay);
+    let cast = at_home(&site, "sofia", "session.cast");
+    let replay = [
+        "replay",
+        request.id.as_str(),
+        "--identity",
+        &own,
+        "--export",
+        &cast,
+    ];
+    says(&site, "sofia", &replay);
+    let seen = std::fs::read_to_string(&cast).expect("a recording");
     assert!(seen.contains("the failover job runs again"), "{seen}");
     // Nobody else gets at it, with that key either.
     let copy = file(&site, "alice", "officer.key", key.expose_secret());
-    let theirs = ["replay", request.id.as_str(), "--identity", &copy];
+    let export = at_home(&site, "alice", "session.cast");
+    let theirs = [
+        "replay",
+        request.id.as_str(),
+        "--identity",
+        &copy,
+        "--export",
+        &export,
+    ];
     is_refused(&site, "alice", &theirs, REFUSED, "");
     let findings = file(&site, "sofia", "findings.toml", FINDINGS);
     let review = [
