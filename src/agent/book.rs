@@ -375,11 +375,7 @@ pub(super) fn problem(why: &StoreError) -> Problem {
         StoreError::Tampered { .. } | StoreError::Corrupt(_) => Code::Tampering,
         _ => Code::Internal,
     };
-    let problem = Problem::new(code, why);
-    match why.hint() {
-        Some(hint) => problem.hint(hint),
-        None => problem,
-    }
+    Problem::new(code, why).hint_if(why.hint())
 }
 
 /// The store blocks; the loop that serves clients does not.

@@ -90,13 +90,8 @@ fn show(args: &ShowArgs, door: &Door) -> Ended {
             return Err(Problem::new(Code::Usage, plain(&why)));
         }
     }
-    let statements = document::read(&access.policy.0).map_err(|why| {
-        let problem = Problem::new(Code::Usage, &why);
-        match why.hint() {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        }
-    })?;
+    let statements = document::read(&access.policy.0)
+        .map_err(|why| Problem::new(Code::Usage, &why).hint_if(why.hint()))?;
     let found = power::power(&statements);
     let said = words::of(&statements, args.subject.as_deref());
     let object = json!({

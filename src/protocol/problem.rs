@@ -105,6 +105,15 @@ impl Problem {
         self.hint = Some(hint.to_string());
         self
     }
+
+    /// Adds what to do, where there is something.
+    #[must_use]
+    pub fn hint_if(self, hint: Option<impl fmt::Display>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -138,11 +147,7 @@ impl From<crate::trust::roster::NotOnTheseTerms> for Problem {
 
 impl From<crate::trust::power::Refusal> for Problem {
     fn from(why: crate::trust::power::Refusal) -> Self {
-        let problem = Self::new(Code::Refused, &why);
-        match why.hint() {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        }
+        Self::new(Code::Refused, &why).hint_if(why.hint())
     }
 }
 

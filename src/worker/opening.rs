@@ -79,13 +79,7 @@ fn sts(args: Args) -> Result<Aws, Problem> {
         override_url: args.endpoint_url,
         ..Endpoints::commercial(args.region)
     };
-    Aws::new(endpoints).map_err(|why| {
-        let problem = Problem::new(Code::Usage, &why);
-        match why.hint() {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        }
-    })
+    Aws::new(endpoints).map_err(|why| Problem::new(Code::Usage, &why).hint_if(why.hint()))
 }
 
 async fn talk(stream: &mut UnixStream, aws: Result<Option<Aws>, Problem>) -> Result<(), Problem> {

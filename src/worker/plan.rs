@@ -110,13 +110,7 @@ pub(super) async fn plan(
     for target in &targets {
         operator_session(vault, &request, target, &policy, now)?
             .check()
-            .map_err(|why| {
-                let problem = Problem::new(Code::Usage, &why);
-                match why.hint() {
-                    Some(hint) => problem.hint(hint),
-                    None => problem,
-                }
-            })?;
+            .map_err(|why| Problem::new(Code::Usage, &why).hint_if(why.hint()))?;
     }
     Ok(Plan {
         request,
@@ -287,15 +281,8 @@ pub(super) fn render(
         operator: declared.operator.to_owned(),
         request: request.to_owned(),
     };
-    policy::session_policy(&access.policy.0, &vars, not_after.into(), &access.probe).map_err(
-        |why| {
-            let problem = Problem::new(Code::Usage, &why);
-            match why.hint() {
-                Some(hint) => problem.hint(hint),
-                None => problem,
-            }
-        },
-    )
+    policy::session_policy(&access.policy.0, &vars, not_after.into(), &access.probe)
+        .map_err(|why| Problem::new(Code::Usage, &why).hint_if(why.hint()))
 }
 
 /// What STS is asked for the operator in one role.
