@@ -57,6 +57,7 @@ use crate::{
         Envelope, PublicKey, Verified,
         enrollment::Enrollment,
         pattern,
+        request::SESSION_SECONDS,
         roster::{
             Access, Account, AwsBinding, Host, Person, Recording, Role, Target, is_recipient,
         },
@@ -285,7 +286,7 @@ pub(super) fn lengths(
 ) -> Result<(u32, u32), Problem> {
     let length = |field: &str, text: &str| span::parse(text).map_err(|why| bad(field, &why.error));
     let (default, max) = (length("default", default)?, length("max", max)?);
-    if !(60..=11 * 3600).contains(&max) {
+    if !SESSION_SECONDS.contains(&max) {
         return Err(bad("max", "is not between 1m and 11h"));
     }
     if !(60..=max).contains(&default) {

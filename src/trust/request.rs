@@ -6,6 +6,8 @@
 mod declared;
 mod purpose;
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -18,6 +20,8 @@ pub use declared::{BannedUse, CheckResult, MAX_OUTPUT, MAX_SUBJECT, check_subjec
 
 /// The largest request, in bytes of JSON.
 pub const MAX_REQUEST: usize = 16 * 1024;
+/// How long a session may last, in seconds: 1 minute, to 11 hours, so that the steward's 12 outlive it.
+pub const SESSION_SECONDS: RangeInclusive<u32> = 60..=11 * 3600;
 /// The longest reason, in bytes.
 pub const MAX_REASON: usize = 1024;
 /// The longest incident reference, in bytes.
@@ -262,7 +266,7 @@ impl Document for Request {
         if !(self.not_before < self.approve_before && self.approve_before <= self.not_after) {
             return bad("its times are not in order");
         }
-        if self.not_before.until(self.not_after) > 11 * 3600 + 60 {
+        if self.not_before.until(self.not_after) > i64::from(*SESSION_SECONDS.end()) + 60 {
             return bad("it asks for more than 11 hours");
         }
         if self.nonce.0.len() != 16 || self.operator_nonce.0.len() != 16 {

@@ -7,7 +7,7 @@ use crate::{
     protocol::{Code, Problem, job::Ask},
     trust::{
         Bytes,
-        request::{BannedUse, MAX_INCIDENT, MAX_REASON, check_subject},
+        request::{BannedUse, MAX_INCIDENT, MAX_REASON, SESSION_SECONDS, check_subject},
         roster::{Access, Needed, Roster, Scenario},
         text::{check_name, check_text},
     },
@@ -61,7 +61,7 @@ impl Given {
             check_subject(subject)?;
         }
         match self.seconds {
-            Some(seconds) if !(60..=11 * 3600).contains(&seconds) => Err(Problem::new(
+            Some(seconds) if !SESSION_SECONDS.contains(&seconds) => Err(Problem::new(
                 Code::Usage,
                 "a session lasts 1 minute to 11 hours",
             )

@@ -7,6 +7,7 @@ use twotap_shares::sheet::DEMO_RECIPIENT;
 use super::{Access, By, Person, PlaceKind, Role, Roster};
 use crate::trust::{
     Document, PublicKey, TrustError, pattern,
+    request::SESSION_SECONDS,
     text::{check_name, check_text},
 };
 
@@ -176,7 +177,7 @@ impl Roster {
             }
             check_text("probe", &access.probe, 128)?;
             ensure(
-                (60..=11 * 3600).contains(&access.max_seconds)
+                SESSION_SECONDS.contains(&access.max_seconds)
                     && (60..=access.max_seconds).contains(&access.default_seconds),
                 "a session lasts 1 minute to 11 hours",
             )?;

@@ -8,7 +8,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Access, Change, Role, Roster};
-use crate::trust::{TrustError, pattern, request::MAX_REASON, text::check_name};
+use crate::trust::{
+    TrustError, pattern,
+    request::{MAX_REASON, SESSION_SECONDS},
+    text::check_name,
+};
 
 /// The most scenarios of a roster.
 pub const MAX_SCENARIOS: usize = 32;
@@ -145,7 +149,7 @@ impl Scenario {
             "a scenario names no access profile",
         )?;
         ensure(
-            (60..=11 * 3600).contains(&self.max_seconds)
+            SESSION_SECONDS.contains(&self.max_seconds)
                 && (60..=self.max_seconds).contains(&self.default_seconds),
             "a session lasts 1 minute to 11 hours",
         )?;
