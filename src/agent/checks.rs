@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Agent, people::Listed};
 use crate::{
-    audit::event::{Actor, Event, EventType},
+    audit::event::{Event, EventType},
     protocol::{Code, Problem, job::Ask},
     trust::{
         program::{self, Without, only_roots},
@@ -185,8 +185,7 @@ impl Agent {
         let (ask, caller, why) = (ask.clone(), caller.clone(), problem.error.clone());
         self.book
             .commit(move |change| {
-                let actor =
-                    Actor::person(&caller.name).map_err(|why| Problem::new(Code::Internal, why))?;
+                let actor = super::people::actor(&caller.name)?;
                 let subject = ask.subject.map(|s| change.fingerprint("subject", &s));
                 let event = Event::new(EventType::RequestRefused, actor)
                     .incident(&ask.incident)

@@ -410,7 +410,7 @@ fn closing(
             ));
         }
     }
-    let actor = Actor::person(&by.name).map_err(|why| Problem::new(Code::Internal, why))?;
+    let actor = super::people::actor(&by.name)?;
     let why = if own {
         "by the operator"
     } else {

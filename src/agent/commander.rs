@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Agent, book::Change, people::Listed, record::Record};
 use crate::{
-    audit::event::{Actor, EventType},
+    audit::event::EventType,
     ceremony::{Stage, duties::Duties},
     protocol::{
         Code, Problem,
@@ -109,7 +109,7 @@ fn confirmed(
         };
     }
     may_confirm(&record, &by.name)?;
-    let actor = Actor::person(&by.name).map_err(|why| Problem::new(Code::Internal, why))?;
+    let actor = super::people::actor(&by.name)?;
     let mut event = record
         .event(EventType::BreakGlassAuthorised, actor, change.place)
         .who(&by.who)

@@ -16,7 +16,7 @@ use super::{
     routes::{Answer, Call},
 };
 use crate::{
-    audit::event::{Actor, Event, EventType},
+    audit::event::{Event, EventType},
     protocol::{
         Code, Problem,
         socket::{DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, SheetChecked},
@@ -159,8 +159,7 @@ impl Agent {
         let (name, by, isolation) = (vault.to_owned(), caller.who.clone(), known.isolation);
         self.book
             .commit(move |change| {
-                let actor = Actor::person(&token.person)
-                    .map_err(|why| Problem::new(Code::Internal, why))?;
+                let actor = super::people::actor(&token.person)?;
                 let key = token.approve.key.id();
                 let event = Event::new(EventType::DrillPassed, actor)
                     .who(key.to_string())
@@ -211,8 +210,7 @@ impl Agent {
         let isolation = known.isolation;
         self.book
             .commit(move |change| {
-                let actor =
-                    Actor::person(&caller).map_err(|why| Problem::new(Code::Internal, why))?;
+                let actor = super::people::actor(&caller)?;
                 let event = Event::new(EventType::DrillFailed, actor)
                     .who(who)
                     .place(change.place.clone())

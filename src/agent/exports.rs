@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Agent, people::Listed, workers::out_of_turn};
 use crate::{
-    audit::event::{Actor, Event, EventType},
+    audit::event::{Event, EventType},
     protocol::{
         Code, Problem,
         job::{FromWorker, Job, Sealed},
@@ -42,7 +42,7 @@ pub(super) async fn export(
         )
         .hint("tell the security officer"));
     }
-    let person = Actor::person(&caller.name).map_err(|why| Problem::new(Code::Internal, why))?;
+    let person = super::people::actor(&caller.name)?;
     let event = Event::new(EventType::BundleExported, person)
         .who(caller.who.as_str())
         .detail("vault", known.vault.as_str())

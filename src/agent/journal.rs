@@ -230,8 +230,7 @@ fn event_of(
         _ => E::RotationStep,
     };
     let actor = match (&entry.step, request) {
-        (S::Minted { .. }, Some(request)) => Actor::person(&request.request.operator)
-            .map_err(|why| Problem::new(Code::Internal, why))?,
+        (S::Minted { .. }, Some(request)) => super::people::actor(&request.request.operator)?,
         _ => Actor::agent(),
     };
     let mut event = match (request, &entry.request) {

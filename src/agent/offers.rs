@@ -11,7 +11,6 @@ use super::{
     workers::{OFFER, out_of_turn},
 };
 use crate::{
-    audit::event::Actor,
     protocol::{
         Code, Problem,
         job::{Ask, FromWorker, Job, OfferMade, VaultFacts},
@@ -211,8 +210,7 @@ impl Agent {
                 if change.request(&request.id)?.is_some() {
                     return Err(Problem::new(Code::Internal, "that id is taken"));
                 }
-                let operator = Actor::person(&request.operator)
-                    .map_err(|why| Problem::new(Code::Internal, why))?;
+                let operator = super::people::actor(&request.operator)?;
                 record.asked_by = Some(who.clone());
                 let mut event = record.requested(operator, who, change.place);
                 if let Some(subject) = &request.subject {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Agent, record::Record, table::Permission, vaults::Known};
 use crate::{
+    audit::event::Actor,
     protocol::{Code, Problem, socket::Person},
     trust::roster::{self, Role},
 };
@@ -137,6 +138,11 @@ impl Agent {
             Some(Listed::of(person, uid, known))
         })
     }
+}
+
+/// A person of the roster, or an operator of a request, as the record names who did something.
+pub(super) fn actor(name: &str) -> Result<Actor, Problem> {
+    Actor::person(name).map_err(|why| Problem::new(Code::Internal, why))
 }
 
 /// Some accounts are nobody's, whatever a roster says.

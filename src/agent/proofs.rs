@@ -11,7 +11,7 @@ use super::{
     record::{Record, isolated},
 };
 use crate::{
-    audit::event::{Actor, Event, EventType},
+    audit::event::{Event, EventType},
     protocol::{
         Code, Problem,
         readiness::FullDrill,
@@ -136,7 +136,7 @@ impl Agent {
         let isolation = known.isolation;
         self.book
             .commit(move |change| {
-                let actor = Actor::person(&by).map_err(|why| Problem::new(Code::Internal, why))?;
+                let actor = super::people::actor(&by)?;
                 let event = Event::new(EventType::RecoverySheetChecked, actor)
                     .who(who)
                     .place(change.place.clone())

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Agent, people::Listed, record::isolated, vaults::Known};
 use crate::{
-    audit::event::{Actor, Event, EventType, Place},
+    audit::event::{Event, EventType, Place},
     protocol::{
         Code, Problem,
         socket::{RecoveryRecorded, RecoveryStatus},
@@ -271,7 +271,7 @@ fn event(
     lives: bool,
     place: &Place,
 ) -> Result<Event, Problem> {
-    let person = Actor::person(&caller.name).map_err(|why| Problem::new(Code::Internal, why))?;
+    let person = super::people::actor(&caller.name)?;
     let (took, until) = match &record.took {
         Took::Credential => ("credential".to_owned(), None),
         Took::Session { role, not_after } => {

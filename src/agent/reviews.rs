@@ -292,7 +292,7 @@ fn event(
     by: &Listed,
     change: &Change<'_, '_>,
 ) -> Result<Event, Problem> {
-    let actor = Actor::person(&by.name).map_err(|why| Problem::new(Code::Internal, why))?;
+    let actor = super::people::actor(&by.name)?;
     Ok(record
         .event(kind, actor, change.place)
         .who(&by.who)

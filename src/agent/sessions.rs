@@ -307,8 +307,7 @@ impl Agent {
             .commit(move |change| {
                 let mut record = change.known(&id)?;
                 record.must_be_open()?;
-                let operator = Actor::person(&record.request.operator)
-                    .map_err(|why| Problem::new(Code::Internal, why))?;
+                let operator = super::people::actor(&record.request.operator)?;
                 let mut event = record
                     .event(EventType::CredentialsDelivered, operator, change.place)
                     .who(who.clone())

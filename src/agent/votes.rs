@@ -204,8 +204,7 @@ impl Ceremony {
                         true => EventType::BreakGlassApproved,
                         false => EventType::BreakGlassDenied,
                     };
-                    let actor =
-                        Actor::person(&person).map_err(|why| Problem::new(Code::Internal, why))?;
+                    let actor = super::people::actor(&person)?;
                     let mut event = record
                         .custody(key, event_type, actor, change.place)
                         .who(key.to_string())
@@ -277,7 +276,7 @@ fn withdrawn(
 ) -> Result<(), Problem> {
     let mut record = change.known(id)?;
     let now = change.now();
-    let actor = Actor::person(&who.person).map_err(|why| Problem::new(Code::Internal, why))?;
+    let actor = super::people::actor(&who.person)?;
     let event = record
         .event(EventType::BreakGlassWithdrawn, actor, change.place)
         .who(who.key.to_string())

@@ -1,14 +1,11 @@
 //! What the operator wants on record, in the own words.
 
-use super::{
-    super::{
-        Agent,
-        handlers::Answered,
-        people::Listed,
-        record::Record,
-        routes::{Answer, Call},
-    },
-    words::person,
+use super::super::{
+    Agent,
+    handlers::Answered,
+    people::{self, Listed},
+    record::Record,
+    routes::{Answer, Call},
 };
 use crate::{
     audit::event::EventType,
@@ -68,7 +65,11 @@ impl Agent {
                 }
                 let at = change.now();
                 let event = record
-                    .event(EventType::BreakGlassAction, person(&by.name)?, change.place)
+                    .event(
+                        EventType::BreakGlassAction,
+                        people::actor(&by.name)?,
+                        change.place,
+                    )
                     .action("note")
                     .justification(&record.request.reason)
                     .who(by.who.as_str())

@@ -1,7 +1,12 @@
 //! What stands on record of a recording: that it began, how much of it there is, how it ended.
 
 use super::{
-    super::{Agent, book::Change, people::Listed, record::Record},
+    super::{
+        Agent,
+        book::Change,
+        people::{self, Listed},
+        record::Record,
+    },
     MOST,
     live::Live,
     over,
@@ -140,7 +145,7 @@ pub(super) fn event(
     view: &RecordingView,
     by: Option<&Listed>,
 ) -> Result<Event, Problem> {
-    let actor = by.map_or_else(|| Ok(Actor::agent()), |by| person(&by.name))?;
+    let actor = by.map_or_else(|| Ok(Actor::agent()), |by| people::actor(&by.name))?;
     let mut event = record
         .event(kind, actor, change.place)
         .detail("recording", view.recording)
@@ -157,8 +162,4 @@ pub(super) fn event(
         RecordingState::Ended { exit, .. } => event.detail("exit", *exit),
         RecordingState::Failed { why, .. } => event.detail("why", why.as_str()),
     })
-}
-
-pub(super) fn person(name: &str) -> Result<Actor, Problem> {
-    Actor::person(name).map_err(|why| Problem::new(Code::Internal, why))
 }
