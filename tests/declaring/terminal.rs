@@ -106,15 +106,25 @@ fn a_bad_answer_is_asked_again_and_the_third_is_the_last() {
         "routine-change,expediency,avoiding-review",
     ];
     let mut dana = at_terminal(&desk, &given);
+    // What is typed before a question is put is thrown away: the one after a refusal is waited for as well.
     answer(
         &mut dana,
         &[
             ("incident id (e.g. INC-42): ", "CHG-1"),
-            ("scenario outage needs a ticket; CHG-1 is none", "INC-1 "),
+            (
+                "scenario outage needs a ticket; CHG-1 is none\r\nincident id (like INC-[0-9]+): ",
+                "INC-1 ",
+            ),
             ("why (20 characters or more): ", "down"),
-            ("that has 4 characters, and 20 are asked for", REASON),
+            (
+                "that has 4 characters, and 20 are asked for\r\nwhy (20 characters or more): ",
+                REASON,
+            ),
             ("how long (Enter for 2 h, at most 4 h): ", "5h"),
-            ("lasts 1 minute to 240 minutes", ""),
+            (
+                "lasts 1 minute to 240 minutes\r\nhow long (Enter for 2 h, at most 4 h): ",
+                "",
+            ),
         ],
     );
     dana.until("waiting for approvals");
