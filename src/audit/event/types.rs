@@ -125,6 +125,16 @@ catalogue! {
     ReviewSigned = "REVIEW_SIGNED", "review";
     /// The formal report was handed in, or the change board has had it: where to, and the digest of what it said.
     ReportFiled = "REPORT_FILED", "file_report";
+    /// A key that should have been replaced by now has not been; `what.due` says since when. Once for each request.
+    RotationOverdue = "ROTATION_OVERDUE", "miss_rotation";
+    /// A sink does not hold what it should by now; `what.sink` names it. Once for each sink, until it has caught up.
+    DegradedEvidence = "DEGRADED_EVIDENCE", "degrade_evidence";
+    /// Such a sink has caught up.
+    EvidenceRestored = "EVIDENCE_RESTORED", "restore_evidence";
+    /// The live record on this host was deleted, cut off, replaced or changed; `what` says how and where.
+    AuditTampered = "AUDIT_TAMPERED", "find_tampering";
+    /// The store is not the one that others have seen: it was restored from a backup, or rolled back. A new epoch of the record begins here.
+    StoreReset = "STORE_RESET", "reset_store";
     /// A signed statement of the record's head; carries the note in `what.note`.
     Checkpoint = "CHECKPOINT", "checkpoint";
 }
