@@ -5,6 +5,7 @@
 //! | [`emulator`] | one `ministack` process that checks signatures, key status and policies |
 //! | [`proxy`] | our own wire between the SDKs and the emulator: records, loses, delays, repeats, refuses, and adds AWS's limits |
 //! | [`policies`] | the shipped policies of `packaging/aws`, rendered, and translated for the emulator |
+//! | [`stack`] | the shipped CloudFormation template with its references filled in: rules, topic, queue, buckets, trail |
 //! | [`postgres`] | a real PostgreSQL server for a case |
 //! | [`secrets`] | secrets in Secrets Manager, and rotation functions that do what a case says |
 //! | [`world`] | one AWS account made ready for a case: user, first key, roles, boundary, policies |
@@ -35,6 +36,7 @@ pub mod proxy;
 pub mod secrets;
 mod sigv4;
 pub mod site;
+pub mod stack;
 pub mod terminal;
 pub mod tools;
 pub mod trail;
