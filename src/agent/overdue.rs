@@ -95,8 +95,6 @@ fn miss(
     let event = record
         .event(EventType::RotationOverdue, Actor::agent(), change.place)
         .detail("vault", vault.as_str())
-        .detail("operator", record.request.operator.as_str())
-        .detail("generation", record.request.generation)
         .detail("due", due.to_string())
         .detail("why", row.rotation.to_string());
     change.event(&event)?;
