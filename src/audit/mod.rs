@@ -3,6 +3,7 @@
 //! | file | job |
 //! | --- | --- |
 //! | [`event`] | the catalogue of events and the one line that each becomes |
+//! | [`schema`] | the catalogue as a JSON Schema and as a table |
 //! | [`chain`] | the hash chain over those lines, and which line is bad when it breaks |
 //! | [`store`] | state and events in one SQLite transaction |
 //! | [`fingerprint`] | keyed fingerprints in the place of tokens and subjects |
@@ -24,6 +25,7 @@ mod files;
 pub mod fingerprint;
 pub mod folder;
 pub mod note;
+pub mod schema;
 pub mod sinks;
 pub mod store;
 pub mod verify;
