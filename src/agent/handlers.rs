@@ -78,6 +78,7 @@ pub(super) async fn status(call: Call) -> Answered {
             agent.config.renew_days,
             Timestamp::now(),
         ));
+        degraded.extend(agent.overdue_rotations(&known.vault, &row));
         if let Some(misused) = row.misused {
             degraded.push(format!(
                 "vault {}: {misused}; replace it: ask for a session, or seal a new key",

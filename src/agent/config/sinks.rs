@@ -7,7 +7,9 @@ use std::{collections::BTreeMap, path::Path};
 use serde::{Deserialize, de::IntoDeserializer as _};
 
 use crate::{
-    audit::sinks::{Opening, Options, Sink, SinkConfigError, syslog::SyslogConfig},
+    audit::sinks::{
+        Opening, Options, Sink, SinkConfigError, syslog::SyslogConfig, webhook::WebhookConfig,
+    },
     trust::text::check_name,
 };
 
@@ -19,12 +21,14 @@ const FILE: &str = "file";
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Kind {
     Syslog(SyslogConfig),
+    Webhook(WebhookConfig),
 }
 
 impl Kind {
     fn open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError> {
         match self {
             Self::Syslog(kind) => kind.open(at),
+            Self::Webhook(kind) => kind.open(at),
         }
     }
 }
