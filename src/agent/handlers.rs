@@ -23,6 +23,7 @@ use crate::{
     ceremony::Stage,
     protocol::{
         Code, Problem,
+        evidence::Acknowledge,
         job::{Approval, Ask},
         people::Confirm,
         socket::{
@@ -189,6 +190,7 @@ pub(super) async fn bundle(call: Call) -> Answered {
         return Err(problem.into());
     }
     call.agent.ceremonies.may_be_voted_on(record.id())?;
+    call.agent.may_open(record.opens())?;
     let own = record
         .made
         .shares
@@ -329,6 +331,12 @@ pub(super) async fn envelopes(call: Call) -> Answered {
         body.push(b'\n');
     }
     Ok(Answer::text("application/x-ndjson", body))
+}
+
+pub(super) async fn acknowledge(call: Call) -> Answered {
+    let said: Acknowledge = call.body()?;
+    let done = call.agent.acknowledge_tampering(said, &call.caller).await?;
+    Answer::json(&done)
 }
 
 pub(super) async fn checkpoints(call: Call) -> Answered {

@@ -49,6 +49,7 @@ mod settle;
 mod start;
 mod steps;
 pub mod table;
+mod tamper;
 mod targets;
 mod trail;
 mod unknown;
@@ -107,6 +108,7 @@ struct Agent {
     /// The worker's key: this host's name in signed documents.
     host: Mutex<Option<KeyId>>,
     sinks: Mutex<Option<Sinks>>,
+    tampering: tamper::Tampering,
 }
 
 /// The break-glass agent: serves people on a unix socket and starts workers.

@@ -23,6 +23,7 @@ use super::{
     seals::Seals,
     server::Server,
     sessions::Sessions,
+    tamper::{Found, Watched},
     vaults::Vaults,
     workers::Workers,
 };
@@ -56,13 +57,14 @@ pub(super) const BEFORE_ROTATED: i64 = 15 * 60;
 pub(super) async fn run(config: Config) -> Result<(), Problem> {
     // The socket first: of two agents the second changes nothing.
     let server = Server::bind(&config.socket).await?;
-    let agent = open(config)?;
+    let (agent, watched) = open(config)?;
     let (mut term, mut int) = (
         stop(SignalKind::terminate())?,
         stop(SignalKind::interrupt())?,
     );
 
-    agent.take_up().await?;
+    agent.take_up(watched.found).await?;
+    tokio::spawn(Arc::clone(&agent).keep_record(watched.live));
     tokio::spawn(Arc::clone(&agent).keep_time());
     tokio::spawn(Arc::clone(&agent).keep_watch());
     super::log(&format!("serving on {}", agent.config.socket.display()));
@@ -86,7 +88,7 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
 }
 
 /// The agent on its state, with its sinks running.
-fn open(config: Config) -> Result<Arc<Agent>, Problem> {
+fn open(config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
     state_folder(&config.state)?;
     let keys = Keys {
         checkpoint: checkpoint_key(&config)?,
@@ -97,11 +99,13 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         .map_err(|why| Problem::new(Code::Internal, why))?,
     };
     let store = Store::open(&config.state.join("state.db")).map_err(|why| book::problem(&why))?;
+    // Before the sink writes anything there.
+    let watched = Watched::begin(&store, &config.audit)?;
     let file = Box::new(FileSink::new(&config.audit));
     let sinks =
         Sinks::start(&store, vec![file], Backoff::default()).map_err(|why| book::problem(&why))?;
     let book = Arc::new(Book::open(store, keys, &config.host_name)?);
-    Ok(Arc::new(Agent {
+    let agent = Arc::new(Agent {
         own_uid: rustix::process::getuid().as_raw(),
         book,
         workers: Workers::new(config.worker.clone()),
@@ -119,8 +123,10 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
+        tampering: super::tamper::Tampering::default(),
         config,
-    }))
+    });
+    Ok((agent, watched))
 }
 
 /// The agent's key for checkpoints, named as the host is in the roster.
@@ -158,7 +164,7 @@ fn stop(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Problem> {
 
 impl Agent {
     /// Takes up what happened while no agent ran.
-    async fn take_up(self: &Arc<Self>) -> Result<(), Problem> {
+    async fn take_up(self: &Arc<Self>, found: Option<Found>) -> Result<(), Problem> {
         let isolation = self.meet_worker().await;
         let digest = self.config.digest;
         self.book
@@ -172,6 +178,10 @@ impl Agent {
                 change.event(&event)
             })
             .await?;
+        self.remember_tampering().await?;
+        if let Some(found) = found {
+            self.found(found).await?;
+        }
         // Each that is met brings its journal; the others are looked for when they are asked for.
         self.look_for_vaults().await;
         for vault in self.config.vaults.clone() {

@@ -9,6 +9,7 @@
 //! | [`note`], [`checkpoint`] | signed statements 'the record stood at seq N with hash H' |
 //! | [`folder`] | the files in which a record travels: lines, checkpoint, envelopes |
 //! | [`export`], [`sinks`] | from the store to a folder, once or for ever |
+//! | [`live`] | whether somebody laid a hand on the files and the store of this host |
 //! | [`verify`] | what a folder proves, with public keys alone |
 //!
 //! This module stands on the lowest floor and uses no other part of the crate. Envelopes signed by custodians
@@ -21,6 +22,7 @@ pub mod export;
 mod files;
 pub mod fingerprint;
 pub mod folder;
+pub mod live;
 pub mod note;
 pub mod sinks;
 pub mod store;

@@ -1,0 +1,32 @@
+//! What becomes of the record itself: tampering that an officer acknowledges.
+
+use serde::{Deserialize, Serialize};
+
+use crate::trust::Timestamp;
+
+/// The longest reason, in bytes.
+pub const MAX_REASON: usize = 1024;
+
+/// An officer has seen what was done to the live record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledge {
+    /// What was found and done about it, in one line.
+    pub reason: String,
+    /// The last `AUDIT_TAMPERED` event that the officer has seen; all of them where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<u64>,
+}
+
+/// It stands on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// Number of the event that says so.
+    pub seq: u64,
+    /// The events that were acknowledged.
+    pub events: Vec<u64>,
+    /// Who did.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
