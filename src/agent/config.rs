@@ -1,6 +1,7 @@
 //! `agent.toml`: where things lie. Nothing in it widens anybody's power; that is the roster's.
 
 mod audit;
+pub(super) mod sinks;
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 use self::audit::AuditTable;
 pub(super) use self::audit::Care;
+use self::sinks::SinkTable;
 use super::{accounts::AccountsTable, checks::Program};
 use crate::{
     ceremony::readiness::{DAY, Limits},
@@ -54,6 +56,10 @@ pub(super) struct Config {
     pub(super) overlap: Duration,
     /// Which accounts are nobody's own.
     pub(super) accounts: AccountsTable,
+    /// Where the record goes beside that folder; taken out when they are opened.
+    pub(super) sinks: Vec<SinkTable>,
+    /// The folder of the file: what its paths are taken from.
+    pub(super) folder: PathBuf,
     /// SHA-256 of the file.
     pub(super) digest: Digest,
 }
@@ -83,6 +89,8 @@ struct File {
     worker: WorkerTable,
     #[serde(default)]
     audit: AuditTable,
+    #[serde(default)]
+    sinks: BTreeMap<String, toml::Table>,
     #[serde(default)]
     watch: WatchTable,
     #[serde(default)]
@@ -248,6 +256,8 @@ impl Config {
                 passwd: at(file.accounts.passwd),
                 ..file.accounts
             },
+            sinks: SinkTable::all(file.sinks)?,
+            folder: folder.to_owned(),
             digest: Digest::of(text.as_bytes()),
         })
     }

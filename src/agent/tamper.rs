@@ -291,7 +291,7 @@ fn record(change: &mut Change<'_, '_>, found: &Found) -> Result<Option<Row>, Pro
     let mut event = Event::new(EventType::AuditTampered, Actor::agent())
         .place(change.place.clone())
         .detail("how", finding.how.name())
-        .detail("file", finding.file.display().to_string())
+        .detail("path", finding.file.display().to_string())
         .detail("from", finding.from)
         .detail("why", finding.why.as_str())
         .detail("kept", at.map(|path| path.display().to_string()));
