@@ -89,7 +89,9 @@ pub(super) async fn status(call: Call) -> Answered {
         vaults.push(vault);
     }
     let sinks = sinks(agent).await?;
-    degraded.extend(sinks.iter().filter_map(lagging));
+    degraded.extend(agent.evidence.lines());
+    let told = |sink: &&SinkStatus| !agent.evidence.lags(&sink.name);
+    degraded.extend(sinks.iter().filter(told).filter_map(lagging));
     let now = Timestamp::now();
     let recent = |at: Option<Timestamp>| at.is_some_and(|at| at.until(now) < STATUS_SECONDS);
     let requests = agent
@@ -410,7 +412,7 @@ async fn owed(agent: &Arc<Agent>, known: &Known) -> Result<Option<String>, Probl
 }
 
 /// How each sink is doing.
-async fn sinks(agent: &Arc<Agent>) -> Result<Vec<SinkStatus>, Problem> {
+pub(super) async fn sinks(agent: &Arc<Agent>) -> Result<Vec<SinkStatus>, Problem> {
     let agent = Arc::clone(agent);
     tokio::task::spawn_blocking(move || {
         let sinks = agent

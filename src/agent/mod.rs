@@ -22,6 +22,7 @@ mod copies;
 mod deadlines;
 mod drills;
 mod duties;
+mod evidence;
 mod exports;
 mod handlers;
 mod hands;
@@ -110,6 +111,7 @@ struct Agent {
     host: Mutex<Option<KeyId>>,
     sinks: Mutex<Option<Sinks>>,
     tampering: tamper::Tampering,
+    evidence: evidence::Evidence,
 }
 
 /// The break-glass agent: serves people on a unix socket and starts workers.

@@ -65,6 +65,7 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
 
     agent.take_up(watched.found).await?;
     tokio::spawn(Arc::clone(&agent).keep_record(watched.live));
+    tokio::spawn(Arc::clone(&agent).keep_evidence());
     tokio::spawn(Arc::clone(&agent).keep_time());
     tokio::spawn(Arc::clone(&agent).keep_watch());
     super::log(&format!("serving on {}", agent.config.socket.display()));
@@ -124,6 +125,7 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
         tampering: super::tamper::Tampering::default(),
+        evidence: super::evidence::Evidence::default(),
         config,
     });
     Ok((agent, watched))
@@ -200,6 +202,7 @@ impl Agent {
             })
             .await?;
         self.remember_tampering().await?;
+        self.remember_evidence().await?;
         if let Some(found) = found {
             self.found(found).await?;
         }

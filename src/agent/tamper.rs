@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::Notify;
 
 use super::{Agent, book::Change, people::Listed, record::Record};
@@ -245,7 +246,14 @@ impl Agent {
                     .place(change.place.clone())
                     .who(who)
                     .justification(said.reason)
-                    .detail("events", events.clone());
+                    .detail(
+                        "events",
+                        json!(
+                            seen.iter()
+                                .map(|s| json!({ "seq": s.seq }))
+                                .collect::<Vec<_>>()
+                        ),
+                    );
                 let seq = change.event(&event)?.seq;
                 row.standing = rest;
                 change.put_setting(ROW, &row)?;

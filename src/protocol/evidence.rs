@@ -1,4 +1,4 @@
-//! What becomes of the record itself: tampering that an officer acknowledges.
+//! What becomes of the record itself: tampering that an officer acknowledges, and sinks that lag.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,4 +29,40 @@ pub struct Acknowledged {
     pub by: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// A sink that did not hold what it should while a request ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lapse {
+    /// The sink, by its name in the configuration.
+    pub sink: String,
+    /// Since when it lacked events.
+    pub since: Timestamp,
+    /// Why.
+    pub why: String,
+    /// When it had caught up; absent while it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Timestamp>,
+}
+
+impl Lapse {
+    /// Whether it is of this sink and not over.
+    pub fn is_of(&self, sink: &str) -> bool {
+        self.sink == sink && self.restored.is_none()
+    }
+
+    /// In plain words.
+    pub fn in_words(&self) -> String {
+        let Self {
+            sink,
+            since,
+            why,
+            restored,
+        } = self;
+        match restored {
+            None => format!("sink {sink} lacks events since {since}: {why}"),
+            Some(at) => format!("sink {sink} lacked events from {since} to {at}: {why}"),
+        }
+    }
 }

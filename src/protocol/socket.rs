@@ -63,6 +63,7 @@ pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
 use super::{
+    evidence::Lapse,
     job::Isolation,
     people::{Commander, Hand},
     recording::RecordingView,
@@ -234,6 +235,9 @@ pub struct RequestView {
     /// What is to follow the session; absent while it is not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewView>,
+    /// Sinks that lagged while it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Lapse>,
 }
 
 impl RequestView {
