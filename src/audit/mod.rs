@@ -22,6 +22,7 @@ mod files;
 pub mod fingerprint;
 pub mod folder;
 pub mod note;
+pub mod signed;
 pub mod sinks;
 pub mod store;
 pub mod verify;

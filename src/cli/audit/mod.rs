@@ -1,9 +1,9 @@
 //! `twotap audit`: reads, exports and verifies the record.
 
-mod envelopes;
+mod against;
 mod export;
 mod pages;
-mod receipts;
+mod shown;
 mod tail;
 mod verify;
 
