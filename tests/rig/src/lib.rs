@@ -5,6 +5,7 @@
 //! | [`emulator`] | one `ministack` process that checks signatures, key status and policies |
 //! | [`proxy`] | our own wire between the SDKs and the emulator: records, loses, delays, repeats, refuses, and adds AWS's limits |
 //! | [`policies`] | the shipped policies of `packaging/aws`, rendered, and translated for the emulator |
+//! | [`stack`] | the shipped CloudFormation template with its references filled in: rules, topic, queue, buckets, trail |
 //! | [`postgres`] | a real PostgreSQL server for a case |
 //! | [`secrets`] | secrets in Secrets Manager, and rotation functions that do what a case says |
 //! | [`world`] | one AWS account made ready for a case: user, first key, roles, boundary, policies |
@@ -14,6 +15,7 @@
 //! | [`door`] | systemd's part: the socket that starts a worker as its own uid |
 //! | [`site`] | all of it together: an agent host, an account, people with tokens, and the steps that they take |
 //! | [`terminal`] | a terminal for a program that asks a person: its screen and its keys |
+//! | [`trail`] | what CloudTrail would record of the calls that pass the proxy |
 //! | [`tools`] | where `cargo xtask setup` has put the tools that tests call |
 //!
 //! The rig depends on neither `twotap` nor PC/SC libraries: what it says about twotap it says from outside. Everything
@@ -34,8 +36,10 @@ pub mod proxy;
 pub mod secrets;
 mod sigv4;
 pub mod site;
+pub mod stack;
 pub mod terminal;
 pub mod tools;
+pub mod trail;
 pub mod world;
 mod xml;
 

@@ -31,10 +31,12 @@ pub enum Template {
     BundleReader,
     /// What the standing user that watches the sealed key may: ask when it was used last.
     Watch,
+    /// What the user of the agent's sinks may: write the record to the write-once bucket, read it back, tell one bus.
+    AuditWriter,
 }
 
 /// Every shipped template with its file's name.
-pub const TEMPLATES: [(Template, &str); 10] = [
+pub const TEMPLATES: [(Template, &str); 11] = [
     (Template::User, "user-policy.json"),
     (Template::UserFurther, "user-further-policy.json"),
     (Template::RoleTrust, "role-trust.json"),
@@ -45,6 +47,7 @@ pub const TEMPLATES: [(Template, &str); 10] = [
     (Template::Bundle, "bundle-policy.json"),
     (Template::BundleReader, "bundle-reader-policy.json"),
     (Template::Watch, "watch-policy.json"),
+    (Template::AuditWriter, "audit-writer-policy.json"),
 ];
 
 /// Condition keys that the emulator refuses or ignores although the request satisfies them.
@@ -75,6 +78,8 @@ pub struct Names {
     pub partition: String,
     /// `${AWS::AccountId}`, twelve digits.
     pub account: String,
+    /// `${AWS::Region}`, where the stack stands.
+    pub region: String,
     /// `${FurtherAccountId}`, another account with roles of twotap's.
     pub further_account: String,
     /// `${ExternalId}`, what the vault says in every AssumeRole.
@@ -94,6 +99,7 @@ pub fn render(template: Template, names: &Names) -> Result<Value, RigError> {
     let text = source(template)
         .replace("${AWS::Partition}", &names.partition)
         .replace("${AWS::AccountId}", &names.account)
+        .replace("${AWS::Region}", &names.region)
         .replace("${FurtherAccountId}", &names.further_account)
         .replace("${ExternalId}", &names.external_id)
         .replace("${RotatedSecretsArn}", &names.rotated_secrets_arn)
@@ -139,6 +145,7 @@ fn source(template: Template) -> &'static str {
         Template::Bundle => include_str!("../../../packaging/aws/bundle-policy.json"),
         Template::BundleReader => include_str!("../../../packaging/aws/bundle-reader-policy.json"),
         Template::Watch => include_str!("../../../packaging/aws/watch-policy.json"),
+        Template::AuditWriter => include_str!("../../../packaging/aws/audit-writer-policy.json"),
     }
 }
 
@@ -204,6 +211,7 @@ mod tests {
         Names {
             partition: "aws".into(),
             account: "111122223333".into(),
+            region: "eu-central-1".into(),
             further_account: "444455556666".into(),
             external_id: "vault-prod".into(),
             rotated_secrets_arn: "arn:aws:secretsmanager:*:111122223333:secret:prod/*".into(),
@@ -230,12 +238,14 @@ mod tests {
         }
     }
 
-    /// CloudFormation fills the placeholders in by `Fn::Sub`; without that wrapper its policies are the files'.
+    /// CloudFormation fills the placeholders in by `Fn::Sub`, alone or with a list of what else they are; without that
+    /// wrapper its policies are the files'.
     #[test]
     fn the_cloudformation_template_says_what_the_files_say() {
         fn unwrapped(value: &Value) -> Value {
             match value {
                 Value::Object(fields) => match fields.get("Fn::Sub") {
+                    Some(Value::Array(with)) => with[0].clone(),
                     Some(text) => text.clone(),
                     None => fields
                         .iter()
@@ -261,6 +271,10 @@ mod tests {
         assert_eq!(
             properties("Watch")["Policies"][0]["PolicyDocument"],
             file(Template::Watch)
+        );
+        assert_eq!(
+            properties("AuditWriter")["Policies"][0]["PolicyDocument"],
+            file(Template::AuditWriter)
         );
         assert_eq!(stack["Resources"]["Watch"]["Condition"], "Watched");
         for (role, template) in [

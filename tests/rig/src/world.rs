@@ -293,6 +293,7 @@ fn names(account: &str, further: &str) -> Names {
     Names {
         partition: "aws".into(),
         account: account.into(),
+        region: REGION.into(),
         further_account: further.into(),
         external_id: EXTERNAL_ID.into(),
         rotated_secrets_arn: format!("arn:aws:secretsmanager:*:{account}:secret:prod/*"),
