@@ -1,5 +1,7 @@
 //! `agent.toml`: where things lie. Nothing in it widens anybody's power; that is the roster's.
 
+pub(super) mod sinks;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -9,6 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
+use self::sinks::SinkTable;
 use super::{accounts::AccountsTable, checks::Program};
 use crate::{
     ceremony::readiness::{DAY, Limits},
@@ -48,6 +51,10 @@ pub(super) struct Config {
     pub(super) overlap: Duration,
     /// Which accounts are nobody's own.
     pub(super) accounts: AccountsTable,
+    /// Where the record goes beside that folder; taken out when they are opened.
+    pub(super) sinks: Vec<SinkTable>,
+    /// The folder of the file: what its paths are taken from.
+    pub(super) folder: PathBuf,
     /// SHA-256 of the file.
     pub(super) digest: Digest,
 }
@@ -77,6 +84,8 @@ struct File {
     worker: WorkerTable,
     #[serde(default)]
     audit: AuditTable,
+    #[serde(default)]
+    sinks: BTreeMap<String, toml::Table>,
     #[serde(default)]
     watch: WatchTable,
     #[serde(default)]
@@ -250,6 +259,8 @@ impl Config {
                 passwd: at(file.accounts.passwd),
                 ..file.accounts
             },
+            sinks: SinkTable::all(file.sinks)?,
+            folder: folder.to_owned(),
             digest: Digest::of(text.as_bytes()),
         })
     }

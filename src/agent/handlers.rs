@@ -78,6 +78,7 @@ pub(super) async fn status(call: Call) -> Answered {
             agent.config.renew_days,
             Timestamp::now(),
         ));
+        degraded.extend(agent.overdue_rotations(&known.vault, &row));
         if let Some(misused) = row.misused {
             degraded.push(format!(
                 "vault {}: {misused}; replace it: ask for a session, or seal a new key",
@@ -422,14 +423,26 @@ fn sink_view(sink: SinkStatus) -> SinkView {
         name: sink.name,
         acknowledged: sink.acknowledged,
         lag: sink.lag,
+        oldest: sink.oldest.as_deref().and_then(whole_seconds),
+        required: sink.required,
+        group: sink.group,
         failing_seconds: sink.failing_for.map(|d| d.as_secs()),
         why: sink.error.map(|why| why.to_string()),
+        complaint: sink.complaint,
     }
+}
+
+/// An event's timestamp, which has milliseconds.
+fn whole_seconds(text: &str) -> Option<Timestamp> {
+    Timestamp::parse(&format!("{}Z", text.get(..19)?))
 }
 
 /// One line for a sink that does not keep up.
 fn lagging(sink: &SinkStatus) -> Option<String> {
-    let error = sink.error.as_ref()?;
+    let Some(error) = &sink.error else {
+        let complaint = sink.complaint.as_ref()?;
+        return Some(format!("sink {}: {complaint}", sink.name));
+    };
     // In minutes: whoever looks for what has changed is not to find something every second.
     let minutes = sink.failing_for.map_or(0, |d| d.as_secs() / 60);
     let since = match minutes {
@@ -438,7 +451,7 @@ fn lagging(sink: &SinkStatus) -> Option<String> {
     };
     Some(match error {
         SinkError::Diverged { .. } => format!("sink {}: {error}", sink.name),
-        SinkError::Unavailable(_) => format!(
+        _ => format!(
             "sink {} has failed for {since} and lacks {} events: {error}",
             sink.name, sink.lag
         ),

@@ -31,6 +31,7 @@ mod journal;
 mod keys;
 mod left;
 mod offers;
+mod overdue;
 mod people;
 mod proofs;
 mod readiness;

@@ -92,6 +92,9 @@ pub(super) struct Record {
     /// What is to follow the session; from its end on.
     #[serde(default)]
     pub(super) review: Option<ReviewView>,
+    /// Since when it is on record that the key that it opened should have been replaced.
+    #[serde(default)]
+    pub(super) rotation_overdue: Option<Timestamp>,
 }
 
 /// Clocks that are no further apart than this count as one, in seconds: making an offer takes a while itself.
@@ -176,6 +179,7 @@ impl Record {
             delivered: None,
             recordings: Vec::new(),
             review: None,
+            rotation_overdue: None,
         }
     }
 

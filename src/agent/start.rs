@@ -31,7 +31,7 @@ use crate::{
         checkpoint::CheckpointKey,
         event::{Actor, Event, EventType},
         fingerprint::{DEFAULT_KID, FingerprintKey},
-        sinks::{Backoff, FileSink, Sinks},
+        sinks::{Backoff, FileSink, Options, Sink, Sinks},
         store::Store,
     },
     ceremony::Stage,
@@ -86,8 +86,9 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
 }
 
 /// The agent on its state, with its sinks running.
-fn open(config: Config) -> Result<Arc<Agent>, Problem> {
+fn open(mut config: Config) -> Result<Arc<Agent>, Problem> {
     state_folder(&config.state)?;
+    let sinks = open_sinks(&mut config)?;
     let keys = Keys {
         checkpoint: checkpoint_key(&config)?,
         fingerprints: FingerprintKey::open_or_create(
@@ -97,9 +98,8 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         .map_err(|why| Problem::new(Code::Internal, why))?,
     };
     let store = Store::open(&config.state.join("state.db")).map_err(|why| book::problem(&why))?;
-    let file = Box::new(FileSink::new(&config.audit));
     let sinks =
-        Sinks::start(&store, vec![file], Backoff::default()).map_err(|why| book::problem(&why))?;
+        Sinks::start(&store, sinks, Backoff::default()).map_err(|why| book::problem(&why))?;
     let book = Arc::new(Book::open(store, keys, &config.host_name)?);
     Ok(Arc::new(Agent {
         own_uid: rustix::process::getuid().as_raw(),
@@ -121,6 +121,27 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         sinks: Mutex::new(Some(sinks)),
         config,
     }))
+}
+
+/// The sink that is always on, and those that are configured. What one of them cannot work with is said before anything is served.
+fn open_sinks(config: &mut Config) -> Result<Vec<(Box<dyn Sink>, Options)>, Problem> {
+    let file = Options {
+        envelopes: true,
+        ..Options::default()
+    };
+    let mut sinks: Vec<(Box<dyn Sink>, Options)> =
+        vec![(Box::new(FileSink::new(&config.audit)), file)];
+    for table in std::mem::take(&mut config.sinks) {
+        let opened = table.open(&config.folder, &config.state, &config.host_name);
+        sinks.push(opened.map_err(|(why, hint)| {
+            let problem = Problem::new(Code::Usage, why);
+            match hint {
+                Some(hint) => problem.hint(hint),
+                None => problem.hint("see the sinks in agent.toml"),
+            }
+        })?);
+    }
+    Ok(sinks)
 }
 
 /// The agent's key for checkpoints, named as the host is in the roster.

@@ -9,11 +9,13 @@
 //! | [`note`], [`checkpoint`] | signed statements 'the record stood at seq N with hash H' |
 //! | [`folder`] | the files in which a record travels: lines, checkpoint, envelopes |
 //! | [`export`], [`sinks`] | from the store to a folder, once or for ever |
+//! | [`alert`] | what people are told of: who, where, what, what next |
 //! | [`verify`] | what a folder proves, with public keys alone |
 //!
 //! This module stands on the lowest floor and uses no other part of the crate. Envelopes signed by custodians
 //! and hosts pass through as bytes; who can read them hands [`verify::verify`] a callback.
 
+pub mod alert;
 pub mod chain;
 pub mod checkpoint;
 pub mod event;

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    access, approval, approve, audit, close, confirm, credentials, custodian, deny, doctor, drill,
-    explain, note, recovery, relay, replay, report, request, review, roster, session, setup,
+    access, alerts, approval, approve, audit, close, confirm, credentials, custodian, deny, doctor,
+    drill, explain, note, recovery, relay, replay, report, request, review, roster, session, setup,
     status, ui, vault,
 };
 
@@ -74,6 +74,8 @@ pub(super) enum Verb {
     Recovery(recovery::Args),
     /// Read, export and verify the record
     Audit(audit::Args),
+    /// Prove that what AWS sees on its own reaches people
+    Alerts(alerts::Args),
     /// Set up this account: the AWS profile of the session
     Setup(setup::Args),
     /// Check this machine: tokens, agent, clock, own state
@@ -183,6 +185,7 @@ mod tests {
             "twotap --json --agent /run/x.sock audit tail -n 5",
             "twotap audit verify --export d --against a --against b",
             "twotap audit export -o d",
+            "twotap alerts simulate --bucket b --queue-url https://q --within 30s --profile p --region r",
             "twotap doctor --json",
             "twotap review r-aaaaaaaaaaaaa --findings findings.toml",
             "twotap review r-aaaaaaaaaaaaa --form",

@@ -10,10 +10,12 @@
 
 mod access;
 mod again;
+mod alerts;
 mod approval;
 mod approve;
 mod args;
 mod audit;
+mod aws_cli;
 mod checked;
 mod client;
 mod close;
@@ -135,6 +137,7 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Status(args) => status::run(args, &door),
         Verb::Recovery(args) => recovery::run(args, &door),
         Verb::Audit(args) => audit::run(args, &door),
+        Verb::Alerts(args) => alerts::run(args, &door),
         Verb::Doctor(args) => doctor::run(args, &door),
         Verb::Relay(args) => relay::run(args, &door),
     };

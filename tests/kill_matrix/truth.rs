@@ -113,6 +113,18 @@ pub(crate) fn journal(host: &Host) -> Vec<Entry> {
         .collect()
 }
 
+/// Its last entries in a few words each, for who has to find out what went wrong.
+fn journal_tail(host: &Host) -> String {
+    let journal = journal(host);
+    let last = journal.iter().skip(journal.len().saturating_sub(12));
+    let shown = last.map(|e| {
+        let step = format!("{:?}", e.step);
+        let step: String = step.chars().take(60).collect();
+        format!("{} {:?} {step}", e.n, e.request)
+    });
+    shown.collect::<Vec<_>>().join(" | ")
+}
+
 /// What is kept of a request's sessions.
 fn kept(host: &Host, id: &str) -> Option<Value> {
     let file = host.path("worker/runtime").join(format!("{id}.json"));
@@ -236,7 +248,10 @@ fn shown_as_done(host: &Host) -> Result<(), String> {
             return Ok(());
         }
         if begun.elapsed() > BOUND {
-            return Err(format!("the rotation is shown as {shown:?}"));
+            return Err(format!(
+                "the rotation is shown as {shown:?}; the journal ends with {}",
+                journal_tail(host)
+            ));
         }
         std::thread::park_timeout(std::time::Duration::from_millis(300));
     }

@@ -131,6 +131,10 @@ fn told(event: &Record, request: &Request) -> Option<String> {
         E::AgentStarted => Some(format!("the agent was restarted at {at}")),
         E::RecoveryUsed => Some(format!("at {at} the vault was opened without this agent")),
         E::ReviewOverdue => Some("nobody reviewed it in time".to_owned()),
+        E::RotationOverdue => Some(format!(
+            "the sealed key was not replaced in time, which was until {}",
+            text("due").unwrap_or("an hour after the session")
+        )),
         _ => None,
     }
 }

@@ -36,6 +36,9 @@ runpy.run_module('ministack', run_name='__main__')
 /// A condition key that the emulator lacks: it evaluates it once it knows it.
 const LEADING_KEYS: &str = include_str!("leading_keys.py");
 
+/// Which events AWS's own services may put, and which rules are sent them.
+const TRAIL_SOURCE: &str = include_str!("trail_source.py");
+
 /// A running emulator; it ends when this is dropped, or when the process that holds it ends.
 pub struct Aws {
     address: SocketAddr,
@@ -106,7 +109,7 @@ impl Aws {
         let log = File::create(folder.path().join("log")).map_err(|error| failed("log", error))?;
         let errors = log.try_clone().map_err(|error| failed("log", error))?;
         let child = Command::new(python)
-            .args(["-c", &format!("{LEADING_KEYS}\n{LAUNCHER}")])
+            .args(["-c", &format!("{LEADING_KEYS}\n{TRAIL_SOURCE}\n{LAUNCHER}")])
             // Nothing of the caller's environment: neither AWS variables nor settings of the emulator's own.
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -15,6 +15,7 @@
 //! | [`door`] | systemd's part: the socket that starts a worker as its own uid |
 //! | [`site`] | all of it together: an agent host, an account, people with tokens, and the steps that they take |
 //! | [`terminal`] | a terminal for a program that asks a person: its screen and its keys |
+//! | [`trail`] | what CloudTrail would record of the calls that pass the proxy |
 //! | [`tools`] | where `cargo xtask setup` has put the tools that tests call |
 //!
 //! The rig depends on neither `twotap` nor PC/SC libraries: what it says about twotap it says from outside. Everything
@@ -38,6 +39,7 @@ pub mod site;
 pub mod stack;
 pub mod terminal;
 pub mod tools;
+pub mod trail;
 pub mod world;
 mod xml;
 

@@ -12,6 +12,7 @@ mod limits;
 mod reply;
 mod rules;
 mod secrets;
+mod trail;
 mod wire;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ pub use rules::{Fault, Gate, Keep, Rule, When};
 pub use secrets::Function;
 
 use crate::client::{Client, Credentials};
+use crate::trail::{BypassForm, Trail};
 use crate::{RigError, emulator};
 
 /// How long a key that was just made stays unknown to AWS.
@@ -53,6 +55,7 @@ pub struct Proxy {
 /// What the handle and the serving thread share.
 struct Shared {
     emulator: SocketAddr,
+    account: String,
     admin: Client,
     shipped: Shipped,
     state: Mutex<State>,
@@ -85,6 +88,8 @@ struct State {
     functions: secrets::Functions,
     /// Uses of keys that are told as the newest, whatever came over this wire.
     told_uses: HashMap<String, Used>,
+    /// What CloudTrail has written.
+    trail: Trail,
     /// Faults of the rig itself, which fail the case that asks for them.
     broken: Vec<String>,
 }
@@ -116,6 +121,7 @@ impl Proxy {
             .map_err(failed)?;
         let shared = Arc::new(Shared {
             emulator,
+            account: account.to_owned(),
             admin: emulator::admin(emulator, account),
             shipped,
             state: Mutex::new(State {
@@ -130,6 +136,7 @@ impl Proxy {
                 clock_offset: time::Duration::ZERO,
                 functions: secrets::Functions::new(),
                 told_uses: HashMap::new(),
+                trail: Trail::default(),
                 broken: Vec::new(),
             }),
             changed: Condvar::new(),
@@ -262,6 +269,22 @@ impl Proxy {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+    }
+
+    /// What CloudTrail has recorded so far, oldest first.
+    pub fn trail(&self) -> Vec<serde_json::Value> {
+        self.shared.lock().trail.records.clone()
+    }
+
+    /// From now on what CloudTrail records goes to the account's event bus: management events, and writes to objects of these buckets.
+    pub fn deliver_trail(&self, buckets: &[&str]) {
+        let buckets = buckets.iter().map(|name| (*name).to_owned()).collect();
+        self.shared.lock().trail.deliver = Some(buckets);
+    }
+
+    /// From now on CloudTrail writes a bypass of governance so.
+    pub fn set_bypass_form(&self, form: BypassForm) {
+        self.shared.lock().trail.form = form;
     }
 
     /// What went wrong in the rig itself (an emulator that is gone, a policy that the guard cannot read); a case

@@ -17,7 +17,7 @@ use super::call::Call;
 use super::guard::{self, Session};
 use super::reply::{self, Dropped, Refusal, ReplyBody, cut, dated};
 use super::rules::{Fault, Keep};
-use super::{Shared, State, Used, secrets};
+use super::{Shared, State, Used, secrets, trail};
 use crate::client::Reply;
 use crate::{RigError, http};
 
@@ -204,6 +204,25 @@ async fn answer(
 
 /// What AWS does with the call and answers.
 async fn act(shared: &Arc<Shared>, call: &mut Call, head: &Parts, body: &Bytes) -> Response<Bytes> {
+    let known = trail::know(shared, call).await;
+    let response = act_whole(shared, call, head, body).await;
+    let noted = match known {
+        Ok(()) => trail::note(shared, call, head, body, &response).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = noted {
+        let broken = format!("{}: the trail: {error}", call.action);
+        shared.lock().broken.push(broken);
+    }
+    response
+}
+
+async fn act_whole(
+    shared: &Arc<Shared>,
+    call: &mut Call,
+    head: &Parts,
+    body: &Bytes,
+) -> Response<Bytes> {
     match act_or_break(shared, call, head, body).await {
         Ok(response) => response,
         Err(error) => {
