@@ -9,7 +9,9 @@
 //! | [`fingerprint`] | keyed fingerprints in the place of tokens and subjects |
 //! | [`note`], [`checkpoint`] | signed statements 'the record stood at seq N with hash H' |
 //! | [`folder`] | the files in which a record travels: lines, checkpoint, envelopes |
+//! | [`shapes`] | the shapes in which an event leaves for other systems |
 //! | [`export`], [`sinks`] | from the store to a folder, once or for ever |
+//! | [`live`] | whether somebody laid a hand on the files and the store of this host |
 //! | [`alert`] | what people are told of: who, where, what, what next |
 //! | [`verify`] | what a folder proves, with public keys alone |
 //!
@@ -24,8 +26,11 @@ pub mod export;
 mod files;
 pub mod fingerprint;
 pub mod folder;
+pub mod live;
 pub mod note;
 pub mod schema;
+pub mod shapes;
+pub mod signed;
 pub mod sinks;
 pub mod store;
 pub mod verify;

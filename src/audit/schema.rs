@@ -149,6 +149,7 @@ fn of_field(field: &Field) -> Value {
         Kind::List(fields) => {
             json!({ "type": "array", "items": object(fields.iter(), fields.iter()) })
         }
+        Kind::Object(fields) => object(fields.iter(), fields.iter()),
     };
     if !field.required {
         if let Some(Value::Array(words)) = schema.get_mut("enum") {
@@ -278,5 +279,6 @@ fn holds(kind: Kind) -> String {
             .collect::<Vec<_>>()
             .join(" or "),
         Kind::List(fields) => format!("list of objects: {}", named(fields)),
+        Kind::Object(fields) => format!("object: {}", named(fields)),
     }
 }

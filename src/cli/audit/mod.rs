@@ -1,10 +1,12 @@
 //! `twotap audit`: reads, exports and verifies the record.
 
-mod envelopes;
+mod acknowledge;
+mod against;
 mod export;
 mod pages;
-mod receipts;
 mod schema;
+mod shaped;
+mod shown;
 mod tail;
 mod verify;
 
@@ -27,6 +29,8 @@ enum Verb {
     Export(export::Args),
     /// Print the JSON Schema of the record's lines
     Schema,
+    /// As an officer: say that you have looked into what was done to the live record of this host
+    Acknowledge(acknowledge::Args),
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
@@ -35,5 +39,6 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Verb::Verify(args) => verify::run(&args, door),
         Verb::Export(args) => export::run(&args, door),
         Verb::Schema => schema::run(door),
+        Verb::Acknowledge(args) => acknowledge::run(args, door),
     }
 }
