@@ -56,8 +56,12 @@ pub(super) fn of(record: &Record) -> Result<Value, EventError> {
 fn activity(event_type: Option<EventType>) -> (u32, Option<&'static str>) {
     use EventType as E;
     match event_type {
-        Some(E::BreakGlassAccess | E::VaultSealed | E::CustodianEnrolled | E::RosterSigned) => (1, Some("Create")),
-        Some(E::CredentialsDelivered | E::RecoveryUsed | E::RecordingRead | E::BundleExported) => (2, Some("Read")),
+        Some(E::BreakGlassAccess | E::VaultSealed | E::CustodianEnrolled | E::RosterSigned) => {
+            (1, Some("Create"))
+        }
+        Some(E::CredentialsDelivered | E::RecoveryUsed | E::RecordingRead | E::BundleExported) => {
+            (2, Some("Read"))
+        }
         Some(E::RosterChanged | E::CredentialRotated | E::SecretRotated) => (3, Some("Update")),
         Some(E::SessionRevoked | E::SessionExpired) => (4, Some("Delete")),
         _ => (99, None),

@@ -4,16 +4,19 @@ use crate::audit::event::{Actor, Event, EventType};
 use time::macros::datetime;
 
 fn line() -> Vec<u8> {
-    Event::new(EventType::BreakGlassAccess, Actor::person("dana").expect("a name"))
-        .action("deployment_override")
-        .correlation("r-abcdefghijklm")
-        .incident("INC-42")
-        .justification("Critical security patch")
-        .detail("vault", "prod")
-        .detail("credentials_until", serde_json::Value::Null)
-        .envelope("offer", *b"{}")
-        .line_after(&Head::default(), datetime!(2026-01-06 10:00:00.123 UTC))
-        .expect("a line")
+    Event::new(
+        EventType::BreakGlassAccess,
+        Actor::person("dana").expect("a name"),
+    )
+    .action("deployment_override")
+    .correlation("r-abcdefghijklm")
+    .incident("INC-42")
+    .justification("Critical security patch")
+    .detail("vault", "prod")
+    .detail("credentials_until", serde_json::Value::Null)
+    .envelope("offer", *b"{}")
+    .line_after(&Head::default(), datetime!(2026-01-06 10:00:00.123 UTC))
+    .expect("a line")
 }
 
 fn shaped(shape: Shape) -> String {

@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     io::{self, Read},
+    time::{Duration, Instant},
 };
 
 use zeroize::Zeroizing;
@@ -53,6 +54,9 @@ pub(super) fn chains(agent: &Agent) -> Result<Chains, Problem> {
     Ok(chains)
 }
 
+/// How often it is said how far a long copy is.
+const PROGRESS: Duration = Duration::from_secs(3);
+
 /// How many events' envelopes are asked for at once; an agent gives no more.
 const ENVELOPES_PAGE: u64 = 100;
 
@@ -90,7 +94,7 @@ pub(super) fn each_page(
     mut take: impl FnMut(u64, &[&[u8]]) -> Result<(), Problem>,
 ) -> Result<u64, Problem> {
     let mut next = 1;
-    let waiting = ui.waiting(format!("the record: {end} events"));
+    let mut say = Instant::now() + PROGRESS;
     while next <= end {
         let page = page(agent, next)?;
         let most = usize::try_from(end - next + 1).unwrap_or(usize::MAX);
@@ -108,7 +112,10 @@ pub(super) fn each_page(
         }
         take(next, &lines)?;
         next += lines.len() as u64;
-        waiting.now_for(format!("the record: {} of {end} events", next - 1));
+        if Instant::now() >= say && next <= end {
+            ui.note(format!("{} of {end} events so far", next - 1));
+            say = Instant::now() + PROGRESS;
+        }
     }
     Ok(end)
 }

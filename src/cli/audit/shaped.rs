@@ -38,16 +38,25 @@ impl Wanted {
     /// The event in its shape; `None` where it is not wanted.
     fn line(&self, line: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
         let bad = |why: &dyn std::fmt::Display| {
-            Problem::new(Code::Tampering, format!("a line of the record cannot be read: {why}"))
-                .hint("see which: twotap audit verify")
+            Problem::new(
+                Code::Tampering,
+                format!("a line of the record cannot be read: {why}"),
+            )
+            .hint("see which: twotap audit verify")
         };
         if !self.all() {
             let record = Record::parse(line).map_err(|why| bad(&why))?;
             // Times of one form, in UTC, compare as text.
             let second = record.timestamp.get(..19).unwrap_or_default();
             let at = |time: &Timestamp| time.to_string().get(..19).unwrap_or_default().to_owned();
-            let early = self.since.as_ref().is_some_and(|since| second < at(since).as_str());
-            let late = self.until.as_ref().is_some_and(|until| second >= at(until).as_str());
+            let early = self
+                .since
+                .as_ref()
+                .is_some_and(|since| second < at(since).as_str());
+            let late = self
+                .until
+                .as_ref()
+                .is_some_and(|until| second >= at(until).as_str());
             let other = self.request.is_some() && record.correlation_id != self.request;
             if early || late || other {
                 return Ok(None);
