@@ -17,7 +17,7 @@ use crate::{
         chain::Head,
         checkpoint::CheckpointKey,
         event::{Event, Place},
-        fingerprint::FingerprintKey,
+        fingerprint::Peppers,
         store::{Store, StoreError, Table, Tx},
     },
     fail,
@@ -46,7 +46,14 @@ pub(super) struct Book {
 /// The agent's own keys.
 pub(super) struct Keys {
     pub(super) checkpoint: CheckpointKey,
-    pub(super) fingerprints: FingerprintKey,
+    pub(super) fingerprints: Peppers,
+}
+
+impl Book {
+    /// The peppers of fingerprints.
+    pub(super) fn peppers(&self) -> &Peppers {
+        &self.keys.fingerprints
+    }
 }
 
 /// One transaction.

@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod against;
+mod compare;
 mod export;
 mod pages;
 mod schema;
@@ -27,6 +28,8 @@ enum Verb {
     Verify(verify::Args),
     /// Copy the record, its newest checkpoint and the rosters, to be verified anywhere
     Export(export::Args),
+    /// Say whether a value is the one whose fingerprint stands in an event
+    Match(compare::Args),
     /// Print the JSON Schema of the record's lines
     Schema,
     /// As an officer: say that you have looked into what was done to the live record of this host
@@ -38,6 +41,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Verb::Tail(args) => tail::run(&args, door),
         Verb::Verify(args) => verify::run(&args, door),
         Verb::Export(args) => export::run(&args, door),
+        Verb::Match(args) => compare::run(&args, door),
         Verb::Schema => schema::run(door),
         Verb::Acknowledge(args) => acknowledge::run(args, door),
     }
