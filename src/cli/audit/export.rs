@@ -135,7 +135,7 @@ fn fill_folder(agent: &Agent, args: &Args, end: u64) -> Result<u64, Problem> {
     let failed = |why: FolderError| {
         let code = match &why {
             FolderError::Diverged { .. } | FolderError::NotARecord => Code::Tampering,
-            FolderError::Io(_) | FolderError::InUse => Code::Internal,
+            FolderError::Io(_) | FolderError::InUse | FolderError::Taken => Code::Internal,
         };
         Problem::new(code, format!("{}: {why}", files::shown(&args.output)))
             .hint("nothing was left behind; see twotap audit verify")
