@@ -8,7 +8,8 @@ use serde::{Deserialize, de::IntoDeserializer as _};
 
 use crate::{
     audit::sinks::{
-        Opening, Options, Sink, SinkConfigError, syslog::SyslogConfig, webhook::WebhookConfig,
+        Opening, Options, Sink, SinkConfigError, git::GitConfig, syslog::SyslogConfig,
+        webhook::WebhookConfig,
     },
     trust::text::check_name,
 };
@@ -22,6 +23,7 @@ const FILE: &str = "file";
 enum Kind {
     Syslog(SyslogConfig),
     Webhook(WebhookConfig),
+    Git(GitConfig),
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
         match self {
             Self::Syslog(kind) => kind.open(at),
             Self::Webhook(kind) => kind.open(at),
+            Self::Git(kind) => kind.open(at),
         }
     }
 }
