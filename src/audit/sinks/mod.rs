@@ -16,6 +16,7 @@
 //! A new kind is a serde struct in a file of its own, with `deny_unknown_fields` and a function
 //! `open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError>`, and one line in `agent/config/sinks.rs`.
 
+mod amazon;
 mod error;
 mod file;
 pub mod git;
@@ -23,6 +24,7 @@ pub mod net;
 pub mod options;
 pub mod pace;
 pub mod runner;
+pub mod s3;
 pub mod syslog;
 pub mod webhook;
 
@@ -34,6 +36,7 @@ pub use self::file::FileSink;
 pub use self::options::{Begins, Only, Options};
 pub use self::pace::{Backoff, Pace, SystemPace};
 pub use self::runner::{Lacking, SinkStatus, Sinks, cursor};
+pub use self::s3::{S3Config, S3Sink};
 
 use super::chain::{Hash, Head};
 use super::event::{Envelope, EventType, Record};
