@@ -8,8 +8,8 @@ use serde::{Deserialize, de::IntoDeserializer as _};
 
 use crate::{
     audit::sinks::{
-        Only, Opening, Options, S3Config, Sink, SinkConfigError, syslog::SyslogConfig,
-        webhook::WebhookConfig,
+        Only, Opening, Options, S3Config, Sink, SinkConfigError, git::GitConfig,
+        syslog::SyslogConfig, webhook::WebhookConfig,
     },
     trust::text::check_name,
 };
@@ -24,6 +24,7 @@ enum Kind {
     S3(S3Config),
     Syslog(SyslogConfig),
     Webhook(WebhookConfig),
+    Git(GitConfig),
 }
 
 impl Kind {
@@ -32,6 +33,7 @@ impl Kind {
             Self::S3(kind) => kind.open(at),
             Self::Syslog(kind) => kind.open(at),
             Self::Webhook(kind) => kind.open(at),
+            Self::Git(kind) => kind.open(at),
         }
     }
 }
