@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Bytes;
 use time::OffsetDateTime;
 
+pub(super) use config::default_partition;
 pub use config::{MODE_NOT_SET, MODE_VARIABLE, S3Config};
 
 use self::names::EventsName;
