@@ -135,6 +135,7 @@ fn of(event_type: EventType) -> &'static What {
         E::DegradedEvidence => &evidence::DEGRADED,
         E::EvidenceRestored => &evidence::RESTORED,
         E::AuditTampered => &evidence::TAMPERED,
+        E::TamperingAcknowledged => &evidence::ACKNOWLEDGED,
         E::StoreReset => &evidence::RESET,
         E::Checkpoint => &evidence::CHECKPOINT,
     }

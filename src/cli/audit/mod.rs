@@ -1,9 +1,10 @@
 //! `twotap audit`: reads, exports and verifies the record.
 
-mod envelopes;
+mod acknowledge;
+mod against;
 mod export;
 mod pages;
-mod receipts;
+mod shown;
 mod tail;
 mod verify;
 
@@ -24,6 +25,8 @@ enum Verb {
     Verify(verify::Args),
     /// Copy the record, its newest checkpoint and the rosters, to be verified anywhere
     Export(export::Args),
+    /// As an officer: say that you have looked into what was done to the live record of this host
+    Acknowledge(acknowledge::Args),
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
@@ -31,5 +34,6 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Verb::Tail(args) => tail::run(&args, door),
         Verb::Verify(args) => verify::run(&args, door),
         Verb::Export(args) => export::run(&args, door),
+        Verb::Acknowledge(args) => acknowledge::run(args, door),
     }
 }
