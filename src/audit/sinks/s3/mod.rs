@@ -8,6 +8,7 @@
 //! cannot be asked, the sink goes on, says so, and asks again.
 
 mod config;
+pub mod copy;
 pub mod names;
 
 use std::collections::HashSet;
