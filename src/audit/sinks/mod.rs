@@ -18,6 +18,7 @@
 
 mod amazon;
 mod error;
+pub mod eventbridge;
 mod file;
 pub mod git;
 pub mod net;

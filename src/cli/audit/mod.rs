@@ -4,6 +4,7 @@ mod acknowledge;
 mod against;
 mod export;
 mod pages;
+mod s3;
 mod schema;
 mod shaped;
 mod shown;
