@@ -9,6 +9,7 @@
 //! | [`note`], [`checkpoint`] | signed statements 'the record stood at seq N with hash H' |
 //! | [`folder`] | the files in which a record travels: lines, checkpoint, envelopes |
 //! | [`export`], [`sinks`] | from the store to a folder, once or for ever |
+//! | [`epoch`] | what a store that was put back from a backup says was lost, and what it takes back |
 //! | [`live`] | whether somebody laid a hand on the files and the store of this host |
 //! | [`alert`] | what people are told of: who, where, what, what next |
 //! | [`verify`] | what a folder proves, with public keys alone |
@@ -19,6 +20,7 @@
 pub mod alert;
 pub mod chain;
 pub mod checkpoint;
+pub mod epoch;
 pub mod event;
 pub mod export;
 mod files;
