@@ -162,7 +162,9 @@ impl Agent {
 
     /// Begins an epoch where the newest manifest of a vault carries a head that the store does not have.
     pub(super) async fn take_up_manifest(self: &Arc<Self>, known: &Known) -> Result<(), Problem> {
-        let Some(manifest) = &known.manifest else {
+        // Another host's is about that host's record.
+        let own = known.manifest.as_ref().filter(|m| m.host == known.host);
+        let Some(manifest) = own else {
             return Ok(());
         };
         let held = Head {

@@ -28,6 +28,7 @@ pub mod fingerprint;
 pub mod folder;
 pub mod live;
 pub mod note;
+pub mod signed;
 pub mod sinks;
 pub mod store;
 pub mod verify;

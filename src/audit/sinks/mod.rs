@@ -16,12 +16,14 @@
 //! A new kind is a serde struct in a file of its own, with `deny_unknown_fields` and a function
 //! `open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError>`, and one line in `agent/config/sinks.rs`.
 
+mod amazon;
 mod error;
 mod file;
 pub mod net;
 pub mod options;
 pub mod pace;
 pub mod runner;
+pub mod s3;
 pub mod syslog;
 pub mod webhook;
 
@@ -33,6 +35,7 @@ pub use self::file::FileSink;
 pub use self::options::{Begins, Only, Options};
 pub use self::pace::{Backoff, Pace, SystemPace};
 pub use self::runner::{Ahead, Lacking, SinkStatus, Sinks, cursor};
+pub use self::s3::{S3Config, S3Sink};
 
 use super::chain::{Hash, Head};
 use super::event::{Envelope, EventType, Record};
@@ -51,11 +54,6 @@ pub trait Sink: Send + 'static {
     /// Called before the first batch and after every failure: the last event that the sink holds for certain. `cursor` is what the
     /// store remembers; a sink that cannot look returns it.
     fn resume(&mut self, cursor: Head) -> Result<Head, SinkError>;
-
-    /// Which epoch of the record it is sent; called before each [`resume`](Self::resume), 1 for a record whose store was never put back from a
-    /// backup. A sink that looks what it holds looks at what it holds of this one alone, and leaves the others as they are: in a later epoch
-    /// numbers come again, with other lines.
-    fn epoch(&mut self, _epoch: u64) {}
 
     /// Takes a batch that follows what it holds. `Ok` means that all of it is held durably; after an error the runner
     /// resumes, so part of the batch may come again. With a filter there are gaps in `seq`.

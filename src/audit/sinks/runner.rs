@@ -399,7 +399,6 @@ impl Task {
     fn follow(&mut self) -> Result<(), SinkError> {
         let remembered = cursor(&self.store, &self.name)?;
         let epochs = epoch::all(&self.store)?;
-        self.sink.epoch(epochs.last().map_or(1, |last| last.epoch));
         let mut held = self.call(|sink| sink.resume(remembered))?;
         // One that holds nothing and was to begin later does not begin at the first event now.
         if held.seq == 0 && self.options.begins_at() == Begins::Now {

@@ -12,6 +12,7 @@ use crate::{
         checkpoint::Checkpoint,
         event::Envelope,
         folder::{FolderError, FolderWriter},
+        signed::{Chains, Rosters},
     },
     protocol::{Code, Problem, socket::Status},
     trust::file::write_atomic,
@@ -19,8 +20,7 @@ use crate::{
 
 use crate::cli::{Door, Ended, client::Agent, files};
 
-use super::envelopes::Rosters;
-use super::pages::{Chains, chains, checkpoints, count, envelopes, page};
+use super::pages::{chains, checkpoints, count, envelopes, page};
 
 /// Arguments of `audit export`.
 #[derive(clap::Args)]

@@ -1,10 +1,10 @@
 //! `twotap audit`: reads, exports and verifies the record.
 
 mod acknowledge;
-mod envelopes;
+mod against;
 mod export;
 mod pages;
-mod receipts;
+mod shown;
 mod tail;
 mod verify;
 
