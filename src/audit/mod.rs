@@ -11,6 +11,7 @@
 //! | [`folder`] | the files in which a record travels: lines, checkpoint, envelopes |
 //! | [`shapes`] | the shapes in which an event leaves for other systems |
 //! | [`export`], [`sinks`] | from the store to a folder, once or for ever |
+//! | [`epoch`] | what a store that was put back from a backup says was lost, and what it takes back |
 //! | [`live`] | whether somebody laid a hand on the files and the store of this host |
 //! | [`alert`] | what people are told of: who, where, what, what next |
 //! | [`verify`] | what a folder proves, with public keys alone |
@@ -21,6 +22,7 @@
 pub mod alert;
 pub mod chain;
 pub mod checkpoint;
+pub mod epoch;
 pub mod event;
 pub mod export;
 mod files;
