@@ -10,6 +10,7 @@
 //! | [`folder`] | the files in which a record travels: lines, checkpoint, envelopes |
 //! | [`export`], [`sinks`] | from the store to a folder, once or for ever |
 //! | [`alert`] | what people are told of: who, where, what, what next |
+//! | [`reconcile`] | CloudTrail against the record: every use accounted for |
 //! | [`verify`] | what a folder proves, with public keys alone |
 //!
 //! This module stands on the lowest floor and uses no other part of the crate. Envelopes signed by custodians
@@ -24,6 +25,7 @@ mod files;
 pub mod fingerprint;
 pub mod folder;
 pub mod note;
+pub mod reconcile;
 pub mod sinks;
 pub mod store;
 pub mod verify;

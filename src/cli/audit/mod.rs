@@ -4,6 +4,7 @@ mod envelopes;
 mod export;
 mod pages;
 mod receipts;
+mod reconcile;
 mod tail;
 mod verify;
 
@@ -24,6 +25,8 @@ enum Verb {
     Verify(verify::Args),
     /// Copy the record, its newest checkpoint and the rosters, to be verified anywhere
     Export(export::Args),
+    /// Account for every use of the break-glass user and roles that CloudTrail saw
+    Reconcile(reconcile::Args),
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
@@ -31,5 +34,6 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Verb::Tail(args) => tail::run(&args, door),
         Verb::Verify(args) => verify::run(&args, door),
         Verb::Export(args) => export::run(&args, door),
+        Verb::Reconcile(args) => reconcile::run(&args, door),
     }
 }

@@ -194,7 +194,7 @@ fn against(file: &Path, rosters: &Rosters) -> Result<Held, Problem> {
     }
 }
 
-fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
+pub(super) fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
     let bytes = files::read(file)?;
     let chain: Vec<Envelope> = if bytes.trim_ascii_start().starts_with(b"[") {
         files::read_json(file, "a chain of rosters")?
