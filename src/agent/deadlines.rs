@@ -1,4 +1,4 @@
-//! What happens by the clock: sessions that end, reviews that are missed, and the record's heartbeat. (A vote is ended by its own worker.)
+//! What happens by the clock: sessions that end, reviews and rotations that are missed, and the record's heartbeat. (A vote is ended by its own worker.)
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,6 +26,9 @@ impl Agent {
                 next = next.min(at);
             }
             if let Some(at) = self.look_at_reviews(now).await {
+                next = next.min(at);
+            }
+            if let Some(at) = self.look_at_rotations(now).await {
                 next = next.min(at);
             }
             for record in self.book.requests() {

@@ -23,6 +23,7 @@ use crate::{
     ceremony::Stage,
     protocol::{
         Code, Problem,
+        evidence::Acknowledge,
         job::{Approval, Ask},
         people::Confirm,
         socket::{
@@ -78,6 +79,7 @@ pub(super) async fn status(call: Call) -> Answered {
             agent.config.renew_days,
             Timestamp::now(),
         ));
+        degraded.extend(agent.overdue_rotations(&known.vault, &row));
         if let Some(misused) = row.misused {
             degraded.push(format!(
                 "vault {}: {misused}; replace it: ask for a session, or seal a new key",
@@ -87,7 +89,9 @@ pub(super) async fn status(call: Call) -> Answered {
         vaults.push(vault);
     }
     let sinks = sinks(agent).await?;
-    degraded.extend(sinks.iter().filter_map(lagging));
+    degraded.extend(agent.evidence.lines());
+    let told = |sink: &&SinkStatus| !agent.evidence.lags(&sink.name);
+    degraded.extend(sinks.iter().filter(told).filter_map(lagging));
     let now = Timestamp::now();
     let recent = |at: Option<Timestamp>| at.is_some_and(|at| at.until(now) < STATUS_SECONDS);
     let requests = agent
@@ -189,6 +193,7 @@ pub(super) async fn bundle(call: Call) -> Answered {
         return Err(problem.into());
     }
     call.agent.ceremonies.may_be_voted_on(record.id())?;
+    call.agent.may_open(record.opens())?;
     let own = record
         .made
         .shares
@@ -331,6 +336,12 @@ pub(super) async fn envelopes(call: Call) -> Answered {
     Ok(Answer::text("application/x-ndjson", body))
 }
 
+pub(super) async fn acknowledge(call: Call) -> Answered {
+    let said: Acknowledge = call.body()?;
+    let done = call.agent.acknowledge_tampering(said, &call.caller).await?;
+    Answer::json(&done)
+}
+
 pub(super) async fn checkpoints(call: Call) -> Answered {
     let notes = call.agent.book.checkpoints().await?;
     Ok(Answer::text(
@@ -401,7 +412,7 @@ async fn owed(agent: &Arc<Agent>, known: &Known) -> Result<Option<String>, Probl
 }
 
 /// How each sink is doing.
-async fn sinks(agent: &Arc<Agent>) -> Result<Vec<SinkStatus>, Problem> {
+pub(super) async fn sinks(agent: &Arc<Agent>) -> Result<Vec<SinkStatus>, Problem> {
     let agent = Arc::clone(agent);
     tokio::task::spawn_blocking(move || {
         let sinks = agent
@@ -422,14 +433,26 @@ fn sink_view(sink: SinkStatus) -> SinkView {
         name: sink.name,
         acknowledged: sink.acknowledged,
         lag: sink.lag,
+        oldest: sink.oldest.as_deref().and_then(whole_seconds),
+        required: sink.required,
+        group: sink.group,
         failing_seconds: sink.failing_for.map(|d| d.as_secs()),
         why: sink.error.map(|why| why.to_string()),
+        complaint: sink.complaint,
     }
+}
+
+/// An event's timestamp, which has milliseconds.
+fn whole_seconds(text: &str) -> Option<Timestamp> {
+    Timestamp::parse(&format!("{}Z", text.get(..19)?))
 }
 
 /// One line for a sink that does not keep up.
 fn lagging(sink: &SinkStatus) -> Option<String> {
-    let error = sink.error.as_ref()?;
+    let Some(error) = &sink.error else {
+        let complaint = sink.complaint.as_ref()?;
+        return Some(format!("sink {}: {complaint}", sink.name));
+    };
     // In minutes: whoever looks for what has changed is not to find something every second.
     let minutes = sink.failing_for.map_or(0, |d| d.as_secs() / 60);
     let since = match minutes {
@@ -438,7 +461,7 @@ fn lagging(sink: &SinkStatus) -> Option<String> {
     };
     Some(match error {
         SinkError::Diverged { .. } => format!("sink {}: {error}", sink.name),
-        SinkError::Unavailable(_) => format!(
+        _ => format!(
             "sink {} has failed for {since} and lacks {} events: {error}",
             sink.name, sink.lag
         ),

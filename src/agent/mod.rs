@@ -22,6 +22,7 @@ mod copies;
 mod deadlines;
 mod drills;
 mod duties;
+mod evidence;
 mod exports;
 mod handlers;
 mod hands;
@@ -31,6 +32,7 @@ mod journal;
 mod keys;
 mod left;
 mod offers;
+mod overdue;
 mod people;
 mod proofs;
 mod readiness;
@@ -49,6 +51,7 @@ mod settle;
 mod start;
 mod steps;
 pub mod table;
+mod tamper;
 mod targets;
 mod trail;
 mod unknown;
@@ -107,6 +110,8 @@ struct Agent {
     /// The worker's key: this host's name in signed documents.
     host: Mutex<Option<KeyId>>,
     sinks: Mutex<Option<Sinks>>,
+    tampering: tamper::Tampering,
+    evidence: evidence::Evidence,
 }
 
 /// The break-glass agent: serves people on a unix socket and starts workers.

@@ -23,6 +23,7 @@ use super::{
     seals::Seals,
     server::Server,
     sessions::Sessions,
+    tamper::{Found, Watched},
     vaults::Vaults,
     workers::Workers,
 };
@@ -31,7 +32,7 @@ use crate::{
         checkpoint::CheckpointKey,
         event::{Actor, Event, EventType},
         fingerprint::{DEFAULT_KID, FingerprintKey},
-        sinks::{Backoff, FileSink, Sinks},
+        sinks::{Backoff, FileSink, Options, Sink, Sinks},
         store::Store,
     },
     ceremony::Stage,
@@ -56,13 +57,15 @@ pub(super) const BEFORE_ROTATED: i64 = 15 * 60;
 pub(super) async fn run(config: Config) -> Result<(), Problem> {
     // The socket first: of two agents the second changes nothing.
     let server = Server::bind(&config.socket).await?;
-    let agent = open(config)?;
+    let (agent, watched) = open(config)?;
     let (mut term, mut int) = (
         stop(SignalKind::terminate())?,
         stop(SignalKind::interrupt())?,
     );
 
-    agent.take_up().await?;
+    agent.take_up(watched.found).await?;
+    tokio::spawn(Arc::clone(&agent).keep_record(watched.live));
+    tokio::spawn(Arc::clone(&agent).keep_evidence());
     tokio::spawn(Arc::clone(&agent).keep_time());
     tokio::spawn(Arc::clone(&agent).keep_watch());
     super::log(&format!("serving on {}", agent.config.socket.display()));
@@ -86,8 +89,9 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
 }
 
 /// The agent on its state, with its sinks running.
-fn open(config: Config) -> Result<Arc<Agent>, Problem> {
+fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
     state_folder(&config.state)?;
+    let sinks = open_sinks(&mut config)?;
     let keys = Keys {
         checkpoint: checkpoint_key(&config)?,
         fingerprints: FingerprintKey::open_or_create(
@@ -97,11 +101,12 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         .map_err(|why| Problem::new(Code::Internal, why))?,
     };
     let store = Store::open(&config.state.join("state.db")).map_err(|why| book::problem(&why))?;
-    let file = Box::new(FileSink::new(&config.audit));
+    // Before the sink writes anything there.
+    let watched = Watched::begin(&store, &config.audit)?;
     let sinks =
-        Sinks::start(&store, vec![file], Backoff::default()).map_err(|why| book::problem(&why))?;
+        Sinks::start(&store, sinks, Backoff::default()).map_err(|why| book::problem(&why))?;
     let book = Arc::new(Book::open(store, keys, &config.host_name)?);
-    Ok(Arc::new(Agent {
+    let agent = Arc::new(Agent {
         own_uid: rustix::process::getuid().as_raw(),
         book,
         workers: Workers::new(config.worker.clone()),
@@ -119,8 +124,32 @@ fn open(config: Config) -> Result<Arc<Agent>, Problem> {
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
+        tampering: super::tamper::Tampering::default(),
+        evidence: super::evidence::Evidence::default(),
         config,
-    }))
+    });
+    Ok((agent, watched))
+}
+
+/// The sink that is always on, and those that are configured. What one of them cannot work with is said before anything is served.
+fn open_sinks(config: &mut Config) -> Result<Vec<(Box<dyn Sink>, Options)>, Problem> {
+    let file = Options {
+        envelopes: true,
+        ..Options::default()
+    };
+    let mut sinks: Vec<(Box<dyn Sink>, Options)> =
+        vec![(Box::new(FileSink::new(&config.audit)), file)];
+    for table in std::mem::take(&mut config.sinks) {
+        let opened = table.open(&config.folder, &config.state, &config.host_name);
+        sinks.push(opened.map_err(|(why, hint)| {
+            let problem = Problem::new(Code::Usage, why);
+            match hint {
+                Some(hint) => problem.hint(hint),
+                None => problem.hint("see the sinks in agent.toml"),
+            }
+        })?);
+    }
+    Ok(sinks)
 }
 
 /// The agent's key for checkpoints, named as the host is in the roster.
@@ -158,7 +187,7 @@ fn stop(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Problem> {
 
 impl Agent {
     /// Takes up what happened while no agent ran.
-    async fn take_up(self: &Arc<Self>) -> Result<(), Problem> {
+    async fn take_up(self: &Arc<Self>, found: Option<Found>) -> Result<(), Problem> {
         let isolation = self.meet_worker().await;
         let digest = self.config.digest;
         self.book
@@ -172,6 +201,11 @@ impl Agent {
                 change.event(&event)
             })
             .await?;
+        self.remember_tampering().await?;
+        self.remember_evidence().await?;
+        if let Some(found) = found {
+            self.found(found).await?;
+        }
         // Each that is met brings its journal; the others are looked for when they are asked for.
         self.look_for_vaults().await;
         for vault in self.config.vaults.clone() {

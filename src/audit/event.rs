@@ -24,9 +24,12 @@ use time::macros::format_description;
 use super::chain::{Hash, Head};
 
 mod error;
+mod field;
 mod types;
+mod what;
 
 pub use error::EventError;
+pub use field::{Field, Kind};
 pub use types::EventType;
 
 /// Version of the line format; stands first in every line as `"v":1`.

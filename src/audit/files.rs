@@ -53,7 +53,8 @@ pub(super) fn secret_file(
     read_secret(path)
 }
 
-fn read_secret(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+/// The secret in a file that is there already. One that others can read, a link, or one larger than 4 KiB is refused.
+pub(super) fn read_secret(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut file = private().read(true).open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() || meta.len() > MAX_SECRET {

@@ -9,6 +9,7 @@
 //! | [`note`], [`checkpoint`] | signed statements 'the record stood at seq N with hash H' |
 //! | [`folder`] | the files in which a record travels: lines, checkpoint, envelopes |
 //! | [`export`], [`sinks`] | from the store to a folder, once or for ever |
+//! | [`live`] | whether somebody laid a hand on the files and the store of this host |
 //! | [`alert`] | what people are told of: who, where, what, what next |
 //! | [`reconcile`] | CloudTrail against the record: every use accounted for |
 //! | [`verify`] | what a folder proves, with public keys alone |
@@ -24,8 +25,10 @@ pub mod export;
 mod files;
 pub mod fingerprint;
 pub mod folder;
+pub mod live;
 pub mod note;
 pub mod reconcile;
+pub mod signed;
 pub mod sinks;
 pub mod store;
 pub mod verify;

@@ -17,7 +17,7 @@ pub struct Delivered {
 }
 
 /// A sink of the record, as the agent sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SinkView {
     /// Its name in the agent's configuration.
@@ -26,10 +26,22 @@ pub struct SinkView {
     pub acknowledged: u64,
     /// Events that it does not hold yet.
     pub lag: u64,
+    /// When the oldest of them happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Timestamp>,
+    /// Whether custodians are asked only once it holds the request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+    /// Of required sinks with one group any one suffices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// How long it has been failing, in seconds; absent while it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_seconds: Option<u64>,
     /// Its last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What people have to know although it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complaint: Option<String>,
 }

@@ -48,9 +48,7 @@ pub(crate) fn busy() -> Status {
             SinkView {
                 name: "folder".to_owned(),
                 acknowledged: 1234,
-                lag: 0,
-                failing_seconds: None,
-                why: None,
+                ..SinkView::default()
             },
             SinkView {
                 name: "siem".to_owned(),
@@ -58,6 +56,7 @@ pub(crate) fn busy() -> Status {
                 lag: 12,
                 failing_seconds: Some(390),
                 why: Some("connection refused".to_owned()),
+                ..SinkView::default()
             },
         ],
         reviews: vec![ReviewOpen {

@@ -158,7 +158,7 @@ fn opening(record: &Record, kind: E) -> Option<Rule> {
         E::RotationOverdue => say(
             P1,
             "a sealed key that was opened should have been replaced by now, and was not",
-            &["vault", "operator", "due", "why"],
+            &["vault", "due", "why"],
             REPLACE,
         ),
         E::StrangerKeyFound => say(
@@ -365,25 +365,25 @@ fn standing(kind: E) -> Option<Rule> {
         E::DegradedEvidence => say(
             P1,
             "the record is not reaching every place where it has to be",
-            &["sink", "lag", "since", "acknowledged", "why"],
+            &["sink", "behind", "since", "why"],
             "mend the receiver; the host goes on and catches up: twotap status",
         ),
         E::EvidenceRestored => say(
             Info,
             "the record has caught up in a place that was behind",
-            &["sink", "acknowledged"],
+            &["sink", "since"],
             "nothing",
         ),
         E::AuditTampered => say(
             P0,
             "the record on the agent's host was touched",
-            &["file", "how", "from", "seq", "kept", "why"],
+            &["path", "how", "from", "kept"],
             EVIDENCE,
         ),
         E::StoreReset => say(
             P0,
             "the agent's store is older than what others have seen: it was put back, or rolled back",
-            &["epoch", "from", "lost", "seen_by", "why"],
+            &["why", "from", "lost"],
             EVIDENCE,
         ),
         _ => unlisted(kind),

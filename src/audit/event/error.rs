@@ -18,6 +18,13 @@ pub enum EventError {
     },
     /// Not the JSON of an event.
     Json(String),
+    /// The event says something that the catalogue does not know of its type.
+    NotDescribed {
+        /// See [`EventType::name`](super::EventType::name).
+        event_type: &'static str,
+        /// What it is, in words.
+        why: String,
+    },
 }
 
 impl fmt::Display for EventError {
@@ -33,6 +40,12 @@ impl fmt::Display for EventError {
                 write!(f, "the event has {bytes} bytes, at most {most} are allowed")
             }
             Self::Json(why) => write!(f, "not the JSON of an event: {why}"),
+            Self::NotDescribed { event_type, why } => {
+                write!(
+                    f,
+                    "the catalogue of events does not describe this {event_type}: {why}"
+                )
+            }
         }
     }
 }

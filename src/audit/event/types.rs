@@ -1,12 +1,13 @@
-//! The catalogue: every kind of event by its name.
+//! The catalogue: every kind of event by its name. What each says of itself stands in [`super::what`]: a new one needs a line here and
+//! its fields there.
 
 macro_rules! catalogue {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $action:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $action:literal;)*) => {
         /// What happened. The names are the contract with SIEMs and are never reused for anything else.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum EventType {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl EventType {
@@ -21,6 +22,12 @@ macro_rules! catalogue {
             /// The `action` written when the caller names none.
             pub fn action(self) -> &'static str {
                 match self { $(Self::$variant => $action,)* }
+            }
+
+            /// What it means, in a sentence or two: the same words as here, for schemas and tables.
+            pub fn words(self) -> &'static str {
+                let words = match self { $(Self::$variant => concat!($($doc),*),)* };
+                words.trim_start()
             }
         }
     };
@@ -133,6 +140,8 @@ catalogue! {
     EvidenceRestored = "EVIDENCE_RESTORED", "restore_evidence";
     /// The live record on this host was deleted, cut off, replaced or changed; `what` says how and where.
     AuditTampered = "AUDIT_TAMPERED", "find_tampering";
+    /// An officer has seen what was done to the live record; what was refused because of it is allowed again.
+    TamperingAcknowledged = "TAMPERING_ACKNOWLEDGED", "acknowledge_tampering";
     /// The store is not the one that others have seen: it was restored from a backup, or rolled back. A new epoch of the record begins here.
     StoreReset = "STORE_RESET", "reset_store";
     /// A signed statement of the record's head; carries the note in `what.note`.

@@ -17,8 +17,17 @@ fn append(store: &Store, numbers: std::ops::RangeInclusive<u64>) {
     }
 }
 
+/// A sink that is sent everything.
+fn all(sink: impl Sink) -> (Box<dyn Sink>, Options) {
+    let options = Options {
+        envelopes: true,
+        ..Options::default()
+    };
+    (Box::new(sink), options)
+}
+
 fn start(store: &Store, dir: &Path) -> Sinks {
-    Sinks::start(store, vec![Box::new(FileSink::new(dir))], FAST).unwrap()
+    Sinks::start(store, vec![all(FileSink::new(dir))], FAST).unwrap()
 }
 
 fn stored(store: &Store) -> Vec<u8> {
@@ -169,10 +178,7 @@ fn a_dead_sink_delays_neither_commits_nor_another_sink() {
     let store = Store::open(&dir.path().join("state.db")).unwrap();
     let (answer, answers) = mpsc::channel();
     let (got, batches) = mpsc::channel();
-    let sinks: Vec<Box<dyn Sink>> = vec![
-        Box::new(Scripted { answers, got }),
-        Box::new(FileSink::new(&out)),
-    ];
+    let sinks = vec![all(Scripted { answers, got }), all(FileSink::new(&out))];
     let sinks = Sinks::start(&store, sinks, FAST).unwrap();
     append(&store, 1..=1);
     assert_eq!(batches.recv().unwrap(), [1]);
@@ -205,7 +211,7 @@ fn a_sink_that_hangs_does_not_hang_the_end() {
     let store = Store::open(&dir.path().join("state.db")).unwrap();
     let (answer, answers) = mpsc::channel();
     let (got, batches) = mpsc::channel();
-    let sinks = Sinks::start(&store, vec![Box::new(Scripted { answers, got })], FAST).unwrap();
+    let sinks = Sinks::start(&store, vec![all(Scripted { answers, got })], FAST).unwrap();
     append(&store, 1..=1);
     assert_eq!(batches.recv().unwrap(), [1]);
     assert!(!sinks.shutdown(Duration::from_millis(10)));
@@ -232,7 +238,7 @@ impl Sink for Panics {
 fn a_sink_that_panics_shows_as_dead() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("state.db")).unwrap();
-    let sinks = Sinks::start(&store, vec![Box::new(Panics)], FAST).unwrap();
+    let sinks = Sinks::start(&store, vec![all(Panics)], FAST).unwrap();
     assert!(store.wait(Some(SOON), |_| sinks.status().unwrap()[0].error.is_some()));
     assert!(sinks.shutdown(Duration::from_secs(1)));
 }

@@ -12,6 +12,7 @@ use crate::{
         checkpoint::Checkpoint,
         event::Envelope,
         folder::{FolderError, FolderWriter},
+        signed::{Chains, Rosters},
     },
     protocol::{Code, Problem, socket::Status},
     trust::file::write_atomic,
@@ -19,8 +20,7 @@ use crate::{
 
 use crate::cli::{Door, Ended, client::Agent, files};
 
-use super::envelopes::Rosters;
-use super::pages::{Chains, chains, checkpoints, count, envelopes, page};
+use super::pages::{chains, checkpoints, count, envelopes, page};
 
 /// Arguments of `audit export`.
 #[derive(clap::Args)]
@@ -135,7 +135,7 @@ fn fill_folder(agent: &Agent, args: &Args, end: u64) -> Result<u64, Problem> {
     let failed = |why: FolderError| {
         let code = match &why {
             FolderError::Diverged { .. } | FolderError::NotARecord => Code::Tampering,
-            FolderError::Io(_) | FolderError::InUse => Code::Internal,
+            FolderError::Io(_) | FolderError::InUse | FolderError::Taken => Code::Internal,
         };
         Problem::new(code, format!("{}: {why}", files::shown(&args.output)))
             .hint("nothing was left behind; see twotap audit verify")

@@ -1,10 +1,11 @@
 //! `twotap audit`: reads, exports and verifies the record.
 
-mod envelopes;
+mod acknowledge;
+mod against;
 mod export;
 mod pages;
-mod receipts;
 mod reconcile;
+mod shown;
 mod tail;
 mod verify;
 
@@ -27,6 +28,8 @@ enum Verb {
     Export(export::Args),
     /// Account for every use of the break-glass user and roles that CloudTrail saw
     Reconcile(reconcile::Args),
+    /// As an officer: say that you have looked into what was done to the live record of this host
+    Acknowledge(acknowledge::Args),
 }
 
 pub(super) fn run(args: Args, door: &Door) -> Ended {
@@ -35,5 +38,6 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Verb::Verify(args) => verify::run(&args, door),
         Verb::Export(args) => export::run(&args, door),
         Verb::Reconcile(args) => reconcile::run(&args, door),
+        Verb::Acknowledge(args) => acknowledge::run(args, door),
     }
 }

@@ -2,28 +2,24 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     io::{self, Read},
 };
 
 use zeroize::Zeroizing;
 
 use crate::{
-    audit::{chain::Hash, note::MAX_NOTE},
+    audit::{chain::Hash, note::MAX_NOTE, signed::Chains},
     protocol::{
         Code, Problem,
         socket::{AuditEnvelope, Status, VaultView},
     },
-    trust::Envelope,
 };
 
 use crate::cli::client::{Agent, vault_path};
 
 /// How many events are asked for at once.
 const PAGE: u64 = 1000;
-
-/// Roster chains by vault.
-pub(super) type Chains = BTreeMap<String, Vec<Envelope>>;
 
 /// The events from a number on, whole lines, as the agent keeps them.
 pub(super) fn page(agent: &Agent, from: u64) -> Result<Zeroizing<Vec<u8>>, Problem> {

@@ -13,6 +13,7 @@ use crate::{
         event::{MAX_LINE, Record as Event},
         folder::Folder,
         reconcile::{Accounted, Ledger, Principals, Reconciled, Use, read, reconcile},
+        signed::{Chains, Rosters},
     },
     protocol::{Code, Problem},
     trust::roster::Roster,
@@ -24,9 +25,8 @@ use crate::cli::{
 };
 
 use super::{
-    envelopes::Rosters,
     export::ROSTERS,
-    pages::{Chains, Kept, Record, chains},
+    pages::{Kept, Record, chains},
 };
 
 /// The largest file of an export, in bytes.

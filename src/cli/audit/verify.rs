@@ -11,14 +11,11 @@ use crate::{
     audit::{
         chain::Hash,
         folder::Folder,
-        verify::{Evidence, Report, Source, Witness, verify},
+        signed::{Brought, Chains, Checked, Rosters, head, verify_signed},
+        verify::Witness,
     },
     protocol::{Code, Problem},
-    trust::{
-        Envelope,
-        request::{Approval, Offer},
-        roster::Roster,
-    },
+    trust::{Envelope, roster::Roster},
 };
 
 use crate::cli::{
@@ -28,9 +25,10 @@ use crate::cli::{
 };
 
 use super::{
-    envelopes::{Checker, Rosters, head},
+    against::Against,
     export::ROSTERS,
-    pages::{Chains, Kept, Record, chains, checkpoints, split_notes},
+    pages::{Kept, Record, chains, checkpoints},
+    shown::{json, shown, warnings},
 };
 
 /// Arguments of `audit verify`.
@@ -39,8 +37,9 @@ pub(super) struct Args {
     /// An export (a folder, or events.jsonl alone); without it, the agent's record
     #[arg(long, value_name = "PATH")]
     export: Option<PathBuf>,
-    /// Evidence that was kept elsewhere: signed checkpoints, or the signed offer or approval of a request
-    #[arg(long, value_name = "FILE")]
+    /// Evidence that was kept elsewhere: signed checkpoints; the signed offer or approval of a request; another sink's folder or file, a
+    /// syslog file, a checkout
+    #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
     /// A roster, or a chain of them, where the export has none
     #[arg(long, value_name = "FILE", requires = "export")]
@@ -48,10 +47,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, door: &Door) -> Ended {
-    let report = match &args.export {
+    let (checked, rosters) = match &args.export {
         Some(path) => offline(path, args, door)?,
         None => online(args, door)?,
     };
+    let report = &checked.report;
+    for warning in warnings(&checked) {
+        door.ui.warn(warning);
+    }
     for other in report.problems.iter().skip(1) {
         door.ui.warn(plain(&other.to_string()));
     }
@@ -59,11 +62,12 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         return Err(Problem::new(Code::Tampering, first.to_string())
             .hint("keep every copy of the record as it is, and tell the security officer"));
     }
-    door.ui.result(&json(&report), &shown(&report))?;
+    door.ui
+        .result(&json(&checked, &rosters), &shown(&checked, &rosters))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn online(args: &Args, door: &Door) -> Result<Report, Problem> {
+fn online(args: &Args, door: &Door) -> Result<(Checked, Rosters), Problem> {
     let agent = door.agent()?;
     let chains = chains(&agent)?;
     let rosters = Rosters::verify(&chains)?;
@@ -80,19 +84,21 @@ fn online(args: &Args, door: &Door) -> Result<Report, Problem> {
         }));
     }
     say_which_rosters(&rosters, &memory, door);
+    // Before the record: what others hold of it may only be less.
+    let against = Against::read(&args.against, &rosters)?;
     let notes = checkpoints(&agent)?;
     let kept = Kept::default();
     let find = |sha256: &Hash| kept.borrow().get(sha256).cloned();
     let mut record = Record::of(&agent, &kept);
     let lines = BufReader::with_capacity(1 << 20, &mut record);
-    let report = examine(lines, &rosters, notes, held, &find, args);
+    let report = examine(lines, &rosters, notes, held, &find, against);
     match record.failed {
         Some(problem) => Err(problem),
-        None => report,
+        None => Ok((report?, rosters)),
     }
 }
 
-fn offline(path: &Path, args: &Args, door: &Door) -> Result<Report, Problem> {
+fn offline(path: &Path, args: &Args, door: &Door) -> Result<(Checked, Rosters), Problem> {
     let mut chains = Chains::new();
     let mut notes = Vec::new();
     let folder = path
@@ -115,20 +121,22 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<Report, Problem> {
     }
     let rosters = Rosters::verify(&chains)?;
     say_which_rosters(&rosters, &Memory::open()?, door);
+    let against = Against::read(&args.against, &rosters)?;
     let find = |sha256: &Hash| folder.as_ref()?.envelope(sha256).ok().flatten();
-    match &folder {
+    let checked = match &folder {
         Some(folder) => {
             let lines = folder.lines().map_err(|why| {
                 Problem::new(Code::Usage, format!("{}: {why}", files::shown(path)))
             })?;
-            examine(lines, &rosters, notes, Vec::new(), &find, args)
+            examine(lines, &rosters, notes, Vec::new(), &find, against)
         }
         None => {
             let file = File::open(path).map_err(|why| files::unreadable(path, &why))?;
             let lines = BufReader::with_capacity(1 << 20, file);
-            examine(lines, &rosters, notes, Vec::new(), &find, args)
+            examine(lines, &rosters, notes, Vec::new(), &find, against)
         }
-    }
+    }?;
+    Ok((checked, rosters))
 }
 
 fn examine(
@@ -137,61 +145,19 @@ fn examine(
     mut notes: Vec<String>,
     mut held: Vec<Witness>,
     find: &dyn Fn(&Hash) -> Option<Vec<u8>>,
-    args: &Args,
-) -> Result<Report, Problem> {
-    for file in &args.against {
-        match against(file, rosters)? {
-            Held::Notes(more) => notes.extend(more),
-            Held::Head(witness) => held.push(witness),
-        }
-    }
-    let keys = rosters.checkpoint_keys();
-    let evidence = Evidence {
-        keys: &keys,
+    against: Against,
+) -> Result<Checked, Problem> {
+    notes.extend(against.notes);
+    held.extend(against.held);
+    let brought = Brought {
         checkpoints: &notes,
         held: &held,
+        copies: &against.copies,
         envelopes: Some(find),
     };
-    let mut checker = Checker::new(rosters);
     let _said = Waiting::begin("the record to be read and checked, event by event");
-    verify(lines, &evidence, &mut |view| checker.check_event(view))
+    verify_signed(lines, rosters, &brought)
         .map_err(|why| Problem::new(Code::Internal, format!("the record cannot be read: {why}")))
-}
-
-enum Held {
-    Notes(Vec<String>),
-    Head(Witness),
-}
-
-/// Evidence that was kept elsewhere. An approval that a custodian kept counts by itself: the token has signed its head.
-fn against(file: &Path, rosters: &Rosters) -> Result<Held, Problem> {
-    let text = files::read_text(file)?;
-    let Ok(envelope) = Envelope::parse(text.as_bytes()) else {
-        return Ok(Held::Notes(split_notes(&text)));
-    };
-    let bad = |why: String| {
-        Problem::new(Code::Tampering, format!("{}: {why}", files::shown(file)))
-            .hint("this evidence is not valid itself; take it from where it was kept again")
-    };
-    let mut checker = Checker::new(rosters);
-    // The request's bytes as offered: whether a host offered them is not what this evidence is asked for.
-    if let Ok(Approval(request)) = envelope.unverified::<Approval>() {
-        let keys = rosters.approve_keys_of(&request.roster_sha256);
-        let (_, key) = envelope
-            .verify::<Approval>(&keys, "a custodian of the roster")
-            .map_err(|why| bad(why.to_string()))?;
-        return Ok(Held::Head(Witness {
-            head: head(request.audit),
-            by: rosters.owner(key),
-        }));
-    }
-    envelope
-        .unverified::<Offer>()
-        .map_err(|why| bad(why.to_string()))?;
-    match checker.check(text.as_bytes()).map_err(bad)? {
-        Some(witness) => Ok(Held::Head(witness)),
-        None => Err(bad("it names no head of the record".to_owned())),
-    }
 }
 
 pub(super) fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
@@ -226,76 +192,4 @@ fn say_which_rosters(rosters: &Rosters, memory: &Memory, door: &Door) {
     if !any {
         door.ui.warn("no roster was given: no signature can be checked, only that the lines follow one another");
     }
-}
-
-fn json(report: &Report) -> serde_json::Value {
-    let proofs: Vec<_> = report
-        .proofs
-        .iter()
-        .map(|p| {
-            serde_json::json!({
-                "seq": p.seq, "by": p.by, "source": source(p.source), "time": p.time,
-            })
-        })
-        .collect();
-    serde_json::json!({
-        "verified": true,
-        "events": report.events,
-        "head": { "seq": report.head.seq, "hash": report.head.hash.to_string() },
-        "proven_to": report.proven_to(),
-        "proven_by_others_to": report.proven_by_others_to(),
-        "proofs": proofs,
-        "envelopes_checked": report.envelopes_checked,
-        "envelopes_missing": report.envelopes_missing,
-        "checkpoints_unknown": report.checkpoints_unknown,
-    })
-}
-
-fn source(source: Source) -> &'static str {
-    match source {
-        Source::Checkpoint => "checkpoint",
-        Source::Envelope => "signature",
-        Source::Held => "kept elsewhere",
-    }
-}
-
-fn shown(report: &Report) -> String {
-    let mut text = format!(
-        "{} events follow one another; the head is {}\n",
-        report.events, report.head.hash
-    );
-    for proof in &report.proofs {
-        let time = proof
-            .time
-            .as_deref()
-            .map_or(String::new(), |t| format!(", {}", plain(t)));
-        text.push_str(&format!(
-            "  up to event {}: {} ({}{time})\n",
-            proof.seq,
-            plain(&proof.by),
-            source(proof.source)
-        ));
-    }
-    text.push_str(&match report.proven_to() {
-        0 => "no event is proven by anybody: all of it is only the host's word\n".to_owned(),
-        to if to < report.events => format!(
-            "events {} to {} are only the host's word\n",
-            to + 1,
-            report.events
-        ),
-        _ => "every event is proven\n".to_owned(),
-    });
-    if report.envelopes_missing > 0 {
-        text.push_str(&format!(
-            "{} signed envelopes were not there to be checked; {} were\n",
-            report.envelopes_missing, report.envelopes_checked
-        ));
-    }
-    if report.checkpoints_unknown > 0 {
-        text.push_str(&format!(
-            "{} checkpoints are by keys that no roster lists: they prove nothing\n",
-            report.checkpoints_unknown
-        ));
-    }
-    text
 }

@@ -108,6 +108,14 @@ fn condition_holds(
         None => (false, operator),
         Some((other, _)) => return Err(format!("the condition qualifier {other}")),
     };
+    if operator == "ArnNotLike" && !all {
+        // True of an absent key as well: it is the negation of what matches.
+        return Ok(actual.is_none_or(|values| {
+            !values
+                .iter()
+                .any(|actual| expected.iter().any(|expected| glob(expected, actual)))
+        }));
+    }
     let test: fn(&str, &str) -> bool = match operator {
         "StringEquals" => |actual, expected| actual == expected,
         "StringLike" => |actual, expected| glob(expected, actual),
@@ -187,6 +195,17 @@ mod tests {
             Ok(false)
         );
         assert_eq!(condition_holds("StringLike", None, &["*"]), Ok(false));
+        let arn = vec!["arn:aws:iam::aws:policy/AWSDenyAll".to_owned()];
+        let narrowing = ["arn:aws:iam::aws:policy/AWSDeny*"];
+        assert_eq!(
+            condition_holds("ArnNotLike", Some(&arn), &narrowing),
+            Ok(false)
+        );
+        assert_eq!(
+            condition_holds("ArnNotLike", Some(&arn), &["arn:other"]),
+            Ok(true)
+        );
+        assert_eq!(condition_holds("ArnNotLike", None, &narrowing), Ok(true));
         assert!(condition_holds("IpAddress", None, &[]).is_err());
     }
 

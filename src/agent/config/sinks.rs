@@ -1,0 +1,190 @@
+//! `[sinks.NAME]` of `agent.toml`: where the record goes beside its folder on this host.
+//!
+//! A table has `kind`, the keys of [`Options`] that every kind has, and the kind's own.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::{Deserialize, de::IntoDeserializer as _};
+
+use crate::{
+    audit::sinks::{
+        Only, Opening, Options, S3Config, Sink, SinkConfigError, syslog::SyslogConfig,
+        webhook::WebhookConfig,
+    },
+    trust::text::check_name,
+};
+
+/// The sink that is always there, under `[audit] file`.
+const FILE: &str = "file";
+
+/// What each kind is configured by.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Kind {
+    S3(S3Config),
+    Syslog(SyslogConfig),
+    Webhook(WebhookConfig),
+}
+
+impl Kind {
+    fn open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError> {
+        match self {
+            Self::S3(kind) => kind.open(at),
+            Self::Syslog(kind) => kind.open(at),
+            Self::Webhook(kind) => kind.open(at),
+        }
+    }
+}
+
+/// A sink that is configured and not open yet.
+#[derive(Debug)]
+pub(in crate::agent) struct SinkTable {
+    name: String,
+    options: Options,
+    kind: Kind,
+}
+
+impl SinkTable {
+    /// The tables, by name.
+    pub(super) fn all(tables: BTreeMap<String, toml::Table>) -> Result<Vec<Self>, String> {
+        let one = |(name, table)| Self::parse(name, table);
+        tables.into_iter().map(one).collect()
+    }
+
+    fn parse(name: String, mut table: toml::Table) -> Result<Self, String> {
+        check_name("name of a sink", &name).map_err(|why| format!("sinks: {why}"))?;
+        if name == FILE {
+            return Err(format!(
+                "sinks.{name}: the sink of this name is always there, and has its folder from [audit] file"
+            ));
+        }
+        let bad = |why: String| format!("sinks.{name}: {why}");
+        if !table.get("kind").is_some_and(toml::Value::is_str) {
+            return Err(bad("it has no 'kind'".to_owned()));
+        }
+        let mut options = toml::Table::new();
+        for key in Options::KEYS {
+            options.extend(table.remove_entry(key));
+        }
+        let options: Options = parsed(options).map_err(bad)?;
+        options
+            .check()
+            .map_err(|why| format!("sinks.{name}.{why}"))?;
+        let kind: Kind = parsed(table).map_err(|why| format!("sinks.{name}: {why}"))?;
+        if matches!(kind, Kind::S3(_)) && options.only != Only::All {
+            return Err(format!(
+                "sinks.{name}.only: this kind keeps the whole record, leave it out"
+            ));
+        }
+        Ok(Self {
+            name,
+            options,
+            kind,
+        })
+    }
+
+    /// Opens it; a setting with which it cannot work is said with its key.
+    pub(in crate::agent) fn open(
+        self,
+        folder: &Path,
+        state: &Path,
+        host: &str,
+    ) -> Result<(Box<dyn Sink>, Options), (String, Option<String>)> {
+        let at = Opening {
+            name: &self.name,
+            folder,
+            state,
+            host,
+        };
+        match self.kind.open(&at) {
+            Ok(sink) => Ok((sink, self.options)),
+            Err(why) => Err((
+                format!("sinks.{}.{why}", self.name),
+                why.hint().map(str::to_owned),
+            )),
+        }
+    }
+}
+
+/// A table as a type; the parser's message in one line.
+fn parsed<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, String> {
+    T::deserialize(table.into_deserializer()).map_err(|why: toml::de::Error| {
+        let text = why.message().trim().to_owned();
+        text.lines().next().unwrap_or_default().to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{
+        event::EventType,
+        sinks::{Begins, Only},
+    };
+
+    fn tables(text: &str) -> Result<Vec<SinkTable>, String> {
+        #[derive(Deserialize)]
+        struct File {
+            sinks: BTreeMap<String, toml::Table>,
+        }
+        SinkTable::all(toml::from_str::<File>(text).expect("toml").sinks)
+    }
+
+    #[test]
+    fn a_table_has_its_kind_what_all_have_and_its_own() {
+        let sinks = tables(
+            "[sinks.siem]\nkind = 'syslog'\nunix = '/dev/log'\nfacility = 'local3'\n\
+             required = true\ngroup = 'offsite'\nenvelopes = true\n\
+             [sinks.pager]\nkind = 'syslog'\nunix = 'x'\nonly = 'alerts'\n\
+             [sinks.quiet]\nkind = 'syslog'\nunix = 'x'\nonly = ['AUDIT_TAMPERED']\nfrom = 'now'",
+        );
+        let sinks = sinks.expect("good");
+        let names: Vec<_> = sinks.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["pager", "quiet", "siem"]);
+        let [pager, quiet, siem] = &sinks[..] else {
+            panic!("three")
+        };
+        assert!(siem.options.required && siem.options.envelopes);
+        assert_eq!(siem.options.group.as_deref(), Some("offsite"));
+        assert_eq!(siem.options.only, Only::All);
+        assert_eq!(siem.options.begins_at(), Begins::First);
+        assert_eq!(pager.options.only, Only::Alerts);
+        assert_eq!(pager.options.begins_at(), Begins::Now);
+        let types = Only::Types(vec![EventType::AuditTampered]);
+        assert_eq!(quiet.options.only, types);
+        assert!(!quiet.options.required && !quiet.options.envelopes);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_sink_and_key() {
+        let base = "[sinks.siem]\nkind = 'syslog'\nunix = '/dev/log'\n";
+        for (text, words) in [
+            ("[sinks.siem]\nunix = 'x'", "sinks.siem: it has no 'kind'"),
+            (
+                "[sinks.siem]\nkind = 'smoke'",
+                "sinks.siem: unknown variant",
+            ),
+            ("[sinks.file]\nkind = 'syslog'", "sinks.file"),
+            (
+                "[sinks.worm]\nkind = 's3'\nbucket = 'abc'\nregion = 'eu-west-1'\ncredential = 'x'\nonly = 'alerts'",
+                "sinks.worm.only: this kind keeps the whole record",
+            ),
+            ("[sinks.'A B']\nkind = 'syslog'", "sinks: "),
+            (&format!("{base}colour = 1"), "colour"),
+            (&format!("{base}facility = 'x'"), "unknown variant `x`"),
+            (&format!("{base}required = 'x'"), "sinks.siem: "),
+            (&format!("{base}only = 'x'"), "alerts"),
+            (&format!("{base}only = []"), "the list is empty"),
+            (&format!("{base}only = ['x']"), "no event type"),
+            (&format!("{base}from = 'x'"), "unknown variant `x`"),
+            (&format!("{base}group = 'x'"), "sinks.siem.group"),
+            (
+                &format!("{base}required = true\nonly = ['AUDIT_TAMPERED']"),
+                "sinks.siem.only",
+            ),
+        ] {
+            let why = tables(text).expect_err(text);
+            assert!(why.contains(words), "{text:?}: {why}");
+        }
+    }
+}
