@@ -4,6 +4,7 @@ mod acknowledge;
 mod against;
 mod export;
 mod pages;
+mod reconcile;
 mod s3;
 mod schema;
 mod shaped;
@@ -30,6 +31,8 @@ enum Verb {
     Export(export::Args),
     /// Print the JSON Schema of the record's lines
     Schema,
+    /// Account for every use of the break-glass user and roles that CloudTrail saw
+    Reconcile(reconcile::Args),
     /// As an officer: say that you have looked into what was done to the live record of this host
     Acknowledge(acknowledge::Args),
 }
@@ -40,6 +43,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Verb::Verify(args) => verify::run(&args, door),
         Verb::Export(args) => export::run(&args, door),
         Verb::Schema => schema::run(door),
+        Verb::Reconcile(args) => reconcile::run(&args, door),
         Verb::Acknowledge(args) => acknowledge::run(args, door),
     }
 }
