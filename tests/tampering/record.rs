@@ -1,4 +1,5 @@
 //! A whole incident's record with every kind of envelope, signed by keys in software; and what both verifiers say of it.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{
     collections::BTreeMap,
@@ -23,6 +24,7 @@ use twotap::{
         manifest::Manifest,
         receipt::{Outcome, Proof, ProvenBy},
         request::Offer,
+        roster::Roster,
     },
 };
 
@@ -40,12 +42,18 @@ pub(crate) struct Signers {
 
 impl Signers {
     pub(crate) fn new() -> Self {
+        Self::under(|_| {})
+    }
+
+    /// Under a roster that the case changes.
+    pub(crate) fn under(change: impl FnOnce(&mut Roster)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let checkpoint = CheckpointKey::open_or_create(&folder.path().join("key"), "host-1")
             .unwrap_or_else(|why| panic!("{why}"));
         let public = PublicKey::Ed25519(*checkpoint.public().key());
         let paper = Paper::of(&["alice", "bob"], |roster, _| {
             roster.hosts[0].checkpoint_key = public;
+            change(roster);
         });
         let origin = paper.host.public().id().to_string();
         Self {
@@ -160,6 +168,11 @@ fn person(name: &str) -> Actor {
 
 /// Sealed, asked for, approved by two, opened, rotated, closed; and one that both denied.
 pub(crate) fn incident(signers: &Signers) -> Writer {
+    approved_by(signers, &["alice", "bob"])
+}
+
+/// The same, with the approvals of these people alone in the record.
+pub(crate) fn approved_by(signers: &Signers, people: &[&str]) -> Writer {
     let paper = &signers.paper;
     let mut book = Writer::new(signers);
     let started = || {
@@ -197,7 +210,7 @@ pub(crate) fn incident(signers: &Signers) -> Writer {
     let asked = of(EventType::BreakGlassRequested, person("dana"), &id);
     let asked = asked.justification("für alle: \"nichts geht\" – die Anmeldung ist weg");
     book.with(asked, "offer", &offer);
-    for name in ["alice", "bob"] {
+    for name in people {
         let approved = of(EventType::BreakGlassApproved, person(name), &id);
         book.with(approved, "approval", &paper.approval(&offer, name));
     }
