@@ -140,8 +140,10 @@ fn open_sinks(config: &mut Config) -> Result<Vec<(Box<dyn Sink>, Options)>, Prob
         envelopes: true,
         ..Options::default()
     };
-    let mut sinks: Vec<(Box<dyn Sink>, Options)> =
-        vec![(Box::new(FileSink::new(&config.audit)), file)];
+    let mut sinks: Vec<(Box<dyn Sink>, Options)> = vec![(
+        Box::new(FileSink::new(&config.audit).rotated(config.rotate)),
+        file,
+    )];
     for table in std::mem::take(&mut config.sinks) {
         let opened = table.open(&config.folder, &config.state, &config.host_name);
         sinks.push(opened.map_err(|(why, hint)| {
