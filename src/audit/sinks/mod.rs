@@ -18,6 +18,7 @@
 
 mod amazon;
 mod error;
+pub mod eventbridge;
 mod file;
 pub mod git;
 pub mod net;
@@ -35,7 +36,7 @@ pub use self::error::{SinkConfigError, SinkError};
 pub use self::file::FileSink;
 pub use self::options::{Begins, Only, Options};
 pub use self::pace::{Backoff, Pace, SystemPace};
-pub use self::runner::{Lacking, SinkStatus, Sinks, cursor};
+pub use self::runner::{Ahead, Lacking, SinkStatus, Sinks, cursor};
 pub use self::s3::{S3Config, S3Sink};
 
 use super::chain::{Hash, Head};
