@@ -44,6 +44,8 @@ pub enum Does {
     Babbles,
     /// Answers one byte at a time, without an end.
     Trickles,
+    /// Takes it, and the answer's body never ends.
+    TricklesBody,
     /// Refuses what has this text in it with this status, and takes the rest.
     RefusesText(u16, &'static str),
 }
@@ -185,7 +187,7 @@ fn serve(stream: TcpStream, shared: &(Mutex<State>, Condvar), stop: &AtomicBool)
             let does = state.does.clone();
             let text = String::from_utf8_lossy(&body).into_owned();
             let taken = match &does {
-                Does::Takes | Does::LosesAnswer => true,
+                Does::Takes | Does::LosesAnswer | Does::TricklesBody => true,
                 Does::Answers(status, _) => (200..300).contains(status),
                 Does::RefusesText(_, word) => !text.contains(word),
                 _ => false,
@@ -217,8 +219,10 @@ fn serve(stream: TcpStream, shared: &(Mutex<State>, Condvar), stop: &AtomicBool)
                 let _ = stream.write_all(b"\x00\xffnothing like it\r\n\r\n");
                 return;
             }
-            Does::Trickles => {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+            Does::Trickles | Does::TricklesBody => {
+                let end = if taken { "\r\n" } else { "" };
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n{end}");
+                let _ = stream.write_all(head.as_bytes());
                 while !stop.load(Ordering::SeqCst) && stream.write_all(b"x").is_ok() {
                     std::thread::sleep(Duration::from_millis(50));
                 }
