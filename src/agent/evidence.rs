@@ -126,7 +126,10 @@ impl Agent {
     /// Looks after the sinks for ever.
     pub(super) async fn keep_evidence(self: Arc<Self>) {
         loop {
-            let looked = self.look_at_evidence(None).await;
+            let looked = match self.take_up_ahead().await {
+                Ok(()) => self.look_at_evidence(None).await,
+                Err(problem) => Err(problem),
+            };
             self.alarms
                 .set("looking after the sinks", looked.as_ref().err());
             let lags = !self.evidence.lock().standing.is_empty();

@@ -101,7 +101,9 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
         .map_err(|why| Problem::new(Code::Internal, why))?,
     };
     let store = Store::open(&config.state.join("state.db")).map_err(|why| book::problem(&why))?;
-    // Before the sink writes anything there.
+    // Before anything is written, here or there.
+    super::reset::at_start(&store, &config, &keys)?;
+    let began = store.head().map_err(|why| book::problem(&why))?;
     let watched = Watched::begin(&store, &config.audit)?;
     let sinks =
         Sinks::start(&store, sinks, Backoff::default()).map_err(|why| book::problem(&why))?;
@@ -124,6 +126,7 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
+        began,
         tampering: super::tamper::Tampering::default(),
         evidence: super::evidence::Evidence::default(),
         config,
@@ -208,6 +211,9 @@ impl Agent {
         }
         // Each that is met brings its journal; the others are looked for when they are asked for.
         self.look_for_vaults().await;
+        for known in self.vaults.all(self) {
+            self.take_up_manifest(&known).await?;
+        }
         for vault in self.config.vaults.clone() {
             tokio::spawn(Arc::clone(self).follow_vault(vault));
         }

@@ -18,7 +18,7 @@ use crate::{
         event::{Actor, Event, EventType},
         live::{Finding, How, LiveRecord, Notice},
         sinks::cursor,
-        store::{Store, StoreError, Table},
+        store::{Store, StoreError, Table, Tx},
     },
     protocol::{
         Code, Problem,
@@ -195,7 +195,7 @@ impl Agent {
             Problem::new(
                 Code::Tampering,
                 format!(
-                    "it was tampered with, found at {} (event {}): {}{others}",
+                    "found at {} (event {}): {}{others}",
                     last.at, last.seq, last.why
                 ),
             )
@@ -212,7 +212,7 @@ impl Agent {
             Some(last) if opens && self.config.care.refuse => Err(Problem::new(
                 Code::Tampering,
                 format!(
-                    "the record on this host was tampered with (event {}), and nothing is opened until an officer has acknowledged it",
+                    "something was done to the record on this host (event {}), and nothing is opened until an officer has acknowledged it",
                     last.seq
                 ),
             )
@@ -283,6 +283,28 @@ impl Tampering {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Standing>> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The same for what is no finding of a look: it stands until it is acknowledged.
+pub(super) fn stand(change: &mut Change<'_, '_>, seq: u64, why: &str) -> Result<(), Problem> {
+    let mut row: Row = change.setting(ROW)?;
+    row.standing.push(Standing {
+        seq,
+        at: change.now(),
+        why: why.to_owned(),
+    });
+    change.put_setting(ROW, &row)
+}
+
+/// The same before there is an agent.
+pub(super) fn note(tx: &mut Tx<'_>, seq: u64, at: Timestamp, why: &str) -> Result<(), StoreError> {
+    let mut row: Row = tx.record_as(Table::Setting, ROW)?.unwrap_or_default();
+    row.standing.push(Standing {
+        seq,
+        at,
+        why: why.to_owned(),
+    });
+    tx.put(Table::Setting, ROW, &row)
 }
 
 /// The event and the row; the row as it stands then, or nothing where it was told before.

@@ -9,7 +9,7 @@ use serde::{Deserialize, de::IntoDeserializer as _};
 use crate::{
     audit::sinks::{
         Only, Opening, Options, S3Config, Sink, SinkConfigError, eventbridge::EventBridgeConfig,
-        syslog::SyslogConfig, webhook::WebhookConfig,
+        git::GitConfig, syslog::SyslogConfig, webhook::WebhookConfig,
     },
     trust::text::check_name,
 };
@@ -25,6 +25,7 @@ enum Kind {
     S3(S3Config),
     Syslog(SyslogConfig),
     Webhook(WebhookConfig),
+    Git(GitConfig),
 }
 
 impl Kind {
@@ -34,6 +35,7 @@ impl Kind {
             Self::S3(kind) => kind.open(at),
             Self::Syslog(kind) => kind.open(at),
             Self::Webhook(kind) => kind.open(at),
+            Self::Git(kind) => kind.open(at),
         }
     }
 }

@@ -196,7 +196,7 @@ fn examine(
         .map_err(|why| Problem::new(Code::Internal, format!("the record cannot be read: {why}")))
 }
 
-fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
+pub(super) fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
     let bytes = files::read(file)?;
     let chain: Vec<Envelope> = if bytes.trim_ascii_start().starts_with(b"[") {
         files::read_json(file, "a chain of rosters")?
