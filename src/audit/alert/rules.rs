@@ -377,14 +377,20 @@ fn standing(kind: E) -> Option<Rule> {
         E::AuditTampered => say(
             P0,
             "the record on the agent's host was touched",
-            &["path", "how", "from", "kept"],
+            &["path", "how", "from", "why", "kept"],
             EVIDENCE,
         ),
         E::StoreReset => say(
             P0,
             "the agent's store is older than what others have seen: it was put back, or rolled back",
-            &["why", "from", "lost"],
+            &["why", "epoch", "lost_from", "by"],
             EVIDENCE,
+        ),
+        E::TamperingAcknowledged => say(
+            Info,
+            "an officer has looked into what was done to the record on the agent's host",
+            &["events"],
+            "nothing",
         ),
         _ => unlisted(kind),
     }
