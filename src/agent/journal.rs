@@ -260,7 +260,10 @@ fn event_of(
         .detail("at", entry.at.to_string());
     event = details(change, event, &entry.step);
     if let (S::Minted { .. }, Some(request)) = (&entry.step, request) {
-        event = event.detail("asked_by", request.asked_by.clone());
+        // Access without its reason is half a line to whoever reads that one alone.
+        event = event
+            .justification(&request.request.reason)
+            .detail("asked_by", request.asked_by.clone());
     }
     if let Some(aws) = &entry.aws {
         let date = aws.date.map(|d| d.to_string());
