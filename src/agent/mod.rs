@@ -112,6 +112,7 @@ struct Agent {
     host: Mutex<Option<KeyId>>,
     sinks: Mutex<Option<Sinks>>,
     tampering: tamper::Tampering,
+    epochs: reset::Epochs,
     /// Where the record stood when this agent took it up.
     began: Head,
     evidence: evidence::Evidence,

@@ -127,6 +127,7 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
         began,
+        epochs: super::reset::Epochs::default(),
         tampering: super::tamper::Tampering::default(),
         evidence: super::evidence::Evidence::default(),
         config,
@@ -208,14 +209,12 @@ impl Agent {
             .await?;
         self.remember_tampering().await?;
         self.remember_evidence().await?;
+        self.remember_epochs().await?;
         if let Some(found) = found {
             self.found(found).await?;
         }
         // Each that is met brings its journal; the others are looked for when they are asked for.
         self.look_for_vaults().await;
-        for known in self.vaults.all(self) {
-            self.take_up_manifest(&known).await?;
-        }
         for vault in self.config.vaults.clone() {
             tokio::spawn(Arc::clone(self).follow_vault(vault));
         }

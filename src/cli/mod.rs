@@ -25,6 +25,7 @@ mod custodian;
 mod deny;
 mod doctor;
 mod drill;
+mod epochs;
 mod explain;
 mod export;
 mod files;
