@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
+use serde::{Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 
 use super::{
@@ -15,7 +16,8 @@ use crate::{
     audit::{
         chain::Head,
         checkpoint::CheckpointKey,
-        event::{Event, Place},
+        epoch::{self, Epoch, Reset},
+        event::{Event, EventType, Place},
         fingerprint::FingerprintKey,
         store::{Store, StoreError, Table, Tx},
     },
@@ -28,7 +30,7 @@ use crate::{
 pub(super) const SHOWN: usize = 100;
 /// How many checkpoints are kept at hand; all of them stand in the record.
 const CHECKPOINTS: usize = 100;
-const CHECKPOINTS_ROW: &str = "checkpoints";
+pub(super) const CHECKPOINTS_ROW: &str = "checkpoints";
 
 /// The store, and the requests in it that are in use.
 pub(super) struct Book {
@@ -213,6 +215,15 @@ impl Book {
         Ok(n.unwrap_or(0))
     }
 
+    /// A row of which there is one, by its name.
+    pub(super) async fn setting<T: DeserializeOwned + Default + Send + 'static>(
+        self: &Arc<Self>,
+        name: &'static str,
+    ) -> Result<T, Problem> {
+        let row = self.read(move |store| store.record_as(Table::Setting, name));
+        Ok(row.await?.unwrap_or_default())
+    }
+
     /// Signs the head as it stands; stored, and so sent to every sink.
     pub(super) async fn checkpoint(self: &Arc<Self>, origin: String) -> Result<(), Problem> {
         self.commit(move |change| {
@@ -220,18 +231,7 @@ impl Book {
                 .tx
                 .checkpoint(&change.keys.checkpoint, &origin, change.now)
                 .map_err(|why| problem(&why))?;
-            let mut notes: Vec<String> = change
-                .tx
-                .record_as(Table::Setting, CHECKPOINTS_ROW)
-                .map_err(|why| problem(&why))?
-                .unwrap_or_default();
-            notes.push(note);
-            let surplus = notes.len().saturating_sub(CHECKPOINTS);
-            notes.drain(..surplus);
-            change
-                .tx
-                .put(Table::Setting, CHECKPOINTS_ROW, &notes)
-                .map_err(|why| problem(&why))
+            keep_note(change.tx, note).map_err(|why| problem(&why))
         })
         .await
     }
@@ -268,6 +268,16 @@ impl Change<'_, '_> {
         self.tx.append(event, self.now).map_err(|why| problem(&why))
     }
 
+    /// Begins an epoch of the record, and signs it.
+    pub(super) fn begin_epoch(&mut self, reset: &Reset, origin: &str) -> Result<Epoch, Problem> {
+        fail::add(&mut self.events, || EventType::StoreReset.name());
+        let sign = (&self.keys.checkpoint, origin);
+        let begun = epoch::begin(self.tx, reset, self.place, sign, self.now);
+        let (epoch, note) = begun.map_err(|why| problem(&why))?;
+        keep_note(self.tx, note).map_err(|why| problem(&why))?;
+        Ok(epoch)
+    }
+
     /// A request as this transaction sees it.
     pub(super) fn request(&self, id: &str) -> Result<Option<Record>, Problem> {
         self.tx
@@ -278,6 +288,18 @@ impl Change<'_, '_> {
     /// A request that must be there.
     pub(super) fn known(&self, id: &str) -> Result<Record, Problem> {
         self.request(id)?.ok_or_else(|| unknown_request(id))
+    }
+
+    /// A row of which there is one, by its name.
+    pub(super) fn setting<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, Problem> {
+        let row = self.tx.record_as(Table::Setting, name);
+        Ok(row.map_err(|why| problem(&why))?.unwrap_or_default())
+    }
+
+    /// Puts such a row.
+    pub(super) fn put_setting<T: Serialize>(&mut self, name: &str, row: &T) -> Result<(), Problem> {
+        let put = self.tx.put(Table::Setting, name, row);
+        put.map_err(|why| problem(&why))
     }
 
     /// All requests, as this transaction sees them.
@@ -336,6 +358,17 @@ impl Change<'_, '_> {
             .fingerprint(purpose, value.as_bytes())
             .into()
     }
+}
+
+/// Keeps a checkpoint at hand.
+pub(super) fn keep_note(tx: &mut Tx<'_>, note: String) -> Result<(), StoreError> {
+    let mut notes: Vec<String> = tx
+        .record_as(Table::Setting, CHECKPOINTS_ROW)?
+        .unwrap_or_default();
+    notes.push(note);
+    let surplus = notes.len().saturating_sub(CHECKPOINTS);
+    notes.drain(..surplus);
+    tx.put(Table::Setting, CHECKPOINTS_ROW, &notes)
 }
 
 /// Keeps what is not at its end and the newest of the rest.

@@ -21,7 +21,7 @@ use crate::{
         Code, Problem,
         job::{FromWorker, Step},
     },
-    trust::Timestamp,
+    trust::{Timestamp, request::Purpose},
 };
 
 /// How long after the end of the vote a worker may still say so, in seconds.
@@ -116,18 +116,28 @@ impl Agent {
         let sinks = record.must_be_held_by()?;
         self.has_sinks(&sinks)?;
         // Held before it can be seen.
-        let hold = (!sinks.is_empty()).then(|| {
-            let waits_for = format!("the record at {}", sinks.join(", "));
+        let mut wanted = sinks.clone();
+        // What takes power away waits for nobody.
+        let required = !matches!(record.request.purpose, Purpose::CloseOnly { .. });
+        if required {
+            wanted.extend(self.required_sinks());
+        }
+        let hold = (!wanted.is_empty()).then(|| {
+            let waits_for = format!("the record at {}", wanted.join(", "));
             self.ceremonies.hold(record.id(), waits_for)
         });
         let (record, seq) = self.put_on_record(record, caller.who.clone()).await?;
-        if let Err(problem) = self.acknowledged(&sinks, seq).await {
+        if let Err(problem) = self.acknowledged(&sinks, required, seq).await {
             // The worker ends with its connection; no share has reached it.
             drop(link);
             self.end_ceremony(&vault, record.id(), Some(problem.clone()))
                 .await;
             return Err(problem);
         }
+        let looked = self.look_at_evidence(Some(record.id())).await;
+        self.alarms
+            .set("looking after the sinks", looked.as_ref().err());
+        let record = self.book.request(record.id()).unwrap_or(record);
         let (sender, votes) = mpsc::channel(4);
         self.ceremonies
             .lock()

@@ -1,5 +1,6 @@
 //! `agent.toml`: where things lie. Nothing in it widens anybody's power; that is the roster's.
 
+mod audit;
 pub(super) mod sinks;
 
 use std::{
@@ -11,6 +12,8 @@ use std::{
 
 use serde::Deserialize;
 
+use self::audit::AuditTable;
+pub(super) use self::audit::Care;
 use self::sinks::SinkTable;
 use super::{accounts::AccountsTable, checks::Program};
 use crate::{
@@ -37,6 +40,8 @@ pub(super) struct Config {
     pub(super) worker: WorkerAt,
     /// Folder of the file sink.
     pub(super) audit: PathBuf,
+    /// How the live record is looked after.
+    pub(super) care: Care,
     /// How long sinks that a scenario names may take to acknowledge a request.
     pub(super) acknowledge: Duration,
     /// How often the sealed keys' uses are looked at; zero for never.
@@ -110,15 +115,6 @@ struct WorkerTable {
     #[serde(default)]
     spawn: bool,
     config: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuditTable {
-    #[serde(default = "default_audit")]
-    file: PathBuf,
-    #[serde(default = "acknowledge_most")]
-    acknowledge_seconds: u32,
 }
 
 #[derive(Deserialize)]
@@ -249,6 +245,7 @@ impl Config {
             vaults: file.vaults,
             worker,
             acknowledge: file.audit.acknowledge()?,
+            care: file.audit.care()?,
             audit: at(file.audit.file),
             watch: Duration::from_secs(file.watch.gap_seconds.into()),
             renew_days: file.recovery.renew_days.unwrap_or(u16::MAX),
@@ -302,34 +299,6 @@ fn default_socket() -> PathBuf {
 
 fn default_state() -> PathBuf {
     "/var/lib/twotap".into()
-}
-
-fn default_audit() -> PathBuf {
-    "/var/log/twotap".into()
-}
-
-/// The longest time that an operator is kept waiting for a sink, in seconds.
-fn acknowledge_most() -> u32 {
-    30
-}
-
-impl AuditTable {
-    fn acknowledge(&self) -> Result<Duration, String> {
-        let most = acknowledge_most();
-        match self.acknowledge_seconds {
-            seconds if (1..=most).contains(&seconds) => Ok(Duration::from_secs(seconds.into())),
-            _ => Err(format!("audit.acknowledge_seconds: it is from 1 to {most}")),
-        }
-    }
-}
-
-impl Default for AuditTable {
-    fn default() -> Self {
-        Self {
-            file: default_audit(),
-            acknowledge_seconds: acknowledge_most(),
-        }
-    }
 }
 
 #[cfg(test)]

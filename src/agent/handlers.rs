@@ -23,6 +23,7 @@ use crate::{
     ceremony::Stage,
     protocol::{
         Code, Problem,
+        evidence::Acknowledge,
         job::{Approval, Ask},
         people::Confirm,
         socket::{
@@ -88,7 +89,9 @@ pub(super) async fn status(call: Call) -> Answered {
         vaults.push(vault);
     }
     let sinks = sinks(agent).await?;
-    degraded.extend(sinks.iter().filter_map(lagging));
+    degraded.extend(agent.evidence.lines());
+    let told = |sink: &&SinkStatus| !agent.evidence.lags(&sink.name);
+    degraded.extend(sinks.iter().filter(told).filter_map(lagging));
     let now = Timestamp::now();
     let recent = |at: Option<Timestamp>| at.is_some_and(|at| at.until(now) < STATUS_SECONDS);
     let requests = agent
@@ -190,6 +193,7 @@ pub(super) async fn bundle(call: Call) -> Answered {
         return Err(problem.into());
     }
     call.agent.ceremonies.may_be_voted_on(record.id())?;
+    call.agent.may_open(record.opens())?;
     let own = record
         .made
         .shares
@@ -332,6 +336,12 @@ pub(super) async fn envelopes(call: Call) -> Answered {
     Ok(Answer::text("application/x-ndjson", body))
 }
 
+pub(super) async fn acknowledge(call: Call) -> Answered {
+    let said: Acknowledge = call.body()?;
+    let done = call.agent.acknowledge_tampering(said, &call.caller).await?;
+    Answer::json(&done)
+}
+
 pub(super) async fn checkpoints(call: Call) -> Answered {
     let notes = call.agent.book.checkpoints().await?;
     Ok(Answer::text(
@@ -402,7 +412,7 @@ async fn owed(agent: &Arc<Agent>, known: &Known) -> Result<Option<String>, Probl
 }
 
 /// How each sink is doing.
-async fn sinks(agent: &Arc<Agent>) -> Result<Vec<SinkStatus>, Problem> {
+pub(super) async fn sinks(agent: &Arc<Agent>) -> Result<Vec<SinkStatus>, Problem> {
     let agent = Arc::clone(agent);
     tokio::task::spawn_blocking(move || {
         let sinks = agent

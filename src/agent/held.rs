@@ -1,6 +1,6 @@
 //! Sinks that have to hold a request before custodians are asked: the record of it has left the host, or nothing comes of it.
 //!
-//! Which sinks these are is the scenario's, in the roster. Everything else goes on without its sinks and shows as degraded.
+//! Which sinks these are is the scenario's, in the roster, and this host's (`required`, `group`). Everything else goes on without its sinks and shows as degraded.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{Agent, record::Record};
-use crate::protocol::{Code, Problem};
+use crate::{
+    audit::sinks::Lacking,
+    protocol::{Code, Problem},
+};
 
 /// How often a sink is looked at, while somebody waits for it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -28,10 +31,22 @@ impl Agent {
         }
     }
 
-    /// Waits until every one of these sinks holds event `seq`, for as long as the configuration says.
+    /// The sinks without which nothing is asked on this host, in words.
+    pub(super) fn required_sinks(&self) -> Vec<String> {
+        let all = self.unmet(u64::MAX).into_iter();
+        all.map(|lacking| match lacking.sinks.as_slice() {
+            [one] => one.clone(),
+            any => format!("one of {}", any.join(" and ")),
+        })
+        .collect()
+    }
+
+    /// Waits until every one of these sinks, and where `required` those of the configuration, holds event `seq`, for as long as the
+    /// configuration says.
     pub(super) async fn acknowledged(
         self: &Arc<Self>,
         names: &[String],
+        required: bool,
         seq: u64,
     ) -> Result<(), Problem> {
         let begun = tokio::time::Instant::now();
@@ -44,7 +59,19 @@ impl Agent {
                 tokio::time::sleep(LOOK).await;
             }
         }
+        while required && let Some(lacking) = self.unmet(seq).first() {
+            if begun.elapsed() >= limit {
+                return Err(none_holds(lacking, limit));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
         Ok(())
+    }
+
+    /// What the configuration requires of the sinks and is not met at event `seq`.
+    fn unmet(&self, seq: u64) -> Vec<Lacking> {
+        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        sinks.as_ref().map_or_else(Vec::new, |s| s.lacking(seq))
     }
 
     /// Why a sink does not hold an event; `None` where it does.
@@ -69,6 +96,23 @@ impl Record {
             .roster()?
             .scenario(name)
             .map_or_else(Vec::new, |s| s.sinks.clone()))
+    }
+}
+
+fn none_holds(lacking: &Lacking, limit: Duration) -> Problem {
+    match (lacking.sinks.as_slice(), &lacking.group) {
+        ([one], _) | ([one, ..], None) => not_held(one, limit, &lacking.why),
+        (any, Some(group)) => Problem::new(
+            Code::Refused,
+            format!(
+                "none of the sinks {} (group {group}) has acknowledged the request within {} s: {}",
+                any.join(", "),
+                limit.as_secs(),
+                lacking.why
+            ),
+        )
+        .hint("see to one of them and ask again; nobody was asked to approve"),
+        ([], None) => not_held("of the configuration", limit, &lacking.why),
     }
 }
 

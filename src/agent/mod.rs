@@ -22,6 +22,7 @@ mod copies;
 mod deadlines;
 mod drills;
 mod duties;
+mod evidence;
 mod exports;
 mod handlers;
 mod hands;
@@ -39,6 +40,7 @@ mod record;
 mod recordings;
 mod recovered;
 mod rehearsal;
+mod reset;
 mod reviews;
 mod routes;
 mod said;
@@ -50,6 +52,7 @@ mod settle;
 mod start;
 mod steps;
 pub mod table;
+mod tamper;
 mod targets;
 mod trail;
 mod unknown;
@@ -68,7 +71,7 @@ use std::{
 use clap::Parser;
 
 use crate::{
-    audit::sinks::Sinks,
+    audit::{chain::Head, sinks::Sinks},
     ceremony::Stage,
     protocol::{Code, Problem},
     trust::KeyId,
@@ -108,6 +111,10 @@ struct Agent {
     /// The worker's key: this host's name in signed documents.
     host: Mutex<Option<KeyId>>,
     sinks: Mutex<Option<Sinks>>,
+    tampering: tamper::Tampering,
+    /// Where the record stood when this agent took it up.
+    began: Head,
+    evidence: evidence::Evidence,
 }
 
 /// The break-glass agent: serves people on a unix socket and starts workers.

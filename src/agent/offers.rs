@@ -98,6 +98,7 @@ impl Agent {
         ask: Ask,
         caller: &Listed,
     ) -> Result<Arc<Record>, Problem> {
+        self.may_open(ask.close_only.is_none())?;
         let place = self.ceremonies.place()?;
         let vault = ask.vault.clone();
         self.separate(&ask, caller).await?;

@@ -13,6 +13,7 @@ use crate::{
     ceremony::{Stage, Standing},
     protocol::{
         Code, Problem,
+        evidence::Lapse,
         job::{Isolation, OfferMade, SecretState},
         recording::RecordingView,
         review::ReviewView,
@@ -92,6 +93,9 @@ pub(super) struct Record {
     /// What is to follow the session; from its end on.
     #[serde(default)]
     pub(super) review: Option<ReviewView>,
+    /// Sinks that lagged while it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) evidence: Vec<Lapse>,
     /// Since when it is on record that the key that it opened should have been replaced.
     #[serde(default)]
     pub(super) rotation_overdue: Option<Timestamp>,
@@ -179,6 +183,7 @@ impl Record {
             delivered: None,
             recordings: Vec::new(),
             review: None,
+            evidence: Vec::new(),
             rotation_overdue: None,
         }
     }
@@ -394,6 +399,7 @@ impl Record {
             setback: self.setback.clone(),
             delivered: self.delivered.clone(),
             recordings: self.recordings.clone(),
+            evidence: self.evidence.clone(),
         }
     }
 }

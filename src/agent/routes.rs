@@ -117,6 +117,9 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     get("/v1/audit/envelopes", P::Listed, |c| {
         Box::pin(h::envelopes(c))
     }),
+    post("/v1/audit/acknowledgement", P::Officer, |c| {
+        Box::pin(h::acknowledge(c))
+    }),
     get("/v1/audit/checkpoints", P::Listed, |c| {
         Box::pin(h::checkpoints(c))
     }),

@@ -43,6 +43,7 @@ pub(super) async fn of(agent: &Arc<Agent>, record: &Record) -> Result<Vec<String
             "the key of an earlier opening is not replaced yet: {why}"
         ));
     }
+    said.extend(agent.evidence.lines());
     said.extend(agent.alarms.lines());
     Ok(said)
 }

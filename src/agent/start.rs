@@ -23,6 +23,7 @@ use super::{
     seals::Seals,
     server::Server,
     sessions::Sessions,
+    tamper::{Found, Watched},
     vaults::Vaults,
     workers::Workers,
 };
@@ -56,13 +57,15 @@ pub(super) const BEFORE_ROTATED: i64 = 15 * 60;
 pub(super) async fn run(config: Config) -> Result<(), Problem> {
     // The socket first: of two agents the second changes nothing.
     let server = Server::bind(&config.socket).await?;
-    let agent = open(config)?;
+    let (agent, watched) = open(config)?;
     let (mut term, mut int) = (
         stop(SignalKind::terminate())?,
         stop(SignalKind::interrupt())?,
     );
 
-    agent.take_up().await?;
+    agent.take_up(watched.found).await?;
+    tokio::spawn(Arc::clone(&agent).keep_record(watched.live));
+    tokio::spawn(Arc::clone(&agent).keep_evidence());
     tokio::spawn(Arc::clone(&agent).keep_time());
     tokio::spawn(Arc::clone(&agent).keep_watch());
     super::log(&format!("serving on {}", agent.config.socket.display()));
@@ -86,7 +89,7 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
 }
 
 /// The agent on its state, with its sinks running.
-fn open(mut config: Config) -> Result<Arc<Agent>, Problem> {
+fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
     state_folder(&config.state)?;
     let sinks = open_sinks(&mut config)?;
     let keys = Keys {
@@ -98,10 +101,14 @@ fn open(mut config: Config) -> Result<Arc<Agent>, Problem> {
         .map_err(|why| Problem::new(Code::Internal, why))?,
     };
     let store = Store::open(&config.state.join("state.db")).map_err(|why| book::problem(&why))?;
+    // Before anything is written, here or there.
+    super::reset::at_start(&store, &config, &keys)?;
+    let began = store.head().map_err(|why| book::problem(&why))?;
+    let watched = Watched::begin(&store, &config.audit)?;
     let sinks =
         Sinks::start(&store, sinks, Backoff::default()).map_err(|why| book::problem(&why))?;
     let book = Arc::new(Book::open(store, keys, &config.host_name)?);
-    Ok(Arc::new(Agent {
+    let agent = Arc::new(Agent {
         own_uid: rustix::process::getuid().as_raw(),
         book,
         workers: Workers::new(config.worker.clone()),
@@ -119,8 +126,12 @@ fn open(mut config: Config) -> Result<Arc<Agent>, Problem> {
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
+        began,
+        tampering: super::tamper::Tampering::default(),
+        evidence: super::evidence::Evidence::default(),
         config,
-    }))
+    });
+    Ok((agent, watched))
 }
 
 /// The sink that is always on, and those that are configured. What one of them cannot work with is said before anything is served.
@@ -179,7 +190,7 @@ fn stop(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Problem> {
 
 impl Agent {
     /// Takes up what happened while no agent ran.
-    async fn take_up(self: &Arc<Self>) -> Result<(), Problem> {
+    async fn take_up(self: &Arc<Self>, found: Option<Found>) -> Result<(), Problem> {
         let isolation = self.meet_worker().await;
         let digest = self.config.digest;
         self.book
@@ -193,8 +204,16 @@ impl Agent {
                 change.event(&event)
             })
             .await?;
+        self.remember_tampering().await?;
+        self.remember_evidence().await?;
+        if let Some(found) = found {
+            self.found(found).await?;
+        }
         // Each that is met brings its journal; the others are looked for when they are asked for.
         self.look_for_vaults().await;
+        for known in self.vaults.all(self) {
+            self.take_up_manifest(&known).await?;
+        }
         for vault in self.config.vaults.clone() {
             tokio::spawn(Arc::clone(self).follow_vault(vault));
         }

@@ -67,7 +67,7 @@ impl Agent {
     }
 }
 
-/// Its own; and, while it lasted, what happened to the vault outside any request, and the agent's restarts.
+/// Its own; and, while it lasted, what happened to the vault outside any request, the agent's restarts, and what became of the record itself.
 fn is_about(line: &Line, record: &Record) -> bool {
     if let Some(id) = &line.correlation_id {
         return id == record.id();
@@ -78,7 +78,14 @@ fn is_about(line: &Line, record: &Record) -> bool {
         .is_none_or(|end| line.timestamp <= millis(end));
     let vault = line.what.get("vault").and_then(|v| v.as_str());
     match line.known_type() {
-        Some(EventType::AgentStarted) => during,
+        Some(
+            EventType::AgentStarted
+            | EventType::DegradedEvidence
+            | EventType::EvidenceRestored
+            | EventType::AuditTampered
+            | EventType::TamperingAcknowledged
+            | EventType::StoreReset,
+        ) => during,
         Some(EventType::Checkpoint) | None => false,
         Some(_) => during && vault == Some(record.request.vault.as_str()),
     }

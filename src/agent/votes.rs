@@ -67,6 +67,9 @@ impl Agent {
             return Err(too_late(record.stage));
         }
         self.ceremonies.may_be_voted_on(id)?;
+        if matches!(ballot, Ballot::Approval(_)) {
+            self.may_open(record.opens())?;
+        }
         let sender = self.ceremonies.waiting_for_votes(id);
         let Some(sender) = sender else {
             return Err(no_worker());

@@ -85,7 +85,7 @@ impl std::error::Error for NotAHash {}
 /// Where a record stands: its last line's number and hash. An empty record has seq 0 and [`Hash::ZERO`].
 ///
 /// In JSON `{"seq":N,"hash":"<64 hex>"}`, the form in which requests and manifests carry it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
     /// Number of the last line; the first has 1.

@@ -11,6 +11,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -80,6 +81,7 @@ impl FolderWriter {
 
     /// Appends lines that follow [`tail`](Self::tail) and syncs. A line that was cut off before is completed, not repeated.
     pub fn append<L: AsRef<[u8]>>(&mut self, lines: &[L]) -> Result<(), FolderError> {
+        self.is_in_place()?;
         let mut tail = self.tail;
         let mut bytes = Vec::new();
         for line in lines.iter().map(AsRef::as_ref) {
@@ -124,6 +126,19 @@ impl FolderWriter {
         Ok(files::replace(&self.dir.join(CHECKPOINT), note.as_bytes())?)
     }
 
+    /// What is written to a file that was taken away is written for nobody.
+    fn is_in_place(&self) -> Result<(), FolderError> {
+        let (ours, there) = (
+            self.events.metadata()?,
+            fs::symlink_metadata(live(&self.dir)),
+        );
+        match there {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why.into()),
+            _ => Err(FolderError::Taken),
+        }
+    }
+
     fn lock(&self) -> Result<(), FolderError> {
         rustix::fs::flock(&self.events, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| FolderError::InUse)
@@ -166,6 +181,28 @@ impl Drop for FolderWriter {
     fn drop(&mut self) {
         let _ = rustix::fs::flock(&self.events, FlockOperation::Unlock);
     }
+}
+
+/// The file that is written to.
+pub fn live(dir: &Path) -> PathBuf {
+    dir.join(EVENTS)
+}
+
+/// Whether a file of this name holds lines of the record.
+pub fn is_record_file(name: &str) -> bool {
+    name == EVENTS
+}
+
+/// The files that hold the lines, in their order: the one that is written to is the last.
+pub fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if is_record_file(&entry.file_name().to_string_lossy()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 /// A folder to read.
@@ -226,6 +263,8 @@ pub enum FolderError {
     Io(io::Error),
     /// Another process writes it.
     InUse,
+    /// The file that was written to does not stand in its place any more.
+    Taken,
     /// Its last line is no line of a record.
     NotARecord,
     /// It does not go on where it ends: this event does not follow its last line.
@@ -240,6 +279,7 @@ impl fmt::Display for FolderError {
         match self {
             Self::Io(error) => error.fmt(f),
             Self::InUse => f.write_str("another process writes to this folder"),
+            Self::Taken => f.write_str("its events.jsonl was taken away while it was written"),
             Self::NotARecord => f.write_str("its events.jsonl ends in what is no event"),
             Self::Diverged { seq } => write!(
                 f,

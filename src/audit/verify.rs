@@ -5,18 +5,29 @@
 //! remembers. [`verify`] compares each with the chain and says up to which event the record is proven, by whom. What comes after is only the
 //! host's word.
 
+mod claims;
+mod copies;
+mod gaps;
+mod lines;
 mod report;
+mod resets;
 
 use std::cell::Cell;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
+pub use self::copies::{Copy, Standing};
+pub use self::gaps::Gap;
 pub use self::report::{Problem, Proof, Report, Source};
+pub use self::resets::Reset;
 
-use super::chain::{self, Examined, Fault, Hash, Head, Malformed, Walk, Why};
-use super::checkpoint::{Checkpoint, CheckpointError};
-use super::event::{EnvelopeRef, MAX_LINE, Record};
+use self::claims::{Claim, Given, open_checkpoint};
+use self::gaps::Gaps;
+use self::lines::{Line, Lines, examine_all};
+use self::resets::{Resets, is_of, is_reset};
+use super::chain::{Fault, Hash, Head, Walk, Why};
+use super::event::{EnvelopeRef, EventType, Record};
 use super::folder::{Folder, FolderError};
-use super::note::{NoteError, NoteKey};
+use super::note::NoteKey;
 use super::sinks::note_of;
 
 /// Lines examined together; enough that threads are worth starting.
@@ -58,7 +69,14 @@ pub struct Evidence<'a> {
     pub held: &'a [Witness],
     /// Finds an envelope's bytes by digest.
     pub envelopes: Option<FindEnvelope<'a>>,
+    /// Copies that others hold.
+    pub copies: &'a [Copy],
+    /// Is shown each event that opens a session, after the envelopes before it.
+    pub opens: Option<LookAtOpening<'a>>,
 }
+
+/// Is shown an event that opens a session, and how many envelopes that lines up to there name were not at hand.
+pub type LookAtOpening<'a> = &'a dyn Fn(&Record, u64);
 
 /// Finds the bytes with this SHA-256, e.g. in a [`Folder`](super::folder::Folder).
 pub type FindEnvelope<'a> = &'a dyn Fn(&Hash) -> Option<Vec<u8>>;
@@ -78,8 +96,11 @@ pub fn verify(
         hashes: Vec::new(),
         report: Report::default(),
         claims: std::mem::take(&mut given.claims),
+        resets: Resets::default(),
+        gaps: Gaps::default(),
         evidence,
     };
+    let mut last = Vec::new();
     run.report.problems = given.problems;
     run.report.checkpoints_unknown = given.unknown;
 
@@ -87,7 +108,7 @@ pub fn verify(
     let mut source = Lines { from: lines };
     let mut broken = false;
     'blocks: loop {
-        let block = source.block(BLOCK)?;
+        let mut block = source.block(BLOCK)?;
         if block.is_empty() {
             break;
         }
@@ -120,8 +141,9 @@ pub fn verify(
             broken = true;
             break 'blocks;
         }
+        last = block.pop().map(|line| line.bytes).unwrap_or_default();
     }
-    Ok(run.conclude(broken))
+    Ok(run.conclude(broken, &last))
 }
 
 /// Verifies a folder with what lies in it, its checkpoint and its envelopes, besides what the caller brings.
@@ -151,75 +173,13 @@ pub fn verify_folder(
     failed.into_inner().map_or(Ok(report), Err)
 }
 
-/// A head that somebody claims, still to be compared with the chain.
-struct Claim {
-    witness: Witness,
-    source: Source,
-    time: Option<String>,
-    /// The event that carries the claim; `None` if it was brought from outside.
-    carrier: Option<u64>,
-}
-
-/// What the caller brought, opened.
-struct Given {
-    claims: Vec<Claim>,
-    problems: Vec<Problem>,
-    unknown: u64,
-}
-
-impl Given {
-    fn open(evidence: &Evidence<'_>) -> Self {
-        let held = |w: &Witness| Claim {
-            witness: w.clone(),
-            source: Source::Held,
-            time: None,
-            carrier: None,
-        };
-        let mut given = Self {
-            claims: evidence.held.iter().map(held).collect(),
-            problems: Vec::new(),
-            unknown: 0,
-        };
-        for note in evidence.checkpoints {
-            match open_checkpoint(note, evidence.keys, None) {
-                Ok(Some(claim)) => given.claims.push(claim),
-                Ok(None) => given.unknown += 1,
-                Err(error) => given.problems.push(Problem::Checkpoint {
-                    seq: 0,
-                    why: error.to_string(),
-                }),
-            }
-        }
-        given
-    }
-}
-
-/// The claim of a signed checkpoint; `None` if no known key signed it.
-fn open_checkpoint(
-    note: &str,
-    keys: &[NoteKey],
-    carrier: Option<u64>,
-) -> Result<Option<Claim>, CheckpointError> {
-    match Checkpoint::open(note, keys) {
-        Ok((checkpoint, key)) => Ok(Some(Claim {
-            witness: Witness {
-                head: checkpoint.head,
-                by: key.name().to_owned(),
-            },
-            source: Source::Checkpoint,
-            time: Some(checkpoint.time),
-            carrier,
-        })),
-        Err(CheckpointError::Note(NoteError::UnknownKey)) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 struct Run<'e> {
     /// The hash of each event, by number less one: witnesses may name any.
     hashes: Vec<Hash>,
     report: Report,
     claims: Vec<Claim>,
+    resets: Resets,
+    gaps: Gaps,
     evidence: &'e Evidence<'e>,
 }
 
@@ -236,9 +196,19 @@ impl Run<'_> {
                 }),
             }
         }
+        self.gaps.line(&line.bytes);
+        let waiting = self.resets.waiting();
+        let mut signer = None;
         if let Some(note) = note_of(&line.bytes) {
             match open_checkpoint(&note, self.evidence.keys, Some(head.seq)) {
-                Ok(Some(claim)) => self.claims.push(claim),
+                Ok(Some(claim)) => {
+                    self.gaps
+                        .checkpoint(head.seq, claim.time.as_deref().unwrap_or_default());
+                    if Some(claim.witness.head.seq) == waiting {
+                        signer = Some(claim.witness.by.clone());
+                    }
+                    self.claims.push(claim);
+                }
                 Ok(None) => self.report.checkpoints_unknown += 1,
                 Err(error) => self.problem(Problem::Checkpoint {
                     seq: head.seq,
@@ -246,6 +216,32 @@ impl Run<'_> {
                 }),
             }
         }
+        if let Some(seq) = waiting {
+            self.epoch(seq, signer);
+        }
+        if is_reset(&line.bytes) {
+            let before = &self.hashes[..self.hashes.len() - 1];
+            if let Err(why) = self.resets.take(head, &line.bytes, before) {
+                self.problem(Problem::Epoch { seq: head.seq, why });
+            }
+        }
+        if let Some(look) = self.evidence.opens
+            && [EventType::MintIntent, EventType::BreakGlassAccess]
+                .iter()
+                .any(|kind| is_of(&line.bytes, *kind))
+            && let Ok(record) = Record::parse(&line.bytes)
+        {
+            look(&record, self.report.envelopes_missing);
+        }
+    }
+
+    /// What came right after an event that begins an epoch: its signature, or none.
+    fn epoch(&mut self, seq: u64, signer: Option<String>) {
+        if signer.is_none() && !self.evidence.keys.is_empty() {
+            let why = "no listed key has signed it right after".to_owned();
+            self.problem(Problem::Epoch { seq, why });
+        }
+        self.resets.signed(signer);
     }
 
     fn check_envelopes(
@@ -300,54 +296,112 @@ impl Run<'_> {
         self.problem(Problem::Chain(fault));
     }
 
-    fn conclude(mut self, broken: bool) -> Report {
+    fn conclude(mut self, broken: bool, last: &[u8]) -> Report {
         let end = self.hashes.len() as u64;
+        if let Some(seq) = self.resets.waiting() {
+            self.epoch(seq, None);
+        }
+        if !broken {
+            self.report.gaps = std::mem::take(&mut self.gaps).end(last);
+        }
+        self.compare_copies(broken);
         for claim in std::mem::take(&mut self.claims) {
-            let Head { seq, hash } = claim.witness.head;
-            let by = claim.witness.by;
-            // What an event says of itself or of later ones was not seen by anybody.
-            if claim.carrier.is_some_and(|carrier| seq >= carrier) {
-                let (carrier, why) = (
-                    claim.carrier.unwrap_or(0),
-                    "it names a head that did not exist yet".to_owned(),
-                );
-                self.problem(match claim.source {
-                    Source::Checkpoint => Problem::Checkpoint { seq: carrier, why },
-                    _ => Problem::Envelope { seq: carrier, why },
-                });
-                continue;
-            }
-            let found = match seq {
-                0 => Some(Hash::ZERO),
-                _ => usize::try_from(seq - 1)
-                    .ok()
-                    .and_then(|i| self.hashes.get(i))
-                    .copied(),
-            };
-            match found {
-                Some(found) if found == hash => self.prove(Proof {
-                    seq,
-                    by,
-                    source: claim.source,
-                    time: claim.time,
-                }),
-                Some(_) => self.problem(Problem::Rewritten { seq, by }),
-                None if broken => {}
-                None => self.problem(Problem::Truncated {
-                    seq: end + 1,
-                    held: seq,
-                    by,
-                }),
-            }
+            self.weigh(claim, broken);
         }
         self.report.events = end;
         self.report.head = Head {
             seq: end,
             hash: self.hashes.last().copied().unwrap_or_default(),
         };
+        self.report.resets = self.resets.found();
         self.report.proofs.sort_by_key(|p| std::cmp::Reverse(p.seq));
         self.report.problems.sort_by_key(Problem::seq);
         self.report
+    }
+
+    /// Holds a claim against the chain.
+    fn weigh(&mut self, claim: Claim, broken: bool) {
+        let Head { seq, hash } = claim.witness.head;
+        let by = claim.witness.by;
+        let found = match seq {
+            0 => Some(Hash::ZERO),
+            _ => usize::try_from(seq - 1)
+                .ok()
+                .and_then(|i| self.hashes.get(i))
+                .copied(),
+        };
+        // What was written before the store was lost stands in no chain any more, and what is caught up of it names its heads.
+        if found != Some(hash) && self.resets.excuse(&claim.witness.head) {
+            return;
+        }
+        // What an event says of itself or of later ones was not seen by anybody.
+        if claim.carrier.is_some_and(|carrier| seq >= carrier) {
+            let (carrier, why) = (
+                claim.carrier.unwrap_or(0),
+                "it names a head that did not exist yet".to_owned(),
+            );
+            return self.problem(match claim.source {
+                Source::Checkpoint => Problem::Checkpoint { seq: carrier, why },
+                _ => Problem::Envelope { seq: carrier, why },
+            });
+        }
+        match found {
+            Some(found) if found == hash => self.prove(Proof {
+                seq,
+                by,
+                source: claim.source,
+                time: claim.time,
+            }),
+            Some(_) => self.problem(Problem::Rewritten { seq, by }),
+            None if broken => {}
+            None => self.problem(Problem::Truncated {
+                seq: self.hashes.len() as u64 + 1,
+                held: seq,
+                by,
+            }),
+        }
+    }
+
+    /// Holds what others keep against the chain; signed heads of events that the chain does not have become claims.
+    fn compare_copies(&mut self, broken: bool) {
+        for copy in self.evidence.copies {
+            let compared = copy.compare(
+                &self.hashes,
+                |head| self.resets.excuse(head),
+                self.resets.signed_ones(),
+            );
+            let by = compared.standing.name.clone();
+            for note in compared.notes {
+                match open_checkpoint(note, self.evidence.keys, None) {
+                    Ok(Some(claim)) => self.claims.push(claim),
+                    Ok(None) => self.report.checkpoints_unknown += 1,
+                    // The line that carries it differs already, and is named.
+                    Err(_) => {}
+                }
+            }
+            if let Some(line) = compared.broken {
+                let by = by.clone();
+                self.problem(Problem::Unreadable { line, by });
+            }
+            if let Some(seq) = compared.differs {
+                let by = by.clone();
+                self.problem(Problem::Disagrees { seq, by });
+            }
+            if let Some(held) = compared.beyond.filter(|_| !broken) {
+                let seq = self.hashes.len() as u64 + 1;
+                let by = by.clone();
+                self.problem(Problem::Truncated { seq, held, by });
+            }
+            if compared.standing.agreed_to > 0 {
+                self.prove(Proof {
+                    seq: compared.standing.agreed_to,
+                    by,
+                    source: Source::Copy,
+                    time: None,
+                });
+            }
+            self.report.copies.push(compared.standing);
+        }
     }
 
     /// Of each witness the newest head is kept.
@@ -367,86 +421,6 @@ impl Run<'_> {
     fn problem(&mut self, problem: Problem) {
         self.report.problems.push(problem);
     }
-}
-
-/// A line without its newline, and whether it had one.
-struct Line {
-    bytes: Vec<u8>,
-    torn: bool,
-}
-
-impl Line {
-    fn examine(&self) -> Examined {
-        let mut examined = chain::examine(&self.bytes);
-        if self.torn && examined.links.is_ok() {
-            examined.links = Err(Malformed::Torn);
-        }
-        examined
-    }
-}
-
-struct Lines<R> {
-    from: R,
-}
-
-impl<R: BufRead> Lines<R> {
-    /// Up to `count` lines; none at the end. A line that is too long is cut one byte after the limit, which makes it malformed.
-    fn block(&mut self, count: usize) -> io::Result<Vec<Line>> {
-        let mut lines = Vec::new();
-        while lines.len() < count {
-            let mut bytes = Vec::new();
-            let most = MAX_LINE as u64 + 1;
-            if self
-                .from
-                .by_ref()
-                .take(most)
-                .read_until(b'\n', &mut bytes)?
-                == 0
-            {
-                break;
-            }
-            let whole = bytes.last() == Some(&b'\n');
-            if whole {
-                bytes.pop();
-            }
-            lines.push(Line {
-                bytes,
-                torn: !whole,
-            });
-        }
-        Ok(lines)
-    }
-}
-
-/// Examines lines on as many threads as there are cores, up to four: each line stands by itself.
-fn examine_all(lines: &[Line]) -> Vec<Examined> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(4);
-    if lines.len() < 512 || threads == 1 {
-        return lines.iter().map(Line::examine).collect();
-    }
-    let mut examined = Vec::with_capacity(lines.len());
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = lines
-            .chunks(lines.len().div_ceil(threads))
-            .map(|part| {
-                (
-                    part,
-                    scope.spawn(move || part.iter().map(Line::examine).collect::<Vec<_>>()),
-                )
-            })
-            .collect();
-        for (part, thread) in parts {
-            // Examining cannot panic; if a thread is lost all the same, its part is done here.
-            examined.extend(
-                thread
-                    .join()
-                    .unwrap_or_else(|_| part.iter().map(Line::examine).collect()),
-            );
-        }
-    });
-    examined
 }
 
 #[cfg(test)]

@@ -152,6 +152,37 @@ impl Aws {
         ))
     }
 
+    /// The bucket stands in the path: see [`super::s3`].
+    pub(crate) fn s3_client(
+        &self,
+        credentials: &Credentials,
+        target: &Target,
+        bucket: &super::s3::Bucket,
+        watch: &Watch,
+    ) -> aws_sdk_s3::Client {
+        let shared = self.config(credentials, target);
+        let target = Target {
+            region: target.region.clone(),
+            url: format!("{}/{}", target.url, bucket.name()),
+        };
+        aws_sdk_s3::Client::from_conf(of_service!(aws_sdk_s3, &shared, target, watch))
+    }
+
+    pub(crate) fn events_client(
+        &self,
+        credentials: &Credentials,
+        target: &Target,
+        watch: &Watch,
+    ) -> aws_sdk_eventbridge::Client {
+        let shared = self.config(credentials, target);
+        aws_sdk_eventbridge::Client::from_conf(of_service!(
+            aws_sdk_eventbridge,
+            &shared,
+            target,
+            watch
+        ))
+    }
+
     /// What all services have in common; nothing comes from the environment.
     fn config(&self, credentials: &Credentials, target: &Target) -> SdkConfig {
         SdkConfig::builder()

@@ -7,6 +7,8 @@
 //! | close | `iam:PutRolePolicy` by the steward | [`iam`], [`policy`] |
 //! | copy | a versioned secret with a label of ours, moved by compare-and-swap | [`bundle_secret`] |
 //! | observe | a real call by the session itself, refused again and again | [`probe`] |
+//! | tell a bus | `events:PutEvents` | [`events`] |
+//! | keep the record | locked, write-once objects | [`s3`] |
 //! | rotate named secrets | `secretsmanager:*` by the steward, or by a session for one secret | [`secrets`] |
 //!
 //! Everything is explicit: credentials, Regions, endpoint, trust roots and time-outs come from the
@@ -21,8 +23,10 @@ pub mod client;
 mod clock;
 pub mod endpoints;
 pub mod error;
+pub mod events;
 mod http;
 pub mod iam;
+pub mod key_file;
 pub mod last_used;
 pub mod limits;
 #[cfg(feature = "failpoints")]
@@ -30,6 +34,7 @@ mod points;
 pub mod policy;
 pub mod probe;
 pub mod revocation;
+pub mod s3;
 pub mod secrets;
 pub mod sts;
 
@@ -42,6 +47,7 @@ pub use client::Aws;
 pub use endpoints::{ConfigError, Endpoints, Timeouts};
 pub use error::{AwsError, Reply};
 pub use iam::{KeyInfo, NewKey};
+pub use key_file::{KeyFileError, read_key_file};
 pub use last_used::LastUsed;
 pub use limits::LimitError;
 pub use policy::{PolicyError, PolicyVars};

@@ -296,7 +296,11 @@ fn answered(said: &str) -> Option<(&str, &str, &str)> {
     let at = said.split("An error occurred (").nth(1)?;
     let (code, rest) = at.split_once(") when calling the ")?;
     let (operation, rest) = rest.split_once(" operation")?;
-    let message = rest.split_once(": ").map_or(rest, |(_, message)| message);
+    let end = match rest.starts_with(" (") {
+        true => "): ",
+        false => ": ",
+    };
+    let message = rest.split_once(end).map_or(rest, |(_, message)| message);
     Some((code, operation, message.lines().next()?.trim()))
 }
 

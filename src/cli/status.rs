@@ -219,6 +219,8 @@ fn request_rows(view: &RequestView, now: Timestamp) -> Vec<(&'static str, String
     if view.targets.len() > 1 || matches!(view.stage, Stage::Closing | Stage::Closed) {
         rows.extend(target_rows(view, now));
     }
+    let lapses = view.evidence.iter();
+    rows.extend(lapses.map(|lapse| ("evidence", plain(&lapse.in_words()))));
     if let Some(setback) = &view.setback {
         rows.push(("held up", held_up(setback, now)));
     }

@@ -79,5 +79,6 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         delivered: None,
         recordings: Vec::new(),
         review: None,
+        evidence: Vec::new(),
     }
 }

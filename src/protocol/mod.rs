@@ -8,9 +8,11 @@
 //! * [`readiness`]: drills, checked sheets, and what is known of both;
 //! * [`recording`]: what an operator's terminal showed, sealed for the officers, and notes;
 //! * [`review`]: what comes after a session: deadlines, findings, what was filed;
+//! * [`evidence`]: what becomes of the record itself;
 //! * [`secrets`]: what is done to a named secret, the same on both;
 //! * [`problem`]: how either says that something went wrong, with the one table of exit codes.
 
+pub mod evidence;
 mod facts;
 pub mod frame;
 mod handed_in;

@@ -32,6 +32,7 @@
 //! | `GET /v1/reviews?from=DAY&until=DAY` | | `Vec<`[`AccessRow`](super::review::AccessRow)`>`, oldest first |
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
+//! | `POST /v1/audit/acknowledgement` | [`Acknowledge`](super::evidence::Acknowledge) | [`Acknowledged`](super::evidence::Acknowledged) |
 //! | `GET /v1/audit/checkpoints` | | signed notes, oldest first, blank line between; at most the newest 100 |
 //!
 //! A page covers the events from `SEQ` on (1 where absent), at most `N`. For events `N` is at most 1,000 and a page may be shorter:
@@ -62,6 +63,7 @@ pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
 use super::{
+    evidence::Lapse,
     job::Isolation,
     people::{Commander, Hand},
     recording::RecordingView,
@@ -233,6 +235,9 @@ pub struct RequestView {
     /// What is to follow the session; absent while it is not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewView>,
+    /// Sinks that lagged while it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Lapse>,
 }
 
 impl RequestView {

@@ -8,7 +8,8 @@ use serde::{Deserialize, de::IntoDeserializer as _};
 
 use crate::{
     audit::sinks::{
-        Opening, Options, Sink, SinkConfigError, syslog::SyslogConfig, webhook::WebhookConfig,
+        Only, Opening, Options, S3Config, Sink, SinkConfigError, eventbridge::EventBridgeConfig,
+        git::GitConfig, syslog::SyslogConfig, webhook::WebhookConfig,
     },
     trust::text::check_name,
 };
@@ -20,15 +21,21 @@ const FILE: &str = "file";
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Kind {
+    Eventbridge(EventBridgeConfig),
+    S3(S3Config),
     Syslog(SyslogConfig),
     Webhook(WebhookConfig),
+    Git(GitConfig),
 }
 
 impl Kind {
     fn open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError> {
         match self {
+            Self::Eventbridge(kind) => kind.open(at),
+            Self::S3(kind) => kind.open(at),
             Self::Syslog(kind) => kind.open(at),
             Self::Webhook(kind) => kind.open(at),
+            Self::Git(kind) => kind.open(at),
         }
     }
 }
@@ -68,6 +75,16 @@ impl SinkTable {
             .check()
             .map_err(|why| format!("sinks.{name}.{why}"))?;
         let kind: Kind = parsed(table).map_err(|why| format!("sinks.{name}: {why}"))?;
+        if matches!(kind, Kind::S3(_)) && options.only != Only::All {
+            return Err(format!(
+                "sinks.{name}.only: this kind keeps the whole record, leave it out"
+            ));
+        }
+        if matches!(kind, Kind::Eventbridge(_)) && options.envelopes {
+            return Err(format!(
+                "sinks.{name}.envelopes: this kind has no room for them, leave it out"
+            ));
+        }
         Ok(Self {
             name,
             options,
@@ -157,6 +174,10 @@ mod tests {
                 "sinks.siem: unknown variant",
             ),
             ("[sinks.file]\nkind = 'syslog'", "sinks.file"),
+            (
+                "[sinks.worm]\nkind = 's3'\nbucket = 'abc'\nregion = 'eu-west-1'\ncredential = 'x'\nonly = 'alerts'",
+                "sinks.worm.only: this kind keeps the whole record",
+            ),
             ("[sinks.'A B']\nkind = 'syslog'", "sinks: "),
             (&format!("{base}colour = 1"), "colour"),
             (&format!("{base}facility = 'x'"), "unknown variant `x`"),

@@ -26,6 +26,8 @@ pub enum Kind {
     Fingerprint,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// An object with these fields and no others.
+    Object(&'static [Field]),
     /// A list of objects with these fields and no others.
     List(&'static [Field]),
 }
@@ -98,6 +100,9 @@ impl Kind {
                 text(|t| t.parse::<super::super::fingerprint::Fingerprint>().is_ok())
             }
             Self::OneOf(words) => value.as_str().is_some_and(|t| words.contains(&t)),
+            Self::Object(fields) => value
+                .as_object()
+                .is_some_and(|o| misfit(o, fields, "").is_none()),
             Self::List(fields) => value.as_array().is_some_and(|all| {
                 all.iter().all(|o| {
                     o.as_object()

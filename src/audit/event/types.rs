@@ -140,6 +140,8 @@ catalogue! {
     EvidenceRestored = "EVIDENCE_RESTORED", "restore_evidence";
     /// The live record on this host was deleted, cut off, replaced or changed; `what` says how and where.
     AuditTampered = "AUDIT_TAMPERED", "find_tampering";
+    /// An officer has seen what was done to the live record; what was refused because of it is allowed again.
+    TamperingAcknowledged = "TAMPERING_ACKNOWLEDGED", "acknowledge_tampering";
     /// The store is not the one that others have seen: it was restored from a backup, or rolled back. A new epoch of the record begins here.
     StoreReset = "STORE_RESET", "reset_store";
     /// A signed statement of the record's head; carries the note in `what.note`.

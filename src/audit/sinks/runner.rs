@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{BOUND, Backoff, Begins, Delivery, Options, Pace, Sink, SinkError, SystemPace};
 use crate::audit::chain::Head;
+use crate::audit::epoch;
 use crate::audit::event::Record;
 use crate::audit::store::{Store, StoreError, Table};
 
@@ -52,6 +53,17 @@ pub struct Lacking {
     pub why: String,
 }
 
+/// A sink that holds what the store does not have: the store was put back to an earlier state, or one of the two was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// The sink.
+    pub sink: String,
+    /// What it holds.
+    pub held: Head,
+    /// An event that both have, as far as the store remembers.
+    pub agreed: Head,
+}
+
 /// The running sinks. Dropping it asks the threads to end and does not wait for them; [`shutdown`](Self::shutdown) does.
 pub struct Sinks {
     store: Store,
@@ -72,6 +84,8 @@ struct State {
     failing_since: Option<Instant>,
     error: Option<SinkError>,
     complaint: Option<String>,
+    /// What it holds and the store does not have, with the last event that both have.
+    ahead: Option<(Head, Head)>,
     /// Since when it has been in the sink's hands.
     called: Option<Instant>,
 }
@@ -123,6 +137,7 @@ impl Sinks {
                 failing_since: None,
                 error: None,
                 complaint: None,
+                ahead: None,
                 called: None,
             }));
             let task = Task {
@@ -189,6 +204,19 @@ impl Sinks {
         let state = lock(&runner.state);
         let error = state.failure(self.pace.now()).map(|(_, error)| error);
         Some((state.acknowledged, error))
+    }
+
+    /// The sinks that hold what the store does not have, which no epoch says was lost.
+    pub fn ahead(&self) -> Vec<Ahead> {
+        let ahead = |runner: &Runner| {
+            let (held, agreed) = lock(&runner.state).ahead?;
+            Some(Ahead {
+                sink: runner.name.clone(),
+                held,
+                agreed,
+            })
+        };
+        self.runners.iter().filter_map(ahead).collect()
     }
 
     /// The options of one sink; `None` where there is no such sink.
@@ -370,12 +398,21 @@ impl Task {
     /// Resumes and follows the record until asked to stop.
     fn follow(&mut self) -> Result<(), SinkError> {
         let remembered = cursor(&self.store, &self.name)?;
+        let epochs = epoch::all(&self.store)?;
         let mut held = self.call(|sink| sink.resume(remembered))?;
         // One that holds nothing and was to begin later does not begin at the first event now.
         if held.seq == 0 && self.options.begins_at() == Begins::Now {
             held = remembered;
         }
-        self.check(&held)?;
+        if let Err(error) = self.check(&held) {
+            if !epochs.iter().any(|e| e.covers(&held)) {
+                lock(&self.state).ahead = Some((held, self.agreed(remembered)?));
+                return Err(error);
+            }
+            // What it holds was lost here, and an epoch says so: it is sent what has become of the record instead.
+            held = self.agreed(remembered)?;
+        }
+        lock(&self.state).ahead = None;
         // A sink that cannot look says nothing new by resuming: while events wait it is sending that shows whether it works.
         let idle = held.seq >= self.store.head()?.seq;
         self.acknowledge(held, idle)?;
@@ -478,6 +515,14 @@ impl Task {
                 self.store.head()?.seq
             )),
         }
+    }
+
+    /// Up to where sink and store are one, as far as the store remembers.
+    fn agreed(&self, remembered: Head) -> Result<Head, SinkError> {
+        Ok(match self.check(&remembered) {
+            Ok(()) => remembered,
+            Err(_) => Head::default(),
+        })
     }
 
     fn acknowledge(&self, held: Head, works: bool) -> Result<(), SinkError> {

@@ -5,10 +5,11 @@
 //! wrap them in `spawn_blocking`.
 
 mod error;
+mod reread;
 mod schema;
 mod tx;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,9 @@ pub struct Store {
 }
 
 struct Inner {
+    path: PathBuf,
+    /// Device and inode of the file that was opened.
+    id: (u64, u64),
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     /// The number of the newest event, for those who wait for it.
@@ -93,6 +97,8 @@ impl Store {
         let head = fitting_head(&reader)?;
         Ok(Self {
             inner: Arc::new(Inner {
+                path: path.to_owned(),
+                id: reread::id_of(path)?,
                 writer: Mutex::new(writer),
                 reader: Mutex::new(reader),
                 newest: Mutex::new(head.seq),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::{Gap, Reset, Standing};
 use crate::audit::chain::{Fault, Head};
 
 /// What proves a head.
@@ -13,6 +14,8 @@ pub enum Source {
     Envelope,
     /// A head that the caller held.
     Held,
+    /// A copy that somebody else keeps.
+    Copy,
 }
 
 /// The newest head that one witness proves.
@@ -56,6 +59,32 @@ pub enum Problem {
         /// What is wrong.
         why: String,
     },
+    /// A roster that was given lists a token whose attestation does not hold.
+    Roster {
+        /// What is wrong.
+        why: String,
+    },
+    /// An event says that the store was reset, and is not to be believed.
+    Epoch {
+        /// The event.
+        seq: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// A copy has another event in this place: two histories were told.
+    Disagrees {
+        /// The first event on which they differ.
+        seq: u64,
+        /// The copy.
+        by: String,
+    },
+    /// A line of a copy begins as an event and is none.
+    Unreadable {
+        /// The line, counted from 1.
+        line: u64,
+        /// The copy.
+        by: String,
+    },
     /// A checkpoint is broken or badly signed; `seq` is the event that carries it, 0 if it was given beside the record.
     Checkpoint {
         /// The event.
@@ -73,7 +102,10 @@ impl Problem {
             Self::Truncated { seq, .. }
             | Self::Rewritten { seq, .. }
             | Self::Envelope { seq, .. }
+            | Self::Epoch { seq, .. }
+            | Self::Disagrees { seq, .. }
             | Self::Checkpoint { seq, .. } => *seq,
+            Self::Unreadable { .. } | Self::Roster { .. } => 0,
         }
     }
 }
@@ -96,6 +128,22 @@ impl fmt::Display for Problem {
             }
             Self::Envelope { seq, why } => {
                 write!(f, "a signed envelope of event {seq} is bad: {why}")
+            }
+            Self::Roster { why } => f.write_str(why),
+            Self::Epoch { seq, why } => {
+                write!(f, "event {seq} begins a new epoch of the record, and {why}")
+            }
+            Self::Disagrees { seq, by } => {
+                write!(
+                    f,
+                    "{by} has another event {seq} than this record: one of the two was changed, or both were told different things"
+                )
+            }
+            Self::Unreadable { line, by } => {
+                write!(
+                    f,
+                    "line {line} of {by} begins as an event and is not a whole one"
+                )
             }
             Self::Checkpoint { seq: 0, why } => {
                 write!(f, "a checkpoint that was given is bad: {why}")
@@ -124,6 +172,12 @@ pub struct Report {
     pub envelopes_missing: u64,
     /// Checkpoints by keys that are not known here: they prove nothing.
     pub checkpoints_unknown: u64,
+    /// Where the store was put back from a backup; always to be shown.
+    pub resets: Vec<Reset>,
+    /// Where no head was signed for longer than the agent states.
+    pub gaps: Vec<Gap>,
+    /// How each copy stands to the record.
+    pub copies: Vec<Standing>,
 }
 
 impl Report {
@@ -135,6 +189,11 @@ impl Report {
     /// The last event proven by anybody; what follows is only the host's word. 0 if nothing is proven.
     pub fn proven_to(&self) -> u64 {
         self.proofs.iter().map(|p| p.seq).max().unwrap_or(0)
+    }
+
+    /// The newest proof: which event, and by whom.
+    pub fn newest_proof(&self) -> Option<&Proof> {
+        self.proofs.iter().max_by_key(|p| p.seq)
     }
 
     /// The last event proven by others than the agent's own checkpoint key.

@@ -1,5 +1,7 @@
 use super::*;
+use crate::audit::chain::Malformed;
 use crate::audit::checkpoint::CheckpointKey;
+use crate::audit::event::MAX_LINE;
 use crate::audit::export;
 use crate::audit::folder::{Folder, FolderWriter};
 use crate::audit::samples::{NOW, event, file, heads, lines};
@@ -7,6 +9,8 @@ use crate::audit::store::Store;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use tempfile::TempDir;
+
+mod elsewhere;
 
 /// A key for the tests of this file; making one costs a file and two syncs.
 static KEY: LazyLock<CheckpointKey> = LazyLock::new(|| {

@@ -11,14 +11,11 @@ use crate::{
     audit::{
         chain::Hash,
         folder::Folder,
-        verify::{Evidence, Report, Source, Witness, verify},
+        signed::{Brought, Chains, Checked, Rosters, head, verify_signed},
+        verify::Witness,
     },
     protocol::{Code, Problem},
-    trust::{
-        Envelope,
-        request::{Approval, Offer},
-        roster::Roster,
-    },
+    trust::{Envelope, roster::Roster},
 };
 
 use crate::cli::{
@@ -28,42 +25,68 @@ use crate::cli::{
 };
 
 use super::{
-    envelopes::{Checker, Rosters, head},
+    against::Against,
     export::ROSTERS,
-    pages::{Chains, Kept, Record, chains, checkpoints, split_notes},
+    pages::{Kept, Record, chains, checkpoints},
+    s3,
+    shown::{json, shown, warnings},
 };
 
 /// Arguments of `audit verify`.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// An export (a folder, or events.jsonl alone); without it, the agent's record
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", group = "elsewhere")]
     export: Option<PathBuf>,
-    /// Evidence that was kept elsewhere: signed checkpoints, or the signed offer or approval of a request
-    #[arg(long, value_name = "FILE")]
+    #[command(flatten)]
+    bucket: s3::Args,
+    /// Evidence that was kept elsewhere: signed checkpoints; the signed offer or approval of a request; another sink's folder or file, a
+    /// syslog file, a checkout
+    #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
     /// A roster, or a chain of them, where the export has none
-    #[arg(long, value_name = "FILE", requires = "export")]
+    #[arg(long, value_name = "FILE", requires = "elsewhere")]
     roster: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, door: &Door) -> Ended {
-    let report = match &args.export {
-        Some(path) => offline(path, args, door)?,
-        None => online(args, door)?,
+    let mut bucket = None;
+    let (checked, rosters) = match (&args.export, args.bucket.place()) {
+        (Some(path), _) => offline(path, args, door)?,
+        (None, Some(place)) => {
+            let (checked, rosters, seen) = args.bucket.verify(place, args, door)?;
+            bucket = Some(seen);
+            (checked, rosters)
+        }
+        (None, None) => online(args, door)?,
     };
-    for other in report.problems.iter().skip(1) {
-        door.ui.warn(plain(&other.to_string()));
+    let report = &checked.report;
+    for warning in warnings(&checked) {
+        door.ui.warn(warning);
     }
-    if let Some(first) = report.first_problem() {
-        return Err(Problem::new(Code::Tampering, first.to_string())
+    // What was done to the bucket explains what is wrong with the lines.
+    let findings = bucket.iter().flat_map(|b| &b.findings);
+    let mut problems = findings
+        .map(ToString::to_string)
+        .chain(report.problems.iter().map(ToString::to_string));
+    let first = problems.next();
+    for other in problems {
+        door.ui.warn(plain(&other));
+    }
+    if let Some(first) = first {
+        return Err(Problem::new(Code::Tampering, first)
             .hint("keep every copy of the record as it is, and tell the security officer"));
     }
-    door.ui.result(&json(&report), &shown(&report))?;
+    let (mut object, mut text) = (json(&checked, &rosters), shown(&checked, &rosters));
+    if let Some(bucket) = &bucket {
+        object["bucket"] = bucket.json();
+        text.push_str(&bucket.shown());
+    }
+    door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn online(args: &Args, door: &Door) -> Result<Report, Problem> {
+fn online(args: &Args, door: &Door) -> Result<(Checked, Rosters), Problem> {
     let agent = door.agent()?;
     let chains = chains(&agent)?;
     let rosters = Rosters::verify(&chains)?;
@@ -80,19 +103,21 @@ fn online(args: &Args, door: &Door) -> Result<Report, Problem> {
         }));
     }
     say_which_rosters(&rosters, &memory, door);
+    // Before the record: what others hold of it may only be less.
+    let against = Against::read(&args.against, &rosters)?;
     let notes = checkpoints(&agent)?;
     let kept = Kept::default();
     let find = |sha256: &Hash| kept.borrow().get(sha256).cloned();
     let mut record = Record::of(&agent, &kept);
     let lines = BufReader::with_capacity(1 << 20, &mut record);
-    let report = examine(lines, &rosters, notes, held, &find, args);
+    let report = examine(lines, &rosters, notes, held, &find, against);
     match record.failed {
         Some(problem) => Err(problem),
-        None => report,
+        None => Ok((report?, rosters)),
     }
 }
 
-fn offline(path: &Path, args: &Args, door: &Door) -> Result<Report, Problem> {
+fn offline(path: &Path, args: &Args, door: &Door) -> Result<(Checked, Rosters), Problem> {
     let mut chains = Chains::new();
     let mut notes = Vec::new();
     let folder = path
@@ -110,25 +135,44 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<Report, Problem> {
             .map_err(|why| Problem::new(Code::Usage, format!("{}: {why}", files::shown(path))))?;
         notes.extend(note);
     }
+    let rosters = rosters(chains, args, door)?;
+    let against = Against::read(&args.against, &rosters)?;
+    let find = |sha256: &Hash| folder.as_ref()?.envelope(sha256).ok().flatten();
+    let checked = match &folder {
+        Some(folder) => {
+            let lines = folder.lines().map_err(|why| {
+                Problem::new(Code::Usage, format!("{}: {why}", files::shown(path)))
+            })?;
+            examine(lines, &rosters, notes, Vec::new(), &find, against)
+        }
+        None => {
+            let file = File::open(path).map_err(|why| files::unreadable(path, &why))?;
+            let lines = BufReader::with_capacity(1 << 20, file);
+            examine(lines, &rosters, notes, Vec::new(), &find, against)
+        }
+    }?;
+    Ok((checked, rosters))
+}
+
+/// The rosters that were brought, verified; says whether this person has met them.
+pub(super) fn rosters(mut chains: Chains, args: &Args, door: &Door) -> Result<Rosters, Problem> {
     for file in &args.roster {
         add_roster(&mut chains, file)?;
     }
     let rosters = Rosters::verify(&chains)?;
     say_which_rosters(&rosters, &Memory::open()?, door);
-    let find = |sha256: &Hash| folder.as_ref()?.envelope(sha256).ok().flatten();
-    match &folder {
-        Some(folder) => {
-            let lines = folder.lines().map_err(|why| {
-                Problem::new(Code::Usage, format!("{}: {why}", files::shown(path)))
-            })?;
-            examine(lines, &rosters, notes, Vec::new(), &find, args)
-        }
-        None => {
-            let file = File::open(path).map_err(|why| files::unreadable(path, &why))?;
-            let lines = BufReader::with_capacity(1 << 20, file);
-            examine(lines, &rosters, notes, Vec::new(), &find, args)
-        }
-    }
+    Ok(rosters)
+}
+
+/// A record whose lines come from elsewhere, with the evidence that was brought.
+pub(super) fn examine_with(
+    lines: impl BufRead,
+    rosters: &Rosters,
+    find: &dyn Fn(&Hash) -> Option<Vec<u8>>,
+    args: &Args,
+) -> Result<Checked, Problem> {
+    let against = Against::read(&args.against, rosters)?;
+    examine(lines, rosters, Vec::new(), Vec::new(), find, against)
 }
 
 fn examine(
@@ -137,64 +181,22 @@ fn examine(
     mut notes: Vec<String>,
     mut held: Vec<Witness>,
     find: &dyn Fn(&Hash) -> Option<Vec<u8>>,
-    args: &Args,
-) -> Result<Report, Problem> {
-    for file in &args.against {
-        match against(file, rosters)? {
-            Held::Notes(more) => notes.extend(more),
-            Held::Head(witness) => held.push(witness),
-        }
-    }
-    let keys = rosters.checkpoint_keys();
-    let evidence = Evidence {
-        keys: &keys,
+    against: Against,
+) -> Result<Checked, Problem> {
+    notes.extend(against.notes);
+    held.extend(against.held);
+    let brought = Brought {
         checkpoints: &notes,
         held: &held,
+        copies: &against.copies,
         envelopes: Some(find),
     };
-    let mut checker = Checker::new(rosters);
     let _said = Waiting::begin("the record to be read and checked, event by event");
-    verify(lines, &evidence, &mut |view| checker.check_event(view))
+    verify_signed(lines, rosters, &brought)
         .map_err(|why| Problem::new(Code::Internal, format!("the record cannot be read: {why}")))
 }
 
-enum Held {
-    Notes(Vec<String>),
-    Head(Witness),
-}
-
-/// Evidence that was kept elsewhere. An approval that a custodian kept counts by itself: the token has signed its head.
-fn against(file: &Path, rosters: &Rosters) -> Result<Held, Problem> {
-    let text = files::read_text(file)?;
-    let Ok(envelope) = Envelope::parse(text.as_bytes()) else {
-        return Ok(Held::Notes(split_notes(&text)));
-    };
-    let bad = |why: String| {
-        Problem::new(Code::Tampering, format!("{}: {why}", files::shown(file)))
-            .hint("this evidence is not valid itself; take it from where it was kept again")
-    };
-    let mut checker = Checker::new(rosters);
-    // The request's bytes as offered: whether a host offered them is not what this evidence is asked for.
-    if let Ok(Approval(request)) = envelope.unverified::<Approval>() {
-        let keys = rosters.approve_keys_of(&request.roster_sha256);
-        let (_, key) = envelope
-            .verify::<Approval>(&keys, "a custodian of the roster")
-            .map_err(|why| bad(why.to_string()))?;
-        return Ok(Held::Head(Witness {
-            head: head(request.audit),
-            by: rosters.owner(key),
-        }));
-    }
-    envelope
-        .unverified::<Offer>()
-        .map_err(|why| bad(why.to_string()))?;
-    match checker.check(text.as_bytes()).map_err(bad)? {
-        Some(witness) => Ok(Held::Head(witness)),
-        None => Err(bad("it names no head of the record".to_owned())),
-    }
-}
-
-fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
+pub(super) fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
     let bytes = files::read(file)?;
     let chain: Vec<Envelope> = if bytes.trim_ascii_start().starts_with(b"[") {
         files::read_json(file, "a chain of rosters")?
@@ -226,76 +228,4 @@ fn say_which_rosters(rosters: &Rosters, memory: &Memory, door: &Door) {
     if !any {
         door.ui.warn("no roster was given: no signature can be checked, only that the lines follow one another");
     }
-}
-
-fn json(report: &Report) -> serde_json::Value {
-    let proofs: Vec<_> = report
-        .proofs
-        .iter()
-        .map(|p| {
-            serde_json::json!({
-                "seq": p.seq, "by": p.by, "source": source(p.source), "time": p.time,
-            })
-        })
-        .collect();
-    serde_json::json!({
-        "verified": true,
-        "events": report.events,
-        "head": { "seq": report.head.seq, "hash": report.head.hash.to_string() },
-        "proven_to": report.proven_to(),
-        "proven_by_others_to": report.proven_by_others_to(),
-        "proofs": proofs,
-        "envelopes_checked": report.envelopes_checked,
-        "envelopes_missing": report.envelopes_missing,
-        "checkpoints_unknown": report.checkpoints_unknown,
-    })
-}
-
-fn source(source: Source) -> &'static str {
-    match source {
-        Source::Checkpoint => "checkpoint",
-        Source::Envelope => "signature",
-        Source::Held => "kept elsewhere",
-    }
-}
-
-fn shown(report: &Report) -> String {
-    let mut text = format!(
-        "{} events follow one another; the head is {}\n",
-        report.events, report.head.hash
-    );
-    for proof in &report.proofs {
-        let time = proof
-            .time
-            .as_deref()
-            .map_or(String::new(), |t| format!(", {}", plain(t)));
-        text.push_str(&format!(
-            "  up to event {}: {} ({}{time})\n",
-            proof.seq,
-            plain(&proof.by),
-            source(proof.source)
-        ));
-    }
-    text.push_str(&match report.proven_to() {
-        0 => "no event is proven by anybody: all of it is only the host's word\n".to_owned(),
-        to if to < report.events => format!(
-            "events {} to {} are only the host's word\n",
-            to + 1,
-            report.events
-        ),
-        _ => "every event is proven\n".to_owned(),
-    });
-    if report.envelopes_missing > 0 {
-        text.push_str(&format!(
-            "{} signed envelopes were not there to be checked; {} were\n",
-            report.envelopes_missing, report.envelopes_checked
-        ));
-    }
-    if report.checkpoints_unknown > 0 {
-        text.push_str(&format!(
-            "{} checkpoints are by keys that no roster lists: they prove nothing\n",
-            report.checkpoints_unknown
-        ));
-    }
-    text
 }

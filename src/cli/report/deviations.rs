@@ -130,6 +130,14 @@ fn told(event: &Record, request: &Request) -> Option<String> {
         E::RecordingFailed => Some(format!("a recording broke off at {at}: {why}")),
         E::AgentStarted => Some(format!("the agent was restarted at {at}")),
         E::RecoveryUsed => Some(format!("at {at} the vault was opened without this agent")),
+        E::DegradedEvidence => Some(format!(
+            "at {at} sink {} did not hold the record: {why}",
+            text("sink").unwrap_or("unnamed")
+        )),
+        E::AuditTampered => Some(format!(
+            "at {at} the live record on the host was found tampered with: {why}"
+        )),
+        E::StoreReset => Some(format!("at {at} the record began a new epoch: {why}")),
         E::ReviewOverdue => Some("nobody reviewed it in time".to_owned()),
         E::RotationOverdue => Some(format!(
             "the sealed key was not replaced in time, which was until {}",

@@ -192,6 +192,15 @@ fn being_closed(view: &RequestView, now: Timestamp) -> Vec<Row> {
         "account" => fact("role", text, Tone::Plain),
         _ => fact("held up", text, Tone::Bad),
     }));
+    let lapses = view.evidence.iter();
+    rows.extend(lapses.map(|lapse| {
+        let tone = if lapse.restored.is_some() {
+            Tone::Plain
+        } else {
+            Tone::Bad
+        };
+        fact("evidence", plain(&lapse.in_words()), tone)
+    }));
     if let Some(setback) = &view.setback {
         rows.push(fact("held up", status::held_up(setback, now), Tone::Bad));
     }

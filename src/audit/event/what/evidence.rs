@@ -48,16 +48,71 @@ pub(super) const RESTORED: What = What {
 
 pub(super) const TAMPERED: What = What {
     fields: &[&[
-        must("how", Text, "what was done to it"),
-        may("path", Text, "the file"),
+        must("how", OneOf(HOW), "what was done to it"),
+        may("path", Text, "the file or folder"),
         may("from", Count, "number of the first event that it is about"),
+        must("why", Text, "how it shows, in words"),
+        may("kept", Text, "the folder in which the evidence is kept"),
+        may("not_kept", Text, "why it could not be kept"),
     ]],
     envelopes: &[],
     actions: &[],
 };
 
+/// What may be done to the live record.
+const HOW: &[&str] = &[
+    "removed",
+    "replaced",
+    "cut",
+    "changed",
+    "rights",
+    "folder_moved",
+    "store_changed",
+];
+
+pub(super) const ACKNOWLEDGED: What = What {
+    fields: &[&[must(
+        "events",
+        List(&[must(
+            "seq",
+            Count,
+            "number of an AUDIT_TAMPERED or STORE_RESET event",
+        )]),
+        "what was acknowledged",
+    )]],
+    envelopes: &[],
+    actions: &[],
+};
+
 pub(super) const RESET: What = What {
-    fields: &[&[must("why", Text, "how that is known, in words")]],
+    fields: &[&[
+        must(
+            "epoch",
+            Count,
+            "number of the epoch that begins here; the first that is so begun has 2",
+        ),
+        must(
+            "lost_from",
+            Count,
+            "the first event that is lost or that nobody vouches for; its own number where nothing is lost",
+        ),
+        must(
+            "held",
+            Object(&[
+                must("seq", Count, "its number"),
+                must("hash", Sha256, "its line"),
+            ]),
+            "the newest head that anybody vouches for",
+        ),
+        must("by", Text, "who does"),
+        must("why", Text, "how that is known, in words"),
+        may(
+            "taken_back_from",
+            Count,
+            "the first event that was taken back from the file on this host",
+        ),
+        may("taken_back_through", Count, "the last one"),
+    ]],
     envelopes: &[],
     actions: &[],
 };

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::plain;
 use crate::{
     audit::{
         event::{EventType, Record},
         verify::EventView,
     },
-    cli::ui::plain,
     trust::{
         Digest,
         manifest::Manifest,
@@ -161,8 +161,8 @@ mod tests {
         audit::{
             chain::{Hash, Head},
             event::EnvelopeRef,
+            signed::checker::{Checker, tests::rosters},
         },
-        cli::audit::{envelopes::Checker, envelopes::tests::rosters},
         trust::{
             Envelope, Timestamp,
             receipt::{Proof, ProvenBy},

@@ -1,138 +1,96 @@
-//! What the signed envelopes of a record prove: each is checked against the rosters, and the heads inside are witnesses.
+//! Each signed envelope against the rosters, and against the line that names it.
 
-use std::collections::BTreeSet;
-
+use super::{Rosters, openings::Openings, owner, plain, receipts::Keys};
 use crate::{
     audit::{
         chain::{Hash, Head},
-        note::NoteKey,
+        event::{EventType, Record as Line},
         verify::{EventView, Witness},
     },
-    protocol::{Code, Problem},
     trust::{
-        self, Digest, Document, Envelope, PublicKey, Verified,
+        self, Document, Envelope, PublicKey,
         drill::Drill,
         enrollment::Enrollment,
         manifest::Manifest,
         receipt::Receipt,
         recovery::Record,
         request::{Approval, Denial, Offer, SealOffer, Withdrawal},
-        roster::{Roster, verify_chain, verify_next},
+        roster::{Roster, Token, verify_next},
     },
 };
 
-use super::{pages::Chains, receipts::Keys};
-
-/// All versions of all rosters, each verified.
-pub(super) struct Rosters {
-    versions: Vec<Verified<Roster>>,
-}
-
-impl Rosters {
-    /// Checks every chain.
-    pub(super) fn verify(chains: &Chains) -> Result<Self, Problem> {
-        let mut versions = Vec::new();
-        for (vault, chain) in chains {
-            let chain = verify_chain(chain)?;
-            if chain.iter().any(|r| r.vault != *vault) {
-                return Err(Problem::new(
-                    Code::Tampering,
-                    format!("the roster beside vault {vault} is for another vault"),
-                ));
-            }
-            versions.extend(chain);
-        }
-        Ok(Self { versions })
-    }
-
-    /// The newest version of each vault.
-    pub(super) fn newest(&self) -> impl Iterator<Item = &Verified<Roster>> {
-        self.versions.iter().filter(|r| {
-            self.versions
-                .iter()
-                .all(|other| other.vault != r.vault || other.version <= r.version)
-        })
-    }
-
-    /// The version with this digest.
-    pub(super) fn contains(&self, digest: &Digest) -> bool {
-        self.version(digest).is_some()
-    }
-
-    fn version(&self, digest: &Digest) -> Option<&Verified<Roster>> {
-        self.versions.iter().find(|r| r.digest() == *digest)
-    }
-
-    /// The keys whose checkpoints count. The name in a note is a label; agents use the host's name or its key id.
-    pub(super) fn checkpoint_keys(&self) -> Vec<NoteKey> {
-        let mut keys: Vec<NoteKey> = Vec::new();
-        for host in self.versions.iter().flat_map(|r| &r.hosts) {
-            let PublicKey::Ed25519(key) = &host.checkpoint_key else {
-                continue;
-            };
-            for name in [host.name.clone(), host.key.id().to_string()] {
-                match NoteKey::new(&name, *key) {
-                    Ok(key) if !keys.contains(&key) => keys.push(key),
-                    _ => {}
-                }
-            }
-        }
-        keys
-    }
-
-    fn all_approve_keys(&self) -> Vec<PublicKey> {
-        self.versions
-            .iter()
-            .flat_map(|r| r.approve_keys())
-            .collect()
-    }
-
-    fn all_host_keys(&self) -> Vec<PublicKey> {
-        self.versions.iter().flat_map(|r| r.host_keys()).collect()
-    }
-
-    /// The approve keys of the version with this digest; none where it was not given.
-    pub(super) fn approve_keys_of(&self, digest: &Digest) -> Vec<PublicKey> {
-        self.version(digest)
-            .map_or_else(Vec::new, |r| r.approve_keys())
-    }
-
-    /// Whose approve key this is, with the token's number.
-    pub(super) fn owner(&self, key: &PublicKey) -> String {
-        self.versions
-            .iter()
-            .find_map(|r| r.token_by_approve_key(key))
-            .map_or_else(|| "a custodian".to_owned(), owner)
-    }
-}
-
 /// Checks envelopes one by one, in the order of the record.
-pub(super) struct Checker<'r> {
+pub struct Checker<'r> {
     rosters: &'r Rosters,
-    /// Digests of the requests that a listed host has offered so far.
-    offered: BTreeSet<Digest>,
+    /// The requests that a listed host has offered so far, and what became of them.
+    openings: Openings,
     /// Which key each generation holds, by the manifests so far.
     keys: Keys,
 }
 
 impl<'r> Checker<'r> {
-    pub(super) fn new(rosters: &'r Rosters) -> Self {
+    /// One that has seen no envelope yet.
+    pub fn new(rosters: &'r Rosters) -> Self {
         Self {
             rosters,
-            offered: BTreeSet::new(),
+            openings: Openings::default(),
             keys: Keys::default(),
         }
     }
 
-    /// Checks one envelope with the line that names it: what a receipt says has to be what the lines around it say.
-    pub(super) fn check_event(&mut self, view: &EventView<'_>) -> Result<Option<Witness>, String> {
-        let witness = self.check(view.envelope)?;
+    /// Checks one envelope with the line that names it: both have to say the same.
+    pub fn check_event(&mut self, view: &EventView<'_>) -> Result<Option<Witness>, String> {
         let envelope = Envelope::parse(view.envelope).map_err(|why| why.to_string())?;
+        let witness = self.take(view.head.seq, &envelope)?;
+        let line = view.record;
         match envelope.payload_type.as_str() {
+            t if t == Offer::PAYLOAD_TYPE => {
+                let request = envelope.unverified::<Offer>().map_err(text)?.0;
+                of_request(line, &request.id)?;
+                by(line, &request.operator)?;
+                same("incident", line.incident_id.as_deref(), &request.incident)?;
+                belongs(line, &[EventType::BreakGlassRequested])?;
+            }
+            t if t == Approval::PAYLOAD_TYPE => {
+                belongs(line, &[EventType::BreakGlassApproved])?;
+                let request = envelope.unverified::<Approval>().map_err(text)?.0;
+                of_request(line, &request.id)?;
+                let keys = self.rosters.approve_keys_of(&request.roster_sha256);
+                let person = self.signer(&envelope, &keys)?.person;
+                by(line, &person)?;
+                self.openings.approve(&envelope.digest(), &person);
+            }
+            t if t == Denial::PAYLOAD_TYPE => {
+                belongs(line, &[EventType::BreakGlassDenied])?;
+                let denial = envelope.unverified::<Denial>().map_err(text)?;
+                self.vote(line, &envelope, &denial.request_sha256)?;
+            }
+            t if t == Withdrawal::PAYLOAD_TYPE => {
+                belongs(line, &[EventType::BreakGlassWithdrawn])?;
+                let withdrawal = envelope.unverified::<Withdrawal>().map_err(text)?;
+                let person = self.vote(line, &envelope, &withdrawal.request_sha256)?;
+                self.openings.withdraw(&withdrawal.request_sha256, &person);
+            }
             t if t == Manifest::PAYLOAD_TYPE => {
                 let manifest = envelope.unverified::<Manifest>().map_err(text)?;
+                same("vault", said(line, "vault"), &manifest.vault)?;
                 self.keys.take(view.head.seq, envelope.digest(), manifest);
             }
+            t if t == Roster::PAYLOAD_TYPE => {
+                let roster = envelope.unverified::<Roster>().map_err(text)?;
+                same("vault", said(line, "vault"), &roster.vault)?;
+                let counts = [EventType::RosterSigned, EventType::RosterChanged];
+                if counts.iter().any(|kind| kind.name() == line.event_type) {
+                    if !self.rosters.contains(&envelope.digest()) {
+                        return Err("it is none of the rosters that were given".to_owned());
+                    }
+                    let (seq, digest) = (view.head.seq, envelope.digest());
+                    self.openings
+                        .counts(seq, &roster.vault, roster.version, digest);
+                }
+            }
+            t if t == Drill::PAYLOAD_TYPE => belongs(line, &[EventType::DrillPassed])?,
+            t if t == Record::PAYLOAD_TYPE => belongs(line, &[EventType::RecoveryUsed])?,
             t if t == Receipt::PAYLOAD_TYPE => {
                 let hosts = self.rosters.all_host_keys();
                 let signed = envelope.verify::<Receipt>(&hosts, "a listed host");
@@ -147,31 +105,42 @@ impl<'r> Checker<'r> {
         Ok(witness)
     }
 
-    /// Checks one envelope as it stands in the record. `Ok(Some)` names a head that its signer vouches for.
-    pub(super) fn check(&mut self, bytes: &[u8]) -> Result<Option<Witness>, String> {
+    /// Takes up an event that opens a session.
+    pub fn opens(&mut self, record: &Line, missing: u64) {
+        self.openings.open(record, missing);
+    }
+
+    /// What the events so far should show and do not.
+    pub fn doubts(&self) -> Vec<super::Doubt> {
+        self.openings.doubts(self.rosters)
+    }
+
+    /// Checks one envelope by itself. `Ok(Some)` names a head that its signer vouches for.
+    pub fn check(&mut self, bytes: &[u8]) -> Result<Option<Witness>, String> {
         let envelope = Envelope::parse(bytes).map_err(|why| why.to_string())?;
+        self.take(0, &envelope)
+    }
+
+    fn take(&mut self, seq: u64, envelope: &Envelope) -> Result<Option<Witness>, String> {
         match envelope.payload_type.as_str() {
-            t if t == Offer::PAYLOAD_TYPE => self.offer(&envelope),
-            t if t == Approval::PAYLOAD_TYPE => self.approval(&envelope),
-            t if t == Manifest::PAYLOAD_TYPE => self.manifest(&envelope),
-            t if t == Roster::PAYLOAD_TYPE => self.roster(&envelope),
-            t if t == Denial::PAYLOAD_TYPE => self.by_custodian::<Denial>(&envelope),
-            t if t == Withdrawal::PAYLOAD_TYPE => self.by_custodian::<Withdrawal>(&envelope),
-            t if t == Drill::PAYLOAD_TYPE => self.drill(&envelope),
-            t if t == Record::PAYLOAD_TYPE => self.recovery(&envelope),
-            t if t == Receipt::PAYLOAD_TYPE => self.by_host::<Receipt>(&envelope),
-            t if t == SealOffer::PAYLOAD_TYPE => self.by_host::<SealOffer>(&envelope),
-            t if t == Enrollment::PAYLOAD_TYPE => Enrollment::verify(&envelope)
+            t if t == Offer::PAYLOAD_TYPE => self.offer(seq, envelope),
+            t if t == Approval::PAYLOAD_TYPE => self.approval(envelope),
+            t if t == Manifest::PAYLOAD_TYPE => self.manifest(envelope),
+            t if t == Roster::PAYLOAD_TYPE => self.roster(envelope),
+            t if t == Denial::PAYLOAD_TYPE => self.by_custodian::<Denial>(envelope),
+            t if t == Withdrawal::PAYLOAD_TYPE => self.by_custodian::<Withdrawal>(envelope),
+            t if t == Drill::PAYLOAD_TYPE => self.drill(envelope),
+            t if t == Record::PAYLOAD_TYPE => self.recovery(envelope),
+            t if t == Receipt::PAYLOAD_TYPE => self.by_host::<Receipt>(envelope),
+            t if t == SealOffer::PAYLOAD_TYPE => self.by_host::<SealOffer>(envelope),
+            t if t == Enrollment::PAYLOAD_TYPE => Enrollment::verify(envelope)
                 .map(|_| None)
                 .map_err(|why| why.to_string()),
-            other => Err(format!(
-                "its type is not known: {}",
-                crate::cli::ui::plain(other)
-            )),
+            other => Err(format!("its type is not known: {}", plain(other))),
         }
     }
 
-    fn offer(&mut self, envelope: &Envelope) -> Result<Option<Witness>, String> {
+    fn offer(&mut self, seq: u64, envelope: &Envelope) -> Result<Option<Witness>, String> {
         let named = envelope
             .unverified::<Offer>()
             .map_err(text)?
@@ -179,7 +148,7 @@ impl<'r> Checker<'r> {
             .roster_sha256;
         let roster = self.rosters.version(&named).ok_or_else(no_roster)?;
         let offer = Offer::verify(envelope, roster).map_err(text)?;
-        self.offered.insert(offer.digest());
+        self.openings.ask(seq, offer.digest(), &offer.0);
         let host = roster
             .host(offer.0.host)
             .map_or("a host", |h| h.name.as_str());
@@ -196,11 +165,42 @@ impl<'r> Checker<'r> {
         let (approval, signer) = envelope
             .verify::<Approval>(&keys, "a custodian of the roster")
             .map_err(text)?;
-        if !self.offered.contains(&approval.digest()) {
+        let Some(asked) = self.openings.asked(&approval.digest()) else {
             return Err("it approves a request that no host has offered before".to_owned());
-        }
+        };
         let token = roster.token_by_approve_key(signer).ok_or_else(no_roster)?;
+        if token.person == asked.operator {
+            return Err("its signer asked for the request".to_owned());
+        }
         Ok(Some(witness(approval.0.audit, owner(token))))
+    }
+
+    /// A custodian's word on a request: of the roster that the request names, in a line that says so.
+    fn vote(
+        &self,
+        line: &Line,
+        envelope: &Envelope,
+        request: &trust::Digest,
+    ) -> Result<String, String> {
+        let Some(asked) = self.openings.asked(request) else {
+            return Err("it is about a request that no host has offered before".to_owned());
+        };
+        of_request(line, &asked.id)?;
+        let keys = self.rosters.approve_keys_of(&asked.roster);
+        let person = self.signer(envelope, &keys)?.person;
+        by(line, &person)?;
+        Ok(person)
+    }
+
+    /// Whose token of these keys signed it, whatever it is.
+    fn signer(&self, envelope: &Envelope, keys: &[PublicKey]) -> Result<Token, String> {
+        let signers = envelope.signers(keys);
+        let mut rosters = self.rosters.all();
+        signers
+            .first()
+            .and_then(|key| rosters.find_map(|r| r.token_by_approve_key(key)))
+            .cloned()
+            .ok_or_else(|| "no custodian of the roster of that time has signed it".to_owned())
     }
 
     fn manifest(&self, envelope: &Envelope) -> Result<Option<Witness>, String> {
@@ -265,15 +265,49 @@ impl<'r> Checker<'r> {
 }
 
 /// A head of ours in the record's own type.
-pub(super) fn head(head: trust::Head) -> Head {
+pub fn head(head: trust::Head) -> Head {
     Head {
         seq: head.seq,
         hash: Hash::from_bytes(head.hash.0),
     }
 }
 
-fn owner(token: &trust::roster::Token) -> String {
-    format!("{} (token {})", token.person, token.serial)
+/// What a line says in a field of `what`.
+pub(super) fn said<'l>(line: &'l Line, field: &str) -> Option<&'l str> {
+    line.what.get(field)?.as_str()
+}
+
+/// Whether the line is of a kind that such an envelope belongs to.
+fn belongs(line: &Line, kinds: &[EventType]) -> Result<(), String> {
+    let fits = kinds.iter().any(|kind| kind.name() == line.event_type);
+    match (fits, kinds.first()) {
+        (false, Some(kind)) => Err(format!(
+            "it belongs to an event {}, not {}",
+            kind.name(),
+            plain(&line.event_type)
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn of_request(line: &Line, id: &str) -> Result<(), String> {
+    same("request", line.correlation_id.as_deref(), id)
+}
+
+fn by(line: &Line, person: &str) -> Result<(), String> {
+    same("actor", Some(&line.actor), person)
+}
+
+/// Where the line says something it has to be what was signed.
+fn same(what: &str, said: Option<&str>, signed: &str) -> Result<(), String> {
+    match said {
+        Some(said) if said != signed => Err(format!(
+            "the line has {} as the {what}, and what was signed {}",
+            plain(said),
+            plain(signed)
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn witness(seen: trust::Head, by: String) -> Witness {
@@ -293,8 +327,12 @@ fn no_roster() -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::Chains;
     use super::*;
-    use crate::trust::tests::people::{self, SoftToken};
+    use crate::trust::{
+        Digest, Verified,
+        tests::people::{self, SoftToken},
+    };
 
     pub(crate) fn rosters(alice: &SoftToken, bob: &SoftToken) -> (Rosters, Verified<Roster>) {
         let envelope = people::signed(&people::roster(2, &[alice, bob]), &[alice, bob]);
@@ -306,7 +344,8 @@ pub(super) mod tests {
     fn offer(roster: &Verified<Roster>) -> Envelope {
         let manifest = people::manifest(roster, 1);
         let manifest = Envelope::signed(&manifest, &people::host()).expect("signed");
-        let mut request = crate::cli::tests::sample_request();
+        let mut request = people::request(roster);
+        request.audit.seq = 41;
         let access = roster.access("admin").expect("listed");
         request.host = roster.hosts[0].key.id();
         request.role = access.role_arn.clone();

@@ -1,0 +1,142 @@
+//! What the sinks at AWS have in common: a way there, a key in a file, and a bound on how long anything takes.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use super::{SinkConfigError, SinkError};
+use crate::aws::{Aws, AwsError, Credentials, Endpoints, Timeouts, read_key_file};
+
+/// One call to a sink comes back within this, whatever AWS does; below the 30 s that a sink may take at most.
+const BOUND: Duration = Duration::from_secs(25);
+
+/// A single request is given up well before that, so that a repeat has room.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    read: Duration::from_secs(8),
+    call: Duration::from_secs(10),
+    pause: Duration::from_millis(250),
+};
+
+/// How long a sink stays away at least where AWS asks for fewer calls.
+pub(super) const THROTTLED: Duration = Duration::from_secs(1);
+
+/// Where a sink's AWS is and whose key it uses.
+pub(super) struct Place {
+    /// `aws` unless said otherwise.
+    pub(super) partition: String,
+    /// The Region.
+    pub(super) region: String,
+    /// Another endpoint: https, or http to loopback.
+    pub(super) endpoint: Option<String>,
+    /// Root certificates instead of the system's.
+    pub(super) ca_file: Option<PathBuf>,
+    /// The key's file.
+    pub(super) credential: PathBuf,
+}
+
+/// AWS as one sink reaches it.
+pub(super) struct Account {
+    runtime: Runtime,
+    aws: Aws,
+    key_file: PathBuf,
+    key: Credentials,
+    until: Instant,
+}
+
+impl Account {
+    /// Checks the settings and reads the key; opens no connection.
+    pub(super) fn open(place: Place) -> Result<Self, SinkConfigError> {
+        let iam_region = match place.partition.as_str() {
+            "aws-us-gov" => "us-gov-west-1",
+            "aws-cn" => "cn-north-1",
+            "aws-eusc" => "eusc-de-east-1",
+            _ => "us-east-1",
+        };
+        let aws = Aws::new(Endpoints {
+            partition: place.partition,
+            iam_region: iam_region.to_owned(),
+            override_url: place.endpoint,
+            ca_file: place.ca_file,
+            timeouts: TIMEOUTS,
+            ..Endpoints::commercial([place.region])
+        })
+        .map_err(|why| {
+            with_hint(
+                SinkConfigError::new("endpoint", why.to_string()),
+                why.hint(),
+            )
+        })?;
+        let key = read(&place.credential)
+            .map_err(|(why, hint)| SinkConfigError::new("credential", why).with_hint(hint))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|why| SinkConfigError::new("kind", format!("it cannot start: {why}")))?;
+        Ok(Self {
+            runtime,
+            aws,
+            key_file: place.credential,
+            key,
+            until: Instant::now(),
+        })
+    }
+
+    /// A call to the sink begins: all that it does at AWS is bounded together.
+    pub(super) fn begin(&mut self) {
+        self.until = Instant::now() + BOUND;
+    }
+
+    /// Reads the key's file again: a key that was replaced is taken up without a restart.
+    pub(super) fn refresh(&mut self) -> Result<(), SinkError> {
+        self.key = read(&self.key_file).map_err(|(why, _)| SinkError::Unavailable(why))?;
+        Ok(())
+    }
+
+    /// Does the work within what is left of the bound.
+    pub(super) fn run<'a, T, F>(
+        &'a self,
+        work: impl FnOnce(&'a Aws, &'a Credentials) -> F,
+    ) -> Result<T, SinkError>
+    where
+        F: Future<Output = Result<T, SinkError>>,
+    {
+        let work = work(&self.aws, &self.key);
+        self.runtime.block_on(async {
+            let until = tokio::time::Instant::from_std(self.until);
+            tokio::time::timeout_at(until, work)
+                .await
+                .unwrap_or_else(|_| {
+                    let seconds = BOUND.as_secs();
+                    Err(SinkError::Unavailable(format!(
+                        "aws did not answer within {seconds} s"
+                    )))
+                })
+        })
+    }
+}
+
+fn with_hint(error: SinkConfigError, hint: Option<String>) -> SinkConfigError {
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+fn read(path: &Path) -> Result<Credentials, (String, &'static str)> {
+    read_key_file(path).map_err(|why| (format!("{}: {why}", path.display()), why.hint()))
+}
+
+/// A failed call in a sink's words.
+pub(super) fn failed(why: &AwsError) -> SinkError {
+    let said = why.to_string();
+    match why {
+        AwsError::Throttled(_) => SinkError::Busy {
+            why: said,
+            wait: THROTTLED,
+        },
+        _ => SinkError::Unavailable(said),
+    }
+}

@@ -1,0 +1,147 @@
+//! Stores that were put back from a backup: each begins an epoch, signed, that says what was lost.
+//!
+//! ```text
+//! {"event_type":"STORE_RESET", ... "what":{"epoch":2,"lost_from":11,"held":{"seq":15,"hash":"<64 hex>"},"by":"...","why":"..."}}
+//! ```
+//!
+//! The line goes on in the chain of the restored store. The checkpoint right after it is its signature: without that, anybody could excuse
+//! a record that was cut off. What it says was lost no longer counts against the chain, and is always shown.
+
+use serde::Deserialize;
+
+use crate::audit::chain::{Hash, Head};
+use crate::audit::event::{EventType, Record};
+
+/// A new epoch of the record: what was written from one event on is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// The event that says so; the first of the new epoch.
+    pub seq: u64,
+    /// The number of the new epoch; the first that is so begun has 2.
+    pub epoch: u64,
+    /// The first event that was lost, or that nobody vouches for.
+    pub lost_from: u64,
+    /// The newest head that anybody vouches for; what came up to it was written once.
+    pub held: Head,
+    /// Who vouches for it.
+    pub by: String,
+    /// How it came about, in words.
+    pub why: String,
+    /// The key that signed it; `None` where no key was given to check it with.
+    pub signed_by: Option<String>,
+}
+
+impl Reset {
+    /// How many events were lost, as far as anybody knows.
+    pub fn lost(&self) -> u64 {
+        (self.held.seq + 1).saturating_sub(self.lost_from)
+    }
+
+    /// Whether a head may belong to what was lost.
+    fn covers(&self, head: &Head) -> bool {
+        (self.lost_from..=self.held.seq).contains(&head.seq)
+            && (head.seq < self.held.seq || head.hash == self.held.hash)
+    }
+}
+
+/// What such an event says.
+#[derive(Deserialize)]
+struct What {
+    epoch: u64,
+    lost_from: u64,
+    held: Head,
+    by: String,
+    why: String,
+}
+
+/// The epochs of a record as it is read.
+#[derive(Default)]
+pub(super) struct Resets {
+    found: Vec<Reset>,
+    /// The last one still waits for its checkpoint.
+    unsigned: bool,
+}
+
+impl Resets {
+    /// Takes up a line that says so. `before` are the hashes of all events before it. The error says what is wrong with it.
+    pub(super) fn take(&mut self, head: Head, line: &[u8], before: &[Hash]) -> Result<(), String> {
+        let record = Record::parse(line).map_err(|why| why.to_string())?;
+        let what: What = serde_json::from_value(record.what.into())
+            .map_err(|why| format!("does not say what was lost: {why}"))?;
+        let epoch = self.found.last().map_or(1, |last| last.epoch) + 1;
+        if what.epoch != epoch {
+            return Err(format!("calls itself epoch {}, not {epoch}", what.epoch));
+        }
+        if what.lost_from == 0 || what.lost_from > head.seq || what.held.seq + 1 < what.lost_from {
+            return Err("says that events were lost which cannot have been".to_owned());
+        }
+        // Where nothing is lost the head that others hold is one of this chain.
+        if what.held.seq < what.lost_from {
+            let own = match what.held.seq {
+                0 => Some(Hash::ZERO),
+                seq => usize::try_from(seq - 1)
+                    .ok()
+                    .and_then(|i| before.get(i).copied()),
+            };
+            if own != Some(what.held.hash) {
+                return Err("names a head that this record never had".to_owned());
+            }
+        }
+        self.unsigned = true;
+        self.found.push(Reset {
+            seq: head.seq,
+            epoch,
+            lost_from: what.lost_from,
+            held: what.held,
+            by: what.by,
+            why: what.why,
+            signed_by: None,
+        });
+        Ok(())
+    }
+
+    /// The event whose checkpoint has to come next.
+    pub(super) fn waiting(&self) -> Option<u64> {
+        self.found
+            .last()
+            .filter(|_| self.unsigned)
+            .map(|reset| reset.seq)
+    }
+
+    /// What came next: the checkpoint of a known key over exactly that event, or something else.
+    pub(super) fn signed(&mut self, by: Option<String>) {
+        self.unsigned = false;
+        if let Some(last) = self.found.last_mut() {
+            last.signed_by = by;
+        }
+    }
+
+    /// Whether a head that the chain does not have is of what a signed epoch says was lost.
+    pub(super) fn excuse(&self, head: &Head) -> bool {
+        self.found
+            .iter()
+            .any(|reset| reset.signed_by.is_some() && reset.covers(head))
+    }
+
+    pub(super) fn found(self) -> Vec<Reset> {
+        self.found
+    }
+
+    pub(super) fn signed_ones(&self) -> impl Iterator<Item = &Reset> {
+        self.found.iter().filter(|reset| reset.signed_by.is_some())
+    }
+}
+
+/// Whether a line may be such an event: a look at its head.
+pub(super) fn is_reset(line: &[u8]) -> bool {
+    is_of(line, EventType::StoreReset)
+}
+
+/// Whether the event type, which stands in fixed form at the head of each line, is this one.
+pub(super) fn is_of(line: &[u8], kind: EventType) -> bool {
+    // Version, number of up to 20 digits, previous hash: the type begins within the first 140 bytes.
+    let head = line.get(..line.len().min(160)).unwrap_or_default();
+    let name = kind.name().as_bytes();
+    head.windows(name.len() + 2)
+        .any(|w| w[0] == b'"' && w[w.len() - 1] == b'"' && &w[1..w.len() - 1] == name)
+}

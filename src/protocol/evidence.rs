@@ -1,0 +1,68 @@
+//! What becomes of the record itself: tampering that an officer acknowledges, and sinks that lag.
+
+use serde::{Deserialize, Serialize};
+
+use crate::trust::Timestamp;
+
+/// The longest reason, in bytes.
+pub const MAX_REASON: usize = 1024;
+
+/// An officer has seen what was done to the live record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledge {
+    /// What was found and done about it, in one line.
+    pub reason: String,
+    /// The last `AUDIT_TAMPERED` event that the officer has seen; all of them where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<u64>,
+}
+
+/// It stands on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// Number of the event that says so.
+    pub seq: u64,
+    /// The events that were acknowledged.
+    pub events: Vec<u64>,
+    /// Who did.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A sink that did not hold what it should while a request ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lapse {
+    /// The sink, by its name in the configuration.
+    pub sink: String,
+    /// Since when it lacked events.
+    pub since: Timestamp,
+    /// Why.
+    pub why: String,
+    /// When it had caught up; absent while it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Timestamp>,
+}
+
+impl Lapse {
+    /// Whether it is of this sink and not over.
+    pub fn is_of(&self, sink: &str) -> bool {
+        self.sink == sink && self.restored.is_none()
+    }
+
+    /// In plain words.
+    pub fn in_words(&self) -> String {
+        let Self {
+            sink,
+            since,
+            why,
+            restored,
+        } = self;
+        match restored {
+            None => format!("sink {sink} lacks events since {since}: {why}"),
+            Some(at) => format!("sink {sink} lacked events from {since} to {at}: {why}"),
+        }
+    }
+}

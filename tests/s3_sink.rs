@@ -1,0 +1,8 @@
+//! The record in S3 with Object Lock: written once, locked, read back, and caught up with whatever the wire does.
+
+mod record_at_aws;
+
+#[path = "s3_sink/start.rs"]
+mod start;
+#[path = "s3_sink/writing.rs"]
+mod writing;

@@ -1,0 +1,50 @@
+//! What stands in the bucket afterwards.
+
+use aws_sdk_s3::types::ObjectLockRetentionMode;
+use time::OffsetDateTime;
+
+use crate::record_at_aws::{Bench, PREFIX, SOON};
+
+#[test]
+fn the_record_stands_in_the_bucket_byte_for_byte_locked_and_in_order() {
+    let bench = Bench::new();
+    bench.record(3);
+    let sinks = bench.run(bench.sink());
+    bench.wait_held(&sinks, 3);
+    // Events that come while nobody takes them up go out together.
+    assert!(sinks.shutdown(SOON));
+    bench.record(2);
+    let sinks = bench.run(bench.sink());
+    bench.wait_held(&sinks, 5);
+    assert!(sinks.shutdown(SOON));
+    assert_eq!(bench.held(), bench.lines());
+
+    let keys = bench.keys();
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    let hash = &bench.head().hash.to_string()[..16];
+    assert_eq!(
+        keys[1],
+        format!("{PREFIX}events/{:020}-{:020}-{hash}.jsonl", 4, 5)
+    );
+    for key in &keys {
+        let kept = bench
+            .s3
+            .get_object_retention()
+            .bucket(&bench.bucket)
+            .key(key);
+        let kept = bench.wait(kept.send()).expect("a lock");
+        let kept = kept.retention().expect("a lock");
+        assert_eq!(kept.mode(), Some(&ObjectLockRetentionMode::Governance));
+        let until = kept.retain_until_date().expect("a date").secs();
+        let week = OffsetDateTime::now_utc().unix_timestamp() + 7 * 24 * 3600;
+        assert!((week - until).abs() < 300, "{until} {week}");
+        // Nobody who lacks the right can undo it: not even the root without saying so.
+        let versions = bench.s3.list_object_versions().bucket(&bench.bucket);
+        let versions = bench.wait(versions.prefix(key).send()).expect("versions");
+        let id = versions.versions()[0].version_id().expect("an id");
+        let gone = bench.s3.delete_object().bucket(&bench.bucket).key(key);
+        bench
+            .wait(gone.version_id(id).send())
+            .expect_err("it is locked");
+    }
+}
