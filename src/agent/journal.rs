@@ -119,7 +119,10 @@ fn record(change: &mut Change<'_, '_>, vault: &str, entry: &Entry) -> Result<(),
         Some(manifest) => event.envelope("manifest", manifest.to_json()),
         None => event,
     };
-    change.event(&event)?;
+    // What was taken back into the record stands there already.
+    if entry.n > super::reset::told(change, vault)? {
+        change.event(&event)?;
+    }
 
     if let Some(request) = &mut request {
         let before = request.stage;

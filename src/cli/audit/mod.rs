@@ -5,6 +5,8 @@ mod against;
 mod compare;
 mod export;
 mod pages;
+mod reconcile;
+mod s3;
 mod schema;
 mod shaped;
 mod shown;
@@ -32,6 +34,8 @@ enum Verb {
     Match(compare::Args),
     /// Print the JSON Schema of the record's lines
     Schema,
+    /// Account for every use of the break-glass user and roles that CloudTrail saw
+    Reconcile(reconcile::Args),
     /// As an officer: say that you have looked into what was done to the live record of this host
     Acknowledge(acknowledge::Args),
 }
@@ -43,6 +47,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Verb::Export(args) => export::run(&args, door),
         Verb::Match(args) => compare::run(&args, door),
         Verb::Schema => schema::run(door),
+        Verb::Reconcile(args) => reconcile::run(&args, door),
         Verb::Acknowledge(args) => acknowledge::run(args, door),
     }
 }

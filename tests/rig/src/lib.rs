@@ -9,6 +9,7 @@
 //! | [`postgres`] | a real PostgreSQL server for a case |
 //! | [`secrets`] | secrets in Secrets Manager, and rotation functions that do what a case says |
 //! | [`world`] | one AWS account made ready for a case: user, first key, roles, boundary, policies |
+//! | [`alerts`] | the alerts that AWS sends on its own, from the shipped templates |
 //! | [`client`] | an independent SigV4 client, for assertions that do not trust the code under test |
 //! | [`people`] | persons as uids, and a stage of private folders for them |
 //! | [`memory`] | looking for secrets in the memory, the arguments and the files of running processes |
@@ -24,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod client;
 pub mod door;
 pub mod emulator;
