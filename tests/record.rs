@@ -8,6 +8,8 @@ mod agent_support;
 mod lines;
 #[path = "record/shapes.rs"]
 mod shapes;
+#[path = "record/steps.rs"]
+mod steps;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
