@@ -3,6 +3,7 @@
 //! The rules of `packaging/aws` send what CloudTrail records of a bypass, of the break-glass user and of a revocation taken away to a topic, and
 //! the topic to people: without our agent, so that a silent agent does not mean silence. `simulate` proves that way.
 
+mod queue;
 mod sample;
 mod simulate;
 

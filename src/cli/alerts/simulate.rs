@@ -20,23 +20,34 @@ use crate::{
     trust::Timestamp,
 };
 
-use super::sample::{About, Sample, samples};
+use super::{
+    queue::Queue,
+    sample::{About, Sample, samples},
+};
 
 /// How long a `receive-message` waits, in seconds: SQS's most is 20.
 const LONG_POLL: u64 = 5;
 
 /// Arguments of `alerts simulate`.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Needs events:PutEvents; sns:Subscribe and sns:Unsubscribe on the topic; sqs:CreateQueue, ReceiveMessage, \
+DeleteMessage and DeleteQueue on twotap-simulate-*; cloudformation:DescribeStacks unless --topic and --bucket are given.\n\n\
+Subscribers of the topic get the samples too: each says TEST and twotap.simulation."
+)]
 pub(super) struct Args {
-    /// The audit bucket that the rules watch
+    /// The stack that was deployed from twotap.cfn.json
+    #[arg(long, value_name = "NAME", default_value = "twotap")]
+    stack: String,
+    /// The alerts' topic, instead of the stack's
+    #[arg(long, value_name = "ARN")]
+    topic: Option<String>,
+    /// The audit bucket, instead of the stack's
     #[arg(long, value_name = "BUCKET")]
-    bucket: String,
-    /// The queue that is subscribed to the alerts' topic
+    bucket: Option<String>,
+    /// Read a queue that is subscribed to the topic, instead of one that is made for the time of the test
     #[arg(long, value_name = "URL")]
-    queue_url: String,
-    /// The event bus
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    bus: String,
+    queue_url: Option<String>,
     /// How long to wait for the alerts
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span::parse)]
     within: u32,
@@ -54,27 +65,80 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     let aws = Aws::of(&args.aws);
     let caller = aws.json(&["sts", "get-caller-identity"])?;
     let (account, who) = (text(&caller, "Account")?, text(&caller, "Arn")?);
-    let region = aws.region()?;
-    let now = Timestamp::now();
+    let (topic, bucket) = stands(args, &aws)?;
+    // The rules stand where their topic does.
+    let region = match topic.split(':').nth(3) {
+        Some(region) if !region.is_empty() => region.to_owned(),
+        _ => aws.region()?,
+    };
+    let aws = aws.in_region(&region);
     let marker = format!("twotap-simulate-{}", marker());
     let samples = samples(&About {
         marker: &marker,
         account,
         who,
         region: &region,
-        bucket: &args.bucket,
-        time: &now.to_string(),
+        bucket: &bucket,
+        time: &Timestamp::now().to_string(),
     });
-    let begun = Instant::now();
-    put(&aws, &samples, &args.bus)?;
+    let queue = match &args.queue_url {
+        Some(url) => Queue::given(url),
+        None => Queue::make(&aws, &marker, &topic, &door.ui)?,
+    };
     let within = Duration::from_secs(args.within.into());
-    let arrived = wait(&aws, &args.queue_url, &samples, begun, within, &door.ui)?;
-    said(&samples, &arrived, within, door)
+    let begun = Instant::now();
+    let arrived = put(&aws, &samples)
+        .and_then(|()| wait(&aws, &queue.url, &samples, begun, within, &door.ui));
+    queue.remove(&aws, &door.ui);
+    said(&samples, &arrived?, within, door)
+}
+
+/// Topic and bucket: as given, else as the stack says.
+fn stands(args: &Args, aws: &Aws) -> Result<(String, String), Problem> {
+    if let (Some(topic), Some(bucket)) = (&args.topic, &args.bucket) {
+        return Ok((topic.clone(), bucket.clone()));
+    }
+    let stack = [
+        "cloudformation",
+        "describe-stacks",
+        "--stack-name",
+        &args.stack,
+    ];
+    let described =
+        aws.json(&stack)
+            .map_err(|why| match why.is("ValidationError") {
+                true => Problem::from(why)
+                    .hint("name the stack with --stack, or give --topic and --bucket"),
+                false => why.into(),
+            })?;
+    let output = |key: &str, given: &Option<String>| {
+        let outputs = described["Stacks"][0]["Outputs"].as_array();
+        let mut outputs = outputs.into_iter().flatten();
+        let found = outputs.find(|output| output["OutputKey"] == key);
+        let found = found.and_then(|output| output["OutputValue"].as_str());
+        given.clone().or(found.map(str::to_owned)).ok_or_else(|| {
+            Problem::new(
+                Code::Usage,
+                format!(
+                    "the stack {} has no {key}: it is of an older version",
+                    plain(&args.stack)
+                ),
+            )
+            .hint("deploy packaging/aws/twotap.cfn.json again, or give --topic and --bucket")
+        })
+    };
+    Ok((
+        output("AlertsTopicArn", &args.topic)?,
+        output("AuditBucketName", &args.bucket)?,
+    ))
 }
 
 /// Puts the events; EventBridge may refuse single ones and still answer.
-fn put(aws: &Aws, samples: &[Sample], bus: &str) -> Result<(), Problem> {
-    let entries: Vec<Value> = samples.iter().map(|sample| sample.entry(bus)).collect();
+fn put(aws: &Aws, samples: &[Sample]) -> Result<(), Problem> {
+    let entries: Vec<Value> = samples
+        .iter()
+        .map(|sample| sample.entry("default"))
+        .collect();
     let entries = json!(entries).to_string();
     let put = aws.json(&["events", "put-events", "--entries", &entries])?;
     let failed = put["Entries"].as_array().into_iter().flatten();
@@ -103,11 +167,6 @@ fn wait(
     let _said = ui.waiting("the alerts to arrive");
     let poll = LONG_POLL.to_string();
     let mut arrived = BTreeMap::new();
-    // A queue's address names its Region, where it is AWS's own.
-    let aws = match queue.split('.').collect::<Vec<_>>()[..] {
-        [_, region, "amazonaws", ..] => aws.in_region(region),
-        _ => aws.in_region(&aws.region()?),
-    };
     while arrived.len() < samples.len() && begun.elapsed() < within {
         let received = aws.json(&[
             "sqs",
@@ -168,9 +227,9 @@ fn said(
     let mut lacking = Vec::new();
     for sample in samples {
         let Some(one) = arrived.get(&sample.marker) else {
-            shown.push_str(&format!("{}: not arrived\n", sample.form));
-            lacking.push(format!("{} did not arrive", sample.form));
-            alerts.push(json!({"form": sample.form, "marker": sample.marker, "arrived": false}));
+            shown.push_str(&format!("{}: not arrived\n", sample.name));
+            lacking.push(format!("{} did not arrive", sample.name));
+            alerts.push(json!({"sample": sample.name, "marker": sample.marker, "arrived": false}));
             continue;
         };
         let elements = sample.elements(&one.text);
@@ -180,7 +239,7 @@ fn said(
         });
         shown.push_str(&format!(
             "{}: arrived after {:.1} s with {}\n",
-            sample.form,
+            sample.name,
             one.after.as_secs_f32(),
             words.join(", ")
         ));
@@ -188,10 +247,10 @@ fn said(
             shown.push_str(&format!("    {}\n", plain(line)));
         }
         for (name, _) in elements.iter().filter(|(_, there)| !there) {
-            lacking.push(format!("{} came without {name}", sample.form));
+            lacking.push(format!("{} came without {name}", sample.name));
         }
         alerts.push(json!({
-            "form": sample.form,
+            "sample": sample.name,
             "marker": sample.marker,
             "arrived": true,
             "seconds": one.after.as_secs_f32(),
@@ -212,7 +271,7 @@ fn said(
     Ok(ExitCode::SUCCESS)
 }
 
-fn text<'v>(of: &'v Value, field: &str) -> Result<&'v str, Problem> {
+pub(super) fn text<'v>(of: &'v Value, field: &str) -> Result<&'v str, Problem> {
     of[field]
         .as_str()
         .ok_or_else(|| Problem::new(Code::Internal, format!("aws answered without {field}")))

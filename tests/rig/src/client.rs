@@ -65,6 +65,11 @@ impl Client {
         }
     }
 
+    /// Where it calls.
+    pub fn endpoint(&self) -> SocketAddr {
+        self.endpoint
+    }
+
     /// The same endpoint and Region with other credentials.
     pub fn signing_as(&self, credentials: Credentials) -> Self {
         Self {
@@ -109,6 +114,8 @@ impl Client {
             "iam" => "2010-05-08",
             "sts" => "2011-06-15",
             "ec2" => "2016-11-15",
+            "sns" => "2010-03-31",
+            "cloudformation" => "2010-05-15",
             other => {
                 return Err(RigError::new(format!(
                     "the rig does not know the query protocol of `{other}`"

@@ -9,12 +9,14 @@
 //! | [`postgres`] | a real PostgreSQL server for a case |
 //! | [`secrets`] | secrets in Secrets Manager, and rotation functions that do what a case says |
 //! | [`world`] | one AWS account made ready for a case: user, first key, roles, boundary, policies |
+//! | [`alerts`] | the alerts that AWS sends on its own, from the shipped templates |
 //! | [`client`] | an independent SigV4 client, for assertions that do not trust the code under test |
 //! | [`people`] | persons as uids, and a stage of private folders for them |
 //! | [`memory`] | looking for secrets in the memory, the arguments and the files of running processes |
 //! | [`door`] | systemd's part: the socket that starts a worker as its own uid |
 //! | [`site`] | all of it together: an agent host, an account, people with tokens, and the steps that they take |
 //! | [`terminal`] | a terminal for a program that asks a person: its screen and its keys |
+//! | [`records`] | what every agent of the tests has written, kept to be held to the schema |
 //! | [`trail`] | what CloudTrail would record of the calls that pass the proxy |
 //! | [`tools`] | where `cargo xtask setup` has put the tools that tests call |
 //!
@@ -23,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod client;
 pub mod door;
 pub mod emulator;
@@ -33,6 +36,7 @@ pub mod people;
 pub mod policies;
 pub mod postgres;
 pub mod proxy;
+pub mod records;
 pub mod secrets;
 mod sigv4;
 pub mod site;

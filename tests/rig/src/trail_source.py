@@ -4,12 +4,16 @@
 # 2. A rule in the state ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS is sent read-only management events too, one that is
 #    merely ENABLED is not; the emulator sends the first nothing at all.
 #    AWS: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html
+# 3. A rule's target may be an event bus in another Region, which the emulator does not deliver to.
+#    AWS: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-region.html
 import json
+from ministack.core import responses
 from ministack.services import eventbridge
 
 _PLAYED = "cloudtrail:"
 _ALL = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 _put_events, _dispatch = eventbridge._put_events, eventbridge._dispatch_event
+_to_bus = eventbridge._dispatch_to_event_bus
 
 
 def _put(data, allow_aws_source=False):
@@ -43,4 +47,11 @@ def _dispatched(event, view=None):
                 rule["State"] = before[key]
 
 
+def _to_any_bus(spec, *rest):
+    with responses.request_scope(spec.account_id, spec.region):
+        eventbridge._ensure_default_bus()
+        _to_bus(spec, *rest)
+
+
 eventbridge._put_events, eventbridge._dispatch_event = _put, _dispatched
+eventbridge._dispatch_to_event_bus = _to_any_bus
