@@ -141,7 +141,7 @@ fn every_line_of_every_policy_is_held_by_a_case() {
     let mut asked = Vec::new();
     for (at, variant) in variants.iter().enumerate() {
         for (index, case) in cases.iter().enumerate() {
-            if case.uses(&variant.file) {
+            if variant.touches(case) {
                 asked.push((at, index, case.simulation(&variant.policies(&shipped))));
             }
         }

@@ -16,7 +16,8 @@ use crate::{
     audit::{
         chain::Head,
         checkpoint::CheckpointKey,
-        event::{Event, Place},
+        epoch::{self, Epoch, Reset},
+        event::{Event, EventType, Place},
         fingerprint::FingerprintKey,
         store::{Store, StoreError, Table, Tx},
     },
@@ -29,7 +30,7 @@ use crate::{
 pub(super) const SHOWN: usize = 100;
 /// How many checkpoints are kept at hand; all of them stand in the record.
 const CHECKPOINTS: usize = 100;
-const CHECKPOINTS_ROW: &str = "checkpoints";
+pub(super) const CHECKPOINTS_ROW: &str = "checkpoints";
 
 /// The store, and the requests in it that are in use.
 pub(super) struct Book {
@@ -230,18 +231,7 @@ impl Book {
                 .tx
                 .checkpoint(&change.keys.checkpoint, &origin, change.now)
                 .map_err(|why| problem(&why))?;
-            let mut notes: Vec<String> = change
-                .tx
-                .record_as(Table::Setting, CHECKPOINTS_ROW)
-                .map_err(|why| problem(&why))?
-                .unwrap_or_default();
-            notes.push(note);
-            let surplus = notes.len().saturating_sub(CHECKPOINTS);
-            notes.drain(..surplus);
-            change
-                .tx
-                .put(Table::Setting, CHECKPOINTS_ROW, &notes)
-                .map_err(|why| problem(&why))
+            keep_note(change.tx, note).map_err(|why| problem(&why))
         })
         .await
     }
@@ -276,6 +266,16 @@ impl Change<'_, '_> {
             described.map_err(|why| Problem::new(Code::Internal, why))?;
         }
         self.tx.append(event, self.now).map_err(|why| problem(&why))
+    }
+
+    /// Begins an epoch of the record, and signs it.
+    pub(super) fn begin_epoch(&mut self, reset: &Reset, origin: &str) -> Result<Epoch, Problem> {
+        fail::add(&mut self.events, || EventType::StoreReset.name());
+        let sign = (&self.keys.checkpoint, origin);
+        let begun = epoch::begin(self.tx, reset, self.place, sign, self.now);
+        let (epoch, note) = begun.map_err(|why| problem(&why))?;
+        keep_note(self.tx, note).map_err(|why| problem(&why))?;
+        Ok(epoch)
     }
 
     /// A request as this transaction sees it.
@@ -358,6 +358,17 @@ impl Change<'_, '_> {
             .fingerprint(purpose, value.as_bytes())
             .into()
     }
+}
+
+/// Keeps a checkpoint at hand.
+pub(super) fn keep_note(tx: &mut Tx<'_>, note: String) -> Result<(), StoreError> {
+    let mut notes: Vec<String> = tx
+        .record_as(Table::Setting, CHECKPOINTS_ROW)?
+        .unwrap_or_default();
+    notes.push(note);
+    let surplus = notes.len().saturating_sub(CHECKPOINTS);
+    notes.drain(..surplus);
+    tx.put(Table::Setting, CHECKPOINTS_ROW, &notes)
 }
 
 /// Keeps what is not at its end and the newest of the rest.

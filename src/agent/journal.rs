@@ -119,7 +119,10 @@ fn record(change: &mut Change<'_, '_>, vault: &str, entry: &Entry) -> Result<(),
         Some(manifest) => event.envelope("manifest", manifest.to_json()),
         None => event,
     };
-    change.event(&event)?;
+    // What was taken back into the record stands there already.
+    if entry.n > super::reset::told(change, vault)? {
+        change.event(&event)?;
+    }
 
     if let Some(request) = &mut request {
         let before = request.stage;
@@ -257,7 +260,10 @@ fn event_of(
         .detail("at", entry.at.to_string());
     event = details(change, event, &entry.step);
     if let (S::Minted { .. }, Some(request)) = (&entry.step, request) {
-        event = event.detail("asked_by", request.asked_by.clone());
+        // Access without its reason is half a line to whoever reads that one alone.
+        event = event
+            .justification(&request.request.reason)
+            .detail("asked_by", request.asked_by.clone());
     }
     if let Some(aws) = &entry.aws {
         let date = aws.date.map(|d| d.to_string());

@@ -40,6 +40,7 @@ mod record;
 mod recordings;
 mod recovered;
 mod rehearsal;
+mod reset;
 mod reviews;
 mod routes;
 mod said;
@@ -70,7 +71,7 @@ use std::{
 use clap::Parser;
 
 use crate::{
-    audit::sinks::Sinks,
+    audit::{chain::Head, sinks::Sinks},
     ceremony::Stage,
     protocol::{Code, Problem},
     trust::KeyId,
@@ -111,6 +112,9 @@ struct Agent {
     host: Mutex<Option<KeyId>>,
     sinks: Mutex<Option<Sinks>>,
     tampering: tamper::Tampering,
+    epochs: reset::Epochs,
+    /// Where the record stood when this agent took it up.
+    began: Head,
     evidence: evidence::Evidence,
 }
 

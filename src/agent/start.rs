@@ -101,7 +101,9 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
         .map_err(|why| Problem::new(Code::Internal, why))?,
     };
     let store = Store::open(&config.state.join("state.db")).map_err(|why| book::problem(&why))?;
-    // Before the sink writes anything there.
+    // Before anything is written, here or there.
+    super::reset::at_start(&store, &config, &keys)?;
+    let began = store.head().map_err(|why| book::problem(&why))?;
     let watched = Watched::begin(&store, &config.audit)?;
     let sinks =
         Sinks::start(&store, sinks, Backoff::default()).map_err(|why| book::problem(&why))?;
@@ -124,6 +126,8 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
         bell: tokio::sync::Notify::new(),
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
+        began,
+        epochs: super::reset::Epochs::default(),
         tampering: super::tamper::Tampering::default(),
         evidence: super::evidence::Evidence::default(),
         config,
@@ -137,8 +141,10 @@ fn open_sinks(config: &mut Config) -> Result<Vec<(Box<dyn Sink>, Options)>, Prob
         envelopes: true,
         ..Options::default()
     };
-    let mut sinks: Vec<(Box<dyn Sink>, Options)> =
-        vec![(Box::new(FileSink::new(&config.audit)), file)];
+    let mut sinks: Vec<(Box<dyn Sink>, Options)> = vec![(
+        Box::new(FileSink::new(&config.audit).rotated(config.rotate)),
+        file,
+    )];
     for table in std::mem::take(&mut config.sinks) {
         let opened = table.open(&config.folder, &config.state, &config.host_name);
         sinks.push(opened.map_err(|(why, hint)| {
@@ -203,6 +209,7 @@ impl Agent {
             .await?;
         self.remember_tampering().await?;
         self.remember_evidence().await?;
+        self.remember_epochs().await?;
         if let Some(found) = found {
             self.found(found).await?;
         }

@@ -207,7 +207,7 @@ fn account_of(arn: &str) -> Option<String> {
 
 /// One line of bounded length in which nothing hides: control characters and those that turn the direction of writing or take
 /// up no room become spaces.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let hides = |c: char| {
         c.is_control()
             || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'

@@ -168,6 +168,21 @@ impl Aws {
         aws_sdk_s3::Client::from_conf(of_service!(aws_sdk_s3, &shared, target, watch))
     }
 
+    pub(crate) fn events_client(
+        &self,
+        credentials: &Credentials,
+        target: &Target,
+        watch: &Watch,
+    ) -> aws_sdk_eventbridge::Client {
+        let shared = self.config(credentials, target);
+        aws_sdk_eventbridge::Client::from_conf(of_service!(
+            aws_sdk_eventbridge,
+            &shared,
+            target,
+            watch
+        ))
+    }
+
     /// What all services have in common; nothing comes from the environment.
     fn config(&self, credentials: &Credentials, target: &Target) -> SdkConfig {
         SdkConfig::builder()

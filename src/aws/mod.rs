@@ -7,6 +7,7 @@
 //! | close | `iam:PutRolePolicy` by the steward | [`iam`], [`policy`] |
 //! | copy | a versioned secret with a label of ours, moved by compare-and-swap | [`bundle_secret`] |
 //! | observe | a real call by the session itself, refused again and again | [`probe`] |
+//! | tell a bus | `events:PutEvents` | [`events`] |
 //! | keep the record | locked, write-once objects | [`s3`] |
 //! | rotate named secrets | `secretsmanager:*` by the steward, or by a session for one secret | [`secrets`] |
 //!
@@ -22,6 +23,7 @@ pub mod client;
 mod clock;
 pub mod endpoints;
 pub mod error;
+pub mod events;
 mod http;
 pub mod iam;
 pub mod key_file;

@@ -66,3 +66,13 @@ impl Lapse {
         }
     }
 }
+
+/// An epoch of the host's record, as the record has it: the event that begins it, and the checkpoint right after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochProof {
+    /// The `STORE_RESET` line, byte for byte.
+    pub line: String,
+    /// The signed note over it.
+    pub note: String,
+}

@@ -63,7 +63,7 @@ pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
 use super::{
-    evidence::Lapse,
+    evidence::{EpochProof, Lapse},
     job::Isolation,
     people::{Commander, Hand},
     recording::RecordingView,
@@ -238,6 +238,9 @@ pub struct RequestView {
     /// Sinks that lagged while it ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Lapse>,
+    /// The newest epochs of this host's record, where its store was ever put back from a backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub epochs: Vec<EpochProof>,
 }
 
 impl RequestView {
@@ -368,6 +371,9 @@ pub struct ApprovalBundle {
     /// What the agent has to say about the request, in plain words: its word, and nobody's signature.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agent_says: Vec<String>,
+    /// The newest epochs of this host's record, where its store was ever put back from a backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub epochs: Vec<EpochProof>,
 }
 
 /// A signed denial.

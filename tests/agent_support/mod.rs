@@ -325,6 +325,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.kill_agent();
+        twotap_rig::records::keep(&self.path("audit"));
     }
 }
 

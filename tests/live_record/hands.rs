@@ -20,10 +20,9 @@ fn a_file_that_is_deleted_is_found_and_written_anew() {
     assert!(what(&found, "kept").is_null());
     let degraded = host.status(DANA).degraded;
     assert!(
-        degraded.iter().any(
-            |l| l.contains("the record on this host: it was tampered with")
-                && l.contains("is gone")
-        ),
+        degraded
+            .iter()
+            .any(|l| l.contains("the record on this host: found at") && l.contains("is gone")),
         "{degraded:?}"
     );
 }

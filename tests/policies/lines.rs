@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::engine::Case;
+
 /// A resource that nobody has; it stands for "none" where AWS wants one.
 const NOWHERE: &str = "arn:aws:s3:::nobody-has-this";
 
@@ -14,9 +16,29 @@ pub(crate) struct Variant {
     /// What is missing.
     pub(crate) what: String,
     policy: Value,
+    /// The pattern that is missing, where it is one: only what it matches can be decided otherwise.
+    gone: Option<Gone>,
+}
+
+/// A pattern that is missing.
+enum Gone {
+    Action(String),
+    Resource(String),
 }
 
 impl Variant {
+    /// Whether it can decide this case otherwise.
+    pub(crate) fn touches(&self, case: &Case) -> bool {
+        case.uses(&self.file)
+            && match &self.gone {
+                Some(Gone::Action(pattern)) => {
+                    glob(&pattern.to_lowercase(), &case.action.to_lowercase())
+                }
+                Some(Gone::Resource(pattern)) => glob(pattern, &case.resource),
+                None => true,
+            }
+    }
+
     /// All policies, this one changed.
     pub(crate) fn policies(&self, shipped: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
         let mut all = shipped.clone();
@@ -31,7 +53,7 @@ pub(crate) fn variants(shipped: &BTreeMap<String, Value>) -> Vec<Variant> {
     for (file, policy) in shipped {
         let statements = policy["Statement"].as_array().expect(file);
         for (index, statement) in statements.iter().enumerate() {
-            let mut add = |what: String, statement: Option<Value>| {
+            let mut add = |what: String, statement: Option<Value>, gone: Option<Gone>| {
                 let mut changed = policy.clone();
                 let list = changed["Statement"].as_array_mut().expect("statements");
                 match statement {
@@ -43,18 +65,26 @@ pub(crate) fn variants(shipped: &BTreeMap<String, Value>) -> Vec<Variant> {
                     file: file.clone(),
                     what: format!("{file}: {sid}: {what}"),
                     policy: changed,
+                    gone,
                 });
             };
             if statements.len() > 1 {
-                add("the whole statement".into(), None);
+                add("the whole statement".into(), None, None);
             }
             for field in ["Action", "NotAction", "Resource", "NotResource"] {
                 for (gone, changed) in shorter(statement, field) {
-                    add(format!("{field} {gone}"), Some(changed));
+                    let what = format!("{field} {gone}");
+                    let pattern = match field {
+                        "Action" | "NotAction" => Some(Gone::Action(gone)),
+                        // A resource that stood alone became all or none.
+                        _ if statement[field].is_string() => None,
+                        _ => Some(Gone::Resource(gone)),
+                    };
+                    add(what, Some(changed), pattern);
                 }
             }
             for (gone, changed) in without_conditions(statement) {
-                add(gone, Some(changed));
+                add(gone, Some(changed), None);
             }
         }
     }
@@ -68,7 +98,7 @@ fn shorter(statement: &Value, field: &str) -> Vec<(String, Value)> {
             .map(|index| {
                 let mut changed = statement.clone();
                 let gone = changed[field].as_array_mut().expect("a list").remove(index);
-                (gone.to_string(), changed)
+                (gone.as_str().expect("a pattern").to_owned(), changed)
             })
             .collect(),
         Value::String(one) if field == "Resource" && one != "*" => {
@@ -107,4 +137,14 @@ fn without_conditions(statement: &Value) -> Vec<(String, Value)> {
         }
     }
     all
+}
+
+/// IAM's `*`: any run of characters.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((before, rest)) => text.strip_prefix(before).is_some_and(|left| {
+            (0..=left.len()).any(|at| left.is_char_boundary(at) && glob(rest, &left[at..]))
+        }),
+    }
 }

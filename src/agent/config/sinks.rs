@@ -8,8 +8,8 @@ use serde::{Deserialize, de::IntoDeserializer as _};
 
 use crate::{
     audit::sinks::{
-        Only, Opening, Options, S3Config, Sink, SinkConfigError, syslog::SyslogConfig,
-        webhook::WebhookConfig,
+        Only, Opening, Options, S3Config, Sink, SinkConfigError, eventbridge::EventBridgeConfig,
+        git::GitConfig, syslog::SyslogConfig, webhook::WebhookConfig,
     },
     trust::text::check_name,
 };
@@ -21,17 +21,21 @@ const FILE: &str = "file";
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Kind {
+    Eventbridge(EventBridgeConfig),
     S3(S3Config),
     Syslog(SyslogConfig),
     Webhook(WebhookConfig),
+    Git(GitConfig),
 }
 
 impl Kind {
     fn open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError> {
         match self {
+            Self::Eventbridge(kind) => kind.open(at),
             Self::S3(kind) => kind.open(at),
             Self::Syslog(kind) => kind.open(at),
             Self::Webhook(kind) => kind.open(at),
+            Self::Git(kind) => kind.open(at),
         }
     }
 }
@@ -74,6 +78,11 @@ impl SinkTable {
         if matches!(kind, Kind::S3(_)) && options.only != Only::All {
             return Err(format!(
                 "sinks.{name}.only: this kind keeps the whole record, leave it out"
+            ));
+        }
+        if matches!(kind, Kind::Eventbridge(_)) && options.envelopes {
+            return Err(format!(
+                "sinks.{name}.envelopes: this kind has no room for them, leave it out"
             ));
         }
         Ok(Self {

@@ -377,13 +377,26 @@ fn standing(kind: E) -> Option<Rule> {
         E::AuditTampered => say(
             P0,
             "the record on the agent's host was touched",
-            &["path", "how", "from", "kept"],
+            &["path", "how", "from", "why", "kept", "not_kept"],
             EVIDENCE,
+        ),
+        E::TamperingAcknowledged => say(
+            Info,
+            "an officer has acknowledged that the record was touched",
+            &[],
+            "nothing",
         ),
         E::StoreReset => say(
             P0,
             "the agent's store is older than what others have seen: it was put back, or rolled back",
-            &["why", "from", "lost"],
+            &[
+                "epoch",
+                "lost_from",
+                "by",
+                "why",
+                "taken_back_from",
+                "taken_back_through",
+            ],
             EVIDENCE,
         ),
         _ => unlisted(kind),

@@ -1,7 +1,8 @@
 //! What each event says of itself: the fields of its `what`, the envelopes that may lie beside it, its actions.
 
 use super::field::{Field, Kind, may, must};
-use super::{Event, EventError, EventType};
+use super::{Event, EventError, EventType, Record};
+use serde_json::{Map, Value};
 
 mod access;
 mod ending;
@@ -57,6 +58,29 @@ impl Event {
     pub fn is_described(&self) -> Result<(), EventError> {
         let kind = self.event_type;
         let action = self.action.as_deref().unwrap_or(kind.action());
+        let beside = self.envelopes.iter().map(|e| e.kind.as_str());
+        kind.describes(action, &self.what, beside)
+    }
+}
+
+impl Record {
+    /// The same of a line that was read. Of a type that is not known here nothing is said: a newer version wrote it.
+    pub fn is_described(&self) -> Result<(), EventError> {
+        let beside = self.envelopes.iter().map(|e| e.kind.as_str());
+        self.known_type().map_or(Ok(()), |kind| {
+            kind.describes(&self.action, &self.what, beside)
+        })
+    }
+}
+
+impl EventType {
+    fn describes<'e>(
+        self,
+        action: &str,
+        what: &Map<String, Value>,
+        mut beside: impl Iterator<Item = &'e str>,
+    ) -> Result<(), EventError> {
+        let kind = self;
         let refuse = |why: String| {
             Err(EventError::NotDescribed {
                 event_type: kind.name(),
@@ -70,11 +94,10 @@ impl Event {
         if !known {
             return refuse(format!("it has no action '{action}'"));
         }
-        let beside = |e: &&super::Envelope| !kind.envelope_kinds().contains(&e.kind.as_str());
-        if let Some(envelope) = self.envelopes.iter().find(beside) {
-            return refuse(format!("it has no envelope '{}'", envelope.kind));
+        if let Some(other) = beside.find(|e| !kind.envelope_kinds().contains(e)) {
+            return refuse(format!("it has no envelope '{other}'"));
         }
-        match super::field::misfit(&self.what, kind.fields(), action) {
+        match super::field::misfit(what, kind.fields(), action) {
             Some(why) => refuse(why),
             None => Ok(()),
         }

@@ -104,8 +104,8 @@ pub(super) fn follow(store: &Store, mut known: Known) -> io::Result<Result<Known
     }
 }
 
-/// Number of the last whole line, and whether what stands there is no line of a record.
-pub(super) fn last_line(path: &Path) -> io::Result<(Option<u64>, bool)> {
+/// The last whole line, and whether what stands there is no line of a record.
+pub(super) fn last_line(path: &Path) -> io::Result<(Option<Head>, bool)> {
     let mut file = open(path)?;
     let length = file.metadata()?.len();
     let window = length.min(2 * (MAX_LINE as u64 + 1) + 1);
@@ -117,8 +117,12 @@ pub(super) fn last_line(path: &Path) -> io::Result<(Option<u64>, bool)> {
     };
     let whole = &bytes[..end];
     let start = whole.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
-    match seq_of(&whole[start..]) {
-        Some(seq) => Ok((Some(seq), false)),
+    let line = &whole[start..];
+    match seq_of(line) {
+        Some(seq) => {
+            let hash = Hash::of(line);
+            Ok((Some(Head { seq, hash }), false))
+        }
         None => Ok((None, true)),
     }
 }

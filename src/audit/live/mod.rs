@@ -161,6 +161,7 @@ impl LiveRecord {
             }));
         }
         let (tail, cut) = compare::last_line(&live)?;
+        let tail = tail.map(|tail| tail.seq);
         match tail {
             Some(tail) if tail >= held.seq => Ok(None),
             tail => Ok(Some(Finding {
@@ -279,6 +280,18 @@ impl LiveRecord {
         }
         self.known = seen;
         Ok(None)
+    }
+
+    /// What a removal is that the kernel told of and no look has found: the file was removed before it was looked at.
+    pub fn removed_unseen(&self) -> Finding {
+        let file = folder::live(&self.dir);
+        let from = self.known.iter().rfind(|k| k.path != file);
+        Finding {
+            how: How::Removed,
+            from: Some(from.map_or(1, |k| k.head.seq + 1)),
+            why: format!("{} was removed as soon as it was written", file.display()),
+            file,
+        }
     }
 
     /// Whether the store is still the one that was opened, and all of its chain holds.
@@ -404,7 +417,7 @@ fn rights(before: &Stat, now: &Stat) -> String {
 }
 
 /// A folder of a new number under `parent` (0700).
-fn new_folder(parent: &Path) -> io::Result<PathBuf> {
+pub(super) fn new_folder(parent: &Path) -> io::Result<PathBuf> {
     files::private_folder(parent)?;
     for n in 1_u32.. {
         let path = parent.join(n.to_string());
@@ -419,6 +432,11 @@ fn new_folder(parent: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Where a file of the record ends; nothing where it has no whole line, or ends in something else.
+pub(super) fn last_line(path: &Path) -> io::Result<Option<Head>> {
+    Ok(compare::last_line(path)?.0)
 }
 
 /// The number of a line, if it is one.

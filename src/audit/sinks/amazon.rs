@@ -21,7 +21,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// How long a sink stays away at least where AWS asks for fewer calls.
-const THROTTLED: Duration = Duration::from_secs(1);
+pub(super) const THROTTLED: Duration = Duration::from_secs(1);
 
 /// Where a sink's AWS is and whose key it uses.
 pub(super) struct Place {

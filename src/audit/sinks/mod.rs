@@ -11,14 +11,16 @@
 //! | [`pace`] | how long to wait after a failure, and by which clock |
 //! | [`runner`] | the threads: from the store through the filter to the sink |
 //! | [`net`] | TCP and TLS where nothing waits without a bound |
-//! | [`file`](self::file), [`syslog`], [`webhook`] | kinds |
+//! | [`file`](self::file), [`git`], [`syslog`], [`webhook`] | kinds |
 //!
 //! A new kind is a serde struct in a file of its own, with `deny_unknown_fields` and a function
 //! `open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError>`, and one line in `agent/config/sinks.rs`.
 
 mod amazon;
 mod error;
+pub mod eventbridge;
 mod file;
+pub mod git;
 pub mod net;
 pub mod options;
 pub mod pace;
@@ -34,7 +36,7 @@ pub use self::error::{SinkConfigError, SinkError};
 pub use self::file::FileSink;
 pub use self::options::{Begins, Only, Options};
 pub use self::pace::{Backoff, Pace, SystemPace};
-pub use self::runner::{Lacking, SinkStatus, Sinks, cursor};
+pub use self::runner::{Ahead, Lacking, SinkStatus, Sinks, cursor};
 pub use self::s3::{S3Config, S3Sink};
 
 use super::chain::{Hash, Head};
@@ -147,7 +149,7 @@ impl Delivery {
 }
 
 /// The signed note in a `CHECKPOINT` line.
-pub(super) fn note_of(line: &[u8]) -> Option<String> {
+pub fn note_of(line: &[u8]) -> Option<String> {
     // The event type stands right after `prev`, so most lines are told apart by a look at their head.
     let name = EventType::Checkpoint.name().as_bytes();
     let head = line.get(..line.len().min(160))?;

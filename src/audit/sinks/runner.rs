@@ -2,55 +2,25 @@
 //!
 //! What waits for a sink stays in the store: a thread holds one batch, bounded in events and bytes, however far its sink has fallen behind.
 
+mod asked;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+pub use self::asked::{Ahead, Lacking, SinkStatus};
+
 use super::{BOUND, Backoff, Begins, Delivery, Options, Pace, Sink, SinkError, SystemPace};
 use crate::audit::chain::Head;
-use crate::audit::event::Record;
+use crate::audit::epoch;
 use crate::audit::store::{Store, StoreError, Table};
 
 /// Events that are read from the store at once: with the longest lines 2 MiB.
 const READ: usize = 16;
 /// After so many events that the filter kept back the cursor is written down.
 const SKIPPED: u64 = 256;
-
-/// How a sink is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SinkStatus {
-    /// The sink's name.
-    pub name: String,
-    /// Whether custodians are asked only once it holds the request.
-    pub required: bool,
-    /// Of required sinks with one group any one suffices.
-    pub group: Option<String>,
-    /// The last event that it holds for certain, or need not hold.
-    pub acknowledged: u64,
-    /// Events that it does not hold yet.
-    pub lag: u64,
-    /// The timestamp of the oldest of them, as it stands in its line.
-    pub oldest: Option<String>,
-    /// How long it has been failing; `None` while it works.
-    pub failing_for: Option<Duration>,
-    /// The last failure.
-    pub error: Option<SinkError>,
-    /// What people have to know although it works.
-    pub complaint: Option<String>,
-}
-
-/// Something that is required of the sinks and not met.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lacking {
-    /// The sink, or all of a group of which one would do.
-    pub sinks: Vec<String>,
-    /// Their group.
-    pub group: Option<String>,
-    /// Why none of them holds the event.
-    pub why: String,
-}
 
 /// The running sinks. Dropping it asks the threads to end and does not wait for them; [`shutdown`](Self::shutdown) does.
 pub struct Sinks {
@@ -72,6 +42,8 @@ struct State {
     failing_since: Option<Instant>,
     error: Option<SinkError>,
     complaint: Option<String>,
+    /// What it holds and the store does not have, with the last event that both have.
+    ahead: Option<(Head, Head)>,
     /// Since when it has been in the sink's hands.
     called: Option<Instant>,
 }
@@ -123,6 +95,7 @@ impl Sinks {
                 failing_since: None,
                 error: None,
                 complaint: None,
+                ahead: None,
                 called: None,
             }));
             let task = Task {
@@ -147,88 +120,6 @@ impl Sinks {
             });
         }
         Ok(running)
-    }
-
-    /// How each sink is doing.
-    pub fn status(&self) -> Result<Vec<SinkStatus>, StoreError> {
-        let head = self.store.head()?;
-        let now = self.pace.now();
-        let status = |runner: &Runner| {
-            let (acknowledged, failure, complaint) = {
-                let state = lock(&runner.state);
-                (
-                    state.acknowledged,
-                    state.failure(now),
-                    state.complaint.clone(),
-                )
-            };
-            let oldest = match acknowledged < head.seq {
-                true => timestamp_of(&self.store, acknowledged + 1)?,
-                false => None,
-            };
-            let (since, error) = failure.unzip();
-            Ok(SinkStatus {
-                name: runner.name.clone(),
-                required: runner.options.required,
-                group: runner.options.group.clone(),
-                acknowledged,
-                lag: head.seq.saturating_sub(acknowledged),
-                oldest,
-                failing_for: since.map(|since| now.saturating_duration_since(since)),
-                error,
-                complaint,
-            })
-        };
-        self.runners.iter().map(status).collect()
-    }
-
-    /// How one sink is doing now, without a look into the store: the last event that it holds for certain, and why it takes up no more. `None`
-    /// where there is no such sink.
-    pub fn held_by(&self, name: &str) -> Option<(u64, Option<SinkError>)> {
-        let runner = self.runners.iter().find(|r| r.name == name)?;
-        let state = lock(&runner.state);
-        let error = state.failure(self.pace.now()).map(|(_, error)| error);
-        Some((state.acknowledged, error))
-    }
-
-    /// The options of one sink; `None` where there is no such sink.
-    pub fn options(&self, name: &str) -> Option<&Options> {
-        let runner = self.runners.iter().find(|r| r.name == name)?;
-        Some(&runner.options)
-    }
-
-    /// What is required of the sinks (`required`, `group`) and is not met at event `seq`; empty where all is. Does not wait.
-    pub fn lacking(&self, seq: u64) -> Vec<Lacking> {
-        let mut lacking: Vec<Lacking> = Vec::new();
-        let mut met: Vec<&str> = Vec::new();
-        for runner in self.runners.iter().filter(|r| r.options.required) {
-            let group = runner.options.group.as_deref();
-            let why = match self.held_by(&runner.name) {
-                Some((held, _)) if held >= seq => {
-                    met.extend(group);
-                    continue;
-                }
-                Some((_, Some(error))) => error.to_string(),
-                _ => "it does not answer".to_owned(),
-            };
-            let same = |l: &&mut Lacking| group.is_some() && l.group.as_deref() == group;
-            match lacking.iter_mut().find(same) {
-                Some(found) => {
-                    found.why = format!("{}; {}: {why}", found.why, runner.name);
-                    found.sinks.push(runner.name.clone());
-                }
-                None => lacking.push(Lacking {
-                    sinks: vec![runner.name.clone()],
-                    group: runner.options.group.clone(),
-                    why: match group {
-                        Some(_) => format!("{}: {why}", runner.name),
-                        None => why,
-                    },
-                }),
-            }
-        }
-        lacking.retain(|l| !l.group.as_deref().is_some_and(|g| met.contains(&g)));
-        lacking
     }
 
     /// Waits until the sink holds event `seq`, or until `timeout`; whether it does. For sinks that policy requires.
@@ -299,12 +190,6 @@ fn begin(store: &Store, name: &str, options: &Options) -> Result<(), StoreError>
     })
 }
 
-fn timestamp_of(store: &Store, seq: u64) -> Result<Option<String>, StoreError> {
-    let entries = store.events(seq, 1)?;
-    let record = entries.first().and_then(|e| Record::parse(&e.line).ok());
-    Ok(record.map(|record| record.timestamp))
-}
-
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -370,12 +255,21 @@ impl Task {
     /// Resumes and follows the record until asked to stop.
     fn follow(&mut self) -> Result<(), SinkError> {
         let remembered = cursor(&self.store, &self.name)?;
+        let epochs = epoch::all(&self.store)?;
         let mut held = self.call(|sink| sink.resume(remembered))?;
         // One that holds nothing and was to begin later does not begin at the first event now.
         if held.seq == 0 && self.options.begins_at() == Begins::Now {
             held = remembered;
         }
-        self.check(&held)?;
+        if let Err(error) = self.check(&held) {
+            if !epochs.iter().any(|e| e.covers(&held)) {
+                lock(&self.state).ahead = Some((held, self.agreed(remembered)?));
+                return Err(error);
+            }
+            // What it holds was lost here, and an epoch says so: it is sent what has become of the record instead.
+            held = self.agreed(remembered)?;
+        }
+        lock(&self.state).ahead = None;
         // A sink that cannot look says nothing new by resuming: while events wait it is sending that shows whether it works.
         let idle = held.seq >= self.store.head()?.seq;
         self.acknowledge(held, idle)?;
@@ -478,6 +372,14 @@ impl Task {
                 self.store.head()?.seq
             )),
         }
+    }
+
+    /// Up to where sink and store are one, as far as the store remembers.
+    fn agreed(&self, remembered: Head) -> Result<Head, SinkError> {
+        Ok(match self.check(&remembered) {
+            Ok(()) => remembered,
+            Err(_) => Head::default(),
+        })
     }
 
     fn acknowledge(&self, held: Head, works: bool) -> Result<(), SinkError> {

@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use super::{StoreError, Table, stored_head, to_sql};
-use crate::audit::chain::Head;
+use crate::audit::chain::{Head, Links};
 use crate::audit::checkpoint::CheckpointKey;
-use crate::audit::event::{Actor, Event, EventType};
+use crate::audit::event::{Actor, Envelope, Event, EventType};
 
 /// What a closure of [`Store::commit`](super::Store::commit) works on. It sees its own writes.
 pub struct Tx<'c> {
@@ -45,11 +45,28 @@ impl<'c> Tx<'c> {
     /// Appends an event, dated `now`, with its envelopes; the new head.
     pub fn append(&mut self, event: &Event, now: OffsetDateTime) -> Result<Head, StoreError> {
         let line = event.line_after(&self.head, now)?;
-        let head = self.head.after(&line);
+        self.insert(&line, event.envelopes())
+    }
+
+    /// Appends a line that was written before, byte for byte, with its envelopes as far as they are there; the new head. It has to follow.
+    pub fn put_back(&mut self, line: &[u8], envelopes: &[Envelope]) -> Result<Head, StoreError> {
+        let follows = Links::parse(line)
+            .is_ok_and(|l| l.seq == self.head.seq + 1 && l.prev == self.head.hash);
+        if !follows {
+            return Err(StoreError::Tampered {
+                seq: self.head.seq + 1,
+                why: "a line that is to be taken back does not follow".to_owned(),
+            });
+        }
+        self.insert(line, envelopes)
+    }
+
+    fn insert(&mut self, line: &[u8], envelopes: &[Envelope]) -> Result<Head, StoreError> {
+        let head = self.head.after(line);
         self.db
             .prepare_cached("INSERT INTO events (seq, hash, line) VALUES (?1, ?2, ?3)")?
             .execute(params![to_sql(head.seq), head.hash.as_bytes(), line])?;
-        for envelope in event.envelopes() {
+        for envelope in envelopes {
             // The same envelope may belong to several events; it is kept once.
             self.db
                 .prepare_cached("INSERT OR IGNORE INTO envelopes (sha256, kind, seq, body) VALUES (?1, ?2, ?3, ?4)")?

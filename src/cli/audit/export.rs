@@ -1,8 +1,7 @@
 //! `twotap audit export`: the record as files that prove it anywhere, with public keys alone.
 
 use std::{
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -12,51 +11,169 @@ use crate::{
         checkpoint::Checkpoint,
         event::Envelope,
         folder::{FolderError, FolderWriter},
+        shapes::Shape,
         signed::{Chains, Rosters},
     },
     protocol::{Code, Problem, socket::Status},
-    trust::file::write_atomic,
+    trust::{Day, Timestamp, file::write_atomic},
 };
 
-use crate::cli::{Door, Ended, client::Agent, files};
+use crate::cli::{Door, Ended, client::Agent, files, ui::Ui};
 
-use super::pages::{chains, checkpoints, count, envelopes, page};
+use super::pages::{chains, checkpoints, each_page, envelopes};
+use super::shaped::{self, Wanted};
 
 /// Arguments of `audit export`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "A folder gets events.jsonl, checkpoint.note and rosters.json (and envelopes/, where asked for); a name that ends in \
-.jsonl gets the events alone."
+    after_help = "A folder gets events.jsonl, checkpoint.note and rosters.json (and envelopes/, where asked for), and verifies anywhere. \
+With --format, or where the name ends in .jsonl, the output is one file, or - for standard output: one JSON object a line."
 )]
 pub(super) struct Args {
-    /// A new folder, or a new file whose name ends in .jsonl
-    #[arg(short, long, value_name = "DIR|FILE")]
+    /// A new folder; or a new file, or -, with --format
+    #[arg(short, long, value_name = "DIR|FILE|-")]
     output: PathBuf,
+    /// The shape of each event: as it is kept, for a SIEM, for an event store, or OCSF
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Only events at or after this time (2026-01-06 or 2026-01-06T10:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only events before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only the events of this request
+    #[arg(long, value_name = "REQUEST")]
+    request: Option<String>,
     /// Take along the signed requests and approvals: they say in clear who asked for what and why
     #[arg(long)]
     with_envelopes: bool,
+}
+
+/// In what shape.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// The lines as they are kept, byte for byte
+    Jsonl,
+    /// event_type, actor, action, justification, timestamp, incident_id
+    Siem,
+    /// correlation_id, event_type, event_data, actor, created_at
+    Eventstore,
+    /// Open Cybersecurity Schema Framework 1.1.0, Entity Management
+    Ocsf,
+}
+
+impl Format {
+    fn shape(self) -> Shape {
+        match self {
+            Self::Jsonl => Shape::Jsonl,
+            Self::Siem => Shape::Siem,
+            Self::Eventstore => Shape::EventStore,
+            Self::Ocsf => Shape::Ocsf,
+        }
+    }
 }
 
 /// The roster chains beside the events.
 pub(super) const ROSTERS: &str = "rosters.json";
 
 pub(super) fn run(args: &Args, door: &Door) -> Ended {
-    let agent = door.agent()?;
-    files::must_be_new(&args.output)?;
     let lines_only = args.output.extension().is_some_and(|e| e == "jsonl");
-    if lines_only && args.with_envelopes {
+    let format = match (args.format, lines_only || is_stdout(&args.output)) {
+        (None, true) => Some(Format::Jsonl),
+        (format, _) => format,
+    };
+    match format {
+        Some(format) => one_file(args, format, door),
+        None => folder(args, door),
+    }
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Lines in a shape, all or some.
+fn one_file(args: &Args, format: Format, door: &Door) -> Ended {
+    if args.with_envelopes {
         return Err(
             Problem::new(Code::Usage, "one file has no room for signed envelopes")
-                .hint("name a folder"),
+                .hint("name a folder, without --format"),
         );
+    }
+    let to_stdout = is_stdout(&args.output);
+    if to_stdout && door.ui.json() {
+        return Err(Problem::new(
+            Code::Usage,
+            "the events and --json's object cannot both go to standard output",
+        )
+        .hint("leave --json away, or name a file"));
+    }
+    let wanted = Wanted {
+        shape: format.shape(),
+        since: time("since", args.since.as_deref())?,
+        until: time("until", args.until.as_deref())?,
+        request: args.request.clone(),
+    };
+    let agent = door.agent()?;
+    if !to_stdout {
+        files::must_be_new(&args.output)?;
     }
     let status: Status = agent.ask("/v1/status")?;
     let end = status.head.seq;
-    let written = if lines_only {
-        to_file(&agent, &args.output, end)?
-    } else {
-        to_folder(&agent, args, end)?
+    if to_stdout {
+        let failed = |why: &io::Error| {
+            Problem::new(
+                Code::Internal,
+                format!("cannot write to standard output: {}", why.kind()),
+            )
+        };
+        shaped::write(&agent, &wanted, end, &door.ui, io::stdout().lock(), failed)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let written = shaped::to_file(&agent, &wanted, end, &door.ui, &args.output)?;
+    let shown = files::shown(&args.output);
+    let object = serde_json::json!({ "output": args.output, "events": written });
+    let next = match (format, wanted.all()) {
+        (Format::Jsonl, true) => {
+            format!("verify them anywhere: twotap audit verify --export {shown}")
+        }
+        _ => "this is a copy for reading: a folder with all events is what can be verified"
+            .to_owned(),
     };
+    door.ui.result(
+        &object,
+        &format!("wrote {written} events to {shown}\n{next}"),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A time as people write it: a day, or to the second.
+fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let read = |text: &str| {
+        let day = || Day::parse(text).map(Day::begins);
+        Timestamp::parse(text).or_else(day).ok_or_else(|| {
+            Problem::new(Code::Usage, format!("--{name} is not a time"))
+                .hint("write it like 2026-01-06 or 2026-01-06T10:00:00Z, in UTC")
+        })
+    };
+    text.map(read).transpose()
+}
+
+/// All that verifies, in a folder.
+fn folder(args: &Args, door: &Door) -> Ended {
+    if args.since.is_some() || args.until.is_some() || args.request.is_some() {
+        return Err(Problem::new(
+            Code::Usage,
+            "a folder has the whole record: a part of it could not be verified",
+        )
+        .hint("for some of the events name a file and its --format"));
+    }
+    let agent = door.agent()?;
+    files::must_be_new(&args.output)?;
+    let status: Status = agent.ask("/v1/status")?;
+    let end = status.head.seq;
+    let written = to_folder(&agent, args, end, &door.ui)?;
     let object = serde_json::json!({ "output": args.output, "events": written });
     let text = format!(
         "wrote {written} events to {}\nverify them anywhere: twotap audit verify --export {}",
@@ -67,63 +184,8 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Calls `take` with the lines of each page up to event `end` and the first one's number; answers how many there were.
-fn each_page(
-    agent: &Agent,
-    end: u64,
-    mut take: impl FnMut(u64, &[&[u8]]) -> Result<(), Problem>,
-) -> Result<u64, Problem> {
-    let mut next = 1;
-    while next <= end {
-        let page = page(agent, next)?;
-        let most = usize::try_from(end - next + 1).unwrap_or(usize::MAX);
-        let lines: Vec<&[u8]> = page
-            .split(|b| *b == b'\n')
-            .filter(|line| !line.is_empty())
-            .take(most)
-            .collect();
-        if lines.is_empty() {
-            return Err(Problem::new(
-                Code::Tampering,
-                format!("the record ends before event {next}, its head says {end}"),
-            )
-            .hint("see twotap audit verify"));
-        }
-        take(next, &lines)?;
-        next += count(&page).min(most as u64);
-    }
-    Ok(end)
-}
-
-fn to_file(agent: &Agent, path: &Path, end: u64) -> Result<u64, Problem> {
-    let failed = |why: &io::Error| files::unwritable(path, why);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|why| failed(&why))?;
-    let written = each_page(agent, end, |_, lines| {
-        for line in lines {
-            file.write_all(line)
-                .and_then(|()| file.write_all(b"\n"))
-                .map_err(|why| failed(&why))?;
-        }
-        Ok(())
-    })
-    .and_then(|written| {
-        file.sync_all().map_err(|why| failed(&why))?;
-        Ok(written)
-    });
-    if written.is_err() {
-        // Ours alone, and not whole.
-        let _ = std::fs::remove_file(path);
-    }
-    written
-}
-
-fn to_folder(agent: &Agent, args: &Args, end: u64) -> Result<u64, Problem> {
-    let written = fill_folder(agent, args, end);
+fn to_folder(agent: &Agent, args: &Args, end: u64, ui: &Ui) -> Result<u64, Problem> {
+    let written = fill_folder(agent, args, end, ui);
     if written.is_err() {
         // It did not exist before: what is in it is ours alone, and not whole.
         let _ = std::fs::remove_dir_all(&args.output);
@@ -131,7 +193,7 @@ fn to_folder(agent: &Agent, args: &Args, end: u64) -> Result<u64, Problem> {
     written
 }
 
-fn fill_folder(agent: &Agent, args: &Args, end: u64) -> Result<u64, Problem> {
+fn fill_folder(agent: &Agent, args: &Args, end: u64, ui: &Ui) -> Result<u64, Problem> {
     let failed = |why: FolderError| {
         let code = match &why {
             FolderError::Diverged { .. } | FolderError::NotARecord => Code::Tampering,
@@ -141,9 +203,9 @@ fn fill_folder(agent: &Agent, args: &Args, end: u64) -> Result<u64, Problem> {
             .hint("nothing was left behind; see twotap audit verify")
     };
     let mut folder = FolderWriter::create(&args.output).map_err(failed)?;
-    let written = each_page(agent, end, |from, lines| {
+    let written = each_page(agent, end, ui, |from, lines| {
         if args.with_envelopes {
-            for found in envelopes(agent, from)?.into_iter().filter(|e| e.seq <= end) {
+            for found in envelopes(agent, from, lines.len() as u64)? {
                 let (kind, body) = (found.kind, found.body.0);
                 folder
                     .put_envelope(&Envelope { kind, body })

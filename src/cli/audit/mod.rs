@@ -5,6 +5,9 @@ mod against;
 mod export;
 mod pages;
 mod reconcile;
+mod s3;
+mod schema;
+mod shaped;
 mod shown;
 mod tail;
 mod verify;
@@ -26,6 +29,8 @@ enum Verb {
     Verify(verify::Args),
     /// Copy the record, its newest checkpoint and the rosters, to be verified anywhere
     Export(export::Args),
+    /// Print the JSON Schema of the record's lines
+    Schema,
     /// Account for every use of the break-glass user and roles that CloudTrail saw
     Reconcile(reconcile::Args),
     /// As an officer: say that you have looked into what was done to the live record of this host
@@ -37,6 +42,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Verb::Tail(args) => tail::run(&args, door),
         Verb::Verify(args) => verify::run(&args, door),
         Verb::Export(args) => export::run(&args, door),
+        Verb::Schema => schema::run(door),
         Verb::Reconcile(args) => reconcile::run(&args, door),
         Verb::Acknowledge(args) => acknowledge::run(args, door),
     }

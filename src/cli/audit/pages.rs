@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     io::{self, Read},
+    time::{Duration, Instant},
 };
 
 use zeroize::Zeroizing;
@@ -16,7 +17,10 @@ use crate::{
     },
 };
 
-use crate::cli::client::{Agent, vault_path};
+use crate::cli::{
+    client::{Agent, vault_path},
+    ui::Ui,
+};
 
 /// How many events are asked for at once.
 const PAGE: u64 = 1000;
@@ -50,22 +54,70 @@ pub(super) fn chains(agent: &Agent) -> Result<Chains, Problem> {
     Ok(chains)
 }
 
-/// The signed envelopes that the events of the same [`page`] name.
-pub(super) fn envelopes(agent: &Agent, from: u64) -> Result<Vec<AuditEnvelope>, Problem> {
-    let lines = agent.ask_bytes(&format!("/v1/audit/envelopes?from={from}&limit={PAGE}"))?;
-    lines
-        .split(|b| *b == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            serde_json::from_slice(line).map_err(|_| {
+/// How often it is said how far a long copy is.
+const PROGRESS: Duration = Duration::from_secs(3);
+
+/// How many events' envelopes are asked for at once; an agent gives no more.
+const ENVELOPES_PAGE: u64 = 100;
+
+/// The signed envelopes that `count` events from a number on name.
+pub(super) fn envelopes(
+    agent: &Agent,
+    from: u64,
+    count: u64,
+) -> Result<Vec<AuditEnvelope>, Problem> {
+    let mut all = Vec::new();
+    let end = from.saturating_add(count);
+    let mut next = from;
+    while next < end {
+        let limit = ENVELOPES_PAGE.min(end - next);
+        let lines = agent.ask_bytes(&format!("/v1/audit/envelopes?from={next}&limit={limit}"))?;
+        for line in lines.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            all.push(serde_json::from_slice(line).map_err(|_| {
                 Problem::new(
                     Code::Agent,
                     "an envelope that the agent sent cannot be read",
                 )
                 .hint("is it of another version? see twotap status and twotap --version")
-            })
-        })
-        .collect()
+            })?);
+        }
+        next += limit;
+    }
+    Ok(all)
+}
+
+/// Calls `take` with the lines of each page up to event `end` and the first one's number; answers how many there were. What takes long is said.
+pub(super) fn each_page(
+    agent: &Agent,
+    end: u64,
+    ui: &Ui,
+    mut take: impl FnMut(u64, &[&[u8]]) -> Result<(), Problem>,
+) -> Result<u64, Problem> {
+    let mut next = 1;
+    let mut say = Instant::now() + PROGRESS;
+    while next <= end {
+        let page = page(agent, next)?;
+        let most = usize::try_from(end - next + 1).unwrap_or(usize::MAX);
+        let lines: Vec<&[u8]> = page
+            .split(|b| *b == b'\n')
+            .filter(|line| !line.is_empty())
+            .take(most)
+            .collect();
+        if lines.is_empty() {
+            return Err(Problem::new(
+                Code::Tampering,
+                format!("the record ends before event {next}, its head says {end}"),
+            )
+            .hint("see twotap audit verify"));
+        }
+        take(next, &lines)?;
+        next += lines.len() as u64;
+        if Instant::now() >= say && next <= end {
+            ui.note(format!("{} of {end} events so far", next - 1));
+            say = Instant::now() + PROGRESS;
+        }
+    }
+    Ok(end)
 }
 
 /// Signed envelopes by the digest of their bytes.
@@ -129,7 +181,7 @@ impl Record<'_> {
         self.at = 0;
         let found = count(&self.page);
         if found > 0 {
-            let envelopes = envelopes(self.agent, self.next)?;
+            let envelopes = envelopes(self.agent, self.next, found)?;
             let by_digest = envelopes
                 .into_iter()
                 .map(|e| (Hash::of(&e.body.0), e.body.0));

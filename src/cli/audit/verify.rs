@@ -28,6 +28,7 @@ use super::{
     against::Against,
     export::ROSTERS,
     pages::{Kept, Record, chains, checkpoints},
+    s3,
     shown::{json, shown, warnings},
 };
 
@@ -35,35 +36,53 @@ use super::{
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// An export (a folder, or events.jsonl alone); without it, the agent's record
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", group = "elsewhere")]
     export: Option<PathBuf>,
+    #[command(flatten)]
+    bucket: s3::BucketArgs,
     /// Evidence that was kept elsewhere: signed checkpoints; the signed offer or approval of a request; another sink's folder or file, a
     /// syslog file, a checkout
     #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
     /// A roster, or a chain of them, where the export has none
-    #[arg(long, value_name = "FILE", requires = "export")]
+    #[arg(long, value_name = "FILE", requires = "elsewhere")]
     roster: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, door: &Door) -> Ended {
-    let (checked, rosters) = match &args.export {
-        Some(path) => offline(path, args, door)?,
-        None => online(args, door)?,
+    let mut bucket = None;
+    let (checked, rosters) = match (&args.export, args.bucket.place()) {
+        (Some(path), _) => offline(path, args, door)?,
+        (None, Some(place)) => {
+            let (checked, rosters, seen) = args.bucket.verify(place, args, door)?;
+            bucket = Some(seen);
+            (checked, rosters)
+        }
+        (None, None) => online(args, door)?,
     };
     let report = &checked.report;
     for warning in warnings(&checked) {
         door.ui.warn(warning);
     }
-    for other in report.problems.iter().skip(1) {
-        door.ui.warn(plain(&other.to_string()));
+    // What was done to the bucket explains what is wrong with the lines.
+    let findings = bucket.iter().flat_map(|b| &b.findings);
+    let mut problems = findings
+        .map(ToString::to_string)
+        .chain(report.problems.iter().map(ToString::to_string));
+    let first = problems.next();
+    for other in problems {
+        door.ui.warn(plain(&other));
     }
-    if let Some(first) = report.first_problem() {
-        return Err(Problem::new(Code::Tampering, first.to_string())
+    if let Some(first) = first {
+        return Err(Problem::new(Code::Tampering, first)
             .hint("keep every copy of the record as it is, and tell the security officer"));
     }
-    door.ui
-        .result(&json(&checked, &rosters), &shown(&checked, &rosters))?;
+    let (mut object, mut text) = (json(&checked, &rosters), shown(&checked, &rosters));
+    if let Some(bucket) = &bucket {
+        object["bucket"] = bucket.json();
+        text.push_str(&bucket.shown());
+    }
+    door.ui.result(&object, &text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -116,11 +135,7 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<(Checked, Rosters), 
             .map_err(|why| Problem::new(Code::Usage, format!("{}: {why}", files::shown(path))))?;
         notes.extend(note);
     }
-    for file in &args.roster {
-        add_roster(&mut chains, file)?;
-    }
-    let rosters = Rosters::verify(&chains)?;
-    say_which_rosters(&rosters, &Memory::open()?, door);
+    let rosters = rosters(chains, args, door)?;
     let against = Against::read(&args.against, &rosters)?;
     let find = |sha256: &Hash| folder.as_ref()?.envelope(sha256).ok().flatten();
     let checked = match &folder {
@@ -137,6 +152,27 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<(Checked, Rosters), 
         }
     }?;
     Ok((checked, rosters))
+}
+
+/// The rosters that were brought, verified; says whether this person has met them.
+pub(super) fn rosters(mut chains: Chains, args: &Args, door: &Door) -> Result<Rosters, Problem> {
+    for file in &args.roster {
+        add_roster(&mut chains, file)?;
+    }
+    let rosters = Rosters::verify(&chains)?;
+    say_which_rosters(&rosters, &Memory::open()?, door);
+    Ok(rosters)
+}
+
+/// A record whose lines come from elsewhere, with the evidence that was brought.
+pub(super) fn examine_with(
+    lines: impl BufRead,
+    rosters: &Rosters,
+    find: &dyn Fn(&Hash) -> Option<Vec<u8>>,
+    args: &Args,
+) -> Result<Checked, Problem> {
+    let against = Against::read(&args.against, rosters)?;
+    examine(lines, rosters, Vec::new(), Vec::new(), find, against)
 }
 
 fn examine(

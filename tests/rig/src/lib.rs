@@ -16,6 +16,7 @@
 //! | [`door`] | systemd's part: the socket that starts a worker as its own uid |
 //! | [`site`] | all of it together: an agent host, an account, people with tokens, and the steps that they take |
 //! | [`terminal`] | a terminal for a program that asks a person: its screen and its keys |
+//! | [`records`] | what every agent of the tests has written, kept to be held to the schema |
 //! | [`trail`] | what CloudTrail would record of the calls that pass the proxy |
 //! | [`tools`] | where `cargo xtask setup` has put the tools that tests call |
 //!
@@ -35,6 +36,7 @@ pub mod people;
 pub mod policies;
 pub mod postgres;
 pub mod proxy;
+pub mod records;
 pub mod secrets;
 mod sigv4;
 pub mod site;

@@ -73,7 +73,11 @@ const HOW: &[&str] = &[
 pub(super) const ACKNOWLEDGED: What = What {
     fields: &[&[must(
         "events",
-        List(&[must("seq", Count, "number of an AUDIT_TAMPERED event")]),
+        List(&[must(
+            "seq",
+            Count,
+            "number of an AUDIT_TAMPERED or STORE_RESET event",
+        )]),
         "what was acknowledged",
     )]],
     envelopes: &[],

@@ -8,6 +8,7 @@
 //! cannot be asked, the sink goes on, says so, and asks again.
 
 mod config;
+pub mod copy;
 pub mod names;
 
 use std::collections::HashSet;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Bytes;
 use time::OffsetDateTime;
 
+pub(super) use config::default_partition;
 pub use config::{MODE_NOT_SET, MODE_VARIABLE, S3Config};
 
 use self::names::EventsName;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::UnixStream;
@@ -19,6 +19,8 @@ use crate::audit::sinks::net::{Endpoint, Wire, within};
 const CONNECT: Duration = Duration::from_secs(5);
 /// For a batch, from its first byte until it counts as held.
 const DELIVER: Duration = Duration::from_secs(20);
+/// How long it is looked at, after a handshake of TLS and beside twice the handshake's own time, whether the receiver wants us.
+const LOOK: Duration = Duration::from_millis(100);
 /// The most that a receiver may say; syslog has no answers.
 const MOST_SAID: usize = 64 * 1024;
 
@@ -52,11 +54,17 @@ impl Target {
                 let stream = within(CONNECT, UnixStream::connect(path)).await?;
                 Ok(Stream::Unix(stream))
             }
-            Self::Net(endpoint) => match endpoint.connect(CONNECT).await {
-                Ok(wire) => Ok(Stream::Net(wire)),
-                Err(SinkError::Unavailable(why)) => Err(io::Error::other(why)),
-                Err(why) => Err(io::Error::other(why.to_string())),
-            },
+            Self::Net(endpoint) => {
+                let begun = Instant::now();
+                let wire = endpoint
+                    .connect(CONNECT)
+                    .await
+                    .map_err(|why: SinkError| io::Error::other(why.to_string()))?;
+                let mut stream = Stream::Net(wire);
+                let patience = LOOK + begun.elapsed() * 2;
+                stream.welcome(patience.min(CONNECT)).await?;
+                Ok(stream)
+            }
         }
     }
 
@@ -162,6 +170,22 @@ impl Stream {
             }
         }
         Err(talks())
+    }
+
+    /// With TLS our side of the handshake is done before the receiver has judged our certificate, and some (rsyslog with OpenSSL) take and drop what we
+    /// say when they do not want us, as if they had read it. So nothing is said until there was time for a refusal to arrive.
+    async fn welcome(&mut self, patience: Duration) -> io::Result<()> {
+        if !matches!(self, Self::Net(Wire::Tls(_))) {
+            return Ok(());
+        }
+        match tokio::time::timeout(patience, self.end()).await {
+            Err(_) => Ok(()),
+            Ok(Err(why)) => Err(why),
+            Ok(Ok(())) => Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "it hung up after the handshake: does it take our certificate, and the name in it?",
+            )),
+        }
     }
 
     /// Reads until the other side ends.

@@ -128,6 +128,13 @@ pub struct Site {
     secrets: Vec<String>,
 }
 
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.agent = None;
+        crate::records::keep(&self.stage.home("agent").join("audit"));
+    }
+}
+
 impl Site {
     /// Sets the site up to the point where people can begin: nobody has enrolled, the agent does not run.
     pub fn new(options: Options) -> Result<Self, RigError> {

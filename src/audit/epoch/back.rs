@@ -1,0 +1,202 @@
+//! What the file on this host has beyond the store, and taking it back.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+};
+
+use crate::audit::{
+    chain::{self, Head, Links, Walk},
+    checkpoint::Checkpoint,
+    event::{Envelope, MAX_LINE, Record},
+    files,
+    folder::{self, Folder},
+    live,
+    note::NoteKey,
+    sinks::note_of,
+    store::{Store, StoreError, Tx},
+};
+
+/// Where files of an epoch that is over are kept, beside those that are written.
+const OVER: &str = "over";
+/// How many events of the store are held at once.
+const BATCH: usize = 256;
+const NOT_ONE: &str = "its lines are not one chain";
+
+/// What a folder has beyond the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// Nothing.
+    Nothing,
+    /// Lines that follow the store's head in one chain, up to this one.
+    Follows(Head),
+    /// Lines that do not.
+    Other {
+        /// The last whole line.
+        held: Head,
+        /// The first event on which folder and store differ.
+        from: u64,
+        /// How, in words.
+        why: String,
+    },
+}
+
+/// Looks what the folder has beyond the store. Lines that follow have to be whole, in one chain, and every checkpoint among them signed by
+/// `key`: what is taken back is what this agent wrote.
+pub fn beyond(store: &Store, dir: &Path, key: &NoteKey) -> io::Result<Beyond> {
+    let head = store.head().map_err(io_error)?;
+    let paths = match folder::files(dir) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Beyond::Nothing),
+        paths => paths?,
+    };
+    let Some(live) = paths.last() else {
+        return Ok(Beyond::Nothing);
+    };
+    match live::last_line(live)? {
+        Some(tail) if tail.seq > head.seq => compare(store, head, &paths, key, tail),
+        // What else is wrong with the files is no matter of the store.
+        _ => Ok(Beyond::Nothing),
+    }
+}
+
+fn compare(
+    store: &Store,
+    head: Head,
+    paths: &[PathBuf],
+    key: &NoteKey,
+    held: Head,
+) -> io::Result<Beyond> {
+    let other = |from: u64, why: &str| {
+        Ok(Beyond::Other {
+            held,
+            from,
+            why: why.to_owned(),
+        })
+    };
+    let mut walk = Walk::after(Head::default());
+    let mut stored = Vec::new().into_iter();
+    let mut lines = Lines::of(paths);
+    while let Some(line) = lines.next() {
+        let line = line?;
+        let before = walk.head();
+        let seq = before.seq + 1;
+        let looked = chain::examine(&line);
+        if !walk.step(&looked) {
+            let from = seq.min(head.seq + 1);
+            return other(from, NOT_ONE);
+        }
+        if seq <= head.seq {
+            if stored.len() == 0 {
+                stored = store.events(seq, BATCH).map_err(io_error)?.into_iter();
+            }
+            let own = stored.next().map(|e| e.hash);
+            if own != Some(looked.hash) {
+                // Where the file itself goes on from the store's line, it is that line of the file that was changed.
+                let next = lines.next().transpose()?;
+                let next = next.and_then(|line| Links::parse(&line).ok());
+                if next.is_some_and(|links| Some(links.prev) == own) {
+                    return other(head.seq + 1, NOT_ONE);
+                }
+                return other(seq, "it has another event of this number");
+            }
+        } else if let Some(note) = note_of(&line) {
+            let signed = Checkpoint::open(&note, std::slice::from_ref(key));
+            if !signed.is_ok_and(|(checkpoint, _)| checkpoint.head == before) {
+                return other(head.seq + 1, "a checkpoint in it is not one of this agent");
+            }
+        }
+    }
+    Ok(Beyond::Follows(walk.head()))
+}
+
+/// Puts the lines that follow the store's head back, with their envelopes where the folder has them; each line that was put back goes to
+/// `seen`.
+pub fn put_back(
+    tx: &mut Tx<'_>,
+    dir: &Path,
+    mut seen: impl FnMut(&Record),
+) -> Result<(), StoreError> {
+    let from = tx.head().seq;
+    let folder = Folder::open(dir).map_err(|why| StoreError::Io(why.to_string()))?;
+    let mut seq = 0;
+    for line in Lines::of(&folder::files(dir)?) {
+        let line = line?;
+        seq += 1;
+        if seq <= from {
+            continue;
+        }
+        let record = Record::parse(&line)?;
+        let mut envelopes = Vec::new();
+        for named in &record.envelopes {
+            let found = folder.envelope(&named.sha256).ok().flatten();
+            let envelope = found.map(|body| Envelope {
+                kind: named.kind.clone(),
+                body,
+            });
+            envelopes.extend(envelope.filter(|e| e.sha256() == named.sha256));
+        }
+        tx.put_back(&line, &envelopes)?;
+        seen(&record);
+    }
+    Ok(())
+}
+
+/// Moves the files of an epoch that is over into a folder of their own, so that the sink begins anew; where they are.
+pub fn set_aside(dir: &Path) -> io::Result<PathBuf> {
+    let kept = live::new_folder(&dir.join(OVER))?;
+    for file in folder::files(dir)? {
+        if let Some(name) = file.file_name() {
+            fs::rename(&file, kept.join(name))?;
+        }
+    }
+    files::sync_parent(&kept.join("x"))?;
+    files::sync_parent(&dir.join("x"))?;
+    Ok(kept)
+}
+
+/// The whole lines of several files, one after the other. One that is cut off at the end is no line.
+struct Lines {
+    paths: std::vec::IntoIter<PathBuf>,
+    file: Option<BufReader<File>>,
+}
+
+impl Lines {
+    fn of(paths: &[PathBuf]) -> Self {
+        Self {
+            paths: paths.to_vec().into_iter(),
+            file: None,
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            let Some(file) = &mut self.file else {
+                let Some(path) = self.paths.next() else {
+                    return Ok(None);
+                };
+                self.file = Some(BufReader::new(File::open(path)?));
+                continue;
+            };
+            let mut line = Vec::new();
+            file.take(MAX_LINE as u64 + 1)
+                .read_until(b'\n', &mut line)?;
+            if line.pop_if(|b| *b == b'\n').is_some() {
+                return Ok(Some(line));
+            }
+            self.file = None;
+        }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = io::Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+fn io_error(why: StoreError) -> io::Error {
+    io::Error::other(why.to_string())
+}

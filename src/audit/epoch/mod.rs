@@ -1,0 +1,141 @@
+//! Epochs: a store that was put back from a backup begins a new one, which says what was lost, and is signed.
+//!
+//! ```text
+//! {"event_type":"STORE_RESET", ... "what":{"epoch":2,"lost_from":11,"held":{"seq":15,"hash":"<64 hex>"},"by":"...","why":"..."}}
+//! ```
+//!
+//! The line goes on in the chain of the restored store, and the checkpoint right after it is its signature. Numbers from `lost_from` on stand
+//! twice in the world then: in what others hold of the epoch before, and in this one. Without it the agent would write a second history, and
+//! every sink that looks would refuse it for ever.
+
+mod back;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+pub use self::back::{Beyond, beyond, put_back, set_aside};
+
+use super::chain::{Hash, Head};
+use super::checkpoint::{Checkpoint, CheckpointKey};
+use super::event::{Actor, Event, EventType, Place, Record};
+use super::note::NoteKey;
+use super::store::{Store, StoreError, Table, Tx};
+
+/// Where the epochs are remembered.
+const ROW: &str = "epochs";
+
+/// An epoch after the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Epoch {
+    /// Its number; the first that is so begun has 2.
+    pub epoch: u64,
+    /// The event with which it begins.
+    pub seq: u64,
+    /// The first event that is lost.
+    pub lost_from: u64,
+    /// The newest head that anybody vouched for.
+    pub held: Head,
+}
+
+impl Epoch {
+    /// Whether a head that the chain does not have is of what this epoch says was lost.
+    pub fn covers(&self, head: &Head) -> bool {
+        (self.lost_from..=self.held.seq).contains(&head.seq)
+            && (head.seq < self.held.seq || head.hash == self.held.hash)
+    }
+}
+
+/// What a new epoch says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// The first event that is lost; absent where nothing is.
+    pub lost_from: Option<u64>,
+    /// The newest head that anybody vouches for.
+    pub held: Head,
+    /// Who does.
+    pub by: String,
+    /// How that is known, in words.
+    pub why: String,
+    /// The events that were taken back.
+    pub taken_back: Option<(u64, u64)>,
+}
+
+/// The epochs after the first, oldest first.
+pub fn all(store: &Store) -> Result<Vec<Epoch>, StoreError> {
+    Ok(store.record_as(Table::Setting, ROW)?.unwrap_or_default())
+}
+
+/// Begins an epoch: its event, and the checkpoint that signs it; the epoch and the note. `origin` is the host key id.
+pub fn begin(
+    tx: &mut Tx<'_>,
+    reset: &Reset,
+    place: &Place,
+    (key, origin): (&CheckpointKey, &str),
+    now: OffsetDateTime,
+) -> Result<(Epoch, String), StoreError> {
+    let mut epochs: Vec<Epoch> = tx.record_as(Table::Setting, ROW)?.unwrap_or_default();
+    let seq = tx.head().seq + 1;
+    let epoch = Epoch {
+        epoch: epochs.last().map_or(1, |last| last.epoch) + 1,
+        seq,
+        lost_from: reset.lost_from.unwrap_or(seq).min(seq),
+        held: reset.held,
+    };
+    let mut event = Event::new(EventType::StoreReset, Actor::agent())
+        .place(place.clone())
+        .detail("epoch", epoch.epoch)
+        .detail("lost_from", epoch.lost_from)
+        .detail(
+            "held",
+            serde_json::json!({ "seq": reset.held.seq, "hash": reset.held.hash.to_string() }),
+        )
+        .detail("by", reset.by.as_str())
+        .detail("why", reset.why.as_str());
+    if let Some((from, through)) = reset.taken_back {
+        event = event
+            .detail("taken_back_from", from)
+            .detail("taken_back_through", through);
+    }
+    tx.append(&event, now)?;
+    let note = tx.checkpoint(key, origin, now)?;
+    epochs.push(epoch.clone());
+    tx.put(Table::Setting, ROW, &epochs)?;
+    Ok((epoch, note))
+}
+
+/// The epoch that a `STORE_RESET` line begins, and why, if `note` is a checkpoint over exactly that line by one of `keys`. The error says in words
+/// what is wrong.
+pub fn proven(line: &[u8], note: &str, keys: &[NoteKey]) -> Result<(Epoch, String), String> {
+    #[derive(Deserialize)]
+    struct What {
+        epoch: u64,
+        lost_from: u64,
+        held: Head,
+        why: String,
+    }
+    let (checkpoint, _) = Checkpoint::open(note, keys).map_err(|why| why.to_string())?;
+    let record = Record::parse(line).map_err(|why| why.to_string())?;
+    let own = Head {
+        seq: record.seq,
+        hash: Hash::of(line),
+    };
+    if record.known_type() != Some(EventType::StoreReset) || checkpoint.head != own {
+        return Err("its checkpoint is not over that event".to_owned());
+    }
+    let what: What = serde_json::from_value(record.what.into())
+        .map_err(|_| "it does not say what was lost".to_owned())?;
+    let epoch = Epoch {
+        epoch: what.epoch,
+        seq: own.seq,
+        lost_from: what.lost_from,
+        held: what.held,
+    };
+    match epoch.lost_from <= epoch.seq {
+        true => Ok((epoch, what.why)),
+        false => Err("it says that events were lost which cannot have been".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! Stock `git` on a repository of our own, and nothing of the host's with it: no configuration, no hooks, no prompts, no helper, no variable
+//! of the environment; each call within a time limit, and ended with all that it started when that is over.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    process::{Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{io::AsyncWriteExt as _, process::Command, runtime::Runtime, time::timeout};
+
+use crate::audit::sinks::{SinkConfigError, SinkError, net::runtime};
+
+/// What is asked of every call, above anything that a file says.
+const ALWAYS: [&str; 9] = [
+    "core.hooksPath=/dev/null",
+    "core.fsync=all",
+    "core.fsmonitor=false",
+    "core.quotePath=false",
+    "core.alternateRefsCommand=",
+    "credential.helper=",
+    "gc.auto=0",
+    "http.followRedirects=false",
+    "gpg.format=ssh",
+];
+/// The longest complaint of git's that is passed on, in characters.
+const MAX_SAID: usize = 300;
+
+/// The repository.
+pub(super) struct Repo {
+    dir: PathBuf,
+    runtime: Runtime,
+    /// Until when calls may take.
+    until: Instant,
+    /// Who commits: name and address.
+    identity: (String, String),
+    signing_key: Option<PathBuf>,
+}
+
+/// What a call needs beside its arguments.
+#[derive(Default)]
+pub(super) struct With<'a> {
+    pub(super) input: &'a [u8],
+    pub(super) env: Vec<(&'static str, OsString)>,
+    /// More settings, `key=value`.
+    pub(super) settings: Vec<String>,
+}
+
+/// Why a call failed.
+#[derive(Debug)]
+pub(super) enum GitError {
+    /// It could not be started, or not awaited.
+    Io(io::Error),
+    /// It took too long.
+    Late,
+    /// It said no; with its words.
+    Said(String),
+}
+
+impl std::fmt::Display for GitError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(why) if why.kind() == io::ErrorKind::NotFound => {
+                f.write_str("git is not installed")
+            }
+            Self::Io(why) => write!(f, "git: {why}"),
+            Self::Late => f.write_str("git did not come to its end in time"),
+            Self::Said(words) => write!(f, "git: {words}"),
+        }
+    }
+}
+
+impl From<GitError> for SinkError {
+    fn from(why: GitError) -> Self {
+        Self::Unavailable(why.to_string())
+    }
+}
+
+/// One change of a tree: a file's path, and its blob; without one it goes.
+pub(super) type Change = (String, Option<String>);
+
+impl Repo {
+    /// The repository in `dir`; [`prepare`](Self::prepare) makes it where it is missing.
+    pub(super) fn new(
+        dir: PathBuf,
+        host: &str,
+        signing_key: Option<PathBuf>,
+    ) -> Result<Self, SinkConfigError> {
+        Ok(Self {
+            dir,
+            runtime: runtime()?,
+            until: Instant::now(),
+            identity: (format!("twotap on {host}"), format!("twotap@{host}")),
+            signing_key,
+        })
+    }
+
+    /// From now on calls may take so long all together.
+    pub(super) fn within(&mut self, limit: Duration) {
+        self.until = Instant::now() + limit;
+    }
+
+    /// Makes the repository where it is missing, from no template.
+    pub(super) fn prepare(&self) -> Result<(), GitError> {
+        if self.dir.join("HEAD").exists() {
+            return Ok(());
+        }
+        crate::audit::files::private_folder(&self.dir).map_err(GitError::Io)?;
+        self.run(
+            &["init", "--quiet", "--bare", "--template="],
+            With::default(),
+        )?;
+        Ok(())
+    }
+
+    /// What git prints, without the last newline.
+    pub(super) fn run(&self, args: &[&str], with: With<'_>) -> Result<String, GitError> {
+        let output = self.output(args, with)?;
+        if !output.status.success() {
+            return Err(GitError::Said(said(&output)));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.trim_end_matches('\n').to_owned())
+    }
+
+    /// Whether git says yes: exit codes 0 and 1 are answers.
+    pub(super) fn asks(&self, args: &[&str]) -> Result<bool, GitError> {
+        let output = self.output(args, With::default())?;
+        match output.status.code() {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => Err(GitError::Said(said(&output))),
+        }
+    }
+
+    /// What git prints, byte for byte.
+    pub(super) fn output(&self, args: &[&str], with: With<'_>) -> Result<Output, GitError> {
+        let mut command = Command::new("git");
+        for setting in ALWAYS {
+            command.args(["-c", setting]);
+        }
+        for setting in &with.settings {
+            command.args(["-c", setting]);
+        }
+        command
+            .args(args)
+            .current_dir(&self.dir)
+            .env_clear()
+            .env("PATH", search_path())
+            .env("HOME", &self.dir)
+            .env("GIT_DIR", &self.dir)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_ASKPASS", "/bin/false")
+            .env("SSH_ASKPASS", "/bin/false")
+            .env("LC_ALL", "C")
+            .envs(with.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let left = self.until.saturating_duration_since(Instant::now());
+        self.runtime.block_on(async {
+            let mut child = command.spawn().map_err(GitError::Io)?;
+            let group = child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .and_then(Pid::from_raw);
+            let stdin = child.stdin.take();
+            let feed = async {
+                if let Some(mut stdin) = stdin {
+                    // One that has read enough is no fault; its exit code says more.
+                    let _ = stdin.write_all(with.input).await;
+                }
+            };
+            let all = async { tokio::join!(feed, child.wait_with_output()).1 };
+            match timeout(left, all).await {
+                Ok(output) => output.map_err(GitError::Io),
+                Err(_) => {
+                    // What it started (ssh, a helper for https) ends with it.
+                    if let Some(group) = group {
+                        let _ = kill_process_group(group, Signal::KILL);
+                    }
+                    Err(GitError::Late)
+                }
+            }
+        })
+    }
+
+    /// The commit that a ref names, if there is one.
+    pub(super) fn tip(&self, name: &str) -> Result<Option<String>, GitError> {
+        let output = self.output(
+            &[
+                "rev-parse",
+                "--verify",
+                "--quiet",
+                "--end-of-options",
+                &format!("{name}^{{commit}}"),
+            ],
+            With::default(),
+        )?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        match output.status.code() {
+            Some(0) => Ok(Some(text)),
+            Some(1) => Ok(None),
+            _ => Err(GitError::Said(said(&output))),
+        }
+    }
+
+    /// The names of all files of a commit that begin with `prefix`.
+    pub(super) fn files(&self, commit: &str, prefix: &str) -> Result<Vec<String>, GitError> {
+        let text = self.run(
+            &["ls-tree", "-r", "-z", "--name-only", commit, "--", prefix],
+            With::default(),
+        )?;
+        Ok(text
+            .split('\0')
+            .filter(|n| !n.is_empty())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// A file's bytes; nothing where it is not in the commit.
+    pub(super) fn read(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+        let found = self.run(&["ls-tree", "-z", commit, "--", path], With::default())?;
+        let blob = found
+            .split(['\t', '\0'])
+            .next()
+            .and_then(|entry| entry.split(' ').nth(2));
+        let Some(blob) = blob else {
+            return Ok(None);
+        };
+        let output = self.output(&["cat-file", "blob", blob], With::default())?;
+        match output.status.success() {
+            true => Ok(Some(output.stdout)),
+            false => Err(GitError::Said(said(&output))),
+        }
+    }
+
+    /// Keeps bytes; their name.
+    pub(super) fn blob(&self, bytes: &[u8]) -> Result<String, GitError> {
+        let with = With {
+            input: bytes,
+            ..With::default()
+        };
+        self.run(&["hash-object", "-w", "--stdin"], with)
+    }
+
+    /// A commit on `branch` (a whole ref) with these changes and this message, dated `at` (RFC 3339); its name.
+    pub(super) fn commit(
+        &self,
+        branch: &str,
+        changes: &[Change],
+        message: &str,
+        at: &str,
+    ) -> Result<String, GitError> {
+        let parent = self.tip(branch)?;
+        let index = self.dir.join("twotap-index").into_os_string();
+        let indexed = |input| With {
+            input,
+            env: vec![("GIT_INDEX_FILE", index.clone())],
+            ..With::default()
+        };
+        let start = match &parent {
+            Some(parent) => vec!["read-tree", parent.as_str()],
+            None => vec!["read-tree", "--empty"],
+        };
+        self.run(&start, indexed(&[]))?;
+        let none = "0".repeat(40);
+        let mut list = Vec::new();
+        for (path, blob) in changes {
+            let (mode, blob) = match blob {
+                Some(blob) => ("100644", blob.as_str()),
+                None => ("0", none.as_str()),
+            };
+            list.extend_from_slice(format!("{mode} {blob}\t{path}\0").as_bytes());
+        }
+        self.run(&["update-index", "-z", "--index-info"], indexed(&list))?;
+        let tree = self.run(&["write-tree"], indexed(&[]))?;
+        let mut args = vec!["commit-tree", tree.as_str()];
+        if let Some(parent) = &parent {
+            args.extend(["-p", parent]);
+        }
+        let mut settings = Vec::new();
+        if let Some(key) = &self.signing_key {
+            args.push("-S");
+            settings.push(format!("user.signingKey={}", key.display()));
+        }
+        let (name, mail) = &self.identity;
+        let env = vec![
+            ("GIT_AUTHOR_NAME", name.into()),
+            ("GIT_AUTHOR_EMAIL", mail.into()),
+            ("GIT_AUTHOR_DATE", at.into()),
+            ("GIT_COMMITTER_NAME", name.into()),
+            ("GIT_COMMITTER_EMAIL", mail.into()),
+            ("GIT_COMMITTER_DATE", at.into()),
+        ];
+        let with = With {
+            input: message.as_bytes(),
+            env,
+            settings,
+        };
+        let commit = self.run(&args, with)?;
+        let old = parent.as_deref().unwrap_or(&none);
+        self.run(&["update-ref", branch, &commit, old], With::default())?;
+        Ok(commit)
+    }
+
+    /// A commit's message.
+    pub(super) fn message(&self, commit: &str) -> Result<String, GitError> {
+        self.run(
+            &["show", "--no-patch", "--format=%B", commit],
+            With::default(),
+        )
+    }
+
+    /// Moves a ref of ours.
+    pub(super) fn point(&self, name: &str, commit: &str) -> Result<(), GitError> {
+        self.run(&["update-ref", name, commit], With::default())?;
+        Ok(())
+    }
+
+    /// Whether all of `old` is in `new`.
+    pub(super) fn follows(&self, old: &str, new: &str) -> Result<bool, GitError> {
+        self.asks(&["merge-base", "--is-ancestor", old, new])
+    }
+
+    /// Packs what has gathered, where it is much.
+    pub(super) fn tidy(&self) -> Result<(), GitError> {
+        let with = With {
+            settings: vec!["gc.auto=2000".to_owned(), "gc.autoDetach=false".to_owned()],
+            ..With::default()
+        };
+        self.run(&["gc", "--auto", "--quiet"], with)?;
+        Ok(())
+    }
+}
+
+/// Where programs are: nothing else of our own environment goes to git.
+fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+}
+
+/// What git said last, in one line without control characters.
+pub(super) fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let last = text
+        .lines()
+        .rev()
+        .find(|l| l.starts_with("fatal:") || l.starts_with("error:") || l.contains("denied"))
+        .or_else(|| text.lines().rev().find(|l| !l.trim().is_empty()))
+        .unwrap_or("it said nothing");
+    last.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_SAID)
+        .collect()
+}

@@ -1,0 +1,359 @@
+//! `twotap audit verify --s3`: the record as it stands in the bucket, read with the person's own credentials.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    io::{self, BufReader, Read},
+};
+
+use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    audit::{
+        chain::Hash,
+        signed::{Chains, Checked, Rosters},
+        sinks::s3::{
+            copy::{Copy, Finding, Inventory, Listed, lock_of},
+            names::EventsName,
+        },
+    },
+    protocol::{Code, Problem},
+};
+
+use crate::cli::{
+    Door,
+    aws_cli::{Aws, Failed, Options},
+    ui::Waiting,
+};
+
+use super::verify;
+
+/// How many versions are listed by one call.
+const PAGE: &str = "5000";
+/// How many objects are read at the same time.
+const TOGETHER: usize = 4;
+/// The retention that the sink has where nothing else is said: seven years.
+const SEVEN_YEARS: u32 = 2557;
+
+/// Arguments of `audit verify --s3`.
+#[derive(clap::Args)]
+pub(super) struct BucketArgs {
+    /// The record in a bucket, where the S3 sink has put it: checked with its locks, through the AWS CLI
+    #[arg(long, value_name = "s3://BUCKET/PREFIX", group = "elsewhere")]
+    s3: Option<String>,
+    /// How long the S3 sink locks what it writes
+    #[arg(long, value_name = "DAYS", default_value_t = SEVEN_YEARS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    retention_days: u32,
+    #[command(flatten)]
+    aws: Options,
+}
+
+/// What a bucket shows beside the lines.
+#[derive(Default)]
+pub(super) struct InBucket {
+    pub(super) findings: Vec<Finding>,
+    objects: usize,
+    envelopes: usize,
+    modes: Vec<String>,
+}
+
+impl InBucket {
+    pub(super) fn json(&self) -> Value {
+        serde_json::json!({
+            "objects": self.objects, "envelopes": self.envelopes, "lock_modes": self.modes,
+        })
+    }
+
+    pub(super) fn shown(&self) -> String {
+        format!(
+            "in the bucket: {} objects with events and {} signed envelopes, locked in mode {}\n",
+            self.objects,
+            self.envelopes,
+            self.modes.join(" and ")
+        )
+    }
+}
+
+impl BucketArgs {
+    /// Where the record is, if it is in a bucket.
+    pub(super) fn place(&self) -> Option<&str> {
+        self.s3.as_deref()
+    }
+
+    /// Verifies what stands at `place`.
+    pub(super) fn verify(
+        &self,
+        place: &str,
+        args: &verify::Args,
+        door: &Door,
+    ) -> Result<(Checked, Rosters, InBucket), Problem> {
+        let (bucket, prefix) = parse(place)?;
+        let from = Bucket {
+            aws: Aws::of(&self.aws),
+            bucket: bucket.to_owned(),
+            retention: time::Duration::days(i64::from(self.retention_days)),
+            seen: RefCell::default(),
+            failed: RefCell::default(),
+        };
+        let said = Waiting::begin(format!("{place} to be listed"));
+        let stock = Inventory::of(prefix, from.list(prefix)?);
+        if stock.events.is_empty() && stock.findings.is_empty() {
+            return Err(
+                Problem::new(Code::Usage, format!("there is no record at {place}"))
+                    .hint("name the bucket and the prefix as [sinks.NAME] of agent.toml does"),
+            );
+        }
+        let mut seen = InBucket {
+            objects: stock.events.len(),
+            envelopes: stock.envelopes.len(),
+            findings: stock.findings,
+            ..InBucket::default()
+        };
+        let rosters = verify::rosters(Chains::new(), args, door)?;
+        said.now_for(format!("{} objects to be read and checked", seen.objects));
+        let mut objects = Objects {
+            from: &from,
+            left: stock.events.into(),
+            ready: VecDeque::new(),
+            copy: Copy::default(),
+            bytes: io::Cursor::default(),
+            failed: None,
+        };
+        let find = |sha256: &Hash| {
+            let listed = stock.envelopes.get(sha256)?;
+            match from.read(listed) {
+                Ok((bytes, _)) => Some(bytes),
+                Err(why) => {
+                    from.failed.replace(Some(why));
+                    None
+                }
+            }
+        };
+        let lines = BufReader::with_capacity(1 << 20, &mut objects);
+        let checked = verify::examine_with(lines, &rosters, &find, args);
+        // Verifying stops at the first break; the rest of the bucket is looked at all the same.
+        let drained = io::copy(&mut objects, &mut io::sink());
+        let failed = objects.failed.take().or(from.failed.take());
+        if let Some(why) = failed {
+            return Err(why.into());
+        }
+        drained.map_err(|why| Problem::new(Code::Internal, why.to_string()))?;
+        seen.findings.append(&mut objects.copy.findings);
+        let locks = from.seen.into_inner();
+        seen.findings.extend(locks.findings);
+        seen.modes = locks.modes;
+        Ok((checked?, rosters, seen))
+    }
+}
+
+/// `s3://BUCKET/PREFIX`; the prefix ends in `/`, said or not.
+fn parse(place: &str) -> Result<(&str, &str), Problem> {
+    let bad = || {
+        Problem::new(Code::Usage, "this is no place in a bucket")
+            .hint("write it as s3://BUCKET/PREFIX/, as [sinks.NAME] of agent.toml names them")
+    };
+    let rest = place.strip_prefix("s3://").ok_or_else(bad)?;
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-".contains(&b);
+    let good = !bucket.is_empty()
+        && bucket.bytes().all(plain)
+        && !bucket.starts_with('-')
+        && (prefix.is_empty() || prefix.ends_with('/'));
+    good.then_some((bucket, prefix)).ok_or_else(bad)
+}
+
+/// The bucket as the AWS CLI shows it.
+struct Bucket {
+    aws: Aws,
+    bucket: String,
+    retention: time::Duration,
+    seen: RefCell<Locks>,
+    /// Why an envelope could not be read: then it is not one that is missing.
+    failed: RefCell<Option<Failed>>,
+}
+
+#[derive(Default)]
+struct Locks {
+    findings: Vec<Finding>,
+    modes: Vec<String>,
+}
+
+/// One object's bytes, and its lock: mode and end.
+type Got = (Vec<u8>, Option<(String, OffsetDateTime)>);
+
+impl Bucket {
+    fn list(&self, prefix: &str) -> Result<Vec<Listed>, Failed> {
+        let mut listed = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let mut call = vec!["s3api", "list-object-versions", "--bucket", &self.bucket];
+            call.extend(["--max-items", PAGE]);
+            if !prefix.is_empty() {
+                call.extend(["--prefix", prefix]);
+            }
+            if let Some(token) = &token {
+                call.extend(["--starting-token", token]);
+            }
+            let page = self.aws.json(&call)?;
+            for (list, delete_marker) in [("Versions", false), ("DeleteMarkers", true)] {
+                let entries = page[list].as_array().into_iter().flatten();
+                for entry in entries {
+                    listed.push(entry_of(entry, delete_marker).ok_or_else(|| {
+                        Failed::Unreadable("aws printed a listing that is none".to_owned())
+                    })?);
+                }
+            }
+            match page["NextToken"].as_str() {
+                Some(next) => token = Some(next.to_owned()),
+                None => return Ok(listed),
+            }
+        }
+    }
+
+    /// Reads one version, and notes what its lock is.
+    fn read(&self, listed: &Listed) -> Result<Got, Failed> {
+        let got = get(&self.aws, &self.bucket, listed)?;
+        self.note(listed, &got);
+        Ok(got)
+    }
+
+    fn note(&self, listed: &Listed, (_, lock): &Got) {
+        let mut seen = self.seen.borrow_mut();
+        let until = lock.as_ref().map(|(_, until)| *until);
+        seen.findings.extend(lock_of(listed, until, self.retention));
+        if let Some((mode, _)) = lock
+            && !seen.modes.contains(mode)
+        {
+            seen.modes.push(mode.clone());
+        }
+    }
+}
+
+/// The bytes first, then what `aws` prints about them.
+fn get(aws: &Aws, bucket: &str, listed: &Listed) -> Result<Got, Failed> {
+    let (key, version) = (listed.key.as_str(), listed.version.as_str());
+    let mut bytes = aws.run(&[
+        "s3api",
+        "get-object",
+        "--bucket",
+        bucket,
+        "--key",
+        key,
+        "--version-id",
+        version,
+        "/dev/stdout",
+    ])?;
+    let bad = |why: &str| Failed::Unreadable(format!("{key}: {why}"));
+    let size = usize::try_from(listed.size).map_err(|_| bad("it is too large"))?;
+    if bytes.len() < size {
+        return Err(bad("it is shorter than it was listed"));
+    }
+    let about: Value = serde_json::from_slice(&bytes[size..])
+        .map_err(|_| bad("what aws printed of it is not JSON"))?;
+    if about["ContentLength"].as_u64() != Some(listed.size) {
+        return Err(bad("it is not as long as it was listed"));
+    }
+    bytes.truncate(size);
+    let mode = about["ObjectLockMode"].as_str().map(str::to_owned);
+    let until = about["ObjectLockRetainUntilDate"]
+        .as_str()
+        .and_then(time_of);
+    Ok((bytes, mode.zip(until)))
+}
+
+fn entry_of(entry: &Value, delete_marker: bool) -> Option<Listed> {
+    Some(Listed {
+        key: entry["Key"].as_str()?.to_owned(),
+        version: entry["VersionId"].as_str()?.to_owned(),
+        delete_marker,
+        size: match delete_marker {
+            true => 0,
+            false => entry["Size"].as_u64()?,
+        },
+        modified: time_of(entry["LastModified"].as_str()?)?,
+    })
+}
+
+fn time_of(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
+/// The lines of the objects, one object after the other, some read ahead.
+struct Objects<'b> {
+    from: &'b Bucket,
+    left: VecDeque<(EventsName, Listed)>,
+    ready: VecDeque<(EventsName, Listed, Got)>,
+    copy: Copy,
+    bytes: io::Cursor<Vec<u8>>,
+    failed: Option<Failed>,
+}
+
+impl Objects<'_> {
+    /// Reads the next few objects at the same time: each is a run of `aws`, which takes its time to start.
+    fn read_ahead(&mut self) -> Result<(), Failed> {
+        let next: Vec<_> = self.left.drain(..self.left.len().min(TOGETHER)).collect();
+        let (aws, bucket) = (&self.from.aws, self.from.bucket.as_str());
+        let got: Vec<_> = std::thread::scope(|scope| {
+            let reading: Vec<_> = next
+                .iter()
+                .map(|(_, listed)| scope.spawn(move || get(aws, bucket, listed)))
+                .collect();
+            let lost = || Failed::Unreadable("a reader ended by an error of its own".to_owned());
+            let ended = reading.into_iter();
+            ended
+                .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())))
+                .collect()
+        });
+        for ((name, listed), got) in next.into_iter().zip(got) {
+            let got = got?;
+            self.from.note(&listed, &got);
+            self.ready.push_back((name, listed, got));
+        }
+        Ok(())
+    }
+}
+
+impl Read for Objects<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.bytes.read(into)?;
+            if read > 0 || into.is_empty() {
+                return Ok(read);
+            }
+            if self.ready.is_empty()
+                && let Err(why) = self.read_ahead()
+            {
+                let said = why.to_string();
+                self.failed = Some(why);
+                self.left.clear();
+                return Err(io::Error::other(said));
+            }
+            let Some((name, listed, (bytes, _))) = self.ready.pop_front() else {
+                return Ok(0);
+            };
+            self.bytes = io::Cursor::new(self.copy.add(&name, &listed.key, &bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_bucket_and_a_prefix() {
+        assert_eq!(parse("s3://abc/x/y/").expect("good"), ("abc", "x/y/"));
+        assert_eq!(parse("s3://abc").expect("good"), ("abc", ""));
+        for bad in [
+            "abc/x/",
+            "s3:///x/",
+            "s3://abc/x",
+            "s3://a b/",
+            "s3://-x/",
+            "https://abc/",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Sinks against real receivers: rsyslog over TLS, TCP and local sockets, and receivers that are dead, slow, half-open, forgetful, or back
+//! after days. Nothing is lost, nothing comes out of order, and nobody waits for them.
+
+#[path = "sinks/bench.rs"]
+mod bench;
+#[path = "sinks/faults.rs"]
+mod faults;
+#[path = "sinks/rsyslog.rs"]
+mod rsyslog;
+#[path = "sinks/syslog.rs"]
+mod syslog;
