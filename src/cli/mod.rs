@@ -55,6 +55,7 @@ mod seal;
 mod secrets;
 mod session;
 mod setup;
+mod sinks;
 mod span;
 mod standing;
 mod status;

@@ -72,7 +72,11 @@ impl Bench {
         (sink, Options::default())
     }
 
-    pub(crate) fn try_syslog(&self, name: &str, keys: &str) -> Result<Box<dyn Sink>, SinkConfigError> {
+    pub(crate) fn try_syslog(
+        &self,
+        name: &str,
+        keys: &str,
+    ) -> Result<Box<dyn Sink>, SinkConfigError> {
         let config: SyslogConfig = toml::from_str(keys).expect("settings");
         config.open(&Opening {
             name,
