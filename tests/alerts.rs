@@ -52,7 +52,7 @@ impl Alerted {
         let path = host.path("agent.toml");
         let before = fs::read_to_string(&path).expect("a configuration");
         let sink = format!(
-            "[sinks.oncall]\nkind = 'webhook'\nonly = 'alerts'\nurl = '{}'\nsecret_file = 'secret'\n",
+            "[sinks.oncall]\nkind = 'webhook'\nonly = 'alerts'\nurl = '{}'\nsecret_file = 'secret'\ntimeout_seconds = 1\n",
             receiver.url()
         );
         fs::write(path, format!("{before}{more}{sink}")).expect("written");

@@ -5,6 +5,8 @@ mod outside_support;
 
 #[path = "git_evidence/commits.rs"]
 mod commits;
+#[path = "git_evidence/https.rs"]
+mod https;
 #[path = "git_evidence/remotes.rs"]
 mod remotes;
 #[path = "git_evidence/ssh.rs"]

@@ -71,7 +71,11 @@ fn all_found(kind: Kind) {
     assert_eq!(python.verdict(&base.whole).0, good);
     for seed in seeds(CASES) {
         let Case { bundle, at, what } = kind(&mut Random(seed), &base);
-        let (found, problems) = bundle.verdict();
+        // Every twentieth with all signatures, which take most of the time.
+        let (found, problems) = match seed % 20 {
+            0 => bundle.verdict(),
+            _ => bundle.verdict_of_lines(),
+        };
         let shown = || format!("seed {seed}: {what}: {found:?} {problems:?}");
         let named = found
             .bad
@@ -115,7 +119,7 @@ kinds! {
 #[test]
 fn what_the_agent_itself_writes_anew_is_found_by_the_signatures_of_others() {
     let base = base();
-    for seed in seeds(CASES / 4) {
+    for seed in seeds(CASES / 8) {
         let Case { bundle, what, .. } = cases::by_the_agent(&mut Random(seed), &base);
         let (found, problems) = bundle.verdict();
         assert!(

@@ -57,6 +57,7 @@ mod seal;
 mod secrets;
 mod session;
 mod setup;
+mod sinks;
 mod span;
 mod standing;
 mod status;

@@ -1,7 +1,10 @@
 //! A ceremony from the request to the review, and those that come to nothing.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use twotap::{
+    audit::alert::alert,
     ceremony::Stage,
     protocol::{
         people::{Confirm, Statement},
@@ -19,7 +22,10 @@ use crate::{
     agent_support::{
         DANA, IVAN, SOFIA,
         paper::{Paper, ask},
+        until,
     },
+    degraded,
+    outside_support::{Does, Got},
 };
 
 const FINDINGS: &str = r#"
@@ -128,6 +134,38 @@ fn a_denial_a_vote_that_does_not_count_and_a_request_that_runs_out_are_told() {
         "BREAK_GLASS_DENIED",
         "REQUEST_EXPIRED",
     ]);
+}
+
+#[test]
+fn a_receiver_that_hangs_delays_no_ceremony_and_is_told_all_when_it_is_back() {
+    let alerted = Alerted::start();
+    let host = &alerted.host;
+    alerted.receiver.does(Does::HangsAfter);
+    let begun = Instant::now();
+    let view = host.open();
+    assert_eq!(host.credentials(DANA, &view.id).status, 200);
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    let failing = |line: &String| line.contains("oncall");
+    until("status says so", || degraded(&alerted).iter().any(failing));
+    alerted.receiver.does(Does::Takes);
+    let told: Vec<u64> = host
+        .events()
+        .iter()
+        .filter(|r| alert(r).is_some())
+        .map(|r| r.seq)
+        .collect();
+    let last = *told.last().expect("something");
+    let all = |got: &[Got]| got.iter().any(|g| g.taken && g.seq() >= last);
+    alerted.receiver.wait("all of it", all);
+    let taken: Vec<u64> = alerted.receiver.taken().iter().map(Got::seq).collect();
+    assert!(
+        taken.is_sorted() && told.iter().all(|seq| taken.contains(seq)),
+        "{taken:?}"
+    );
 }
 
 #[test]

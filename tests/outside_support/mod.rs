@@ -7,8 +7,11 @@
 )]
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::Command,
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -281,4 +284,41 @@ fn verified(id: &str, stamp: &str, header: &str, body: &[u8]) -> bool {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let near = stamp.parse::<i64>().is_ok_and(|at| (now - at).abs() < 300);
     near && header.split(' ').any(|one| one == expected)
+}
+
+fn openssl(folder: &Path, args: &str) {
+    let done = Command::new("openssl")
+        .args(args.split(' '))
+        .current_dir(folder)
+        .output()
+        .expect("openssl");
+    assert!(
+        done.status.success(),
+        "{args}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+/// An authority (`NAME.ca.pem`), and a certificate of it for 127.0.0.1 (`NAME.pem`, `NAME.key`).
+pub fn authority(folder: &Path, name: &str) {
+    openssl(
+        folder,
+        &format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} -keyout {name}.ca.key -out {name}.ca.pem"
+        ),
+    );
+    openssl(
+        folder,
+        &format!(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=hook -keyout {name}.key -out {name}.csr"
+        ),
+    );
+    let extensions = folder.join("extensions");
+    fs::write(&extensions, "subjectAltName=IP:127.0.0.1\n").expect("written");
+    openssl(
+        folder,
+        &format!(
+            "x509 -req -in {name}.csr -CA {name}.ca.pem -CAkey {name}.ca.key -CAcreateserial -days 2 -extfile extensions -out {name}.pem"
+        ),
+    );
 }

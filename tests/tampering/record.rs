@@ -7,6 +7,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::Arc,
 };
 
 use serde::Deserialize;
@@ -17,7 +18,7 @@ use twotap::{
         checkpoint::CheckpointKey,
         event::{Actor, Event, EventType, Place},
         signed::{Brought, Chains, Checked, Rosters, verify_signed},
-        verify::{Copy, Problem, Source},
+        verify::{Copy, Evidence, Problem, Report, Source, verify},
     },
     trust::{
         Digest, Envelope, PublicKey, Signer as _, Timestamp,
@@ -79,6 +80,7 @@ pub(crate) struct Bundle {
     pub(crate) bytes: Option<Vec<u8>>,
     pub(crate) envelopes: BTreeMap<String, Vec<u8>>,
     pub(crate) rosters: Chains,
+    pub(crate) verified: Arc<Rosters>,
     /// The newest checkpoint, beside the lines.
     pub(crate) note: String,
 }
@@ -92,13 +94,14 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(signers: &Signers) -> Self {
-        let chain = signers.paper.chain.clone();
+        let rosters = Chains::from([("prod".to_owned(), signers.paper.chain.clone())]);
         Self {
             bundle: Bundle {
                 lines: Vec::new(),
                 bytes: None,
                 envelopes: BTreeMap::new(),
-                rosters: Chains::from([("prod".to_owned(), chain)]),
+                verified: Arc::new(Rosters::verify(&rosters).expect("good rosters")),
+                rosters,
                 note: String::new(),
             },
             head: Head::default(),
@@ -291,7 +294,6 @@ impl Bundle {
     }
 
     pub(crate) fn checked(&self, copies: &[Copy], held: &[String]) -> Checked {
-        let rosters = Rosters::verify(&self.rosters).expect("good rosters");
         let find = |hash: &Hash| self.envelopes.get(&hash.to_string()).cloned();
         let mut checkpoints = held.to_vec();
         checkpoints.push(self.note.clone());
@@ -301,11 +303,28 @@ impl Bundle {
             envelopes: Some(&find),
             ..Brought::default()
         };
-        verify_signed(&self.file()[..], &rosters, &brought).expect("read from memory")
+        verify_signed(&self.file()[..], &self.verified, &brought).expect("read from memory")
     }
 
+    /// What we say of it, with every signature in it.
     pub(crate) fn verdict(&self) -> (Verdict, Vec<Problem>) {
-        let report = self.checked(&[], &[]).report;
+        Self::told(self.checked(&[], &[]).report)
+    }
+
+    /// The same without the signatures in envelopes: chain, checkpoints, and that each envelope is the one that its line names.
+    pub(crate) fn verdict_of_lines(&self) -> (Verdict, Vec<Problem>) {
+        let keys = self.verified.checkpoint_keys();
+        let find = |hash: &Hash| self.envelopes.get(&hash.to_string()).cloned();
+        let evidence = Evidence {
+            keys: &keys,
+            checkpoints: std::slice::from_ref(&self.note),
+            envelopes: Some(&find),
+            ..Evidence::default()
+        };
+        Self::told(verify(&self.file()[..], &evidence, &mut |_| Ok(None)).expect("read"))
+    }
+
+    fn told(report: Report) -> (Verdict, Vec<Problem>) {
         let proofs = report.proofs.iter();
         let by_notes = proofs.filter(|p| p.source == Source::Checkpoint);
         let verdict = Verdict {
