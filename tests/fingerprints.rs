@@ -11,7 +11,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use agent_support::{AGENT, DANA, Host, Paper, SOFIA};
+use agent_support::{AGENT, DANA, Host, SOFIA, paper::Paper};
 use data_encoding::BASE64;
 use serde_json::Value;
 use twotap::{audit::event::Record, protocol::socket::Credentials};
@@ -273,9 +273,28 @@ fn a_pepper_comes_from_secrets_manager() {
         )
     };
     let mut host = host(&table(&arn));
+    let iam = |action: &str, params: &[(&str, &str)]| {
+        let reply = world.admin().query("iam", action, params).expect(action);
+        reply.expect_ok(action).expect(action)
+    };
+    let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arn
+    }]});
+    let policy = policy.to_string();
+    iam("CreateUser", &[("UserName", "pepper-reader")]);
+    iam(
+        "PutUserPolicy",
+        &[
+            ("UserName", "pepper-reader"),
+            ("PolicyName", "read"),
+            ("PolicyDocument", &policy),
+        ],
+    );
+    let made = iam("CreateAccessKey", &[("UserName", "pepper-reader")]);
+    let made = made.credentials().expect("a key");
     let key = serde_json::json!({ "AccessKey": {
-        "UserName": "audit-writer", "AccessKeyId": world.account(), "Status": "Active",
-        "SecretAccessKey": "not-checked", "CreateDate": "2026-01-06T10:00:00Z"
+        "UserName": "pepper-reader", "AccessKeyId": made.access_key_id, "Status": "Active",
+        "SecretAccessKey": made.secret_access_key, "CreateDate": "2026-01-06T10:00:00+00:00"
     }});
     keep(&host, "reader.json", &key.to_string());
     host.start_agent();

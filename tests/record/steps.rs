@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use twotap::protocol::job::Step;
 
 use super::{
-    agent_support::{Host, Paper, until},
+    agent_support::{Host, paper::Paper, until},
     lines::validate,
 };
 
