@@ -1,6 +1,10 @@
 //! From a request to what is done with the session.
 
-use super::super::field::{Field, Kind::*, may, must};
+use super::super::field::{
+    Field,
+    Kind::{Arn, Count, Fingerprint, Flag, List, OneOf, Sha256, Text, Texts, Time},
+    may, must,
+};
 use super::{GENERATION, ISOLATION, JOURNAL, MANIFEST, PERHAPS_JOURNAL, VAULT, What};
 
 /// What the operator declares, whether custodians are asked or not.

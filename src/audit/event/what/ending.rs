@@ -1,6 +1,10 @@
 //! Closing, revoking, the named secrets, and what follows a session.
 
-use super::super::field::{Field, Kind::*, may, must};
+use super::super::field::{
+    Field,
+    Kind::{Count, Flag, OneOf, Sha256, Text, Texts, Time},
+    may, must,
+};
 use super::{JOURNAL, PERHAPS_JOURNAL, VAULT, What};
 
 pub(super) const CLOSED: What = What {

@@ -1,6 +1,9 @@
 //! The agent itself, and the record.
 
-use super::super::field::{Kind::*, may, must};
+use super::super::field::{
+    Kind::{Count, List, Object, OneOf, Sha256, Text, Texts, Time},
+    may, must,
+};
 use super::{ISOLATION, What};
 
 pub(super) const AGENT_STARTED: What = What {

@@ -1,6 +1,10 @@
 //! The sealed key: replacing it, and what is found about it.
 
-use super::super::field::{Field, Kind::*, may, must};
+use super::super::field::{
+    Field,
+    Kind::{Count, Flag, OneOf, Sha256, Text, Time},
+    may, must,
+};
 use super::{JOURNAL, PERHAPS_JOURNAL, VAULT, What};
 
 const ACCESS_KEY: Field = must(

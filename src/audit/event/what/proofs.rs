@@ -1,6 +1,9 @@
 //! What shows that the vault would open.
 
-use super::super::field::{Kind::*, may, must};
+use super::super::field::{
+    Kind::{Count, OneOf, Sha256, Text, Texts, Time},
+    may, must,
+};
 use super::{GENERATION, JOURNAL, MANIFEST, VAULT, What};
 
 pub(super) const DRILL_PASSED: What = What {

@@ -1,6 +1,10 @@
 //! Rosters, sealing, recovery.
 
-use super::super::field::{Field, Kind::*, may, must};
+use super::super::field::{
+    Field,
+    Kind::{Count, Flag, List, Sha256, Text, Texts, Time},
+    may, must,
+};
 use super::{GENERATION, JOURNAL, MANIFEST, VAULT, What};
 
 pub(super) const CUSTODIAN_ENROLLED: What = What {
