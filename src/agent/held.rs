@@ -9,7 +9,7 @@ use std::{
 
 use super::{Agent, record::Record};
 use crate::{
-    audit::sinks::Lacking,
+    audit::sinks::{Lacking, Options},
     protocol::{Code, Problem},
 };
 
@@ -20,12 +20,15 @@ impl Agent {
     /// Whether this host has these sinks at all.
     pub(super) fn has_sinks(&self, names: &[String]) -> Result<(), Problem> {
         let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = |name: &String| sinks.as_ref().is_some_and(|s| s.held_by(name).is_some());
+        let here = |name: &String| {
+            let options = sinks.as_ref().and_then(|s| s.options(name));
+            options.is_some_and(Options::sent_requests)
+        };
         match names.iter().find(|name| !here(name)) {
             None => Ok(()),
             Some(name) => Err(Problem::new(
                 Code::Refused,
-                format!("the record has to be at sink {name} first, which this host does not have"),
+                format!("the record has to be at sink {name} first, which this host does not have, or does not send requests"),
             )
             .hint("name the sink in agent.toml, or ask on another host")),
         }
