@@ -9,7 +9,7 @@ use std::{
 
 use super::{Agent, record::Record};
 use crate::{
-    audit::sinks::{Lacking, Options},
+    audit::sinks::Lacking,
     protocol::{Code, Problem},
 };
 
@@ -20,18 +20,18 @@ impl Agent {
     /// Whether this host has these sinks at all.
     pub(super) fn has_sinks(&self, names: &[String]) -> Result<(), Problem> {
         let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = |name: &String| {
-            let options = sinks.as_ref().and_then(|s| s.options(name));
-            options.is_some_and(Options::sent_requests)
-        };
-        match names.iter().find(|name| !here(name)) {
-            None => Ok(()),
-            Some(name) => Err(Problem::new(
-                Code::Refused,
-                format!("the record has to be at sink {name} first, which this host does not have, or does not send requests"),
-            )
-            .hint("name the sink in agent.toml, or ask on another host")),
+        let options = |name: &String| sinks.as_ref().and_then(|s| s.options(name));
+        for name in names {
+            let lacks = match options(name) {
+                None => "which this host does not have",
+                Some(options) if !options.sent_requests() => "which is not sent requests",
+                Some(_) => continue,
+            };
+            let what = format!("the record has to be at sink {name} first, {lacks}");
+            return Err(Problem::new(Code::Refused, what)
+                .hint("name the sink in agent.toml, or ask on another host"));
         }
+        Ok(())
     }
 
     /// The sinks without which nothing is asked on this host, in words.
