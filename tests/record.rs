@@ -6,6 +6,8 @@
 mod agent_support;
 #[path = "record/lines.rs"]
 mod lines;
+#[path = "record/shapes.rs"]
+mod shapes;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 

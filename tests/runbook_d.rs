@@ -180,7 +180,7 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
         ("POLICY", revoke),
         ("REQUEST", request.id.clone()),
         ("AWS_ENDPOINT_URL", world.endpoint()),
-        ("AWS_REGION", world.region().to_owned()),
+        ("AWS_DEFAULT_REGION", world.region().to_owned()),
         ("AWS_ACCESS_KEY_ID", responder.access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", responder.secret_access_key.clone()),
     ];

@@ -99,6 +99,7 @@ impl Agent {
         let mut view = record.view();
         let here = self.closings.setback(record.id());
         view.setback = view.setback.or(here);
+        view.epochs = self.epochs.all();
         if let Some(delivered) = &mut view.delivered {
             delivered.times += self.sessions.more(record.id());
         }

@@ -3,7 +3,7 @@
 //! Nothing waits for it: which sinks have to hold a request first is said by `required` and by scenarios, see [`held`](super::held).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -52,6 +52,8 @@ struct Seen {
     standing: Row,
     /// The event at which each sink stands that lacks some, and since when it stands there.
     stands: BTreeMap<String, (u64, Instant)>,
+    /// The sinks that were said to be ahead of the store.
+    ahead: BTreeSet<String>,
 }
 
 /// A sink that lags.
@@ -74,6 +76,16 @@ impl Evidence {
         standing
             .map(|(sink, s)| lapse(sink, s).in_words())
             .collect()
+    }
+
+    /// Whether an epoch was begun since the start because this sink was ahead of the store.
+    pub(super) fn was_ahead(&self, sink: &str) -> bool {
+        self.lock().ahead.contains(sink)
+    }
+
+    /// Such an epoch has begun.
+    pub(super) fn note_ahead(&self, sink: String) {
+        self.lock().ahead.insert(sink);
     }
 
     /// Whether this sink is known to lag.

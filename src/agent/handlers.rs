@@ -216,6 +216,7 @@ pub(super) async fn bundle(call: Call) -> Answered {
         share: share.age.clone(),
         next_roster: record.made.next_roster.clone(),
         agent_says: said::of(&call.agent, record).await?,
+        epochs: call.agent.epochs.all(),
     })
 }
 

@@ -24,6 +24,7 @@ mod drills;
 mod duties;
 mod evidence;
 mod exports;
+mod fingerprints;
 mod handlers;
 mod hands;
 mod held;
@@ -112,6 +113,7 @@ struct Agent {
     host: Mutex<Option<KeyId>>,
     sinks: Mutex<Option<Sinks>>,
     tampering: tamper::Tampering,
+    epochs: reset::Epochs,
     /// Where the record stood when this agent took it up.
     began: Head,
     evidence: evidence::Evidence,

@@ -400,6 +400,7 @@ impl Record {
             delivered: self.delivered.clone(),
             recordings: self.recordings.clone(),
             evidence: self.evidence.clone(),
+            epochs: Vec::new(),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! A store that is older than what others know of it: it was put back from a backup, or rolled back. Its lines are taken back from the file on
 //! this host where they can be, and a signed epoch says what is lost.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use time::OffsetDateTime;
 
@@ -17,10 +20,10 @@ use crate::{
         chain::{Hash, Head},
         epoch::{self, Beyond, Epoch, Reset, beyond, put_back, set_aside},
         event::{EventType, Place},
-        sinks::Ahead,
+        sinks::{Ahead, note_of},
         store::{Store, StoreError, Table, Tx},
     },
-    protocol::{Code, Problem},
+    protocol::{Code, Problem, evidence::EpochProof},
 };
 
 /// Where it is remembered how far a journal stands in lines that were taken back.
@@ -133,17 +136,58 @@ pub(super) fn told(change: &Change<'_, '_>, vault: &str) -> Result<u64, Problem>
     Ok(journals.get(vault).copied().unwrap_or(0))
 }
 
+/// The newest epochs, for clients that have seen what was lost.
+#[derive(Default)]
+pub(super) struct Epochs(Mutex<Vec<EpochProof>>);
+
+/// How many epochs are shown to clients.
+const SHOWN: usize = 4;
+
+impl Epochs {
+    pub(super) fn all(&self) -> Vec<EpochProof> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// The event of an epoch, and the note right after it.
+fn proof(store: &Store, epoch: &Epoch) -> Result<Option<EpochProof>, StoreError> {
+    let entries = store.events(epoch.seq, 2)?;
+    let [event, checkpoint] = entries.as_slice() else {
+        return Ok(None);
+    };
+    let line = String::from_utf8(event.line.clone()).ok();
+    let note = note_of(&checkpoint.line);
+    Ok(line.zip(note).map(|(line, note)| EpochProof { line, note }))
+}
+
 impl Agent {
+    /// Takes up the epochs that the record has.
+    pub(super) async fn remember_epochs(self: &Arc<Self>) -> Result<(), Problem> {
+        let proofs = self.book.read(|store| {
+            let all = epoch::all(store)?;
+            let newest = all.iter().rev().take(SHOWN);
+            let proofs: Result<Vec<_>, StoreError> = newest.map(|e| proof(store, e)).collect();
+            Ok(proofs?.into_iter().flatten().collect::<Vec<_>>())
+        });
+        let proofs = proofs.await?;
+        *self.epochs.0.lock().unwrap_or_else(PoisonError::into_inner) = proofs;
+        Ok(())
+    }
+
     /// Begins an epoch where a sink holds what the store does not have.
     pub(super) async fn take_up_ahead(self: &Arc<Self>) -> Result<(), Problem> {
         let ahead: Vec<Ahead> = {
-            let sinks = self
-                .sinks
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
             sinks.as_ref().map_or_else(Vec::new, |s| s.ahead())
         };
         for Ahead { sink, held, agreed } in ahead {
+            // What is wrong with the files on this host is found by looking at them; and a sink that lies is believed once.
+            if sink == FILE || self.evidence.was_ahead(&sink) {
+                continue;
+            }
             let why = format!(
                 "sink {sink} holds event {}, which is not the store's; both had event {}",
                 held.seq, agreed.seq
@@ -156,6 +200,7 @@ impl Agent {
                 taken_back: None,
             };
             self.begin_epoch(reset).await?;
+            self.evidence.note_ahead(sink);
         }
         Ok(())
     }
@@ -206,10 +251,7 @@ impl Agent {
         if self.has(reset.held).await? {
             return Ok(());
         }
-        let host = *self
-            .host
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let host = *self.host.lock().unwrap_or_else(PoisonError::into_inner);
         let host = host.ok_or_else(|| {
             Problem::new(
                 Code::Tampering,
@@ -223,6 +265,7 @@ impl Agent {
                 tamper::stand(change, epoch.seq, &in_words(&epoch, &reset))
             })
             .await?;
+        self.remember_epochs().await?;
         self.remember_tampering().await
     }
 }

@@ -31,7 +31,6 @@ use crate::{
     audit::{
         checkpoint::CheckpointKey,
         event::{Actor, Event, EventType},
-        fingerprint::{DEFAULT_KID, FingerprintKey},
         sinks::{Backoff, FileSink, Options, Sink, Sinks},
         store::Store,
     },
@@ -94,11 +93,7 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
     let sinks = open_sinks(&mut config)?;
     let keys = Keys {
         checkpoint: checkpoint_key(&config)?,
-        fingerprints: FingerprintKey::open_or_create(
-            &config.state.join("fingerprint.key"),
-            DEFAULT_KID,
-        )
-        .map_err(|why| Problem::new(Code::Internal, why))?,
+        fingerprints: super::fingerprints::open(&mut config)?,
     };
     let store = Store::open(&config.state.join("state.db")).map_err(|why| book::problem(&why))?;
     // Before anything is written, here or there.
@@ -127,10 +122,12 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
         host: Mutex::new(None),
         sinks: Mutex::new(Some(sinks)),
         began,
+        epochs: super::reset::Epochs::default(),
         tampering: super::tamper::Tampering::default(),
         evidence: super::evidence::Evidence::default(),
         config,
     });
+    agent.fingerprints_are();
     Ok((agent, watched))
 }
 
@@ -140,8 +137,10 @@ fn open_sinks(config: &mut Config) -> Result<Vec<(Box<dyn Sink>, Options)>, Prob
         envelopes: true,
         ..Options::default()
     };
-    let mut sinks: Vec<(Box<dyn Sink>, Options)> =
-        vec![(Box::new(FileSink::new(&config.audit)), file)];
+    let mut sinks: Vec<(Box<dyn Sink>, Options)> = vec![(
+        Box::new(FileSink::new(&config.audit).rotated(config.rotate)),
+        file,
+    )];
     for table in std::mem::take(&mut config.sinks) {
         let opened = table.open(&config.folder, &config.state, &config.host_name);
         sinks.push(opened.map_err(|(why, hint)| {
@@ -206,14 +205,12 @@ impl Agent {
             .await?;
         self.remember_tampering().await?;
         self.remember_evidence().await?;
+        self.remember_epochs().await?;
         if let Some(found) = found {
             self.found(found).await?;
         }
         // Each that is met brings its journal; the others are looked for when they are asked for.
         self.look_for_vaults().await;
-        for known in self.vaults.all(self) {
-            self.take_up_manifest(&known).await?;
-        }
         for vault in self.config.vaults.clone() {
             tokio::spawn(Arc::clone(self).follow_vault(vault));
         }

@@ -108,6 +108,7 @@ impl Agent {
         // At first all of it: nobody knows what happened while no agent ran.
         let mut reread = Instant::now();
         let mut deep = true;
+        let mut removed = false;
         loop {
             if !listening {
                 listening = word.listen(&self.config.audit).is_ok();
@@ -118,7 +119,17 @@ impl Agent {
             if all {
                 reread = Instant::now() + self.config.care.reread;
             }
-            let looked = self.look_at_record(&live, deep || all, all).await;
+            let looked = match self.look_at_record(&live, deep || all, all).await {
+                Ok(false) if removed => self.removed_unseen(&live).await,
+                Ok(found) => {
+                    if found {
+                        // What the kernel has told of it meanwhile is no other removal.
+                        word.found();
+                    }
+                    Ok(())
+                }
+                Err(problem) => Err(problem),
+            };
             self.alarms
                 .set("looking after the record", looked.as_ref().err());
             let rest = reread.saturating_duration_since(Instant::now());
@@ -132,17 +143,27 @@ impl Agent {
                 notice = notice.and(word.take());
             }
             listening &= !notice.gone;
-            deep = notice.closed;
+            (deep, removed) = (notice.closed, notice.removed);
         }
     }
 
-    /// Looks once, and puts on record what it finds.
+    /// A file that was removed before anybody had looked at it.
+    async fn removed_unseen(
+        self: &Arc<Self>,
+        live: &Arc<Mutex<LiveRecord>>,
+    ) -> Result<(), Problem> {
+        let finding = with(live, |live| live.removed_unseen()).await?;
+        let kept = Ok(None);
+        self.found(Found { finding, kept }).await
+    }
+
+    /// Looks once, and puts on record what it finds; whether it found something in the files.
     async fn look_at_record(
         self: &Arc<Self>,
         live: &Arc<Mutex<LiveRecord>>,
         deep: bool,
         store: bool,
-    ) -> Result<(), Problem> {
+    ) -> Result<bool, Problem> {
         if store {
             let found = with(live, |live| live.reread_store()).await;
             if let Some(finding) = found?.map_err(|why| super::book::problem(&why))? {
@@ -150,10 +171,10 @@ impl Agent {
                 self.found(Found { finding, kept }).await?;
             }
         }
-        for _ in 0..MOST {
+        for n in 0..MOST {
             let found = with(live, move |live| live.look(deep)).await?;
             let Some(finding) = found.map_err(|why| unreadable(&why))? else {
-                return Ok(());
+                return Ok(n > 0);
             };
             let aside = finding.clone();
             let kept = with(live, move |live| live.set_aside(&aside)).await?;
@@ -163,7 +184,7 @@ impl Agent {
                 return Err(problem);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Puts on record what was found, and raises the alarm.
@@ -358,6 +379,12 @@ impl Word {
             word.bell.notify_one();
             true
         })
+    }
+
+    /// A removal was found by looking.
+    fn found(&self) {
+        let mut all = self.notice.lock().unwrap_or_else(PoisonError::into_inner);
+        all.removed = false;
     }
 
     fn take(&self) -> Notice {

@@ -126,6 +126,11 @@ impl Agent {
     /// What could not be done while the vault's worker was out of reach.
     async fn met(self: &Arc<Self>, vault: &str) {
         self.alarms.set("worker", None);
+        if let Some(known) = self.vaults.known(vault) {
+            // Before its journal is taken up: whether this record is the one that it goes with.
+            let told = self.take_up_manifest(&known).await;
+            self.alarms.set("the store", told.as_ref().err());
+        }
         let caught_up = self.catch_up(vault).await;
         self.alarms.set(
             &format!("journal of vault {vault}"),

@@ -198,6 +198,7 @@ impl Case {
             manifest: &bundle.manifest,
             roster_chain: &bundle.roster_chain,
             next_roster: bundle.next_roster.as_ref(),
+            epochs: &bundle.epochs,
         };
         let checked = check_as_custodian(&papers, token, door)?;
         not_the_own(&checked, token::listed(token, &checked.roster)?)?;

@@ -1,7 +1,7 @@
 //! A request that was checked from end to end: nothing is shown, compared or signed before.
 
 use crate::{
-    protocol::{Code, Problem, socket::RequestView},
+    protocol::{Code, Problem, evidence::EpochProof, socket::RequestView},
     token::Token,
     trust::{
         Envelope, TrustError, Verified,
@@ -14,9 +14,10 @@ use crate::{
 
 use super::{
     Door,
+    epochs::Epochs,
     memory::{FirstMeeting, Memory},
     roster, token,
-    ui::Ui,
+    ui::{Ui, plain},
 };
 
 /// The documents of a request as they came.
@@ -26,6 +27,8 @@ pub(super) struct Papers<'p> {
     pub roster_chain: &'p [Envelope],
     /// The roster version that the request would take up.
     pub next_roster: Option<&'p Envelope>,
+    /// The epochs of the host's record.
+    pub epochs: &'p [EpochProof],
 }
 
 impl<'p> Papers<'p> {
@@ -36,6 +39,7 @@ impl<'p> Papers<'p> {
             manifest: &view.manifest,
             roster_chain: &view.roster_chain,
             next_roster: view.next_roster.as_ref(),
+            epochs: &view.epochs,
         }
     }
 }
@@ -88,12 +92,14 @@ pub(super) fn check(
         )
         .hint("do not go on; tell the security officer"));
     }
+    let epochs = Epochs::of(papers.epochs, roster.host(request.host))?;
     let seen = memory.seen();
     seen.accept_manifest(&manifest)?;
     // A manifest carries the head that its own ceremony began with, so it is older than its date says; a request that is made
     // upon it must stand on a record that has grown since.
     let (sealed, asked) = (manifest.audit, request.audit);
-    if asked.seq < sealed.seq || (asked.seq == sealed.seq && asked != sealed) {
+    let lost = epochs.explain(sealed, asked);
+    if lost.is_none() && (asked.seq < sealed.seq || (asked.seq == sealed.seq && asked != sealed)) {
         return Err(TrustError::Rollback {
             what: "audit head",
             presented: asked.seq,
@@ -101,7 +107,15 @@ pub(super) fn check(
         }
         .into());
     }
+    let before = seen.head(&claimed);
+    let seen_lost = before.and_then(|head| epochs.explain(head, asked));
+    if seen_lost.is_some() {
+        seen.put_back_head(&claimed, asked, request.not_before)?;
+    }
     seen.accept_head(&claimed, request.audit, request.not_before)?;
+    if let Some(lost) = seen_lost.or(lost) {
+        ui.warn(plain(&lost));
+    }
     let next = taken_up(request, &roster, papers.next_roster)?;
     Ok(Checked {
         roster,
@@ -263,6 +277,7 @@ mod tests {
                 manifest: &manifest,
                 roster_chain: &chain,
                 next_roster: None,
+                epochs: &[],
             };
             check(&papers, &mut memory, &FirstMeeting::SaySo, &ui).map(|_| ())
         };

@@ -80,5 +80,6 @@ pub(super) fn view(request: &Request, policy: String) -> RequestView {
         recordings: Vec::new(),
         review: None,
         evidence: Vec::new(),
+        epochs: Vec::new(),
     }
 }

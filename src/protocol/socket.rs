@@ -33,6 +33,7 @@
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
 //! | `POST /v1/audit/acknowledgement` | [`Acknowledge`](super::evidence::Acknowledge) | [`Acknowledged`](super::evidence::Acknowledged) |
+//! | `POST /v1/audit/match` | [`Match`](super::evidence::Match) | [`Matched`](super::evidence::Matched) |
 //! | `GET /v1/audit/checkpoints` | | signed notes, oldest first, blank line between; at most the newest 100 |
 //!
 //! A page covers the events from `SEQ` on (1 where absent), at most `N`. For events `N` is at most 1,000 and a page may be shorter:
@@ -63,7 +64,7 @@ pub use super::readiness::{
     DrillBundle, DrillFailure, DrillNoted, DrillReceipt, Layer, Readiness, SheetChecked, SheetNoted,
 };
 use super::{
-    evidence::Lapse,
+    evidence::{EpochProof, Lapse},
     job::Isolation,
     people::{Commander, Hand},
     recording::RecordingView,
@@ -238,6 +239,9 @@ pub struct RequestView {
     /// Sinks that lagged while it ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Lapse>,
+    /// The newest epochs of this host's record, where its store was ever put back from a backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub epochs: Vec<EpochProof>,
 }
 
 impl RequestView {
@@ -368,6 +372,9 @@ pub struct ApprovalBundle {
     /// What the agent has to say about the request, in plain words: its word, and nobody's signature.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agent_says: Vec<String>,
+    /// The newest epochs of this host's record, where its store was ever put back from a backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub epochs: Vec<EpochProof>,
 }
 
 /// A signed denial.

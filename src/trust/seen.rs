@@ -189,6 +189,20 @@ impl Seen {
         }
     }
 
+    /// Forgets a head for an earlier one: a signed epoch says that what was seen was lost. The caller has checked it.
+    pub fn put_back_head(
+        &mut self,
+        vault: &str,
+        head: Head,
+        at: Timestamp,
+    ) -> Result<(), TrustError> {
+        let entry = self.vaults.get_mut(vault).ok_or_else(|| {
+            TrustError::mismatch("record", "this machine is not pinned to its vault")
+        })?;
+        entry.audit = Some(HeadAt { head, at });
+        self.save()
+    }
+
     fn save(&self) -> Result<(), TrustError> {
         let json = serde_json::to_vec_pretty(&self.vaults)
             .map_err(|why| TrustError::malformed("memory of what was seen", why))?;

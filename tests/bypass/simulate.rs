@@ -83,13 +83,16 @@ fn the_samples_go_the_whole_way_and_nothing_is_left_of_them() {
         );
     }
     // People had them too, and see that they are a test.
-    let mailed = alerts.wait(SOON, |came| came.len() >= 4).expect("mail");
-    assert!(
-        mailed
-            .iter()
-            .all(|alert| alert.contains("twotap.simulation"))
-    );
+    let mailed = alerts.wait(SOON, |came| came.len() >= 5).expect("mail");
+    let marked = mailed.iter().filter(|a| a.contains("twotap.simulation"));
+    assert_eq!(marked.count(), 4, "{mailed:#?}");
     assert_eq!(of(&mailed, "GOVERNANCE BYPASS").len(), 2);
+    // That the test's own queue was taken off the topic is told like any other, and was said.
+    let blinding = of(&mailed, "BLINDING");
+    assert_eq!(blinding.len(), 1, "{mailed:#?}");
+    assert!(blinding[0].contains("Unsubscribe") && blinding[0].contains(&who));
+    let noted = String::from_utf8_lossy(&done.stderr);
+    assert!(noted.contains("BLINDING"), "{noted}");
 
     assert!(!queues(&alerts).contains("twotap-simulate-"));
     let topic = [("TopicArn", alerts.topic())];

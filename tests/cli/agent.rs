@@ -500,6 +500,7 @@ async fn bundle(
     let mut bundle = ApprovalBundle {
         next_roster: None,
         agent_says: Vec::new(),
+        epochs: Vec::new(),
         offer: view.offer.clone(),
         manifest: view.manifest.clone(),
         roster_chain: view.roster_chain.clone(),

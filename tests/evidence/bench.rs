@@ -16,7 +16,7 @@ use twotap::audit::{chain::Hash, event::Record};
 use crate::agent_support::{Host, paper::Paper, until};
 
 /// A host with these sinks, each with more keys, and these lines in its `[audit]` table; without an agent.
-pub fn prepared(audit: &str, sinks: &[(&str, &str)]) -> Host {
+pub(crate) fn prepared(audit: &str, sinks: &[(&str, &str)]) -> Host {
     let host = Host::prepare(Paper::new());
     let path = host.path("agent.toml");
     let mut text = fs::read_to_string(&path).expect("there") + audit + "\n";
@@ -30,7 +30,7 @@ pub fn prepared(audit: &str, sinks: &[(&str, &str)]) -> Host {
 }
 
 /// A receiver of a sink, while this lives.
-pub struct Receiver {
+pub(crate) struct Receiver {
     lines: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
     path: std::path::PathBuf,
@@ -38,7 +38,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    pub fn start(host: &Host, name: &str) -> Self {
+    pub(crate) fn start(host: &Host, name: &str) -> Self {
         let path = host.path(&format!("run/{name}.sock"));
         let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).expect("bound");
@@ -69,7 +69,7 @@ impl Receiver {
     }
 
     /// What came, by number, each once.
-    pub fn record(&self) -> Vec<Record> {
+    pub(crate) fn record(&self) -> Vec<Record> {
         let lines = self.lines.lock().expect("whole").clone();
         let mut all: Vec<(Record, Hash)> = lines
             .iter()
@@ -97,7 +97,7 @@ impl Drop for Receiver {
 }
 
 /// Waits until a receiver has the whole record: every line of it, in one chain.
-pub fn whole(host: &Host, receiver: &Receiver) {
+pub(crate) fn whole(host: &Host, receiver: &Receiver) {
     until("the receiver has the whole record", || {
         let (have, are) = (receiver.record(), host.events());
         have.len() >= are.len() && have[..are.len()] == are[..]
@@ -105,6 +105,6 @@ pub fn whole(host: &Host, receiver: &Receiver) {
 }
 
 /// How many events of a kind there are.
-pub fn count(host: &Host, name: &str) -> usize {
+pub(crate) fn count(host: &Host, name: &str) -> usize {
     host.events_named(name).len()
 }

@@ -11,10 +11,10 @@ use twotap::audit::event::Record;
 use crate::agent_support::{Host, paper::Paper, until};
 
 /// What 'within seconds' means: a look, and the time for the kernel's word.
-pub const SECONDS: Duration = Duration::from_secs(5);
+pub(crate) const SECONDS: Duration = Duration::from_secs(5);
 
 /// A host with these lines in its `[audit]` table; its agent serves.
-pub fn host(audit: &str) -> Host {
+pub(crate) fn host(audit: &str) -> Host {
     let mut host = prepared(audit);
     host.start_agent();
     written(&host);
@@ -22,7 +22,7 @@ pub fn host(audit: &str) -> Host {
 }
 
 /// The same without an agent.
-pub fn prepared(audit: &str) -> Host {
+pub(crate) fn prepared(audit: &str) -> Host {
     let host = Host::prepare(Paper::new());
     let path = host.path("agent.toml");
     let text = fs::read_to_string(&path).expect("there");
@@ -30,12 +30,12 @@ pub fn prepared(audit: &str) -> Host {
     host
 }
 
-pub fn file(host: &Host) -> PathBuf {
+pub(crate) fn file(host: &Host) -> PathBuf {
     host.path("audit/events.jsonl")
 }
 
 /// Waits until the file has all of the record.
-pub fn written(host: &Host) {
+pub(crate) fn written(host: &Host) {
     until("the file has the whole record", || {
         let record = host.get(crate::agent_support::DANA, "/v1/audit/events");
         fs::read(file(host)).is_ok_and(|written| written == record.body)
@@ -43,7 +43,7 @@ pub fn written(host: &Host) {
 }
 
 /// Does something to the record, waits for the events of it, and for the file that is written anew.
-pub fn finds(host: &Host, hand: impl FnOnce(&Path)) -> Record {
+pub(crate) fn finds(host: &Host, hand: impl FnOnce(&Path)) -> Record {
     let before = host.events_named("AUDIT_TAMPERED").len();
     let began = Instant::now();
     hand(&file(host));
@@ -57,12 +57,12 @@ pub fn finds(host: &Host, hand: impl FnOnce(&Path)) -> Record {
     found.pop().expect("one")
 }
 
-pub fn what<'r>(record: &'r Record, field: &str) -> &'r serde_json::Value {
+pub(crate) fn what<'r>(record: &'r Record, field: &str) -> &'r serde_json::Value {
     record.what.get(field).unwrap_or(&serde_json::Value::Null)
 }
 
 /// How it was done, and from which event on.
-pub fn said(record: &Record) -> (&str, Option<u64>) {
+pub(crate) fn said(record: &Record) -> (&str, Option<u64>) {
     (
         what(record, "how").as_str().expect("how"),
         what(record, "from").as_u64(),
@@ -70,7 +70,7 @@ pub fn said(record: &Record) -> (&str, Option<u64>) {
 }
 
 /// The bytes that were kept as evidence.
-pub fn kept(record: &Record) -> Vec<u8> {
+pub(crate) fn kept(record: &Record) -> Vec<u8> {
     let folder = what(record, "kept").as_str().expect("it is kept");
     fs::read(Path::new(folder).join("events.jsonl")).expect("the evidence")
 }

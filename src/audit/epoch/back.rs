@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::audit::{
-    chain::{self, Head, Walk},
+    chain::{self, Head, Links, Walk},
     checkpoint::Checkpoint,
     event::{Envelope, MAX_LINE, Record},
     files,
@@ -22,6 +22,7 @@ use crate::audit::{
 const OVER: &str = "over";
 /// How many events of the store are held at once.
 const BATCH: usize = 256;
+const NOT_ONE: &str = "its lines are not one chain";
 
 /// What a folder has beyond the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,20 +76,28 @@ fn compare(
     };
     let mut walk = Walk::after(Head::default());
     let mut stored = Vec::new().into_iter();
-    for line in Lines::of(paths) {
+    let mut lines = Lines::of(paths);
+    while let Some(line) = lines.next() {
         let line = line?;
         let before = walk.head();
         let seq = before.seq + 1;
         let looked = chain::examine(&line);
         if !walk.step(&looked) {
             let from = seq.min(head.seq + 1);
-            return other(from, "its lines are not one chain");
+            return other(from, NOT_ONE);
         }
         if seq <= head.seq {
             if stored.len() == 0 {
                 stored = store.events(seq, BATCH).map_err(io_error)?.into_iter();
             }
-            if stored.next().is_none_or(|e| e.hash != looked.hash) {
+            let own = stored.next().map(|e| e.hash);
+            if own != Some(looked.hash) {
+                // Where the file itself goes on from the store's line, it is that line of the file that was changed.
+                let next = lines.next().transpose()?;
+                let next = next.and_then(|line| Links::parse(&line).ok());
+                if next.is_some_and(|links| Some(links.prev) == own) {
+                    return other(head.seq + 1, NOT_ONE);
+                }
                 return other(seq, "it has another event of this number");
             }
         } else if let Some(note) = note_of(&line) {

@@ -15,9 +15,10 @@ use time::OffsetDateTime;
 
 pub use self::back::{Beyond, beyond, put_back, set_aside};
 
-use super::chain::Head;
-use super::checkpoint::CheckpointKey;
-use super::event::{Actor, Event, EventType, Place};
+use super::chain::{Hash, Head};
+use super::checkpoint::{Checkpoint, CheckpointKey};
+use super::event::{Actor, Event, EventType, Place, Record};
+use super::note::NoteKey;
 use super::store::{Store, StoreError, Table, Tx};
 
 /// Where the epochs are remembered.
@@ -101,6 +102,39 @@ pub fn begin(
     epochs.push(epoch.clone());
     tx.put(Table::Setting, ROW, &epochs)?;
     Ok((epoch, note))
+}
+
+/// The epoch that a `STORE_RESET` line begins, and why, if `note` is a checkpoint over exactly that line by one of `keys`. The error says in words
+/// what is wrong.
+pub fn proven(line: &[u8], note: &str, keys: &[NoteKey]) -> Result<(Epoch, String), String> {
+    #[derive(Deserialize)]
+    struct What {
+        epoch: u64,
+        lost_from: u64,
+        held: Head,
+        why: String,
+    }
+    let (checkpoint, _) = Checkpoint::open(note, keys).map_err(|why| why.to_string())?;
+    let record = Record::parse(line).map_err(|why| why.to_string())?;
+    let own = Head {
+        seq: record.seq,
+        hash: Hash::of(line),
+    };
+    if record.known_type() != Some(EventType::StoreReset) || checkpoint.head != own {
+        return Err("its checkpoint is not over that event".to_owned());
+    }
+    let what: What = serde_json::from_value(record.what.into())
+        .map_err(|_| "it does not say what was lost".to_owned())?;
+    let epoch = Epoch {
+        epoch: what.epoch,
+        seq: own.seq,
+        lost_from: what.lost_from,
+        held: what.held,
+    };
+    match epoch.lost_from <= epoch.seq {
+        true => Ok((epoch, what.why)),
+        false => Err("it says that events were lost which cannot have been".to_owned()),
+    }
 }
 
 #[cfg(test)]

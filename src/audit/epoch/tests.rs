@@ -118,7 +118,7 @@ fn what_does_not_follow_is_not_taken_back() {
         all.join("\n") + "\n"
     };
     // Among those that the store has, and among those that it has not.
-    for (seq, from) in [(3, 4), (8, 6)] {
+    for (seq, from) in [(3, 6), (8, 6)] {
         fs::write(&file, spoilt(seq)).unwrap();
         let Beyond::Other {
             from: found, why, ..
@@ -175,6 +175,19 @@ fn an_epoch_says_what_was_lost_and_its_checkpoint_comes_right_after_it() {
     let (checkpoint, _) =
         super::super::checkpoint::Checkpoint::open(&note, &[bench.key.public().clone()]).unwrap();
     assert_eq!(checkpoint.head.hash, entries[0].hash);
+    // Who has the line and the note knows it, and who has one of them changed does not.
+    let keys = [bench.key.public().clone()];
+    let line = &entries[0].line;
+    let known = proven(line, &note, &keys);
+    assert_eq!(known, Ok((epoch.clone(), "it holds more".to_owned())));
+    let text = String::from_utf8(line.clone()).unwrap();
+    let forged = text.replace("\"lost_from\":6", "\"lost_from\":1");
+    assert_ne!(text, forged);
+    assert!(proven(forged.as_bytes(), &note, &keys).is_err());
+    assert!(proven(line, &note, &[]).is_err());
+    let other = tempfile::tempdir().unwrap();
+    let stranger = CheckpointKey::open_or_create(&other.path().join("k"), "host-1").unwrap();
+    assert!(proven(line, &note, &[stranger.public().clone()]).is_err());
     // It excuses what was lost, and nothing else.
     assert!(epoch.covers(&held));
     let another = Head {

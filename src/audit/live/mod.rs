@@ -282,6 +282,18 @@ impl LiveRecord {
         Ok(None)
     }
 
+    /// What a removal is that the kernel told of and no look has found: the file was removed before it was looked at.
+    pub fn removed_unseen(&self) -> Finding {
+        let file = folder::live(&self.dir);
+        let from = self.known.iter().rfind(|k| k.path != file);
+        Finding {
+            how: How::Removed,
+            from: Some(from.map_or(1, |k| k.head.seq + 1)),
+            why: format!("{} was removed as soon as it was written", file.display()),
+            file,
+        }
+    }
+
     /// Whether the store is still the one that was opened, and all of its chain holds.
     pub fn reread_store(&self) -> Result<Option<Finding>, StoreError> {
         let (seq, why) = match self.store.reread() {

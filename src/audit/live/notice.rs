@@ -16,6 +16,8 @@ pub struct Notice {
     pub touched: bool,
     /// Somebody who could write has closed one: the sink keeps its own open.
     pub closed: bool,
+    /// A file of it was removed: the agent itself moves its files and removes none.
+    pub removed: bool,
     /// The folder itself was moved or removed: nothing more will come from this watch.
     pub gone: bool,
 }
@@ -26,6 +28,7 @@ impl Notice {
         Self {
             touched: self.touched || other.touched,
             closed: self.closed || other.closed,
+            removed: self.removed || other.removed,
             gone: self.gone || other.gone,
         }
     }
@@ -62,6 +65,7 @@ fn pass_on(fd: &OwnedFd, told: impl Fn(Notice) -> bool) {
             Err(_) => Notice {
                 touched: true,
                 closed: true,
+                removed: false,
                 gone: true,
             },
         };
@@ -81,6 +85,7 @@ fn of(flags: ReadFlags, name: Option<&CStr>) -> Notice {
     let own = name.is_none() && flags.contains(ReadFlags::ATTRIB);
     Notice {
         touched: gone || lost || file || own,
+        removed: file && flags.contains(ReadFlags::DELETE),
         closed: lost || (file && flags.contains(ReadFlags::CLOSE_WRITE)),
         gone,
     }

@@ -149,7 +149,7 @@ impl Delivery {
 }
 
 /// The signed note in a `CHECKPOINT` line.
-pub(super) fn note_of(line: &[u8]) -> Option<String> {
+pub fn note_of(line: &[u8]) -> Option<String> {
     // The event type stands right after `prev`, so most lines are told apart by a look at their head.
     let name = EventType::Checkpoint.name().as_bytes();
     let head = line.get(..line.len().min(160))?;
