@@ -7,5 +7,7 @@ mod agent_support;
 mod bench;
 #[path = "evidence/degraded.rs"]
 mod degraded;
+#[path = "live_record/people.rs"]
+mod people;
 #[path = "evidence/required.rs"]
 mod required;

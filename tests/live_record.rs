@@ -7,5 +7,7 @@ mod agent_support;
 mod bench;
 #[path = "live_record/hands.rs"]
 mod hands;
+#[path = "live_record/people.rs"]
+mod people;
 #[path = "live_record/policy.rs"]
 mod policy;

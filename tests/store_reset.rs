@@ -5,5 +5,9 @@ mod agent_support;
 
 #[path = "store_reset/agent.rs"]
 mod agent;
+#[path = "live_record/people.rs"]
+mod people;
+#[path = "store_reset/seen.rs"]
+mod seen;
 #[path = "store_reset/sinks.rs"]
 mod sinks;

@@ -7,6 +7,7 @@ use twotap::{audit::event::Record, ceremony::Stage};
 use crate::{
     agent_support::{ALICE, DANA, Host, until},
     bench::{Receiver, count, prepared, whole},
+    people,
 };
 
 fn says(host: &Host, id: &str) -> String {
@@ -47,6 +48,18 @@ fn a_dead_sink_delays_nothing_and_is_told_until_it_has_caught_up() {
         assert_eq!(host.approve(&view, who).status, 200);
     }
     host.reach(&view.id, Stage::Open);
+
+    // In the words of the status and of the report.
+    let status = people::said(&people::twotap(&host, DANA, &["status"]));
+    assert!(
+        status.contains("evidence") && status.contains("sink siem lacks events since"),
+        "{status}"
+    );
+    let report = people::said(&people::twotap(&host, DANA, &["report", &view.id]));
+    assert!(
+        report.contains("sink siem did not hold the record"),
+        "{report}"
+    );
 
     let receiver = Receiver::start(&host, "siem");
     until("it is lifted", || count(&host, "EVIDENCE_RESTORED") == 1);

@@ -156,7 +156,8 @@ fn a_remote_that_was_rewritten_is_said_and_never_written_over() {
     let seq = bench.head().seq;
     // Somebody makes another history there.
     let tree = git(&remote, &["rev-parse", "record/bg-1^{tree}"]);
-    let forged = git(&remote, &["commit-tree", tree.trim(), "-m", "forged"]);
+    let message = git(&remote, &["log", "-1", "--format=%B", "record/bg-1"]);
+    let forged = git(&remote, &["commit-tree", tree.trim(), "-m", &message]);
     git(
         &remote,
         &["update-ref", "refs/heads/record/bg-1", forged.trim()],

@@ -11,6 +11,7 @@ use twotap::{
 use crate::{
     agent_support::{DANA, Host, SOFIA},
     bench::{finds, host, what},
+    people,
 };
 
 const REFUSE: &str = "refuse_when_tampered = true";
@@ -56,13 +57,22 @@ fn where_policy_says_so_nothing_is_opened_until_an_officer_has_acknowledged_it()
     let empty = json!({ "reason": " " });
     assert_eq!(host.call(SOFIA, "POST", PATH, &empty).status, 400);
     let said = json!({ "reason": "the same again" });
-    let done: Acknowledged = host.call(SOFIA, "POST", PATH, &said).json();
-    assert_eq!(done.events, [second]);
+    let words = ["audit", "acknowledge", "--reason", "the same again"];
+    let shown = people::said(&people::twotap(&host, SOFIA, &words));
+    let event = host
+        .events_named("TAMPERING_ACKNOWLEDGED")
+        .pop()
+        .expect("one")
+        .seq;
+    assert_eq!(
+        shown,
+        format!("acknowledged by sofia as event {event}: event {second}\n")
+    );
     let event = host
         .events_named("TAMPERING_ACKNOWLEDGED")
         .pop()
         .expect("one");
-    assert_eq!((event.actor.as_str(), event.seq), ("sofia", done.seq));
+    assert_eq!(event.actor, "sofia");
     assert_eq!(event.justification.as_deref(), Some("the same again"));
     assert_eq!(*what(&event, "events"), json!([{ "seq": second }]));
     assert!(

@@ -4,6 +4,7 @@ use aws_sdk_s3::types::ObjectLockRetentionMode;
 use time::OffsetDateTime;
 
 use twotap::audit::chain::Hash;
+use twotap::audit::event::{Actor, Event, EventType};
 use twotap::audit::sinks::{Options, S3Config};
 
 use crate::record_at_aws::{Bench, PREFIX, SOON};
@@ -108,4 +109,31 @@ fn a_longer_retention_lengthens_what_is_needed_again_and_needs_no_special_right(
         (long - short - 23 * 24 * 3600).abs() < 300,
         "{short} {long}"
     );
+}
+
+#[test]
+fn what_somebody_puts_over_an_envelope_does_not_stop_what_names_it_again() {
+    let bench = Bench::new();
+    let envelope = b"{\"envelope\":7}";
+    let key = format!("{PREFIX}envelopes/{}.json", Hash::of(envelope));
+    let options = || Options {
+        envelopes: true,
+        ..Options::default()
+    };
+    bench.record(7);
+    let sinks = bench.run_on(&bench.store, Box::new(bench.sink()), options());
+    bench.wait_held(&sinks, 7);
+    // Nobody can change it, but whoever may write can put something over it.
+    bench.put(&key, b"{\"envelope\":8}");
+    assert!(sinks.shutdown(SOON));
+    let again = Event::new(EventType::BreakGlassApproved, Actor::agent());
+    let again = again.envelope("approve", envelope);
+    bench
+        .store
+        .commit(|tx| tx.append(&again, OffsetDateTime::now_utc()))
+        .expect("recorded");
+    let sinks = bench.run_on(&bench.store, Box::new(bench.sink()), options());
+    bench.wait_held(&sinks, 8);
+    assert!(sinks.shutdown(SOON));
+    assert_eq!(bench.object(&key), b"{\"envelope\":8}");
 }

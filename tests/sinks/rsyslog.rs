@@ -67,10 +67,6 @@ impl Rsyslog {
         }
     }
 
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
-    }
-
     pub(crate) fn run(&mut self) {
         let dir = self.dir.display();
         let input = match self.input {

@@ -138,6 +138,9 @@ fn looked(args: &Args) -> Result<Outcome, Problem> {
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     found.differences.sort_by(|a, b| a.thing.cmp(&b.thing));
+    for difference in &mut found.differences {
+        complete(&mut difference.mend, &args.stack, &region);
+    }
     found.unseen.sort();
     found.unseen.dedup();
     Ok(Outcome {
@@ -149,6 +152,33 @@ fn looked(args: &Args) -> Result<Outcome, Problem> {
         unseen: found.unseen,
         not_compared: needed.unknown(),
     })
+}
+
+/// A command that would need a value that nobody knows gives way to the one that asks for it.
+fn complete(mend: &mut Vec<String>, stack: &str, region: &str) {
+    if mend.iter().any(|command| command.contains("${AuditKey")) {
+        // Its key is among the differences; once it stands, this one's command is known.
+        *mend = vec!["twotap aws check".to_owned()];
+    } else if mend.iter().any(|command| command.contains("${")) {
+        let deploy = [
+            "cloudformation",
+            "deploy",
+            "--region",
+            region,
+            "--stack-name",
+            stack,
+            "--template-file",
+            "packaging/aws/twotap.cfn.json",
+            "--capabilities",
+            "CAPABILITY_NAMED_IAM",
+            "--parameter-overrides",
+            "ExternalId=VALUE",
+            "RotatedSecretsArn=VALUE",
+            "RotationFunctionsArn=VALUE",
+            "AuditMode=GOVERNANCE",
+        ];
+        *mend = vec![aws(&deploy)];
+    }
 }
 
 /// The stack's parameters, where it stands.

@@ -1,0 +1,96 @@
+//! People whose own machine has seen what the record has lost since.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, chown},
+};
+
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
+};
+use twotap::{
+    ceremony::Stage,
+    trust::{PublicKey, roster::Roster},
+};
+
+use crate::{
+    agent::{backup, put_back},
+    agent_support::{AGENT, Host, IVAN, paper::Paper, until},
+    people::{said, twotap},
+};
+
+/// A host whose checkpoint key stands in the roster, as the one at `listed` does.
+fn host(listed: &SigningKey, own: &SigningKey) -> Host {
+    let key = PublicKey::Ed25519(listed.verifying_key());
+    let mut host = Host::prepare(Paper::of(&["alice", "bob"], |roster: &mut Roster, _| {
+        for host in &mut roster.hosts {
+            host.checkpoint_key = key.clone();
+        }
+    }));
+    let path = host.path("state/checkpoint.key");
+    let pem = own.to_pkcs8_pem(LineEnding::LF).expect("pem");
+    fs::write(&path, pem.as_bytes()).expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("mode");
+    chown(&path, Some(AGENT), Some(AGENT)).expect("owner");
+    host.start_agent();
+    host
+}
+
+/// Ivan's machine has seen a long record, of which the store loses the most.
+fn lost(host: &mut Host) {
+    let store = backup(host);
+    host.start_agent();
+    for _ in 0..12 {
+        let view = host.ask();
+        // Of two who must approve one has said no.
+        assert_eq!(host.deny(&view, "alice").status, 200);
+        host.reach(&view.id, Stage::Denied);
+    }
+    let view = host.open();
+    until("the key is replaced", || {
+        !host.events_named("CREDENTIAL_ROTATED").is_empty()
+    });
+    let newest = host.ask();
+    said(&twotap(host, IVAN, &["confirm", &newest.id, "--yes"]));
+    assert_ne!(view.id, newest.id);
+    host.stop_agent();
+    put_back(host, &store);
+    fs::remove_file(host.path("audit/events.jsonl")).expect("removed");
+    host.start_agent();
+    until("an epoch begins", || {
+        !host.events_named("STORE_RESET").is_empty()
+    });
+}
+
+#[test]
+fn who_has_seen_what_was_lost_is_told_and_goes_on() {
+    let key = SigningKey::from_bytes(&[9; 32]);
+    let mut host = host(&key, &key);
+    lost(&mut host);
+    let view = host.ask();
+    let shown = said(&twotap(&host, IVAN, &["confirm", &view.id, "--yes"]));
+    assert!(
+        shown.contains("warning: the record on this host was put back to an earlier state"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("among them what you have seen, are lost"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn without_a_listed_signature_it_is_tampering() {
+    let [listed, own] = [[9; 32], [10; 32]].map(|bytes| SigningKey::from_bytes(&bytes));
+    let mut host = host(&listed, &own);
+    lost(&mut host);
+    let view = host.ask();
+    let refused = twotap(&host, IVAN, &["confirm", &view.id, "--yes"]);
+    assert_eq!(refused.status.code(), Some(11));
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        why.contains("shows an epoch of its record that is none"),
+        "{why}"
+    );
+}
