@@ -22,7 +22,7 @@
 //! | 429, 503 with `Retry-After` | tried again when it says |
 //! | 408, 425, 429, 5xx, none | tried again, for as long as it takes |
 //! | 3xx | refused: what follows redirects sends alerts wherever somebody likes; tried again, and said |
-//! | any other 4xx | tried three times; then a notice without the event's own words goes in its place. Where that is taken, it was the words (a filter, a limit of length): said, and gone on. Where it is refused as well, it is the receiver: nothing is passed over |
+//! | any other 4xx | tried three times; then a notice without the event's own words goes in its place. Where that is taken, and the event once more is not, it was the words (a filter, a limit of length): said, and gone on. Where the notice is refused as well, it is the receiver: nothing is passed over |
 
 use std::{
     path::{Path, PathBuf},
@@ -153,10 +153,20 @@ struct WebhookSink {
     secrets: Secrets,
     wire: Wire,
     held: Head,
-    /// The event that the receiver does not take, and how often it was tried.
-    refused: Option<(u64, u32)>,
+    /// The event that the receiver does not take.
+    refused: Option<Refused>,
     /// The last event in whose place a notice went, in words, and how many there were.
     replaced: Option<(String, u64)>,
+}
+
+/// An event that the receiver does not take.
+#[derive(Clone, Copy)]
+struct Refused {
+    seq: u64,
+    /// How often it was tried.
+    tried: u32,
+    /// Whether it took a notice of it.
+    noticed: bool,
 }
 
 impl WebhookSink {
@@ -168,23 +178,28 @@ impl WebhookSink {
             Answer::Taken => return Ok(()),
             Answer::Refused(status) => status,
         };
-        let tried = match self.refused {
-            Some((seq, times)) if seq == delivery.seq => times + 1,
-            _ => 1,
-        };
-        self.refused = Some((delivery.seq, tried));
+        let before = self.refused.filter(|r| r.seq == delivery.seq);
         let to = self.wire.host().to_owned();
-        if tried < TRIES {
-            let why = format!("{to} does not take event {} ({status})", delivery.seq);
-            return Err(SinkError::Unavailable(why));
+        let not_taken = format!("{to} does not take event {} ({status})", delivery.seq);
+        if before.is_some_and(|r| r.noticed) {
+            let n = self.replaced.as_ref().map_or(0, |(_, n)| *n);
+            self.replaced = Some((not_taken, n + 1));
+            return Ok(());
+        }
+        let refused = self.refused.insert(Refused {
+            seq: delivery.seq,
+            tried: before.map_or(0, |r| r.tried) + 1,
+            noticed: false,
+        });
+        if refused.tried < TRIES {
+            return Err(SinkError::Unavailable(not_taken));
         }
         let notice = Message::notice(delivery, self.style, status)?;
         match self.post(&notice)? {
             Answer::Taken => {
-                let why = format!("{to} did not take event {} ({status})", delivery.seq);
-                let before = self.replaced.as_ref().map_or(0, |(_, n)| *n);
-                self.replaced = Some((why, before + 1));
-                Ok(())
+                // It may have come back just now: only a receiver that takes things and refuses this one once more has made up its mind.
+                self.refused = self.refused.map(|r| Refused { noticed: true, ..r });
+                Err(SinkError::Unavailable(not_taken))
             }
             Answer::Refused(also) => Err(SinkError::Unavailable(format!(
                 "{to} takes nothing from us ({status}, and {also} for a bare notice): is the address right, and does it know the secret?"
