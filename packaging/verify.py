@@ -7,7 +7,7 @@ It ends with 0 if nothing was changed and with 1 if something was: the first eve
 Checked here, with nothing but Python's own library: each line is whole and names the SHA-256 of the line before; the heads in signed checkpoints, in
 the record and beside it, are heads of this chain, and rightly signed (Ed25519, verify_checkpoints.py); a new epoch is signed and says what was lost; each signed
 envelope at hand is the one that its line names. Not checked here, and left to `twotap audit verify --export FOLDER`: the P-256 signatures of custodians
-on rosters and approvals, attestations, what requests, manifests and receipts say. The keys are those of rosters.json: compare it with a custodian's.
+on rosters and approvals, attestations, what requests, manifests and receipts say (the heads in them, too). The keys are those of rosters.json: compare it with a custodian's.
 """
 import glob, json, re, sys
 from verify_checkpoints import claims_of, read, sha256
@@ -28,9 +28,9 @@ def verify(folder):  # How many events follow one another, the newest proof, new
             break
         hashes.append(sha256(line[:-1]))
         event = json.loads(line)
-        notes += [(n, event["what"]["note"])] if event["event_type"] == "CHECKPOINT" else []
+        notes += [(n, note) for note in [event.get("what", {}).get("note")] if note is not None and event["event_type"] == "CHECKPOINT"]
         epochs += [(n, event["what"])] if event["event_type"] == "STORE_RESET" else []
-        kept = [(e["sha256"], read(f"{folder}/envelopes/{e['sha256']}.json")) for e in event.get("envelopes", [])]
+        kept = [(e.get("sha256"), read(f"{folder}/envelopes/{e.get('sha256')}.json")) for e in event.get("envelopes", [])]
         bad += [(n, "a signed envelope of it was changed") for digest, data in kept if data is not None and sha256(data) != digest]
     claims, wrong = claims_of(notes, read(folder + "/rosters.json") or "{}")
     bad += wrong + [(n, "no key signed the new epoch") for n, _ in epochs if not any(c[0] == n and c[3] == n + 1 for c in claims)]

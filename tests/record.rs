@@ -6,6 +6,10 @@
 mod agent_support;
 #[path = "record/lines.rs"]
 mod lines;
+#[path = "record/shapes.rs"]
+mod shapes;
+#[path = "record/steps.rs"]
+mod steps;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 

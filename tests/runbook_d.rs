@@ -7,7 +7,7 @@ mod runbook_support;
 
 use std::time::Duration;
 
-use runbook_support::{approved_by_two, asks, at_home, by, site};
+use runbook_support::{approved_by_two, asks, at_home, by, events, site};
 use serde_json::{Value, json as value};
 use twotap_rig::{
     Site,
@@ -19,6 +19,8 @@ use twotap_rig::{
 const PAGE: &str = include_str!("../packaging/runbooks/triage.md");
 const SOON: Duration = Duration::from_secs(30);
 const TAMPERING: i32 = 11;
+/// Under which the record stands in the bucket.
+const PREFIX: &str = "bg/";
 
 /// The commands of the page, in their order; those that go on in the next line are whole.
 fn commands() -> Vec<&'static str> {
@@ -83,10 +85,72 @@ fn every_alert_that_aws_sends_is_on_the_page_and_no_other() {
     assert_eq!(named, shown);
 }
 
+/// Has the agent send its record to the audit bucket, write once; without a mode it does not start.
+fn records_to(site: &mut Site, bucket: &str) {
+    let writer = [
+        "s3:PutObject",
+        "s3:PutObjectRetention",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:GetObjectRetention",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "s3:GetBucketVersioning",
+        "s3:GetBucketObjectLockConfiguration",
+        "iam:SimulatePrincipalPolicy",
+    ];
+    let writer = somebody(site.world(), "audit-writer", &writer).expect("a user");
+    let key = value!({"AccessKey": {
+        "UserName": "audit-writer", "AccessKeyId": writer.access_key_id, "Status": "Active",
+        "SecretAccessKey": writer.secret_access_key, "CreateDate": "2026-01-06T10:00:00+00:00",
+    }});
+    let key = key.to_string();
+    let stage = site.stage();
+    let key = stage.write("agent", "audit-writer.json", key.as_bytes(), 0o600);
+    let key = key.expect("written");
+    let config = stage.home("agent").join("agent.toml");
+    let before = std::fs::read_to_string(&config).expect("its configuration");
+    let sink = format!(
+        "{before}\n[sinks.worm]\nkind = \"s3\"\nbucket = {bucket:?}\nprefix = {PREFIX:?}\nregion = {:?}\ncredential = {key:?}\nendpoint = {:?}\n",
+        site.world().region(),
+        site.world().endpoint(),
+    );
+    site.stop_agent();
+    std::fs::write(&config, &sink).expect("written");
+    let refused = site.start_agent().expect_err("no mode is named");
+    let said = refused.to_string();
+    assert!(said.contains("WORM_MODE_REQUIRED_BUT_NOT_SET"), "{said}");
+    std::fs::write(&config, sink + "mode = \"GOVERNANCE\"\n").expect("written");
+    site.start_agent().expect("it starts");
+}
+
+/// Waits until the bucket has the record up to this event, and gives the key of an object in the middle of it.
+fn held(site: &Site, bucket: &str, key: &twotap_rig::Credentials, seq: u64) -> String {
+    let begun = std::time::Instant::now();
+    let list = value!([{"call": "list_objects_v2", "with": {"Bucket": bucket, "Prefix": format!("{PREFIX}events/")}}]);
+    loop {
+        let listed = s3(&site.world().endpoint(), key, &list).expect("python");
+        let listed = listed[0]["answer"]["Contents"].as_array().cloned();
+        let keys = listed.into_iter().flatten();
+        let keys: Vec<String> = keys
+            .filter_map(|one| Some(one["Key"].as_str()?.to_owned()))
+            .collect();
+        // PREFIXevents/FIRST-LAST-HASH.jsonl
+        let last = keys
+            .iter()
+            .filter_map(|key| key.split('-').nth_back(1)?.parse::<u64>().ok());
+        if keys.len() >= 3 && last.max().is_some_and(|last| last >= seq) {
+            return keys[1].clone();
+        }
+        assert!(begun.elapsed() < SOON, "{seq}: {keys:#?}");
+    }
+}
+
 #[test]
 fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
     let mut site = site("", |_| {});
     let alerts = Alerts::stand(site.world()).expect("alerts");
+    records_to(&mut site, alerts.bucket());
     let world = site.world();
     let account = world.account().to_owned();
     let responder = somebody(world, "responder", &["*"]).expect("a user");
@@ -123,17 +187,24 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
 
     // Somebody of the account goes around the lock of a line of the record, with every right to, and no ticket.
     let mallory = somebody(world, "mallory", &["s3:*"]).expect("a user");
-    let put = s3(
+    let last = events(&site, &request).pop().expect("events");
+    let key = held(
+        &site,
+        &bucket,
+        &responder,
+        last["seq"].as_u64().expect("a number"),
+    );
+    let listed = s3(
         &world.endpoint(),
         &responder,
-        &value!([{"call": "put_object", "with": {"Bucket": bucket, "Key": "record/17", "Body": "a line"}}]),
+        &value!([{"call": "list_object_versions", "with": {"Bucket": bucket, "Prefix": key}}]),
     );
-    let version = put.expect("python")[0]["answer"]["VersionId"].clone();
+    let version = listed.expect("python")[0]["answer"]["Versions"][0]["VersionId"].clone();
     let gone = s3(
         &world.endpoint(),
         &mallory,
         &value!([{"call": "delete_object", "with": {
-            "Bucket": bucket, "Key": "record/17", "VersionId": version, "BypassGovernanceRetention": true,
+            "Bucket": bucket, "Key": key, "VersionId": version, "BypassGovernanceRetention": true,
         }}]),
     );
     assert_eq!(gone.expect("python")[0]["ok"], true);
@@ -145,7 +216,7 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
     let actor = mail["actor_arn"].as_str().expect("who");
     assert_eq!(actor, format!("arn:aws:iam::{account}:user/mallory"));
     assert_eq!(mail["source_ip"], "127.0.0.1");
-    assert_eq!(mail["request_parameters"]["key"], "record/17");
+    assert_eq!(mail["request_parameters"]["key"], key.as_str());
     assert_eq!(mail["account"], account.as_str());
     for field in ["event", "time", "region"] {
         assert!(
@@ -175,12 +246,13 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
         ("SINCE", "2026-01-05T10:00:00Z".to_owned()),
         ("INCIDENT", "INC-43".to_owned()),
         ("BUCKET", bucket.clone()),
+        ("PREFIX", PREFIX.to_owned()),
         ("TRAIL", trail_bucket),
         ("OP_ROLE", "op-admin".to_owned()),
         ("POLICY", revoke),
         ("REQUEST", request.id.clone()),
         ("AWS_ENDPOINT_URL", world.endpoint()),
-        ("AWS_REGION", world.region().to_owned()),
+        ("AWS_DEFAULT_REGION", world.region().to_owned()),
         ("AWS_ACCESS_KEY_ID", responder.access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", responder.secret_access_key.clone()),
     ];
@@ -204,13 +276,23 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
             "sofia"
         };
         let done = runs(&site, name, line, &environment);
-        assert_eq!(
-            done.status,
-            Some(0),
-            "{line}\n{}\n{}",
-            done.stdout,
-            done.stderr
-        );
+        // The line of the record that is gone from the bucket is found missing there.
+        let missing = line.starts_with("twotap audit verify --s3");
+        let (out, err) = (&done.stdout, &done.stderr);
+        let code = if missing { TAMPERING } else { 0 };
+        assert_eq!(done.status, Some(code), "{line}\n{out}\n{err}");
+        if missing {
+            let name = key.rsplit('/').next().expect("a name");
+            let from = name
+                .split('-')
+                .next()
+                .expect("a number")
+                .trim_start_matches('0');
+            assert!(
+                err.contains(from) && err.contains("events"),
+                "{from}: {err}"
+            );
+        }
         if line.starts_with("aws s3api list-object-versions") {
             assert!(
                 !done.stdout.contains(version.as_str().expect("a version")),

@@ -2,7 +2,13 @@
 
 mod record_at_aws;
 
+#[path = "s3_sink/faults.rs"]
+mod faults;
+#[path = "s3_sink/histories.rs"]
+mod histories;
 #[path = "s3_sink/start.rs"]
 mod start;
+#[path = "s3_sink/verify.rs"]
+mod verify;
 #[path = "s3_sink/writing.rs"]
 mod writing;

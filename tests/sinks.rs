@@ -1,6 +1,10 @@
 //! Sinks against real receivers: rsyslog over TLS, TCP and local sockets, and receivers that are dead, slow, half-open, forgetful, or back
 //! after days. Nothing is lost, nothing comes out of order, and nobody waits for them.
 
+mod agent_support;
+
+#[path = "sinks/agent.rs"]
+mod agent;
 #[path = "sinks/bench.rs"]
 mod bench;
 #[path = "sinks/faults.rs"]

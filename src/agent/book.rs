@@ -18,7 +18,7 @@ use crate::{
         checkpoint::CheckpointKey,
         epoch::{self, Epoch, Reset},
         event::{Event, EventType, Place},
-        fingerprint::FingerprintKey,
+        fingerprint::Peppers,
         store::{Store, StoreError, Table, Tx},
     },
     fail,
@@ -47,7 +47,14 @@ pub(super) struct Book {
 /// The agent's own keys.
 pub(super) struct Keys {
     pub(super) checkpoint: CheckpointKey,
-    pub(super) fingerprints: FingerprintKey,
+    pub(super) fingerprints: Peppers,
+}
+
+impl Book {
+    /// The peppers of fingerprints.
+    pub(super) fn peppers(&self) -> &Peppers {
+        &self.keys.fingerprints
+    }
 }
 
 /// One transaction.

@@ -17,6 +17,7 @@ pub(super) use self::audit::Care;
 use self::sinks::SinkTable;
 use super::{accounts::AccountsTable, checks::Program};
 use crate::{
+    audit::{fingerprint::FingerprintTable, folder::Rotate},
     ceremony::readiness::{DAY, Limits},
     protocol::{Code, Problem, socket::DEFAULT_SOCKET},
     trust::{Digest, text::check_name},
@@ -56,6 +57,10 @@ pub(super) struct Config {
     pub(super) overlap: Duration,
     /// Which accounts are nobody's own.
     pub(super) accounts: AccountsTable,
+    /// Where the peppers of fingerprints come from.
+    pub(super) fingerprints: FingerprintTable,
+    /// When another file is begun in it.
+    pub(super) rotate: Rotate,
     /// Where the record goes beside that folder; taken out when they are opened.
     pub(super) sinks: Vec<SinkTable>,
     /// The folder of the file: what its paths are taken from.
@@ -103,6 +108,8 @@ struct File {
     again: AgainTable,
     #[serde(default)]
     accounts: AccountsTable,
+    #[serde(default)]
+    fingerprints: FingerprintTable,
     /// Failpoints.
     #[cfg(feature = "failpoints")]
     rig: Option<crate::fail::Rig>,
@@ -246,6 +253,7 @@ impl Config {
             worker,
             acknowledge: file.audit.acknowledge()?,
             care: file.audit.care()?,
+            rotate: file.audit.rotate(),
             audit: at(file.audit.file),
             watch: Duration::from_secs(file.watch.gap_seconds.into()),
             renew_days: file.recovery.renew_days.unwrap_or(u16::MAX),
@@ -258,6 +266,7 @@ impl Config {
             },
             sinks: SinkTable::all(file.sinks)?,
             folder: folder.to_owned(),
+            fingerprints: file.fingerprints,
             digest: Digest::of(text.as_bytes()),
         })
     }

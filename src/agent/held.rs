@@ -20,15 +20,18 @@ impl Agent {
     /// Whether this host has these sinks at all.
     pub(super) fn has_sinks(&self, names: &[String]) -> Result<(), Problem> {
         let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = |name: &String| sinks.as_ref().is_some_and(|s| s.held_by(name).is_some());
-        match names.iter().find(|name| !here(name)) {
-            None => Ok(()),
-            Some(name) => Err(Problem::new(
-                Code::Refused,
-                format!("the record has to be at sink {name} first, which this host does not have"),
-            )
-            .hint("name the sink in agent.toml, or ask on another host")),
+        let options = |name: &String| sinks.as_ref().and_then(|s| s.options(name));
+        for name in names {
+            let lacks = match options(name) {
+                None => "which this host does not have",
+                Some(options) if !options.sent_requests() => "which is not sent requests",
+                Some(_) => continue,
+            };
+            let what = format!("the record has to be at sink {name} first, {lacks}");
+            return Err(Problem::new(Code::Refused, what)
+                .hint("name the sink in agent.toml, or ask on another host"));
         }
+        Ok(())
     }
 
     /// The sinks without which nothing is asked on this host, in words.

@@ -24,6 +24,7 @@ mod drills;
 mod duties;
 mod evidence;
 mod exports;
+mod fingerprints;
 mod handlers;
 mod hands;
 mod held;

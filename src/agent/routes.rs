@@ -120,6 +120,9 @@ pub(super) const ROUTES: &[Route<Handler>] = &[
     post("/v1/audit/acknowledgement", P::Officer, |c| {
         Box::pin(h::acknowledge(c))
     }),
+    post("/v1/audit/match", P::Officer, |c| {
+        Box::pin(super::fingerprints::compare(c))
+    }),
     get("/v1/audit/checkpoints", P::Listed, |c| {
         Box::pin(h::checkpoints(c))
     }),

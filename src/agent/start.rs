@@ -31,7 +31,6 @@ use crate::{
     audit::{
         checkpoint::CheckpointKey,
         event::{Actor, Event, EventType},
-        fingerprint::{DEFAULT_KID, FingerprintKey},
         sinks::{Backoff, FileSink, Options, Sink, Sinks},
         store::Store,
     },
@@ -94,11 +93,7 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
     let sinks = open_sinks(&mut config)?;
     let keys = Keys {
         checkpoint: checkpoint_key(&config)?,
-        fingerprints: FingerprintKey::open_or_create(
-            &config.state.join("fingerprint.key"),
-            DEFAULT_KID,
-        )
-        .map_err(|why| Problem::new(Code::Internal, why))?,
+        fingerprints: super::fingerprints::open(&mut config)?,
     };
     let store = Store::open(&config.state.join("state.db")).map_err(|why| book::problem(&why))?;
     // Before anything is written, here or there.
@@ -132,6 +127,7 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
         evidence: super::evidence::Evidence::default(),
         config,
     });
+    agent.fingerprints_are();
     Ok((agent, watched))
 }
 
@@ -141,8 +137,10 @@ fn open_sinks(config: &mut Config) -> Result<Vec<(Box<dyn Sink>, Options)>, Prob
         envelopes: true,
         ..Options::default()
     };
-    let mut sinks: Vec<(Box<dyn Sink>, Options)> =
-        vec![(Box::new(FileSink::new(&config.audit)), file)];
+    let mut sinks: Vec<(Box<dyn Sink>, Options)> = vec![(
+        Box::new(FileSink::new(&config.audit).rotated(config.rotate)),
+        file,
+    )];
     for table in std::mem::take(&mut config.sinks) {
         let opened = table.open(&config.folder, &config.state, &config.host_name);
         sinks.push(opened.map_err(|(why, hint)| {

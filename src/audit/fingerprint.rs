@@ -17,6 +17,10 @@ use zeroize::Zeroizing;
 
 use super::files;
 
+mod peppers;
+
+pub use peppers::{FingerprintTable, PepperError, Peppers, Surroundings};
+
 /// The pepper's id on the first day.
 pub const DEFAULT_KID: &str = "kid_dev";
 

@@ -2,26 +2,34 @@
 //!
 //! ```text
 //! events.jsonl                 the lines, byte for byte, each with a newline; only appended to
+//! events-<12 digits>.jsonl     lines before those, each file by the number of its first event, where files are begun anew by size or age
 //! checkpoint.note              the newest signed checkpoint
 //! envelopes/<sha256>.json      signed envelopes, where they were asked for
 //! ```
 //!
 //! Older checkpoints need no file: each stands as a `CHECKPOINT` event among the lines.
 
+mod parts;
+
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
+pub use self::parts::{Parts, files, is_record_file, live};
+
+use self::parts::{EVENTS, numbered, same};
 use super::chain::{Hash, Head, Links};
-use super::event::{Envelope, MAX_ENVELOPE, MAX_LINE};
+use super::event::{Envelope, MAX_ENVELOPE, MAX_LINE, Record};
 use super::files;
 use super::note::MAX_NOTE;
 
-const EVENTS: &str = "events.jsonl";
 const CHECKPOINT: &str = "checkpoint.note";
 const ENVELOPES: &str = "envelopes";
 
@@ -32,6 +40,24 @@ pub struct FolderWriter {
     tail: Head,
     /// The beginning of a line whose writing was cut off; the next line has to complete it.
     torn: Vec<u8>,
+    rotate: Rotate,
+}
+
+/// When another file is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotate {
+    /// Once a file has so many bytes.
+    pub bytes: u64,
+    /// Once its first line is so much older than the next, by what both say.
+    pub age: Duration,
+}
+
+impl Rotate {
+    /// Never.
+    pub const NEVER: Self = Self {
+        bytes: u64::MAX,
+        age: Duration::MAX,
+    };
 }
 
 impl FolderWriter {
@@ -45,6 +71,7 @@ impl FolderWriter {
             events,
             tail: Head::default(),
             torn: Vec::new(),
+            rotate: Rotate::NEVER,
         };
         writer.lock()?;
         files::sync_parent(&path)?;
@@ -66,12 +93,20 @@ impl FolderWriter {
             events,
             tail: Head::default(),
             torn: Vec::new(),
+            rotate: Rotate::NEVER,
         };
         writer.lock()?;
         writer.find_tail()?;
         // A process that was killed may have written what it did not sync.
         writer.events.sync_data()?;
         Ok(writer)
+    }
+
+    /// Begins another file when it is time.
+    #[must_use]
+    pub fn rotated(mut self, rotate: Rotate) -> Self {
+        self.rotate = rotate;
+        self
     }
 
     /// The last whole line.
@@ -103,8 +138,13 @@ impl FolderWriter {
                 });
             }
         };
-        self.events.write_all(rest)?;
-        self.events.sync_data()?;
+        match self.due(&bytes)? {
+            Some(first) => self.begin_another(first, &bytes)?,
+            None => {
+                self.events.write_all(rest)?;
+                self.events.sync_data()?;
+            }
+        }
         self.tail = tail;
         self.torn.clear();
         Ok(())
@@ -144,13 +184,75 @@ impl FolderWriter {
             .map_err(|_| FolderError::InUse)
     }
 
-    fn find_tail(&mut self) -> Result<(), FolderError> {
+    /// Whether these lines begin another file; the number of the first event in the one that is written to.
+    fn due(&self, lines: &[u8]) -> Result<Option<u64>, FolderError> {
         let length = self.events.metadata()?.len();
+        if length == 0 || !self.torn.is_empty() || self.rotate == Rotate::NEVER {
+            return Ok(None);
+        }
+        let first = first_line(File::open(live(&self.dir))?)?;
+        let next = first_line(lines)?;
+        let (Some((seq, begun)), Some((_, now))) = (first, next) else {
+            return Ok(None);
+        };
+        let age = Duration::try_from(now - begun).unwrap_or_default();
+        let due = length >= self.rotate.bytes || age >= self.rotate.age;
+        Ok(due.then_some(seq))
+    }
+
+    /// Puts another file with these lines in the place of the one that is written to, which goes on under its number. At no moment is there no file,
+    /// or one without lines, and nothing is written over.
+    fn begin_another(&mut self, first: u64, lines: &[u8]) -> Result<(), FolderError> {
+        let (live, before) = (live(&self.dir), numbered(&self.dir, first));
+        let beside = self.dir.join(format!(".{EVENTS}.new"));
+        match fs::remove_file(&beside) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why.into()),
+            _ => {}
+        }
+        let mut events = files::private()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(&beside)?;
+        events.write_all(lines)?;
+        events.sync_all()?;
+        match fs::hard_link(&live, &before) {
+            // A crash came right after it.
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists && same(&live, &before)? => {}
+            linked => linked?,
+        }
+        let old = std::mem::replace(&mut self.events, events);
+        self.lock()?;
+        fs::rename(&beside, &live)?;
+        files::sync_parent(&live)?;
+        let _ = rustix::fs::flock(&old, FlockOperation::Unlock);
+        Ok(())
+    }
+
+    fn find_tail(&mut self) -> Result<(), FolderError> {
+        let mut events = self.events.try_clone()?;
+        self.find_tail_in(&mut events)?;
+        if self.tail.seq > 0 {
+            return Ok(());
+        }
+        // Empty, or with the beginning of a line: it follows the file before it.
+        let before = files(&self.dir)?.into_iter().rev().nth(1);
+        let Some(before) = before else { return Ok(()) };
+        let torn = std::mem::take(&mut self.torn);
+        self.find_tail_in(&mut File::open(before)?)?;
+        match std::mem::replace(&mut self.torn, torn).is_empty() {
+            true => Ok(()),
+            false => Err(FolderError::NotARecord),
+        }
+    }
+
+    fn find_tail_in(&mut self, events: &mut File) -> Result<(), FolderError> {
+        let length = events.metadata()?.len();
         // Room for a whole line, a torn one, and their newlines.
         let window = length.min(2 * (MAX_LINE as u64 + 1) + 1);
-        self.events.seek(SeekFrom::Start(length - window))?;
+        events.seek(SeekFrom::Start(length - window))?;
         let mut bytes = Vec::new();
-        (&self.events).take(window).read_to_end(&mut bytes)?;
+        events.take(window).read_to_end(&mut bytes)?;
         let (whole, torn) = match bytes.iter().rposition(|b| *b == b'\n') {
             Some(end) => bytes.split_at(end + 1),
             None => (&[][..], bytes.as_slice()),
@@ -183,32 +285,10 @@ impl Drop for FolderWriter {
     }
 }
 
-/// The file that is written to.
-pub fn live(dir: &Path) -> PathBuf {
-    dir.join(EVENTS)
-}
-
-/// Whether a file of this name holds lines of the record.
-pub fn is_record_file(name: &str) -> bool {
-    name == EVENTS
-}
-
-/// The files that hold the lines, in their order: the one that is written to is the last.
-pub fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if is_record_file(&entry.file_name().to_string_lossy()) {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
-}
-
 /// A folder to read.
 pub struct Folder {
     dir: PathBuf,
-    events: File,
+    events: Vec<File>,
 }
 
 impl Folder {
@@ -216,15 +296,22 @@ impl Folder {
     pub fn open(dir: &Path) -> Result<Self, FolderError> {
         Ok(Self {
             dir: dir.to_owned(),
-            events: File::open(dir.join(EVENTS))?,
+            events: match files(dir)? {
+                none if none.is_empty() => vec![File::open(live(dir))?],
+                files => files.iter().map(File::open).collect::<Result<_, _>>()?,
+            },
         })
     }
 
-    /// The lines, from the first.
-    pub fn lines(&self) -> Result<BufReader<File>, FolderError> {
-        let mut events = self.events.try_clone()?;
-        events.rewind()?;
-        Ok(BufReader::with_capacity(1 << 20, events))
+    /// The lines, from the first, of all files.
+    pub fn lines(&self) -> Result<BufReader<Parts>, FolderError> {
+        let again = |file: &File| {
+            let mut file = file.try_clone()?;
+            file.rewind()?;
+            Ok::<_, io::Error>(file)
+        };
+        let events: Vec<File> = self.events.iter().map(again).collect::<Result<_, _>>()?;
+        Ok(BufReader::with_capacity(1 << 20, Parts::new(events)))
     }
 
     /// The checkpoint's note, if there is one.
@@ -243,6 +330,19 @@ impl Folder {
             MAX_ENVELOPE,
         )
     }
+}
+
+/// The number of the first line and when it happened; nothing where there is no such line.
+fn first_line(bytes: impl Read) -> io::Result<Option<(u64, OffsetDateTime)>> {
+    let mut line = Vec::new();
+    BufReader::new(bytes)
+        .take(MAX_LINE as u64 + 1)
+        .read_until(b'\n', &mut line)?;
+    let record = line.strip_suffix(b"\n").map(Record::parse);
+    Ok(record.and_then(Result::ok).and_then(|record| {
+        let at = OffsetDateTime::parse(&record.timestamp, &Rfc3339).ok()?;
+        Some((record.seq, at))
+    }))
 }
 
 /// A file's bytes, cut one after `most`; nothing where there is no file.

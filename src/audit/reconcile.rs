@@ -138,7 +138,11 @@ pub fn reconcile(mut uses: Vec<Use>, ledger: &Ledger) -> Reconciled {
     let mut seen = HashSet::new();
     uses.retain(|one| seen.insert(one.event_id.clone()));
     uses.sort_by(|a, b| (a.at, &a.event_id).cmp(&(b.at, &b.event_id)));
-    let mut books = Books::new(ledger);
+    let span = uses
+        .first()
+        .zip(uses.last())
+        .map(|(first, last)| (first.at, last.at));
+    let mut books = Books::new(ledger, span.map(|(first, _)| first));
     let mut result = Reconciled {
         covers: uses
             .first()
@@ -150,7 +154,10 @@ pub fn reconcile(mut uses: Vec<Use>, ledger: &Ledger) -> Reconciled {
         .iter()
         .filter_map(|u| u.request_id.as_deref())
         .collect();
-    for one in &uses {
+    // CloudTrail's time has whole seconds: what a session did may stand before who took it.
+    let (in_sessions, by_key): (Vec<&Use>, Vec<&Use>) =
+        uses.iter().partition(|one| one.issuer.is_some());
+    for one in by_key.into_iter().chain(in_sessions) {
         if !ledger.principals.concerns(one) {
             result.others += 1;
             continue;
@@ -160,10 +167,7 @@ pub fn reconcile(mut uses: Vec<Use>, ledger: &Ledger) -> Reconciled {
             result.unmatched.push(unmatched(one, why));
         }
     }
-    let span = uses
-        .first()
-        .zip(uses.last())
-        .map(|(first, last)| (first.at, last.at));
+    result.unmatched.sort_by(|a, b| a.time.cmp(&b.time));
     for call in &ledger.calls {
         let covered = span.is_some_and(|(first, last)| first <= call.at && call.at <= last);
         if request_ids.contains(call.request_id.as_str()) {
@@ -192,11 +196,17 @@ struct Books<'l> {
     works: BTreeMap<&'l str, Accounted>,
     /// Sessions by key: the work and the place among its sessions.
     sessions: HashMap<String, (&'l str, usize)>,
+    /// Keys of sessions that nothing accounts for.
+    foreign: HashSet<String>,
+    /// Since when the trail shows what happened.
+    from: Option<OffsetDateTime>,
 }
 
 impl<'l> Books<'l> {
-    fn new(ledger: &'l Ledger) -> Self {
+    fn new(ledger: &'l Ledger, from: Option<OffsetDateTime>) -> Self {
         Self {
+            from,
+            foreign: HashSet::new(),
             ledger,
             works: BTreeMap::new(),
             sessions: HashMap::new(),
@@ -208,7 +218,13 @@ impl<'l> Books<'l> {
         if let Some(issuer) = &one.issuer {
             return self.in_session(one, issuer);
         }
-        let id = self.by_user(one)?;
+        let id = match self.by_user(one) {
+            Ok(id) => id,
+            Err(why) => {
+                self.foreign.extend(one.made_key().map(str::to_owned));
+                return Err(why);
+            }
+        };
         if one.name == "AssumeRole" && one.error.is_none() {
             self.taken(one, id);
         }
@@ -239,7 +255,9 @@ impl<'l> Books<'l> {
         if let Some(id) = exact {
             return Ok(id);
         }
-        if one.name == "AssumeRole" {
+        // Of a refusal AWS tells nothing but that it was one; and what may do nothing is how workers see that a key works.
+        let role_only = one.error.is_none() && !one.takes_nothing();
+        if one.name == "AssumeRole" && role_only && !is_place(one) {
             return self.role_of(one);
         }
         if one.name == "CreateAccessKey"
@@ -273,7 +291,7 @@ impl<'l> Books<'l> {
             return Err(format!("{id} does not name this role"));
         }
         // Each session that a worker got is in the record under AWS's own request id.
-        if work.opened.contains(role) && one.error.is_none() {
+        if work.opened.contains(role) {
             return Err(format!(
                 "the record has another session of this role for {id}: AWS's answer was lost, or somebody else took this one"
             ));
@@ -331,7 +349,17 @@ impl<'l> Books<'l> {
 
     /// A session that was taken before the export begins.
     fn begun_before(&self, one: &Use, issuer: &str) -> Result<&'l str, String> {
+        let key = one.key.as_deref().unwrap_or_default();
+        if self.foreign.contains(key) {
+            return Err("no request accounts for how this session was taken".to_owned());
+        }
         let begun = one.begun.ok_or("no request took this session")?;
+        if self.from.is_some_and(|from| from <= begun) {
+            return Err(
+                "the trail covers when this session was taken, and does not show by whom: is the Region of its STS in it"
+                    .to_owned(),
+            );
+        }
         let mut works = self.ledger.works.iter();
         let found = works.find(|(_, work)| {
             let own = work.roles.contains(issuer) && one.source_identity == work.operator;
@@ -359,6 +387,11 @@ impl<'l> Books<'l> {
         works.sort_by_key(|work| self.ledger.works[&work.id].first);
         works
     }
+}
+
+/// Whether it is the role that keeps the sealed bundle, which is taken before there is a request too.
+fn is_place(one: &Use) -> bool {
+    one.role().is_some_and(ledger::is_place)
 }
 
 /// Nothing works in an operator's session once it is over.

@@ -22,13 +22,12 @@ pub use self::resets::Reset;
 
 use self::claims::{Claim, Given, open_checkpoint};
 use self::gaps::Gaps;
-use self::lines::{Line, Lines, examine_all};
-use self::resets::{Resets, is_of, is_reset};
+use self::lines::{Line, Lines, examine_all, kind, note_in};
+use self::resets::Resets;
 use super::chain::{Fault, Hash, Head, Walk, Why};
 use super::event::{EnvelopeRef, EventType, Record};
 use super::folder::{Folder, FolderError};
 use super::note::NoteKey;
-use super::sinks::note_of;
 
 /// Lines examined together; enough that threads are worth starting.
 const BLOCK: usize = 8192;
@@ -196,10 +195,14 @@ impl Run<'_> {
                 }),
             }
         }
-        self.gaps.line(&line.bytes);
+        let kind = kind(&line.bytes);
+        let is = |event: EventType| kind == event.name().as_bytes();
+        if is(EventType::AgentStarted) {
+            self.gaps.started(&line.bytes);
+        }
         let waiting = self.resets.waiting();
         let mut signer = None;
-        if let Some(note) = note_of(&line.bytes) {
+        if let Some(note) = note_in(&line.bytes) {
             match open_checkpoint(&note, self.evidence.keys, Some(head.seq)) {
                 Ok(Some(claim)) => {
                     self.gaps
@@ -219,16 +222,14 @@ impl Run<'_> {
         if let Some(seq) = waiting {
             self.epoch(seq, signer);
         }
-        if is_reset(&line.bytes) {
+        if is(EventType::StoreReset) {
             let before = &self.hashes[..self.hashes.len() - 1];
             if let Err(why) = self.resets.take(head, &line.bytes, before) {
                 self.problem(Problem::Epoch { seq: head.seq, why });
             }
         }
         if let Some(look) = self.evidence.opens
-            && [EventType::MintIntent, EventType::BreakGlassAccess]
-                .iter()
-                .any(|kind| is_of(&line.bytes, *kind))
+            && (is(EventType::MintIntent) || is(EventType::BreakGlassAccess))
             && let Ok(record) = Record::parse(&line.bytes)
         {
             look(&record, self.report.envelopes_missing);

@@ -7,9 +7,9 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use crate::protocol::{Code, Problem, socket::DEFAULT_SOCKET};
 
 use super::{
-    access, alerts, approval, approve, audit, close, confirm, credentials, custodian, deny, doctor,
-    drill, explain, note, recovery, relay, replay, report, request, review, roster, session, setup,
-    status, ui, vault,
+    access, alerts, approval, approve, audit, aws, close, confirm, credentials, custodian, deny,
+    doctor, drill, explain, note, recovery, relay, replay, report, request, review, roster,
+    session, setup, status, ui, vault,
 };
 
 /// A break-glass vault: two custodians tap, one operator gets one time-boxed AWS session.
@@ -76,6 +76,8 @@ pub(super) enum Verb {
     Audit(audit::Args),
     /// Prove that what AWS sees on its own reaches people
     Alerts(alerts::Args),
+    /// Compare what stands in the AWS account with what twotap needs
+    Aws(aws::Args),
     /// Set up this account: the AWS profile of the session
     Setup(setup::Args),
     /// Check this machine: tokens, agent, clock, own state
@@ -187,6 +189,7 @@ mod tests {
             "twotap audit export -o d",
             "twotap audit reconcile trail.json.gz AWSLogs --export d --roster r",
             "twotap alerts simulate --stack s --topic t --bucket b --queue-url https://q --within 30s --profile p --region r",
+            "twotap aws check --stack twotap-prod --also eu-west-1 --profile p --region r",
             "twotap doctor --json",
             "twotap review r-aaaaaaaaaaaaa --findings findings.toml",
             "twotap review r-aaaaaaaaaaaaa --form",

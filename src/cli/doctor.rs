@@ -24,7 +24,7 @@ use crate::{
 use super::{
     Door, Ended,
     client::{Agent, vault_path},
-    files, memory, people, roster, span, token,
+    files, memory, people, roster, sinks, span, token,
     ui::{Waiting, plain},
 };
 
@@ -289,6 +289,11 @@ fn agent_and_clock(agent: &Agent) -> Vec<Finding> {
         findings.extend(vault.tokens.iter().flat_map(enrolled));
         findings.extend(readers_of(agent, &vault.vault));
     }
+    findings.extend(status.sinks.iter().map(|sink| {
+        let behind = sink.lag > 0 || sink.failing_seconds.is_some() || sink.complaint.is_some();
+        let verdict = if behind { Verdict::Warn } else { Verdict::Ok };
+        Finding::new(verdict, "record", sinks::row(sink, before).1)
+    }));
     for degraded in &status.degraded {
         findings.push(Finding::new(Verdict::Warn, "degraded", degraded.as_str()));
     }

@@ -15,6 +15,7 @@ mod approval;
 mod approve;
 mod args;
 mod audit;
+mod aws;
 mod aws_cli;
 mod checked;
 mod client;
@@ -56,6 +57,7 @@ mod seal;
 mod secrets;
 mod session;
 mod setup;
+mod sinks;
 mod span;
 mod standing;
 mod status;
@@ -139,6 +141,7 @@ fn run(before: hygiene::Before, json: bool) -> ExitCode {
         Verb::Recovery(args) => recovery::run(args, &door),
         Verb::Audit(args) => audit::run(args, &door),
         Verb::Alerts(args) => alerts::run(args, &door),
+        Verb::Aws(args) => aws::run(args, &door),
         Verb::Doctor(args) => doctor::run(args, &door),
         Verb::Relay(args) => relay::run(args, &door),
     };

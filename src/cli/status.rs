@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    Door, Ended, groups, people, readiness, review, secrets, span, standing,
+    Door, Ended, groups, people, readiness, review, secrets, sinks, span, standing,
     ui::{columns, columns_within, plain, wrapped},
     watch,
 };
@@ -92,6 +92,11 @@ pub(super) fn screen(status: &Status, now: Timestamp, width: Option<usize>) -> S
     if !status.reviews.is_empty() {
         text.push('\n');
         text.push_str(&columns_within(&review::rows(&status.reviews, now), width));
+    }
+    if !status.sinks.is_empty() {
+        let rows: Vec<_> = status.sinks.iter().map(|s| sinks::row(s, now)).collect();
+        text.push_str("\nrecord goes to\n");
+        text.push_str(&columns_within(&rows, width));
     }
     if !status.degraded.is_empty() {
         text.push('\n');

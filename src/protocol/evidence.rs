@@ -1,6 +1,7 @@
 //! What becomes of the record itself: tampering that an officer acknowledges, and sinks that lag.
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::trust::Timestamp;
 
@@ -29,6 +30,45 @@ pub struct Acknowledged {
     pub by: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// The longest value that is compared, in bytes.
+pub const MAX_VALUE: usize = 4096;
+
+/// A value that may be the one whose fingerprint stands in an event. No `Debug`: it is what the record does not say.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Match {
+    /// Number of the event.
+    pub event: u64,
+    /// The value.
+    pub value: Zeroizing<String>,
+}
+
+/// What comparing came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matched {
+    /// The event's number.
+    pub event: u64,
+    /// The event's fingerprints.
+    pub fields: Vec<FieldMatched>,
+    /// Number of the event that says that it was compared.
+    pub seq: u64,
+}
+
+/// One fingerprint and the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldMatched {
+    /// The field of `what`.
+    pub field: String,
+    /// Id of the pepper that made it.
+    pub kid: String,
+    /// Whether it is of the value; absent where that pepper is not at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matches: Option<bool>,
+    /// Why that pepper is not at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// A sink that did not hold what it should while a request ran.

@@ -33,6 +33,7 @@
 //! | `GET /v1/audit/events?from=SEQ&limit=N` | | JSON lines, verbatim |
 //! | `GET /v1/audit/envelopes?from=SEQ&limit=N` | | JSON lines, one [`AuditEnvelope`] each: those that the events `from` on name |
 //! | `POST /v1/audit/acknowledgement` | [`Acknowledge`](super::evidence::Acknowledge) | [`Acknowledged`](super::evidence::Acknowledged) |
+//! | `POST /v1/audit/match` | [`Match`](super::evidence::Match) | [`Matched`](super::evidence::Matched) |
 //! | `GET /v1/audit/checkpoints` | | signed notes, oldest first, blank line between; at most the newest 100 |
 //!
 //! A page covers the events from `SEQ` on (1 where absent), at most `N`. For events `N` is at most 1,000 and a page may be shorter:

@@ -56,6 +56,8 @@ pub const BOUND: Duration = Duration::from_secs(30);
 pub struct Host {
     pub folder: tempfile::TempDir,
     pub worker: FakeWorker,
+    /// What the agent finds in its environment beside the usual.
+    pub environment: Vec<(&'static str, PathBuf)>,
     agent: Option<Child>,
 }
 
@@ -95,6 +97,7 @@ impl Host {
         Self {
             folder,
             worker,
+            environment: Vec::new(),
             agent: None,
         }
     }
@@ -115,6 +118,7 @@ impl Host {
             .arg(self.binary())
             .arg("--config")
             .arg(self.path("agent.toml"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }

@@ -188,6 +188,19 @@ impl FakeWorker {
         self.lock().journal.clone()
     }
 
+    /// Writes an entry of no request into the journal, to be found by whoever reads it next.
+    pub fn writes(&self, step: Step) {
+        let mut state = self.lock();
+        let n = state.journal.len() as u64 + 1;
+        state.journal.push(Entry {
+            n,
+            at: Timestamp::now(),
+            request: None,
+            step,
+            aws: None,
+        });
+    }
+
     /// How often a kind of job was asked for.
     pub fn jobs(&self, kind: &str) -> usize {
         self.lock().jobs.iter().filter(|j| *j == kind).count()

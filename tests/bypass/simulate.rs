@@ -1,6 +1,9 @@
 //! `twotap alerts simulate`: the whole path proven by whoever may, and what is not in order named.
 
-use std::process::{Command, Output};
+use std::{
+    collections::BTreeSet,
+    process::{Command, Output},
+};
 
 use serde_json::{Value, json};
 use twotap_rig::{
@@ -9,7 +12,7 @@ use twotap_rig::{
     tools,
 };
 
-use super::{SOON, of, standing};
+use super::{SOON, fields, of, standing};
 
 /// What the verb's help says that it needs.
 const NEEDED: [&str; 8] = [
@@ -83,13 +86,21 @@ fn the_samples_go_the_whole_way_and_nothing_is_left_of_them() {
         );
     }
     // People had them too, and see that they are a test.
-    let mailed = alerts.wait(SOON, |came| came.len() >= 4).expect("mail");
-    assert!(
-        mailed
-            .iter()
-            .all(|alert| alert.contains("twotap.simulation"))
-    );
+    let mailed = alerts
+        .wait(SOON, |came| !of(came, "BLINDING").is_empty())
+        .expect("mail");
+    let marked = mailed.iter().filter(|a| a.contains("twotap.simulation"));
+    let events: BTreeSet<String> = marked
+        .map(|alert| fields(alert)["event_id"].to_string())
+        .collect();
+    assert_eq!(events.len(), 4, "{mailed:#?}");
     assert_eq!(of(&mailed, "GOVERNANCE BYPASS").len(), 2);
+    // That the test's own queue was taken off the topic is told like any other, and was said.
+    let blinding = of(&mailed, "BLINDING");
+    assert_eq!(blinding.len(), 1, "{mailed:#?}");
+    assert!(blinding[0].contains("Unsubscribe") && blinding[0].contains(&who));
+    let noted = String::from_utf8_lossy(&done.stderr);
+    assert!(noted.contains("BLINDING"), "{noted}");
 
     assert!(!queues(&alerts).contains("twotap-simulate-"));
     let topic = [("TopicArn", alerts.topic())];

@@ -7,8 +7,11 @@
 )]
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::Command,
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -44,6 +47,8 @@ pub enum Does {
     Babbles,
     /// Answers one byte at a time, without an end.
     Trickles,
+    /// Takes it, and the answer's body never ends.
+    TricklesBody,
     /// Refuses what has this text in it with this status, and takes the rest.
     RefusesText(u16, &'static str),
 }
@@ -185,7 +190,7 @@ fn serve(stream: TcpStream, shared: &(Mutex<State>, Condvar), stop: &AtomicBool)
             let does = state.does.clone();
             let text = String::from_utf8_lossy(&body).into_owned();
             let taken = match &does {
-                Does::Takes | Does::LosesAnswer => true,
+                Does::Takes | Does::LosesAnswer | Does::TricklesBody => true,
                 Does::Answers(status, _) => (200..300).contains(status),
                 Does::RefusesText(_, word) => !text.contains(word),
                 _ => false,
@@ -217,8 +222,10 @@ fn serve(stream: TcpStream, shared: &(Mutex<State>, Condvar), stop: &AtomicBool)
                 let _ = stream.write_all(b"\x00\xffnothing like it\r\n\r\n");
                 return;
             }
-            Does::Trickles => {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+            Does::Trickles | Does::TricklesBody => {
+                let end = if taken { "\r\n" } else { "" };
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n{end}");
+                let _ = stream.write_all(head.as_bytes());
                 while !stop.load(Ordering::SeqCst) && stream.write_all(b"x").is_ok() {
                     std::thread::sleep(Duration::from_millis(50));
                 }
@@ -277,4 +284,41 @@ fn verified(id: &str, stamp: &str, header: &str, body: &[u8]) -> bool {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let near = stamp.parse::<i64>().is_ok_and(|at| (now - at).abs() < 300);
     near && header.split(' ').any(|one| one == expected)
+}
+
+fn openssl(folder: &Path, args: &str) {
+    let done = Command::new("openssl")
+        .args(args.split(' '))
+        .current_dir(folder)
+        .output()
+        .expect("openssl");
+    assert!(
+        done.status.success(),
+        "{args}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+/// An authority (`NAME.ca.pem`), and a certificate of it for 127.0.0.1 (`NAME.pem`, `NAME.key`).
+pub fn authority(folder: &Path, name: &str) {
+    openssl(
+        folder,
+        &format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} -keyout {name}.ca.key -out {name}.ca.pem"
+        ),
+    );
+    openssl(
+        folder,
+        &format!(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=hook -keyout {name}.key -out {name}.csr"
+        ),
+    );
+    let extensions = folder.join("extensions");
+    fs::write(&extensions, "subjectAltName=IP:127.0.0.1\n").expect("written");
+    openssl(
+        folder,
+        &format!(
+            "x509 -req -in {name}.csr -CA {name}.ca.pem -CAkey {name}.ca.key -CAcreateserial -days 2 -extfile extensions -out {name}.pem"
+        ),
+    );
 }

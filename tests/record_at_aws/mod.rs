@@ -13,6 +13,7 @@ use aws_types::region::Region;
 use serde_json::json;
 use tempfile::TempDir;
 use time::OffsetDateTime;
+use time::macros::datetime;
 use twotap::audit::chain::Head;
 use twotap::audit::event::{Actor, Event, EventType};
 use twotap::audit::sinks::{
@@ -35,9 +36,35 @@ const FAST: Backoff = Backoff {
     longest: Duration::from_millis(20),
 };
 
+/// The same events give the same lines, whichever store they are in.
+const NOW: OffsetDateTime = datetime!(2026-01-06 10:00:00.123 UTC);
+
+/// Records events of several types; every seventh has an envelope.
+pub(crate) fn record(store: &Store, count: u64, why: &str) {
+    let begins = store.head().expect("a head").seq;
+    let types = EventType::ALL;
+    store
+        .commit(|tx| {
+            for n in begins + 1..=begins + count {
+                let event_type = types[usize::try_from(n).expect("small") % (types.len() - 1)];
+                let mut event = Event::new(event_type, Actor::person("alice").expect("a name"))
+                    .correlation("r-abcdefghijklm")
+                    .justification(format!("{why}, n° {n}"));
+                if n.is_multiple_of(7) {
+                    event = event.envelope("approve", format!("{{\"envelope\":{n}}}"));
+                }
+                tx.append(&event, NOW)?;
+            }
+            Ok(())
+        })
+        .expect("recorded");
+}
+
 pub(crate) struct Bench {
     pub(crate) account: String,
     pub(crate) bucket: String,
+    /// The emulator's own address, for people at a desk.
+    pub(crate) direct: String,
     pub(crate) proxy: Proxy,
     pub(crate) admin: Client,
     /// The root's own way to S3, past proxy and policies.
@@ -81,6 +108,7 @@ impl Bench {
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .build();
         let bench = Self {
+            direct: format!("http://{}", aws.address()),
             bucket: format!("twotap-audit-{account}-{REGION}"),
             proxy: Proxy::start(aws.address(), &account, Shipped::new()).expect("a proxy"),
             s3: aws_sdk_s3::Client::from_conf(config),
@@ -193,23 +221,21 @@ impl Bench {
     }
 
     pub(crate) fn run(&self, sink: impl Sink) -> Sinks {
-        let sink: Box<dyn Sink> = Box::new(sink);
-        Sinks::start(&self.store, vec![(sink, Options::default())], FAST).expect("running")
+        self.run_on(&self.store, Box::new(sink), Options::default())
     }
 
-    /// Records events of several types, some with an envelope.
+    pub(crate) fn run_on(&self, store: &Store, sink: Box<dyn Sink>, options: Options) -> Sinks {
+        Sinks::start(store, vec![(sink, options)], FAST).expect("running")
+    }
+
+    /// Records events of several types.
     pub(crate) fn record(&self, count: u64) {
-        let begins = self.store.head().expect("a head").seq;
-        for n in begins + 1..=begins + count {
-            let types = EventType::ALL;
-            let event_type = types[usize::try_from(n).expect("small") % (types.len() - 1)];
-            let event = Event::new(event_type, Actor::person("alice").expect("a name"))
-                .correlation("r-abcdefghijklm")
-                .justification(format!("für alle, n° {n}"));
-            self.store
-                .commit(|tx| tx.append(&event, OffsetDateTime::now_utc()))
-                .expect("recorded");
-        }
+        record(&self.store, count, "für alle");
+    }
+
+    /// Another store, of an agent that knows nothing of the first.
+    pub(crate) fn fresh_store(&self, name: &str) -> Store {
+        Store::open(&self.dir.path().join(format!("{name}.db"))).expect("a store")
     }
 
     pub(crate) fn head(&self) -> Head {
@@ -266,6 +292,13 @@ impl Bench {
             let last: Vec<_> = last.map(|c| (&c.action, c.status, &c.reply)).collect();
             panic!("{:#?}\n{last:#?}", sinks.status());
         }
+    }
+
+    /// What the sink says although it works, once it says something.
+    pub(crate) fn complaint(&self, sinks: &Sinks) -> String {
+        let said = || sinks.status().expect("a status")[0].complaint.clone();
+        assert!(self.store.wait(Some(SOON), |_| said().is_some()));
+        said().expect("a complaint")
     }
 
     /// Waits until the sink says that it fails, and gives what it says.

@@ -21,21 +21,21 @@ use twotap::audit::{
 };
 
 /// How long anything may take before a test gives up on it.
-pub const BOUND: Duration = Duration::from_secs(60);
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// Hardly any pause between two tries.
-pub const FAST: Backoff = Backoff {
+pub(crate) const FAST: Backoff = Backoff {
     first: Duration::from_millis(2),
     longest: Duration::from_millis(50),
 };
 
-pub struct Bench {
-    pub dir: tempfile::TempDir,
-    pub store: Store,
+pub(crate) struct Bench {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) store: Store,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("twotap-sinks-")
             .tempdir()
@@ -45,12 +45,12 @@ impl Bench {
     }
 
     /// Events, all in one transaction.
-    pub fn append(&self, numbers: RangeInclusive<u64>) {
+    pub(crate) fn append(&self, numbers: RangeInclusive<u64>) {
         self.append_long(numbers, 40);
     }
 
     /// Events whose lines are at least so long.
-    pub fn append_long(&self, numbers: RangeInclusive<u64>, length: usize) {
+    pub(crate) fn append_long(&self, numbers: RangeInclusive<u64>, length: usize) {
         let done = self.store.commit(|tx| {
             for n in numbers {
                 tx.append(&event(n, length), OffsetDateTime::now_utc())?;
@@ -61,18 +61,22 @@ impl Bench {
     }
 
     /// The lines as they stand in the store.
-    pub fn lines(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn lines(&self) -> Vec<Vec<u8>> {
         let lines = self.store.lines();
         lines.map(|e| e.expect("a line").line).collect()
     }
 
     /// A syslog sink by the keys of its table.
-    pub fn syslog(&self, name: &str, keys: &str) -> (Box<dyn Sink>, Options) {
+    pub(crate) fn syslog(&self, name: &str, keys: &str) -> (Box<dyn Sink>, Options) {
         let sink = self.try_syslog(name, keys).expect("good settings");
         (sink, Options::default())
     }
 
-    pub fn try_syslog(&self, name: &str, keys: &str) -> Result<Box<dyn Sink>, SinkConfigError> {
+    pub(crate) fn try_syslog(
+        &self,
+        name: &str,
+        keys: &str,
+    ) -> Result<Box<dyn Sink>, SinkConfigError> {
         let config: SyslogConfig = toml::from_str(keys).expect("settings");
         config.open(&Opening {
             name,
@@ -83,29 +87,29 @@ impl Bench {
     }
 
     /// Sinks that try again fast.
-    pub fn start(&self, sinks: Vec<(Box<dyn Sink>, Options)>) -> Sinks {
+    pub(crate) fn start(&self, sinks: Vec<(Box<dyn Sink>, Options)>) -> Sinks {
         Sinks::start(&self.store, sinks, FAST).expect("threads")
     }
 
-    pub fn head(&self) -> u64 {
+    pub(crate) fn head(&self) -> u64 {
         self.store.head().expect("a head").seq
     }
 
     /// Waits until a sink holds everything.
-    pub fn held(&self, sinks: &Sinks, name: &str) {
+    pub(crate) fn held(&self, sinks: &Sinks, name: &str) {
         let held = sinks.wait_acknowledged(name, self.head(), BOUND);
         assert!(held, "{:?}", status(sinks, name));
     }
 
     /// Waits until a sink says why it fails.
-    pub fn fails(&self, sinks: &Sinks, name: &str, words: &str) {
+    pub(crate) fn fails(&self, sinks: &Sinks, name: &str, words: &str) {
         let says = |status: SinkStatus| status.error.is_some_and(|e| e.to_string().contains(words));
         let failed = self.store.wait(Some(BOUND), |_| says(status(sinks, name)));
         assert!(failed, "{words:?}: {:?}", status(sinks, name));
     }
 }
 
-pub fn status(sinks: &Sinks, name: &str) -> SinkStatus {
+pub(crate) fn status(sinks: &Sinks, name: &str) -> SinkStatus {
     let all = sinks.status().expect("status");
     all.into_iter().find(|s| s.name == name).expect("the sink")
 }
@@ -122,7 +126,7 @@ fn event(n: u64, length: usize) -> Event {
 }
 
 /// What a reader makes of repetitions: each `seq` once, and every repetition the same bytes.
-pub fn distinct(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub(crate) fn distinct(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     for line in lines {
         let record = Record::parse(line).unwrap_or_else(|why| {
@@ -140,7 +144,7 @@ pub fn distinct(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 /// The lines of a file; what is not ended by a newline yet is left out.
-pub fn lines_of(path: &Path) -> Vec<Vec<u8>> {
+pub(crate) fn lines_of(path: &Path) -> Vec<Vec<u8>> {
     let bytes = std::fs::read(path).unwrap_or_default();
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
     let lines = bytes[..whole].split(|b| *b == b'\n');
@@ -151,7 +155,7 @@ pub fn lines_of(path: &Path) -> Vec<Vec<u8>> {
 }
 
 /// Waits for a condition, with a bound.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < BOUND, "not in time: {what}");
@@ -161,10 +165,10 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// A clock that stands as far ahead as the test says.
 #[derive(Clone, Default)]
-pub struct Ahead(Arc<AtomicU64>);
+pub(crate) struct Ahead(Arc<AtomicU64>);
 
 impl Ahead {
-    pub fn by(&self, time: Duration) {
+    pub(crate) fn by(&self, time: Duration) {
         self.0.fetch_add(time.as_secs(), Ordering::SeqCst);
     }
 }

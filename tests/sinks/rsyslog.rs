@@ -11,7 +11,7 @@ use crate::bench::{lines_of, until};
 
 /// How messages come in.
 #[derive(Clone, Copy, Debug)]
-pub enum Input {
+pub(crate) enum Input {
     Tcp,
     /// TLS by this library of rsyslog's: `gtls` or `ossl`. Clients show a certificate.
     Tls(&'static str),
@@ -20,7 +20,7 @@ pub enum Input {
 }
 
 /// The receiver's folder: configuration, certificates, and what it has written.
-pub struct Rsyslog {
+pub(crate) struct Rsyslog {
     dir: PathBuf,
     input: Input,
     port: u16,
@@ -29,14 +29,14 @@ pub struct Rsyslog {
 
 impl Rsyslog {
     /// A receiver that runs.
-    pub fn start(dir: &Path, input: Input) -> Self {
+    pub(crate) fn start(dir: &Path, input: Input) -> Self {
         let mut receiver = Self::prepare(dir, input);
         receiver.run();
         receiver
     }
 
     /// A receiver that does not run yet.
-    pub fn prepare(dir: &Path, input: Input) -> Self {
+    pub(crate) fn prepare(dir: &Path, input: Input) -> Self {
         let dir = dir.join("rsyslog");
         fs::create_dir(&dir).expect("a folder");
         if matches!(input, Input::Tls(_)) {
@@ -54,7 +54,7 @@ impl Rsyslog {
     }
 
     /// The keys of a sink for it.
-    pub fn keys(&self) -> String {
+    pub(crate) fn keys(&self) -> String {
         let dir = self.dir.display();
         match self.input {
             Input::Tcp => format!("tcp = '127.0.0.1:{}'\n", self.port),
@@ -67,11 +67,7 @@ impl Rsyslog {
         }
     }
 
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
-    }
-
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let dir = self.dir.display();
         let input = match self.input {
             Input::Tcp => format!(
@@ -131,7 +127,7 @@ impl Rsyslog {
     }
 
     /// Ends it without a warning.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("killed");
             child.wait().expect("waited");
@@ -139,19 +135,19 @@ impl Rsyslog {
     }
 
     /// Stops or goes on: it holds its connections and does nothing.
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let child = self.child.as_ref().expect("it runs");
         let pid = rustix::process::Pid::from_child(child);
         rustix::process::kill_process(pid, signal).expect("signalled");
     }
 
     /// What it has written, message by message.
-    pub fn messages(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn messages(&self) -> Vec<Vec<u8>> {
         lines_of(&self.dir.join("messages"))
     }
 
     /// What it has read of each header.
-    pub fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         let lines = lines_of(&self.dir.join("heads"));
         let text = |line| String::from_utf8(line).expect("text");
         lines.into_iter().map(text).collect()

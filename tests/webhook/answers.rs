@@ -23,6 +23,16 @@ fn a_receiver_that_names_a_time_is_not_asked_before() {
 }
 
 #[test]
+fn an_answer_that_never_ends_has_said_what_counts_with_its_status() {
+    let receiver = Receiver::start(Does::TricklesBody);
+    let bench = Bench::to(&receiver);
+    bench.happens("one");
+    let last = bench.happens("two");
+    bench.holds("hook", last);
+    assert_eq!(receiver.all().len(), 2, "neither came twice");
+}
+
+#[test]
 fn a_redirect_is_not_followed() {
     let elsewhere = Receiver::start(Does::Takes);
     for status in [301, 302, 303, 307, 308] {

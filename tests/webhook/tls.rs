@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpListener,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,44 +13,7 @@ use std::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
 
-use crate::Bench;
-
-fn openssl(folder: &std::path::Path, args: &str) {
-    let done = Command::new("openssl")
-        .args(args.split(' '))
-        .current_dir(folder)
-        .output()
-        .expect("openssl");
-    assert!(
-        done.status.success(),
-        "{args}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-}
-
-/// An authority, and a certificate of it for 127.0.0.1.
-fn authority(folder: &std::path::Path, name: &str) {
-    openssl(
-        folder,
-        &format!(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} -keyout {name}.ca.key -out {name}.ca.pem"
-        ),
-    );
-    openssl(
-        folder,
-        &format!(
-            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=hook -keyout {name}.key -out {name}.csr"
-        ),
-    );
-    let extensions = folder.join("extensions");
-    fs::write(&extensions, "subjectAltName=IP:127.0.0.1\n").expect("written");
-    openssl(
-        folder,
-        &format!(
-            "x509 -req -in {name}.csr -CA {name}.ca.pem -CAkey {name}.ca.key -CAcreateserial -days 2 -extfile extensions -out {name}.pem"
-        ),
-    );
-}
+use crate::{Bench, outside_support::authority};
 
 /// A server that takes everything; how many messages it took.
 fn serve(folder: &std::path::Path, name: &str) -> (std::net::SocketAddr, Arc<AtomicUsize>) {

@@ -19,7 +19,7 @@ const PROGRAMS: [(&str, &str, &str); 2] = [
 ];
 
 /// Debian packages and what each is for.
-const PACKAGES: [(&str, &str); 19] = [
+const PACKAGES: [(&str, &str); 23] = [
     ("pkg-config", "finds libpcsclite when crates are built"),
     ("libpcsclite-dev", "PC/SC, for the crate `pcsc`"),
     ("pcscd", "the PC/SC daemon"),
@@ -53,6 +53,10 @@ const PACKAGES: [(&str, &str); 19] = [
         "draws recovery sheets as pictures, and reads their text",
     ),
     ("zbar-tools", "reads the sheets' QR codes"),
+    ("rsyslog", "a real receiver of the record"),
+    ("rsyslog-gnutls", "its TLS by one library"),
+    ("rsyslog-openssl", "its TLS by the other"),
+    ("openssl", "certificates for it"),
     (
         "tmux",
         "terminals of a given size, for screens that are kept",

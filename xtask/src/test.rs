@@ -31,6 +31,9 @@ const WITH_FAILPOINTS: &[&str] = &[
     "fault_matrix",
 ];
 
+/// Once more at the end: it holds every line that the agents of all tests have written to the shipped schema.
+const RECORDS: &[&str] = &["-p", "twotap", "--test", "record"];
+
 /// Runs the tests; `arguments` go to `cargo test`. The exit code is that of the first part that failed.
 pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     let console = Console::new(false);
@@ -49,8 +52,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     // says by that whether it is meant.
     let chosen = arguments.first().is_some_and(|first| first != "--");
     let everything: &[&str] = &["--workspace"];
-    let parts = [WITH_FAILPOINTS, everything];
-    for part in parts.into_iter().skip(usize::from(chosen)) {
+    let parts = [WITH_FAILPOINTS, everything, RECORDS];
+    let parts = match chosen {
+        false => &parts[..],
+        true => &parts[1..2],
+    };
+    for part in parts.iter().copied() {
         let status = tests(part, arguments, &tools.environment(), &mut totals)?;
         worst = if worst == 0 { code(status) } else { worst };
     }

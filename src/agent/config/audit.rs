@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
+use crate::audit::folder::Rotate;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditTable {
@@ -19,6 +21,10 @@ pub(super) struct AuditTable {
     refuse_when_tampered: bool,
     #[serde(default = "default_degraded")]
     degraded_seconds: u32,
+    #[serde(default = "default_rotate_mib")]
+    rotate_mib: u32,
+    #[serde(default = "default_rotate_days")]
+    rotate_days: u32,
 }
 
 /// How the live record is looked after.
@@ -55,7 +61,27 @@ fn default_degraded() -> u32 {
     60
 }
 
+/// 64 MiB: some hundred thousand events.
+fn default_rotate_mib() -> u32 {
+    64
+}
+
+fn default_rotate_days() -> u32 {
+    366
+}
+
 impl AuditTable {
+    /// When another file of the record is begun; zero is never.
+    pub(super) fn rotate(&self) -> Rotate {
+        let not_zero = |n: u32| (n > 0).then_some(u64::from(n));
+        let never = Rotate::NEVER;
+        Rotate {
+            bytes: not_zero(self.rotate_mib).map_or(never.bytes, |mib| mib << 20),
+            age: not_zero(self.rotate_days)
+                .map_or(never.age, |days| Duration::from_secs(days * 24 * 3600)),
+        }
+    }
+
     pub(super) fn acknowledge(&self) -> Result<Duration, String> {
         let seconds = self.acknowledge_seconds;
         within("acknowledge_seconds", seconds, 1, acknowledge_most())
@@ -87,6 +113,8 @@ impl Default for AuditTable {
             reread_seconds: default_reread(),
             refuse_when_tampered: false,
             degraded_seconds: default_degraded(),
+            rotate_mib: default_rotate_mib(),
+            rotate_days: default_rotate_days(),
         }
     }
 }

@@ -165,6 +165,17 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_file_shows_sinks_as_they_are_read() {
+        let shipped = include_str!("../../../packaging/agent.toml");
+        let lines = shipped.lines().skip_while(|l| !l.starts_with("# [sinks."));
+        let shown = lines.map_while(|l| l.strip_prefix("# "));
+        let text = shown.collect::<Vec<_>>().join("\n");
+        let sinks = tables(&text).expect("good");
+        assert!(!sinks.is_empty());
+        assert_eq!(sinks[0].options.group.as_deref(), Some("offsite"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_sink_and_key() {
         let base = "[sinks.siem]\nkind = 'syslog'\nunix = '/dev/log'\n";
         for (text, words) in [

@@ -4,7 +4,7 @@ use crate::{
     audit::{
         checkpoint::CheckpointKey,
         event::Record,
-        fingerprint::{DEFAULT_KID, FingerprintKey},
+        fingerprint::{DEFAULT_KID, FingerprintKey, Peppers},
         store::Store,
     },
     ceremony::readiness::DAY,
@@ -117,8 +117,9 @@ fn open(folder: &tempfile::TempDir) -> Arc<Book> {
     let at = |name: &str| folder.path().join(name);
     let keys = Keys {
         checkpoint: CheckpointKey::open_or_create(&at("checkpoint.key"), "host-1").expect("a key"),
-        fingerprints: FingerprintKey::open_or_create(&at("fingerprint.key"), DEFAULT_KID)
-            .expect("a key"),
+        fingerprints: Peppers::only(
+            FingerprintKey::open_or_create(&at("fingerprint.key"), DEFAULT_KID).expect("a key"),
+        ),
     };
     let store = Store::open(&at("state.db")).expect("a store");
     Arc::new(Book::open(store, keys, "host-1").expect("a book"))

@@ -386,6 +386,12 @@ fn standing(kind: E) -> Option<Rule> {
             &[],
             "nothing",
         ),
+        E::FingerprintCompared => say(
+            Info,
+            "an officer has compared a value with the fingerprints of an event",
+            &["event", "fields"],
+            "nothing, where the officer says what for",
+        ),
         E::StoreReset => say(
             P0,
             "the agent's store is older than what others have seen: it was put back, or rolled back",

@@ -144,6 +144,8 @@ catalogue! {
     TamperingAcknowledged = "TAMPERING_ACKNOWLEDGED", "acknowledge_tampering";
     /// The store is not the one that others have seen: it was restored from a backup, or rolled back. A new epoch of the record begins here.
     StoreReset = "STORE_RESET", "reset_store";
+    /// An officer has compared a value with the fingerprints of an event; says whether it is the one, and nothing of it.
+    FingerprintCompared = "FINGERPRINT_COMPARED", "compare_fingerprint";
     /// A signed statement of the record's head; carries the note in `what.note`.
     Checkpoint = "CHECKPOINT", "checkpoint";
 }

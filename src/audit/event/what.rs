@@ -159,6 +159,7 @@ fn of(event_type: EventType) -> &'static What {
         E::EvidenceRestored => &evidence::RESTORED,
         E::AuditTampered => &evidence::TAMPERED,
         E::TamperingAcknowledged => &evidence::ACKNOWLEDGED,
+        E::FingerprintCompared => &evidence::COMPARED,
         E::StoreReset => &evidence::RESET,
         E::Checkpoint => &evidence::CHECKPOINT,
     }

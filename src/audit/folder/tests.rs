@@ -113,3 +113,120 @@ fn keeps_envelopes_and_the_newest_checkpoint() {
     assert_eq!(folder.checkpoint().unwrap().as_deref(), Some("two"));
     assert_eq!(fs::read_dir(dir.path().join(ENVELOPES)).unwrap().count(), 1);
 }
+
+fn names(dir: &Path) -> Vec<String> {
+    let files = files(dir).unwrap();
+    let name = |f: &PathBuf| f.file_name().unwrap().to_str().unwrap().to_owned();
+    files.iter().map(name).collect()
+}
+
+fn read_all(dir: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut lines = Folder::open(dir).unwrap().lines().unwrap();
+    lines.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+const SMALL: Rotate = Rotate {
+    bytes: 1_500,
+    ..Rotate::NEVER
+};
+
+#[test]
+fn another_file_is_begun_by_size_and_all_are_read_as_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = lines(30);
+    // A writer that is opened anew now and then goes on alike.
+    for some in lines.chunks(7) {
+        let mut writer = FolderWriter::open(dir.path()).unwrap().rotated(SMALL);
+        for line in some {
+            writer.append(&[line]).unwrap();
+        }
+    }
+    let found = names(dir.path());
+    assert!(found.len() > 5, "{found:?}");
+    assert_eq!(found[0], "events-000000000001.jsonl");
+    assert_eq!(found.last().unwrap(), EVENTS);
+    assert_eq!(read_all(dir.path()), file(&lines));
+    for name in &found[..found.len() - 1] {
+        let length = fs::metadata(dir.path().join(name)).unwrap().len();
+        assert!((1_500..4_000).contains(&length), "{name}: {length}");
+    }
+    let writer = FolderWriter::open(dir.path()).unwrap();
+    assert_eq!(writer.tail(), heads(&lines)[30]);
+}
+
+#[test]
+fn another_file_is_begun_by_age_as_the_lines_tell_it() {
+    use crate::audit::samples::NOW;
+    let dir = tempfile::tempdir().unwrap();
+    let day = Duration::from_secs(24 * 3600);
+    let rotate = Rotate {
+        age: 30 * day,
+        ..Rotate::NEVER
+    };
+    let mut writer = FolderWriter::open(dir.path()).unwrap().rotated(rotate);
+    let mut head = Head::default();
+    for (n, days) in (1..).zip([0, 29, 30, 59, 60, 60]) {
+        let line = event(n).line_after(&head, NOW + days * day).unwrap();
+        head = head.after(&line);
+        writer.append(&[line]).unwrap();
+    }
+    let expected = [
+        "events-000000000001.jsonl",
+        "events-000000000003.jsonl",
+        EVENTS,
+    ];
+    assert_eq!(names(dir.path()), expected);
+}
+
+/// A crash between the two names, one before the new file counted, and a file that somebody put in the way.
+#[test]
+fn beginning_another_file_is_whole_or_not_at_all() {
+    let lines = lines(8);
+    let dir = tempfile::tempdir().unwrap();
+    let (live, before) = (live(dir.path()), numbered(dir.path(), 1));
+    let open = || FolderWriter::open(dir.path()).unwrap().rotated(SMALL);
+    open().append(&lines[..4]).unwrap();
+    fs::hard_link(&live, &before).unwrap();
+    fs::write(dir.path().join(".events.jsonl.new"), "half a li").unwrap();
+    assert_eq!(
+        names(dir.path()),
+        [EVENTS],
+        "one file, though it has two names"
+    );
+    assert_eq!(read_all(dir.path()), file(&lines[..4]));
+    let mut writer = open();
+    assert_eq!(writer.tail().seq, 4);
+    writer.append(&lines[4..6]).unwrap();
+    assert_eq!(names(dir.path()).len(), 2);
+    assert_eq!(read_all(dir.path()), file(&lines[..6]));
+    drop(writer);
+
+    // The file that was written to is taken away, or cut to a part of a line: what is before it stays, and it goes on from there.
+    for left in [None, Some(0), Some(100)] {
+        match left {
+            None => fs::remove_file(&live).unwrap(),
+            Some(n) => fs::OpenOptions::new()
+                .write(true)
+                .open(&live)
+                .unwrap()
+                .set_len(n)
+                .unwrap(),
+        }
+        let mut writer = open();
+        assert_eq!(writer.tail().seq, 4);
+        writer.append(&lines[4..6]).unwrap();
+        assert_eq!(read_all(dir.path()), file(&lines[..6]));
+    }
+
+    // Evidence is not written over.
+    let mut writer = FolderWriter::open(dir.path()).unwrap().rotated(Rotate {
+        bytes: 1,
+        ..Rotate::NEVER
+    });
+    fs::write(numbered(dir.path(), 5), "in the way").unwrap();
+    assert!(writer.append(&lines[6..7]).is_err());
+    assert_eq!(fs::read(numbered(dir.path(), 5)).unwrap(), b"in the way");
+    assert_eq!(fs::read(&live).unwrap(), file(&lines[4..6]));
+}

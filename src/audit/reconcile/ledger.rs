@@ -42,8 +42,13 @@ impl Principals {
 
     /// Whether only workers work in this role: it is no operator's, and it is ours.
     pub(super) fn is_helper(&self, arn: &str) -> bool {
-        self.helpers.contains(arn) || is_iam(arn, "role/twotap/bundle")
+        self.helpers.contains(arn) || is_place(arn)
     }
+}
+
+/// Whether it is the role of a place that is a secret: no roster names it.
+pub(super) fn is_place(role: &str) -> bool {
+    is_iam(role, "role/twotap/bundle")
 }
 
 /// `arn:PARTITION:iam::ACCOUNT:NAME...`

@@ -1,5 +1,7 @@
 //! Each way in which trail and record may not fit, one change at a time.
 
+mod forms;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -333,6 +335,16 @@ fn what_the_record_does_not_know_is_unmatched_and_why() {
                 "x",
                 "11:00:00",
                 "ListBuckets",
+                session(ADMIN, "ASIAX", "10:05:01"),
+                json!({}),
+            ),
+            "does not show by whom",
+        ),
+        (
+            call(
+                "x",
+                "11:00:00",
+                "ListBuckets",
                 session(ADMIN, "ASIAX", "08:00:00"),
                 json!({}),
             ),
@@ -404,43 +416,71 @@ fn what_the_trail_does_not_show_is_missing_unless_it_does_not_cover_that_time() 
 }
 
 #[test]
-fn every_form_of_an_export_is_read() {
-    use std::io::Write as _;
-    let records = whole();
-    let file = json!({ "Records": records }).to_string();
-    let lookup = json!({"Events": records.iter().map(|r| json!({"CloudTrailEvent": r.to_string()})).collect::<Vec<_>>()});
-    let lines: String = records.iter().map(|r| format!("{r}\n")).collect();
-    let events: String = records
+fn what_is_done_in_a_session_that_nobody_asked_for_is_unmatched_too() {
+    let mut records = whole();
+    records.push(takes(
+        "x1",
+        "10:05:05",
+        user("AKIAOLD"),
+        ADMIN,
+        "r-zzzzzzzzzzzzz",
+        "dana",
+        "ASIAX",
+    ));
+    records.push(call(
+        "x2",
+        "10:06:00",
+        "ListBuckets",
+        session(ADMIN, "ASIAX", "10:05:05"),
+        json!({}),
+    ));
+    let all = result(&records);
+    let found: Vec<&str> = all
+        .unmatched
         .iter()
-        .map(|r| format!("{}\n", json!({"source": "aws.sts", "detail": r})))
+        .map(|one| one.event_id.as_str())
         .collect();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(file.as_bytes()).expect("packed");
-    let expected = read(file.as_bytes()).expect("read");
-    assert_eq!(expected.len(), records.len());
-    for form in [
-        lookup.to_string().into_bytes(),
-        lines.into_bytes(),
-        events.into_bytes(),
-        json!(records).to_string().into_bytes(),
-        gzip.finish().expect("packed"),
-    ] {
-        assert_eq!(read(&form).expect("read"), expected);
-    }
-    let digest = json!({"digestS3Object": "a", "logFiles": []}).to_string();
-    assert_eq!(read(digest.as_bytes()), Ok(Vec::new()));
+    assert_eq!(found, ["x1", "x2"], "{all:#?}");
+    assert!(all.unmatched[1].why.contains("how this session was taken"));
 }
 
 #[test]
-fn what_is_no_export_is_refused() {
-    for (bytes, said) in [
-        (&b"{\"Records\": [{}]}"[..], "its record 1 is none of CloudTrail's"),
-        (b"<xml/>", "no export"),
-        (b"{\"Records\": [", "no export"),
-        (&[0x1f, 0x8b, 8, 0, 1], "no export"),
-        (b"{\"eventTime\": \"yesterday\", \"eventSource\": \"s\", \"eventID\": \"e\", \"eventName\": \"n\"}", "eventTime"),
-    ] {
-        let why = read(bytes).expect_err("refused").to_string();
-        assert!(why.contains(said), "{why}");
-    }
+fn how_workers_see_that_a_key_works_needs_no_request() {
+    let proof = |at: &str| {
+        let mut proof = takes(
+            "x",
+            at,
+            user("AKIANEW"),
+            ADMIN,
+            "r-aaaaaaaaaaaaa",
+            "twotap-proof",
+            "ASIAP",
+        );
+        proof["requestParameters"]["policy"] =
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#.into();
+        proof
+    };
+    let with = |record: Value| {
+        let mut records = whole();
+        records.push(record);
+        result(&records)
+    };
+    assert!(with(proof("10:05:04")).is_whole());
+    assert_eq!(with(proof("13:30:00")).unmatched.len(), 1);
+    let mut refused = call(
+        "x",
+        "10:05:04",
+        "AssumeRole",
+        user("AKIANEW"),
+        json!({"errorCode": "AccessDenied"}),
+    );
+    assert!(with(refused.clone()).is_whole());
+    refused["eventTime"] = "2026-01-06T13:30:00Z".into();
+    assert_eq!(with(refused).unmatched.len(), 1);
+    // One that may do something is no proof.
+    let mut open = proof("10:05:04");
+    open["requestParameters"]["policy"] =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#
+            .into();
+    assert_eq!(with(open).unmatched.len(), 1);
 }

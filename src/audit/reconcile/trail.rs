@@ -166,6 +166,19 @@ impl Use {
         tags.find(|tag| tag["key"] == name)?["value"].as_str()
     }
 
+    /// Whether the session that it asks for may do nothing at all: its own policy allows nothing.
+    pub(super) fn takes_nothing(&self) -> bool {
+        let policy = self.parameter("policy").map(serde_json::from_str::<Value>);
+        let Some(Ok(policy)) = policy else {
+            return false;
+        };
+        let statements = match &policy["Statement"] {
+            Value::Array(list) => list.iter().collect(),
+            one => vec![one],
+        };
+        statements.iter().all(|one| one["Effect"] == "Deny")
+    }
+
     /// The id of the key or session that it made.
     pub(super) fn made_key(&self) -> Option<&str> {
         let made = ["credentials", "accessKey"];

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Delivery, Sink, SinkError};
 use crate::audit::chain::Head;
-use crate::audit::folder::{FolderError, FolderWriter};
+use crate::audit::folder::{FolderError, FolderWriter, Rotate};
 
 /// The name under which its cursor stands.
 const NAME: &str = "file";
@@ -15,6 +15,7 @@ const NAME: &str = "file";
 /// Writes lines, the newest checkpoint and the envelopes into a folder on this host.
 pub struct FileSink {
     dir: PathBuf,
+    rotate: Rotate,
     /// Absent before the first use and after a failure.
     writer: Option<FolderWriter>,
 }
@@ -24,15 +25,28 @@ impl FileSink {
     pub fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
+            rotate: Rotate::NEVER,
             writer: None,
         }
     }
 
+    /// Begins another file when it is time.
+    #[must_use]
+    pub fn rotated(mut self, rotate: Rotate) -> Self {
+        self.rotate = rotate;
+        self
+    }
+
+    fn open(&self) -> Result<FolderWriter, FolderError> {
+        Ok(FolderWriter::open(&self.dir)?.rotated(self.rotate))
+    }
+
     fn write(&mut self, batch: &[Delivery]) -> Result<(), FolderError> {
-        let writer = match &mut self.writer {
+        let opened = match self.writer.take() {
             Some(writer) => writer,
-            none => none.insert(FolderWriter::open(&self.dir)?),
+            None => self.open()?,
         };
+        let writer = self.writer.insert(opened);
         // What a line names is there before the line is.
         for envelope in batch.iter().flat_map(|d| &d.envelopes) {
             writer.put_envelope(envelope)?;
@@ -54,7 +68,7 @@ impl Sink for FileSink {
     fn resume(&mut self, _cursor: Head) -> Result<Head, SinkError> {
         // The old one first: it holds the lock.
         self.writer = None;
-        let writer = FolderWriter::open(&self.dir).map_err(sink_error)?;
+        let writer = self.open().map_err(sink_error)?;
         let tail = writer.tail();
         self.writer = Some(writer);
         Ok(tail)

@@ -362,7 +362,9 @@ impl GitSink {
         if self.repo.tip(&self.evidence)?.is_some() {
             branches.push(self.evidence.clone());
         }
-        match remote.push(&self.repo, &branches)? {
+        let pushed = remote.push(&self.repo, &branches);
+        let unavailable = |why| SinkError::Unavailable(format!("{}: {why}", remote.shown()));
+        match pushed.map_err(unavailable)? {
             Pushed::Rejected(words) => {
                 self.look = true;
                 Err(SinkError::Unavailable(format!(

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::ring};
 
 use super::{Opening, SinkConfigError, SinkError};
 use crate::audit::files;
@@ -59,7 +59,7 @@ impl TlsSettings {
             .with_safe_default_protocol_versions()
             .map_err(|why| SinkConfigError::new("tls", why.to_string()))?
             .with_root_certificates(self.roots(at)?);
-        let config = match (&self.certificate, &self.key) {
+        let mut config = match (&self.certificate, &self.key) {
             (None, None) => builder.with_no_client_auth(),
             (Some(certificate), Some(key)) => {
                 let chain = certificates("certificate", &at.path(certificate))?;
@@ -75,6 +75,9 @@ impl TlsSettings {
                 return Err(SinkConfigError::new("key", "it goes with 'certificate'"));
             }
         };
+        // Each connection is a new acquaintance: a receiver that takes up a session from a ticket may not look at our certificate again (rsyslog with
+        // OpenSSL does not), and drops what we say.
+        config.resumption = Resumption::disabled();
         Ok(Tls {
             name,
             config: Arc::new(config),

@@ -33,12 +33,7 @@ impl Options {
 
     /// Refuses what cannot be meant.
     pub fn check(&self) -> Result<(), SinkConfigError> {
-        let sent = match &self.only {
-            // People are told of each request.
-            Only::All | Only::Alerts => true,
-            Only::Types(types) => types.contains(&EventType::BreakGlassRequested),
-        };
-        if self.required && !sent {
+        if self.required && !self.sent_requests() {
             let why = "a required sink has to be sent BREAK_GLASS_REQUESTED, and this one is not";
             return Err(SinkConfigError::new("only", why)
                 .with_hint("name it there, or leave out required = true"));
@@ -52,6 +47,15 @@ impl Options {
                 Err(SinkConfigError::new("group", "it has 1 to 64 characters"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether it is sent requests: one that is not cannot hold them.
+    pub fn sent_requests(&self) -> bool {
+        match &self.only {
+            // People are told of each request.
+            Only::All | Only::Alerts => true,
+            Only::Types(types) => types.contains(&EventType::BreakGlassRequested),
         }
     }
 

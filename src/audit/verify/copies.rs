@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
 use super::Reset;
+use super::lines::note_in;
 use crate::audit::chain::{self, Hash, Head};
 use crate::audit::event::MAX_LINE;
-use crate::audit::sinks::note_of;
 
 /// How each line of a record begins, wherever it stands.
 const BEGIN: &[u8] = b"{\"v\":1,\"seq\":";
@@ -106,7 +106,7 @@ impl Copy {
                 head,
                 prev: links.prev,
             });
-            if let Some(note) = note_of(line) {
+            if let Some(note) = note_in(line) {
                 self.notes.push((head, note));
             }
         }

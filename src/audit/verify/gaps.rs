@@ -3,8 +3,7 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::resets::is_of;
-use crate::audit::event::{EventType, Record};
+use crate::audit::event::Record;
 
 /// How much later than stated a checkpoint may come, in seconds: the agent's clock wakes it once a minute at least.
 const SLACK: i64 = 60;
@@ -38,11 +37,8 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    /// A line of the record: does the agent say in it how often it signs?
-    pub(super) fn line(&mut self, line: &[u8]) {
-        if !is_of(line, EventType::AgentStarted) {
-            return;
-        }
+    /// The agent was started: does it say how often it signs?
+    pub(super) fn started(&mut self, line: &[u8]) {
         let Ok(record) = Record::parse(line) else {
             return;
         };

@@ -2,8 +2,10 @@
 
 use std::io::{self, BufRead, Read};
 
+use serde::Deserialize;
+
 use crate::audit::chain::{self, Examined, Malformed};
-use crate::audit::event::MAX_LINE;
+use crate::audit::event::{EventType, MAX_LINE};
 
 /// A line without its newline, and whether it had one.
 pub(super) struct Line {
@@ -19,6 +21,34 @@ impl Line {
         }
         examined
     }
+}
+
+/// The name of a line's event type, which stands in fixed form after its links; nothing where it does not.
+pub(super) fn kind(line: &[u8]) -> &[u8] {
+    const BEFORE: usize = b"{\"v\":1,\"seq\":".len();
+    const AFTER: usize = b",\"prev\":\"\",\"event_type\":\"".len() + 64;
+    let rest = line.get(BEFORE..).unwrap_or_default();
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let name = rest.get(digits + AFTER..).unwrap_or_default();
+    let end = name.iter().position(|b| *b == b'"').unwrap_or(0);
+    &name[..end]
+}
+
+/// The signed note in a line, if that is a checkpoint. Of the line's fields it is the only one that is looked at: who signed it is told by itself.
+pub(super) fn note_in(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Fields {
+        what: What,
+    }
+    #[derive(Deserialize)]
+    struct What {
+        note: String,
+    }
+    if kind(line) != EventType::Checkpoint.name().as_bytes() {
+        return None;
+    }
+    let fields: Fields = serde_json::from_slice(line).ok()?;
+    Some(fields.what.note)
 }
 
 pub(super) struct Lines<R> {

@@ -10,7 +10,7 @@
 use serde::Deserialize;
 
 use crate::audit::chain::{Hash, Head};
-use crate::audit::event::{EventType, Record};
+use crate::audit::event::Record;
 
 /// A new epoch of the record: what was written from one event on is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,18 +130,4 @@ impl Resets {
     pub(super) fn signed_ones(&self) -> impl Iterator<Item = &Reset> {
         self.found.iter().filter(|reset| reset.signed_by.is_some())
     }
-}
-
-/// Whether a line may be such an event: a look at its head.
-pub(super) fn is_reset(line: &[u8]) -> bool {
-    is_of(line, EventType::StoreReset)
-}
-
-/// Whether the event type, which stands in fixed form at the head of each line, is this one.
-pub(super) fn is_of(line: &[u8], kind: EventType) -> bool {
-    // Version, number of up to 20 digits, previous hash: the type begins within the first 140 bytes.
-    let head = line.get(..line.len().min(160)).unwrap_or_default();
-    let name = kind.name().as_bytes();
-    head.windows(name.len() + 2)
-        .any(|w| w[0] == b'"' && w[w.len() - 1] == b'"' && &w[1..w.len() - 1] == name)
 }

@@ -99,6 +99,10 @@ impl Queue {
             }
         };
         if let Some(arn) = &self.subscription {
+            // Whoever takes a subscription off the topic may want to blind it: the rules tell of that, whoever does it.
+            ui.note(
+                "taking the test's queue off the topic raises one more alert (BLINDING, Unsubscribe) in your name; --queue-url avoids that",
+            );
             gone(
                 aws.json(&["sns", "unsubscribe", "--subscription-arn", arn]),
                 format!("aws sns unsubscribe --subscription-arn {arn}"),

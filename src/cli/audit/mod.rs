@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod against;
+mod compare;
 mod export;
 mod pages;
 mod reconcile;
@@ -29,6 +30,8 @@ enum Verb {
     Verify(verify::Args),
     /// Copy the record, its newest checkpoint and the rosters, to be verified anywhere
     Export(export::Args),
+    /// Say whether a value is the one whose fingerprint stands in an event
+    Match(compare::Args),
     /// Print the JSON Schema of the record's lines
     Schema,
     /// Account for every use of the break-glass user and roles that CloudTrail saw
@@ -42,6 +45,7 @@ pub(super) fn run(args: Args, door: &Door) -> Ended {
         Verb::Tail(args) => tail::run(&args, door),
         Verb::Verify(args) => verify::run(&args, door),
         Verb::Export(args) => export::run(&args, door),
+        Verb::Match(args) => compare::run(&args, door),
         Verb::Schema => schema::run(door),
         Verb::Reconcile(args) => reconcile::run(&args, door),
         Verb::Acknowledge(args) => acknowledge::run(args, door),

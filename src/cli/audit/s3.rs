@@ -38,7 +38,7 @@ const SEVEN_YEARS: u32 = 2557;
 
 /// Arguments of `audit verify --s3`.
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(super) struct BucketArgs {
     /// The record in a bucket, where the S3 sink has put it: checked with its locks, through the AWS CLI
     #[arg(long, value_name = "s3://BUCKET/PREFIX", group = "elsewhere")]
     s3: Option<String>,
@@ -75,7 +75,7 @@ impl InBucket {
     }
 }
 
-impl Args {
+impl BucketArgs {
     /// Where the record is, if it is in a bucket.
     pub(super) fn place(&self) -> Option<&str> {
         self.s3.as_deref()

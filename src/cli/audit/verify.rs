@@ -39,7 +39,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH", group = "elsewhere")]
     export: Option<PathBuf>,
     #[command(flatten)]
-    bucket: s3::Args,
+    bucket: s3::BucketArgs,
     /// Evidence that was kept elsewhere: signed checkpoints; the signed offer or approval of a request; another sink's folder or file, a
     /// syslog file, a checkout
     #[arg(long, value_name = "PATH")]

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-use super::super::{people, span, status, ui::plain};
+use super::super::{people, sinks, span, status, ui::plain};
 
 /// How something is to be seen; the words say it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
     }
     if !status.sinks.is_empty() {
         rows.push(Row::Heading("record goes to".to_owned()));
-        rows.extend(status.sinks.iter().map(sink));
+        rows.extend(status.sinks.iter().map(|s| sink(s, now)));
     }
     let over = stages(&[Stage::Closed, Stage::Denied, Stage::Expired, Stage::Failed]);
     part(&mut rows, "ended within a day", &over, now, ended);
@@ -268,24 +268,35 @@ fn vault(vault: &VaultStatus) -> Vec<Row> {
     ]
 }
 
-fn sink(sink: &SinkView) -> Row {
+fn sink(sink: &SinkView, now: Timestamp) -> Row {
+    let since = sink.oldest.map_or(String::new(), |oldest| {
+        format!(" since {}", span::show(oldest.until(now)))
+    });
     let right = match (sink.failing_seconds, sink.lag) {
         (Some(seconds), lag) => format!(
-            "failing for {}, lacks {lag}",
+            "failing for {}, lacks {lag}{since}",
             span::show(i64::try_from(seconds).unwrap_or(i64::MAX))
         ),
         (None, 0) => "holds everything".to_owned(),
-        (None, lag) => format!("lacks {lag}"),
+        (None, lag) => format!("lacks {lag}{since}"),
     };
-    let tone = match (sink.failing_seconds, sink.lag) {
-        (Some(_), _) => Tone::Bad,
-        (None, 0) => Tone::Plain,
+    let tone = match (sink.failing_seconds, sink.lag, &sink.complaint) {
+        (Some(_), _, _) => Tone::Bad,
+        (None, 0, None) => Tone::Plain,
         _ => Tone::Look,
     };
     let why = sink.why.as_deref().filter(|_| tone == Tone::Bad);
-    let why = why.map_or(String::new(), |why| format!("  {}", plain(why)));
+    let said = [why, sink.complaint.as_deref()].into_iter().flatten();
+    let mut notes: Vec<String> = said.map(plain).collect();
+    notes.extend(sinks::asked(sink));
+    let notes = notes.iter().map(|note| format!("  {note}"));
     Row::Title {
-        left: format!("{}  event {}{why}", plain(&sink.name), sink.acknowledged),
+        left: format!(
+            "{}  event {}{}",
+            plain(&sink.name),
+            sink.acknowledged,
+            notes.collect::<String>()
+        ),
         right,
         tone,
     }

@@ -265,7 +265,7 @@ pub(super) const DELIVERED: What = What {
 pub(super) const ACTION: What = What {
     fields: &[&[may("note", Text, "what the operator wrote down")]],
     envelopes: &[],
-    actions: &["act", "note"],
+    actions: &["note"],
 };
 
 const CHUNKS: &[Field] = &[

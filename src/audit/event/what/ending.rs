@@ -20,7 +20,7 @@ pub(super) const CLOSED: What = What {
         may("continued_by", Text, "the request that continues it"),
     ]],
     envelopes: &[],
-    actions: &[],
+    actions: &["close", "hand_over"],
 };
 
 pub(super) const EXPIRED: What = What {

@@ -117,6 +117,28 @@ pub(super) const RESET: What = What {
     actions: &[],
 };
 
+pub(super) const COMPARED: What = What {
+    fields: &[&[
+        must(
+            "event",
+            Count,
+            "number of the event whose fingerprints were compared",
+        ),
+        must(
+            "fields",
+            Texts,
+            "those of its fields that are of the value; empty where none is",
+        ),
+        may(
+            "not_at_hand",
+            Texts,
+            "ids of the peppers that could not be read for it",
+        ),
+    ]],
+    envelopes: &[],
+    actions: &[],
+};
+
 pub(super) const CHECKPOINT: What = What {
     fields: &[&[
         must("seq", Count, "number of the event that it is over"),

@@ -348,16 +348,30 @@ fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
 }
 
-/// What git said last, in one line without control characters.
+/// What git says beside the reason.
+const BESIDE: [&str; 6] = [
+    "warning:",
+    "hint:",
+    "fatal: Could not read from remote repository",
+    "Please make sure you have the correct access rights",
+    "and the repository exists",
+    "error: failed to push some refs",
+];
+
+/// Why it failed in git's own words: one line without control characters.
 pub(super) fn said(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
-    let last = text
-        .lines()
-        .rev()
-        .find(|l| l.starts_with("fatal:") || l.starts_with("error:") || l.contains("denied"))
-        .or_else(|| text.lines().rev().find(|l| !l.trim().is_empty()))
+    let lines = || {
+        let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+        lines.filter(|l| !BESIDE.iter().any(|beside| l.starts_with(beside)))
+    };
+    let reason = lines()
+        .find(|l| l.starts_with("fatal:") || l.starts_with("error:"))
+        .or_else(|| lines().last())
+        .or_else(|| text.lines().last())
         .unwrap_or("it said nothing");
-    last.chars()
+    reason
+        .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(MAX_SAID)
         .collect()

@@ -24,7 +24,7 @@ use self::names::EventsName;
 use super::amazon::{Account, failed};
 use super::{Delivery, Most, Sink, SinkError};
 use crate::audit::chain::{Hash, Head, Links};
-use crate::aws::s3::{Bucket, Bypass, Lock, LockMode, Marker, Object, Put};
+use crate::aws::s3::{Bucket, Bypass, Lock, LockMode, Marker, Object, Put, Version};
 use crate::aws::{Aws, Credentials};
 
 /// How long what was found out about bucket and key holds.
@@ -35,6 +35,8 @@ const SOON: Duration = Duration::from_secs(10 * 60);
 const LEAST: Duration = Duration::from_millis(50);
 /// The largest object that is read back: a batch of the largest lines and a margin.
 const MOST: usize = 64 * 1024 * 1024;
+/// How many versions of one name and size are looked at.
+const SAME: usize = 8;
 /// How many objects that nobody acknowledged are gone through at a start.
 const FURTHER: usize = 64;
 /// A lock that was set when an object was written may end this much before the date reckoned from AWS's own time of writing.
@@ -322,9 +324,11 @@ impl Store {
             Put::Written(version) => Some(version),
             Put::Exists => None,
         };
-        let object = self
-            .read_back(aws, credentials, key, version.as_deref(), &bytes)
-            .await?;
+        let found = match &version {
+            Some(version) => self.read_back(aws, credentials, key, version, &bytes).await,
+            None => self.ours_among(aws, credentials, key, &bytes).await,
+        };
+        let object = found?;
         if object.lock.is_some_and(|has| has.holds(lock)) {
             return Ok(());
         }
@@ -335,7 +339,7 @@ impl Store {
                 .await;
             longer.map_err(|why| failed(&why))?;
             let object = self
-                .read_back(aws, credentials, key, Some(&version), &bytes)
+                .read_back(aws, credentials, key, &version, &bytes)
                 .await?;
             if object.lock.is_some_and(|has| has.holds(lock)) {
                 return Ok(());
@@ -353,17 +357,43 @@ impl Store {
         aws: &Aws,
         credentials: &Credentials,
         key: &str,
-        version: Option<&str>,
+        version: &str,
         bytes: &[u8],
     ) -> Result<Object, SinkError> {
         let read = aws
-            .object(credentials, &self.bucket, key, version, bytes.len())
+            .object(credentials, &self.bucket, key, Some(version), MOST)
             .await;
         match read.map_err(|why| failed(&why))?.value {
             Some(object) if object.bytes == bytes => Ok(object),
             Some(_) => Err(self.bad(key, "what is read there is not what was written")),
             None => Err(self.bad(key, "it was written and is not there")),
         }
+    }
+
+    /// The version of an object that has these bytes: somebody else may have put another one over it.
+    async fn ours_among(
+        &self,
+        aws: &Aws,
+        credentials: &Credentials,
+        key: &str,
+        bytes: &[u8],
+    ) -> Result<Object, SinkError> {
+        let listed = aws
+            .object_versions(credentials, &self.bucket, key, None)
+            .await
+            .map_err(|why| failed(&why))?
+            .value;
+        let size = bytes.len() as u64;
+        let same = |v: &&Version| v.key == key && !v.delete_marker && v.size == size;
+        for version in listed.versions.iter().filter(same).take(SAME) {
+            let read = self
+                .read_back(aws, credentials, key, &version.id, bytes)
+                .await;
+            if read.is_ok() {
+                return read;
+            }
+        }
+        Err(self.bad(key, "what stands there is something else"))
     }
 
     fn bad(&self, key: &str, why: &str) -> SinkError {

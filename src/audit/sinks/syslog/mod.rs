@@ -23,10 +23,11 @@
 //! - a datagram socket of this host: a message is held once it stands in the reader's queue. When the reader is seen to be gone, the last 512
 //!   messages are sent again.
 //!
-//! What cannot be shown: what the receiver does with what it has read, a refusal of our certificate among it that comes later than a tenth of a second
-//! and two round trips; with `kernel` and datagrams, whether its process has read the last of it
-//! when both sides end at the same time; and that nobody forges TCP packets on the way. Each line names the hash of the one before, so whatever is missing shows there,
-//! and `seq` tells a repetition. A receiver has to take messages of 129 KiB (rsyslog: `$MaxMessageSize 160k`), or it cuts them off.
+//! What cannot be shown: what the receiver does with what it has read, a refusal of our certificate among it that comes later than a tenth of a
+//! second and two round trips; a receiver that says that it will write no more, before we do, and goes without reading; with `kernel` and
+//! datagrams, whether a process has read the last of it when both sides end at the same time; and that nobody forges TCP packets on the way. Each
+//! line names the hash of the one before, so whatever is missing shows there, and `seq` tells a repetition. A receiver has to take messages of
+//! 129 KiB (rsyslog: `$MaxMessageSize 160k`), or it cuts them off.
 
 mod format;
 mod queue;

@@ -13,6 +13,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tokio::{runtime::Runtime, time::timeout};
+use zeroize::Zeroizing;
 
 use crate::audit::sinks::{
     Opening, SinkConfigError, SinkError,
@@ -21,6 +22,8 @@ use crate::audit::sinks::{
 
 /// The longest answer that is read before the connection is used again, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
+/// How long that may take.
+const REST: Duration = Duration::from_millis(250);
 /// The longest address, in bytes.
 const MAX_URL: usize = 2048;
 
@@ -30,7 +33,7 @@ pub(super) struct Address {
     host: String,
     port: u16,
     tls: bool,
-    path: String,
+    path: Zeroizing<String>,
 }
 
 impl Address {
@@ -68,10 +71,10 @@ impl Address {
             host: host.to_owned(),
             port,
             tls,
-            path: match path.starts_with('/') {
+            path: Zeroizing::new(match path.starts_with('/') {
                 true => path.to_owned(),
                 false => format!("/{path}"),
-            },
+            }),
         })
     }
 
@@ -104,7 +107,7 @@ pub(super) struct Wire {
     runtime: Runtime,
     endpoint: Endpoint,
     shown: String,
-    path: String,
+    path: Zeroizing<String>,
     timeout: Duration,
     kept: Option<Sender>,
 }
@@ -194,9 +197,11 @@ async fn read(
     let again = again
         .and_then(|value| value.to_str().ok())
         .and_then(|value| retry_after(value, OffsetDateTime::now_utc()));
-    // Whatever it says: read so that the next message finds the wire free, or given up with the connection.
-    let rest = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-    Ok((status, again, rest.is_ok().then_some(sender)))
+    // Whatever it says: read so that the next message finds the wire free, or given up with the connection. The status has said it all, so
+    // that one who never comes to an end is not sent the same again.
+    let rest = Limited::new(answer.into_body(), MAX_ANSWER).collect();
+    let free = timeout(REST, rest).await.is_ok_and(|rest| rest.is_ok());
+    Ok((status, again, free.then_some(sender)))
 }
 
 fn request(
@@ -255,7 +260,7 @@ mod tests {
 
     fn shown(url: &str) -> Result<(String, String), &'static str> {
         let address = Address::parse(url)?;
-        Ok((address.shown(), address.path))
+        Ok((address.shown(), address.path.to_string()))
     }
 
     #[test]

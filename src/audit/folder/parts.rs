@@ -1,0 +1,98 @@
+//! The files of a folder that hold the lines, one after the other: `events.jsonl` is written to, and what it was goes on as
+//! `events-<number of its first event>.jsonl`, so that names sort as events do.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// The file that is written to.
+pub(super) const EVENTS: &str = "events.jsonl";
+
+/// The file that is written to.
+pub fn live(dir: &Path) -> PathBuf {
+    dir.join(EVENTS)
+}
+
+/// Where the file goes whose first event has this number, once another is written to.
+pub(super) fn numbered(dir: &Path, first: u64) -> PathBuf {
+    dir.join(format!("events-{first:012}.jsonl"))
+}
+
+/// Whether a file of this name holds lines of the record.
+pub fn is_record_file(name: &str) -> bool {
+    name == EVENTS || first_of(name).is_some()
+}
+
+/// The number in a file's name.
+fn first_of(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("events-")?.strip_suffix(".jsonl")?;
+    let digits = number.len() >= 12 && number.bytes().all(|b| b.is_ascii_digit());
+    number.parse().ok().filter(|_| digits)
+}
+
+/// The files that hold the lines, in their order: the one that is written to is the last.
+pub fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut written = None;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name == EVENTS {
+            written = Some(entry.path());
+        } else if let Some(first) = first_of(&name) {
+            found.push((first, entry.path()));
+        }
+    }
+    found.sort();
+    let mut files: Vec<PathBuf> = found.into_iter().map(|(_, path)| path).collect();
+    if let Some(written) = written {
+        // For an instant, or since a crash in it, the same file has both names.
+        if let Some(newest) = files.last()
+            && same(newest, &written)?
+        {
+            files.pop();
+        }
+        files.push(written);
+    }
+    Ok(files)
+}
+
+/// Whether two paths are one file; what is gone is none.
+pub(super) fn same(one: &Path, other: &Path) -> io::Result<bool> {
+    let of = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Some((meta.dev(), meta.ino()))),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why),
+    };
+    let one = of(one)?;
+    Ok(one.is_some() && one == of(other)?)
+}
+
+/// The lines of several files as if they were one.
+#[derive(Debug)]
+pub struct Parts {
+    left: VecDeque<File>,
+}
+
+impl Parts {
+    pub(super) fn new(files: impl IntoIterator<Item = File>) -> Self {
+        Self {
+            left: files.into_iter().collect(),
+        }
+    }
+}
+
+impl Read for Parts {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(file) = self.left.front_mut() {
+            match file.read(buffer)? {
+                0 if !buffer.is_empty() => self.left.pop_front(),
+                n => return Ok(n),
+            };
+        }
+        Ok(0)
+    }
+}

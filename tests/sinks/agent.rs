@@ -1,0 +1,282 @@
+//! Sinks of a running agent: what `agent.toml` says of them, what people see of them, and what a long queue costs.
+
+use std::{
+    fs,
+    io::Read as _,
+    net::TcpListener,
+    os::unix::fs::chown,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use time::OffsetDateTime;
+use twotap::{
+    audit::{
+        event::{Actor, Event, EventType},
+        folder::{Folder, files},
+        store::Store,
+    },
+    protocol::live::SinkView,
+};
+
+use crate::{
+    agent_support::{AGENT, DANA, Host, paper::Paper},
+    bench::{distinct, lines_of, until},
+    rsyslog::{Input, Rsyslog},
+};
+
+/// A host whose agent has these sinks, and does not run yet.
+fn host(sinks: &str) -> Host {
+    let host = Host::prepare(Paper::new());
+    configure(&host, sinks);
+    host
+}
+
+fn configure(host: &Host, more: &str) {
+    let path = host.path("agent.toml");
+    let mut text = fs::read_to_string(&path).expect("its configuration");
+    text.push_str(more);
+    fs::write(path, text).expect("written");
+}
+
+fn sink(host: &Host, name: &str) -> SinkView {
+    let sinks = host.status(DANA).sinks;
+    sinks
+        .into_iter()
+        .find(|s| s.name == name)
+        .expect("the sink")
+}
+
+/// A port at which nobody listens.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its address").to_string()
+}
+
+#[test]
+fn settings_with_which_a_sink_cannot_work_stop_the_start_and_are_named() {
+    for (sinks, words) in [
+        ("[sinks.siem]\nunix = 'x'", "sinks.siem: it has no 'kind'"),
+        (
+            "[sinks.siem]\nkind = 'syslog'",
+            "sinks.siem.kind: it has one of",
+        ),
+        (
+            "[sinks.siem]\nkind = 'syslog'\ntls = 'siem.example:6514'\nca_file = 'none.pem'",
+            "sinks.siem.ca_file: ",
+        ),
+        (
+            "[sinks.siem]\nkind = 'syslog'\nunix = 'x'\nrequired = true\nonly = ['CHECKPOINT']",
+            "sinks.siem.only: a required sink has to be sent BREAK_GLASS_REQUESTED",
+        ),
+        ("[sinks.file]\nkind = 'syslog'\nunix = 'x'", "sinks.file: "),
+    ] {
+        let host = host(sinks);
+        let output = host
+            .command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .output()
+            .expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{sinks}: {said}");
+        assert!(said.contains(words), "{sinks}: {said}");
+        assert!(
+            !host.path("state/state.db").exists(),
+            "{sinks}: half a start"
+        );
+        assert!(files(&host.path("audit")).expect("its folder").is_empty());
+    }
+}
+
+#[test]
+fn a_ceremony_goes_on_with_every_sink_dead_and_status_says_which() {
+    let hole = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut host = host(&format!(
+        "[sinks.dead]\nkind = 'syslog'\ntcp = '{}'\n\
+         [sinks.hole]\nkind = 'syslog'\ntcp = '{}'\n\
+         [sinks.gone]\nkind = 'syslog'\nunix = 'no/such/socket'\n",
+        nobody(),
+        hole.local_addr().expect("its address"),
+    ));
+    host.start_agent();
+    let begun = Instant::now();
+    let view = host.open();
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    until("the dead are seen", || {
+        let fails = |name| sink(&host, name).failing_seconds.is_some();
+        fails("dead") && fails("gone")
+    });
+    let names: Vec<_> = host
+        .status(DANA)
+        .sinks
+        .into_iter()
+        .map(|s| s.name)
+        .collect();
+    assert_eq!(names, ["file", "dead", "gone", "hole"]);
+    let head = host.status(DANA).head.seq;
+    until("the file holds all of it", || {
+        sink(&host, "file").acknowledged >= head
+    });
+    for name in ["dead", "hole", "gone"] {
+        let sink = sink(&host, name);
+        assert_eq!(sink.acknowledged, 0, "{name}");
+        assert!(sink.lag >= head && sink.oldest.is_some(), "{sink:?}");
+    }
+    assert!(
+        sink(&host, "dead")
+            .why
+            .is_some_and(|why| why.contains("refused"))
+    );
+    let degraded = host.status(DANA).degraded.join("\n");
+    assert!(
+        degraded.contains("sink dead") && degraded.contains("sink gone"),
+        "{degraded}"
+    );
+    assert_eq!(host.credentials(DANA, &view.id).status, 200);
+}
+
+#[test]
+fn an_agent_killed_in_between_leaves_no_gap_at_the_receiver() {
+    let mut host = Host::prepare(Paper::new());
+    let mut receiver = Rsyslog::start(host.folder.path(), Input::Tcp);
+    let keys = receiver.keys();
+    configure(
+        &host,
+        &format!("rotate_days = 1\n[sinks.siem]\nkind = 'syslog'\nfacility = 'audit'\n{keys}"),
+    );
+    for round in 0..4 {
+        host.start_agent();
+        let view = host.ask();
+        if round == 2 {
+            receiver.kill();
+        }
+        host.approve(&view, "alice");
+        host.kill_agent();
+        if round == 2 {
+            receiver.run();
+        }
+    }
+    host.start_agent();
+    let head = host.status(DANA).head.seq;
+    until("the receiver holds all of it", || {
+        sink(&host, "siem").acknowledged >= head
+    });
+    host.stop_agent();
+    let stored = lines_of(&host.path("audit/events.jsonl"));
+    until("rsyslog has written it", || {
+        receiver.messages().last() == stored.last()
+    });
+    assert_eq!(distinct(&receiver.messages()), stored);
+    assert!(
+        receiver
+            .heads()
+            .iter()
+            .all(|h| h.contains(" host-1 twotap "))
+    );
+}
+
+/// A receiver that reads everything and keeps nothing, once it is allowed to.
+fn drain(listener: TcpListener, read: Arc<AtomicUsize>) {
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut buffer = vec![0; 1 << 16];
+            while let Ok(n @ 1..) = stream.read(&mut buffer) {
+                read.fetch_add(n, Ordering::SeqCst);
+            }
+        }
+    });
+}
+
+/// The most memory that the agent has ever used, in bytes.
+fn peak(host: &Host) -> usize {
+    let path = format!("/proc/{}/status", host.agent_pid().as_raw_nonzero());
+    let status = fs::read_to_string(path).expect("it runs");
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"));
+    let kib = line.and_then(|l| l.split_ascii_whitespace().nth(1));
+    kib.and_then(|k| k.parse::<usize>().ok()).expect("a number") << 10
+}
+
+#[test]
+fn ten_thousand_events_that_wait_for_several_sinks_cost_no_memory_to_speak_of() {
+    let mut host = host("");
+    host.start_agent();
+    let idle = peak(&host);
+    host.stop_agent();
+    // 40 MB of lines that no sink has yet.
+    {
+        let store = Store::open(&host.path("state/state.db")).expect("its store");
+        let text = "x".repeat(4_000);
+        for _ in 0..10 {
+            let done = store.commit(|tx| {
+                for _ in 0..1_000 {
+                    let event = Event::new(EventType::BreakGlassAction, Actor::agent())
+                        .justification(text.clone());
+                    tx.append(&event, OffsetDateTime::now_utc())?;
+                }
+                Ok(())
+            });
+            done.expect("appended");
+        }
+    }
+    for name in ["state.db", "state.db-wal", "state.db-shm"] {
+        let path = host.path("state").join(name);
+        if path.exists() {
+            chown(path, Some(AGENT), Some(AGENT)).expect("owner");
+        }
+    }
+    let listeners: Vec<_> = (0..4)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
+        .collect();
+    let tables = listeners.iter().enumerate().map(|(n, listener)| {
+        let confirm = if n % 2 == 0 { "close" } else { "kernel" };
+        format!(
+            "[sinks.s{n}]\nkind = 'syslog'\ntcp = '{}'\nconfirm = '{confirm}'\n",
+            listener.local_addr().expect("its address")
+        )
+    });
+    let tables: String = tables.collect();
+    configure(&host, &tables);
+    host.start_agent();
+    let read = Arc::<AtomicUsize>::default();
+    for listener in listeners {
+        drain(listener, Arc::clone(&read));
+    }
+    let head = host.status(DANA).head.seq;
+    assert!(head > 10_000);
+    until("every sink holds all of it", || {
+        let sinks = host.status(DANA).sinks;
+        assert_eq!(sinks.len(), 5);
+        sinks.iter().all(|s| s.acknowledged >= head)
+    });
+    assert!(
+        read.load(Ordering::SeqCst) > 160 << 20,
+        "four times all of it"
+    );
+    let grown = peak(&host) - idle;
+    // Five sinks, each with a batch of 1 MiB and what is made of it.
+    assert!(
+        grown < 32 << 20,
+        "{} MiB more than idle ({})",
+        grown >> 20,
+        idle >> 20
+    );
+    println!("idle {} MiB, at most {} MiB more", idle >> 20, grown >> 20);
+    let folder = Folder::open(&host.path("audit")).expect("its folder");
+    let mut bytes = Vec::new();
+    folder
+        .lines()
+        .expect("lines")
+        .read_to_end(&mut bytes)
+        .expect("read");
+    assert!(bytes.iter().filter(|b| **b == b'\n').count() as u64 >= head);
+}
