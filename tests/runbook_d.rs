@@ -97,6 +97,7 @@ fn records_to(site: &mut Site, bucket: &str) {
         "s3:ListBucketVersions",
         "s3:GetBucketVersioning",
         "s3:GetBucketObjectLockConfiguration",
+        "s3:GetBucketPolicy",
         "iam:SimulatePrincipalPolicy",
     ];
     let writer = somebody(site.world(), "audit-writer", &writer).expect("a user");
@@ -142,7 +143,12 @@ fn held(site: &Site, bucket: &str, key: &twotap_rig::Credentials, seq: u64) -> S
         if keys.len() >= 3 && last.max().is_some_and(|last| last >= seq) {
             return keys[1].clone();
         }
-        assert!(begun.elapsed() < SOON, "{seq}: {keys:#?}");
+        assert!(
+            begun.elapsed() < SOON,
+            "{seq}: {keys:#?} {} {}",
+            by(site, "sofia", &["status"]).stdout,
+            site.agent_log()
+        );
     }
 }
 
