@@ -97,6 +97,7 @@ fn records_to(site: &mut Site, bucket: &str) {
         "s3:ListBucketVersions",
         "s3:GetBucketVersioning",
         "s3:GetBucketObjectLockConfiguration",
+        "s3:GetBucketPolicy",
         "iam:SimulatePrincipalPolicy",
     ];
     let writer = somebody(site.world(), "audit-writer", &writer).expect("a user");
@@ -142,7 +143,12 @@ fn held(site: &Site, bucket: &str, key: &twotap_rig::Credentials, seq: u64) -> S
         if keys.len() >= 3 && last.max().is_some_and(|last| last >= seq) {
             return keys[1].clone();
         }
-        assert!(begun.elapsed() < SOON, "{seq}: {keys:#?}");
+        assert!(
+            begun.elapsed() < SOON,
+            "{seq}: {keys:#?} {} {}",
+            by(site, "sofia", &["status"]).stdout,
+            site.agent_log()
+        );
     }
 }
 
@@ -288,10 +294,8 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
                 .next()
                 .expect("a number")
                 .trim_start_matches('0');
-            assert!(
-                err.contains(from) && err.contains("events"),
-                "{from}: {err}"
-            );
+            let said = format!("event {from} is missing in the bucket");
+            assert!(err.contains(&said), "{said}: {err}");
         }
         if line.starts_with("aws s3api list-object-versions") {
             assert!(

@@ -53,9 +53,12 @@ fn renamed(value: Value) -> Value {
     }
 }
 
+/// A parameter: the parts of its name, and its value.
+type Sent<'a> = (Vec<&'a str>, &'a str);
+
 /// `Tags.member.1.Key` and its like, put together.
-fn nested(paths: Vec<(Vec<&str>, &str)>) -> Value {
-    let mut fields: Vec<(&str, Vec<(Vec<&str>, &str)>)> = Vec::new();
+fn nested(paths: Vec<Sent<'_>>) -> Value {
+    let mut fields: Vec<(&str, Vec<Sent<'_>>)> = Vec::new();
     for (path, value) in paths {
         let Some((first, rest)) = path.split_first() else {
             return value.into();
