@@ -16,9 +16,8 @@ pub(crate) const MAY_BE_LEFT: &str =
     "queue twotap-alerts-dead in eu-central-1: 1 alerts lie in it that could not be delivered";
 
 /// What no command can decide: these stay until somebody has looked.
-pub(crate) const LEFT_TO_PEOPLE: [&str; 3] = [
+pub(crate) const LEFT_TO_PEOPLE: [&str; 2] = [
     "role /twotap/helper: nobody shipped it",
-    "topic twotap-alerts: nobody has confirmed a subscription: security@example.org has a mail to answer",
     "user /twotap/eve: nobody shipped it",
 ];
 
