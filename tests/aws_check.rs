@@ -111,6 +111,7 @@ fn each_kind_of_difference_is_found_and_its_commands_mend_it() {
             )
         })
         .collect();
+    left.retain(|said| said != breaks::MAY_BE_LEFT);
     left.sort();
     assert_eq!(left, breaks::LEFT_TO_PEOPLE);
 }

@@ -10,6 +10,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use twotap_rig::{Aws, emulator::REGION, stack::Shipped, tools};
 
+/// What adds a role's boundary where AWS tells it and the emulator does not.
+const BOUNDARIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws_stack/boundaries.py");
+
 /// What the emulator's CloudFormation does not know at all; it is made by calls of its own.
 const UNKNOWN_THERE: &str = "Trail";
 
@@ -27,9 +30,12 @@ impl Account {
         let home = tempfile::tempdir().expect("a folder");
         // Version 1 asks SQS at its old address whatever the environment says, unless the command line names another.
         let real = tools::script("aws").expect("the AWS CLI");
+        let python = tools::python().expect("Python");
         let wrapper = format!(
-            "#!/bin/sh\nexec '{}' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n",
-            real.display()
+            "#!/bin/sh\naws() {{ '{}' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }}\n\
+             case \"$2\" in get-account-authorization-details) aws \"$@\" | '{}' '{BOUNDARIES}';; *) aws \"$@\";; esac\n",
+            real.display(),
+            python.display()
         );
         let program = home.path().join("aws");
         std::fs::write(&program, wrapper).expect("written");
