@@ -43,6 +43,25 @@ fn a_session_without_its_quorum_is_shown() {
 }
 
 #[test]
+fn a_session_under_a_roster_that_counted_no_more_is_shown() {
+    let home = tempfile::tempdir().expect("a folder");
+    let signers = Signers::new();
+    let mut writer = incident(&signers);
+    writer.open_again(&signers);
+    writer.change_roster(&signers);
+    let changed = writer.head.seq;
+    let opened = writer.open_again(&signers);
+    export(&home, &writer.done(&signers));
+    let (found, _) = verified(home.path(), &["--export", "export"]);
+    assert_eq!(found["doubts"].as_array().map(Vec::len), Some(1), "{found}");
+    assert_eq!(found["doubts"][0]["seq"], opened);
+    let why = found["doubts"][0]["why"].as_str().expect("text");
+    let told =
+        format!("under version 1 of the roster when version 2 counted since event {changed}");
+    assert!(why.contains(&told), "{why}");
+}
+
+#[test]
 fn an_approval_by_somebody_whom_the_roster_of_that_time_does_not_list_is_tampering() {
     let home = tempfile::tempdir().expect("a folder");
     let signers = Signers::new();

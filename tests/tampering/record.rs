@@ -158,6 +158,40 @@ impl Writer {
         self.add(event);
     }
 
+    /// The next version of the roster counts from here on.
+    pub(crate) fn change_roster(&mut self, signers: &Signers) {
+        let chain = &signers.paper.chain;
+        let next = signers.paper.version_after(chain, |roster| {
+            roster.access[0].max_seconds -= 3600;
+        });
+        let event = Event::new(EventType::RosterChanged, Actor::agent()).detail("vault", "prod");
+        self.with(event, "roster", &next);
+        let rosters = Chains::from([("prod".to_owned(), vec![chain[0].clone(), next])]);
+        self.bundle.verified = Arc::new(Rosters::verify(&rosters).expect("good rosters"));
+        self.bundle.rosters = rosters;
+    }
+
+    /// A session is asked for under the first version of the roster, approved by both, and opened; the event that opens it.
+    pub(crate) fn open_again(&mut self, signers: &Signers) -> u64 {
+        let paper = &signers.paper;
+        let times = Times {
+            approve: 1800,
+            session: 3600,
+        };
+        let manifest = paper.manifest(1, "AKIA0000000000000001", self.seen());
+        let offer = paper.offer(&ask(), "dana", self.seen(), times, &manifest);
+        let Offer(request) = offer.unverified().expect("an offer");
+        let of = |kind, actor| Event::new(kind, actor).correlation(request.id.as_str());
+        let asked = of(EventType::BreakGlassRequested, person("dana")).incident("INC-42");
+        self.with(asked, "offer", &offer);
+        for name in ["alice", "bob"] {
+            let approved = of(EventType::BreakGlassApproved, person(name));
+            self.with(approved, "approval", &paper.approval(&offer, name));
+        }
+        self.add(of(EventType::BreakGlassAccess, person("dana")));
+        self.head.seq
+    }
+
     /// Ends it with a checkpoint that is kept beside it.
     pub(crate) fn done(mut self, signers: &Signers) -> Bundle {
         self.bundle.note = signers.note(self.head);
