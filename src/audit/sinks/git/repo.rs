@@ -367,8 +367,8 @@ pub(super) fn said(output: &Output) -> String {
     };
     let reason = lines()
         .find(|l| l.starts_with("fatal:") || l.starts_with("error:"))
-        .or_else(|| lines().last())
-        .or_else(|| text.lines().last())
+        .or_else(|| lines().next_back())
+        .or_else(|| text.lines().next_back())
         .unwrap_or("it said nothing");
     reason
         .chars()
