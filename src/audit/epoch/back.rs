@@ -156,15 +156,15 @@ pub fn set_aside(dir: &Path) -> io::Result<PathBuf> {
 }
 
 /// The whole lines of several files, one after the other. One that is cut off at the end is no line.
-struct Lines {
-    paths: std::vec::IntoIter<PathBuf>,
+struct Lines<'p> {
+    paths: std::slice::Iter<'p, PathBuf>,
     file: Option<BufReader<File>>,
 }
 
-impl Lines {
-    fn of(paths: &[PathBuf]) -> Self {
+impl<'p> Lines<'p> {
+    fn of(paths: &'p [PathBuf]) -> Self {
         Self {
-            paths: paths.to_vec().into_iter(),
+            paths: paths.iter(),
             file: None,
         }
     }
@@ -189,7 +189,7 @@ impl Lines {
     }
 }
 
-impl Iterator for Lines {
+impl Iterator for Lines<'_> {
     type Item = io::Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {
