@@ -16,7 +16,7 @@ use super::{
     book::{self, Book, Keys},
     ceremonies::Ceremonies,
     closing::Closings,
-    config::Config,
+    config::{Config, sinks::Asked},
     deadlines::HEARTBEAT,
     left::SHORTEST_PAUSE,
     record::{Mint, Record, Rotation},
@@ -31,7 +31,7 @@ use crate::{
     audit::{
         checkpoint::CheckpointKey,
         event::{Actor, Event, EventType},
-        sinks::{Backoff, FileSink, Options, Sink, Sinks},
+        sinks::{Backoff, FileSink, Options, Sinks},
         store::Store,
     },
     ceremony::Stage,
@@ -132,23 +132,20 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
 }
 
 /// The sink that is always on, and those that are configured. What one of them cannot work with is said before anything is served.
-fn open_sinks(config: &mut Config) -> Result<Vec<(Box<dyn Sink>, Options)>, Problem> {
+fn open_sinks(config: &mut Config) -> Result<Vec<Asked>, Problem> {
     let file = Options {
         envelopes: true,
         ..Options::default()
     };
-    let mut sinks: Vec<(Box<dyn Sink>, Options)> = vec![(
+    let mut sinks: Vec<Asked> = vec![(
         Box::new(FileSink::new(&config.audit).rotated(config.rotate)),
         file,
     )];
     for table in std::mem::take(&mut config.sinks) {
         let opened = table.open(&config.folder, &config.state, &config.host_name);
-        sinks.push(opened.map_err(|(why, hint)| {
-            let problem = Problem::new(Code::Usage, why);
-            match hint {
-                Some(hint) => problem.hint(hint),
-                None => problem.hint("see the sinks in agent.toml"),
-            }
+        sinks.push(opened.map_err(|why| {
+            let hint = why.hint.as_deref().unwrap_or("see the sinks in agent.toml");
+            Problem::new(Code::Usage, why.what).hint(hint)
         })?);
     }
     Ok(sinks)

@@ -90,7 +90,7 @@ pub(super) enum Failed {
         message: String,
     },
     /// `aws` failed otherwise: it does not know the option, has no such profile or no Region.
-    Failed(String),
+    Otherwise(String),
     /// What it printed is not what was asked for.
     Unreadable(String),
     /// The person has pressed Ctrl-C. It ends the call, not the verb, which may have something to put away.
@@ -130,7 +130,7 @@ impl Aws {
         let said = self.run(&["configure", "get", "region"]);
         let said = String::from_utf8(said.unwrap_or_default()).unwrap_or_default();
         match said.trim() {
-            "" => Err(Failed::Failed("no Region is named".to_owned())),
+            "" => Err(Failed::Otherwise("no Region is named".to_owned())),
             region => Ok(region.to_owned()),
         }
     }
@@ -180,7 +180,7 @@ impl Aws {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let _said = Waiting::begin("aws");
-        let failed = |why: io::Error| Failed::Failed(format!("cannot run aws: {why}"));
+        let failed = |why: io::Error| Failed::Otherwise(format!("cannot run aws: {why}"));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -221,7 +221,7 @@ async fn ended(mut command: Command, time: Duration) -> Result<Vec<u8>, Failed> 
         let over = tokio::time::sleep(time);
         tokio::pin!(over);
         let untold =
-            |why: io::Error| Failed::Failed(format!("how aws ended cannot be told: {why}"));
+            |why: io::Error| Failed::Otherwise(format!("how aws ended cannot be told: {why}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(untold)?;
         let mut read_all = false;
         let status = loop {
@@ -311,7 +311,7 @@ fn failure(said: &str) -> Failed {
             operation: operation.to_owned(),
             message: message.to_owned(),
         },
-        None => Failed::Failed(line),
+        None => Failed::Otherwise(line),
     }
 }
 
@@ -330,8 +330,8 @@ fn answered(said: &str) -> Option<(&str, &str, &str)> {
 
 /// The last line that says something, without the program's name.
 fn line(said: &str) -> String {
-    let lines = said.lines().map(str::trim);
-    let last = lines.filter(|line| !line.is_empty()).next_back();
+    let mut lines = said.lines().map(str::trim);
+    let last = lines.rfind(|line| !line.is_empty());
     let last = last.unwrap_or("it said nothing");
     let last = last.strip_prefix("aws: ").unwrap_or(last);
     last.strip_prefix("[ERROR]: ").unwrap_or(last).to_owned()
@@ -360,7 +360,7 @@ impl Failed {
                 "look at this machine's network and at AWS_ENDPOINT_URL, and try again".to_owned()
             }
             Self::TooLong(_) => "try the same by hand: aws sts get-caller-identity".to_owned(),
-            Self::Failed(_) => "name them with --profile and --region; see what is configured: aws configure list".to_owned(),
+            Self::Otherwise(_) => "name them with --profile and --region; see what is configured: aws configure list".to_owned(),
             Self::Answered { .. } | Self::Unreadable(_) | Self::BrokenOff => return None,
         })
     }
@@ -379,7 +379,7 @@ impl fmt::Display for Failed {
                 operation,
                 message,
             } => write!(f, "aws answered {operation} with {code}: {message}"),
-            Self::Failed(said) => write!(f, "aws failed: {said}"),
+            Self::Otherwise(said) => write!(f, "aws failed: {said}"),
             Self::Unreadable(why) => f.write_str(why),
             Self::BrokenOff => f.write_str("broken off"),
         }
@@ -389,7 +389,7 @@ impl fmt::Display for Failed {
 impl From<Failed> for Problem {
     fn from(why: Failed) -> Self {
         let code = match &why {
-            Failed::NotInstalled(_) | Failed::Failed(_) => Code::Usage,
+            Failed::NotInstalled(_) | Failed::Otherwise(_) => Code::Usage,
             Failed::NotSignedIn(_) | Failed::Refused { .. } | Failed::Answered { .. } => {
                 Code::AwsRefused
             }

@@ -445,6 +445,8 @@ async fn request(
         policy,
         approved_by: Vec::new(),
         denied_by: Vec::new(),
+        evidence: Vec::new(),
+        epochs: Vec::new(),
         commander: None,
         people: Vec::new(),
         threshold: 2,

@@ -98,7 +98,7 @@ impl SinkTable {
         folder: &Path,
         state: &Path,
         host: &str,
-    ) -> Result<(Box<dyn Sink>, Options), (String, Option<String>)> {
+    ) -> Result<Asked, Unusable> {
         let at = Opening {
             name: &self.name,
             folder,
@@ -107,12 +107,23 @@ impl SinkTable {
         };
         match self.kind.open(&at) {
             Ok(sink) => Ok((sink, self.options)),
-            Err(why) => Err((
-                format!("sinks.{}.{why}", self.name),
-                why.hint().map(str::to_owned),
-            )),
+            Err(why) => Err(Unusable {
+                what: format!("sinks.{}.{why}", self.name),
+                hint: why.hint().map(str::to_owned),
+            }),
         }
     }
+}
+
+/// A sink, and what is asked of it.
+pub(in crate::agent) type Asked = (Box<dyn Sink>, Options);
+
+/// A setting with which a sink cannot work.
+pub(in crate::agent) struct Unusable {
+    /// Which, by its key, and why.
+    pub(in crate::agent) what: String,
+    /// What to do.
+    pub(in crate::agent) hint: Option<String>,
 }
 
 /// A table as a type; the parser's message in one line.

@@ -94,7 +94,7 @@ fn what_it_says_is_told_apart() {
             |why| why.to_string() == "aws failed: The config profile (nobody) could not be found",
         ),
         ("", |why| {
-            *why == Failed::Failed("it said nothing".to_owned())
+            *why == Failed::Otherwise("it said nothing".to_owned())
         }),
     ];
     for (said, is) in cases {

@@ -178,7 +178,7 @@ fn where_two_copies_disagree_is_found() {
     // A syslog file: headers, other people's lines, one event twice.
     let mut syslog = Vec::new();
     for (i, line) in book.lines.iter().enumerate() {
-        let header = format!("<110>1 2026-01-06T10:00:00Z bg-1 twotapd 7 AUDIT - ");
+        let header = "<110>1 2026-01-06T10:00:00Z bg-1 twotapd 7 AUDIT - ";
         for _ in 0..=usize::from(i == 3) {
             syslog.extend_from_slice(header.as_bytes());
             syslog.extend_from_slice(line);
