@@ -41,6 +41,8 @@ pub(super) struct Config {
     pub(super) worker: WorkerAt,
     /// Folder of the file sink.
     pub(super) audit: PathBuf,
+    /// When another file is begun in it.
+    pub(super) rotate: Rotate,
     /// How the live record is looked after.
     pub(super) care: Care,
     /// How long sinks that a scenario names may take to acknowledge a request.
@@ -59,8 +61,6 @@ pub(super) struct Config {
     pub(super) accounts: AccountsTable,
     /// Where the peppers of fingerprints come from.
     pub(super) fingerprints: FingerprintTable,
-    /// When another file is begun in it.
-    pub(super) rotate: Rotate,
     /// Where the record goes beside that folder; taken out when they are opened.
     pub(super) sinks: Vec<SinkTable>,
     /// The folder of the file: what its paths are taken from.
@@ -208,7 +208,7 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new("."));
         Self::parse(&text, folder).map_err(|why| {
             Problem::new(Code::Usage, format!("{}: {why}", path.display()))
-                .hint("the README lists every key of this file")
+                .hint("packaging/agent.toml has every key of this file")
         })
     }
 

@@ -95,7 +95,7 @@ impl Evidence {
 }
 
 impl Seen {
-    /// Whether a sink lags for longer than `bound`, or fails at all where `now_counts`.
+    /// Whether a sink lags for longer than `bound`, or fails at all where somebody has `asked`.
     fn judge(&mut self, sink: &SinkStatus, bound: Duration, asked: bool) -> Option<Lagging> {
         let now = Instant::now();
         let stood = match self.stands.get(&sink.name) {

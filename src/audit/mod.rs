@@ -16,9 +16,11 @@
 //! | [`alert`] | what people are told of: who, where, what, what next |
 //! | [`reconcile`] | CloudTrail against the record: every use accounted for |
 //! | [`verify`] | what a folder proves, with public keys alone |
+//! | [`signed`] | the same with rosters: who signed each envelope, and whether it belongs to its line |
+//! | `files` | files that are private, secret, or written in one move |
 //!
-//! This module stands on the lowest floor and uses no other part of the crate. Envelopes signed by custodians
-//! and hosts pass through as bytes; who can read them hands [`verify::verify`] a callback.
+//! Of the ground floor it uses two neighbours: [`signed`] reads rosters and envelopes by `trust`, and the sinks in AWS and a pepper in
+//! Secrets Manager go through `aws`. Neither of them knows this module.
 
 pub mod alert;
 pub mod chain;

@@ -360,7 +360,7 @@ impl Failed {
                 "look at this machine's network and at AWS_ENDPOINT_URL, and try again".to_owned()
             }
             Self::TooLong(_) => "try the same by hand: aws sts get-caller-identity".to_owned(),
-            Self::Otherwise(_) => "name them with --profile and --region; see what is configured: aws configure list".to_owned(),
+            Self::Otherwise(_) => "see what is configured: aws configure list; another profile or Region: --profile, --region".to_owned(),
             Self::Answered { .. } | Self::Unreadable(_) | Self::BrokenOff => return None,
         })
     }

@@ -178,12 +178,22 @@ mod tests {
     #[test]
     fn the_shipped_file_shows_sinks_as_they_are_read() {
         let shipped = include_str!("../../../packaging/agent.toml");
-        let lines = shipped.lines().skip_while(|l| !l.starts_with("# [sinks."));
-        let shown = lines.map_while(|l| l.strip_prefix("# "));
-        let text = shown.collect::<Vec<_>>().join("\n");
+        let from = shipped.find("# [sinks.").expect("sinks");
+        let to = shipped.find("# [watch]").expect("what follows them");
+        // Of the comments those that are settings; the others say something about them.
+        let setting = |line: &&str| {
+            let key = line.split(" = ").next().unwrap_or_default();
+            line.starts_with('[') || (key != *line && !key.contains(' '))
+        };
+        let shown = shipped[from..to].lines().filter_map(|l| l.strip_prefix("# "));
+        let text = shown.filter(setting).collect::<Vec<_>>().join("\n");
         let sinks = tables(&text).expect("good");
-        assert!(!sinks.is_empty());
-        assert_eq!(sinks[0].options.group.as_deref(), Some("offsite"));
+        let names: Vec<_> = sinks.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["bus", "evidence", "oncall", "siem", "worm"]);
+        let kind = |s: &SinkTable| std::mem::discriminant(&s.kind);
+        let kinds: std::collections::HashSet<_> = sinks.iter().map(kind).collect();
+        assert_eq!(kinds.len(), 5, "one of each kind is shown");
+        assert_eq!(sinks[3].options.group.as_deref(), Some("offsite"));
     }
 
     #[test]

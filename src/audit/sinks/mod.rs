@@ -11,7 +11,9 @@
 //! | [`pace`] | how long to wait after a failure, and by which clock |
 //! | [`runner`] | the threads: from the store through the filter to the sink |
 //! | [`net`] | TCP and TLS where nothing waits without a bound |
-//! | [`file`](self::file), [`git`], [`syslog`], [`webhook`] | kinds |
+//! | `error` | why a sink takes up nothing, and which of its settings is wrong |
+//! | [`file`](self::file), [`git`], [`syslog`], [`webhook`], [`s3`], [`eventbridge`] | kinds |
+//! | `amazon` | what the two in AWS have in common: account, runtime, bound |
 //!
 //! A new kind is a serde struct in a file of its own, with `deny_unknown_fields` and a function
 //! `open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError>`, and one line in `agent/config/sinks.rs`.
