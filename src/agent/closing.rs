@@ -187,7 +187,10 @@ impl Agent {
     /// One worker's try, with the journal taken up before and after.
     async fn try_to_close(self: &Arc<Self>, record: &Record) -> Result<Try, Problem> {
         let (id, vault) = (record.id(), record.request.vault.as_str());
-        self.catch_up(vault).await?;
+        // Access ends whether or not that can be written down now: what is not recorded stays in the journal, and is taken up from there.
+        let journal = format!("journal of vault {vault}");
+        let caught_up = self.catch_up(vault).await;
+        self.alarms.set(&journal, caught_up.as_ref().err());
         if self.is_over(id) {
             return Ok(Try::Over);
         }
@@ -202,7 +205,10 @@ impl Agent {
         let patience = Duration::from_secs(u64::try_from(rest).unwrap_or(0));
         let last_word = loop {
             match link.receive_within(patience).await {
-                Ok(FromWorker::Entry(entry)) => self.take_entry(vault, entry, &mut link).await?,
+                Ok(FromWorker::Entry(entry)) => {
+                    let taken = self.take_entry(vault, entry, &mut link).await;
+                    self.alarms.set(&journal, taken.as_ref().err());
+                }
                 Ok(FromWorker::Done) => break Ok(()),
                 Ok(FromWorker::Failed(problem)) => break Err(problem),
                 Ok(_) => break Err(out_of_turn()),
@@ -210,6 +216,7 @@ impl Agent {
             }
         };
         self.catch_up(vault).await?;
+        self.alarms.set(&journal, None);
         match last_word {
             // It was closed, and what was kept of it could not be removed: whoever is asked next for the journal removes it.
             Err(problem) if problem.code == Code::Internal && self.is_over(id) => Err(problem),
