@@ -159,6 +159,11 @@ fn a_credential_that_others_may_read_is_not_used() {
     std::os::unix::fs::chown(&file, Some(61010), None).expect("as root");
     let why = look(&bench).expect_err("refused");
     assert!(why.error.contains("it belongs to uid 61010"), "{why}");
+    let elsewhere = bench.path("elsewhere.json");
+    fs::rename(&file, &elsewhere).expect("moved");
+    std::os::unix::fs::chown(&elsewhere, Some(0), None).expect("as root");
+    std::os::unix::fs::symlink(&elsewhere, &file).expect("a link");
+    look(&bench).expect_err("a link may be somebody else's");
     fs::remove_file(&file).expect("gone");
     let why = look(&bench).expect_err("refused");
     let hint = why.hint.clone().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -53,21 +53,27 @@ pub(super) fn secret_file(
     read_secret(path)
 }
 
-/// The secret in a file that is there already. One that others can read, a link, or one larger than 4 KiB is refused.
+/// The secret in a file that is there already. One that others can read, that is another account's, a link, no plain file (a pipe would
+/// be waited for), or larger than 4 KiB is refused.
 pub(super) fn read_secret(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut file = private().read(true).open(path)?;
+    let refused = |kind, why: String| Err(io::Error::new(kind, why));
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() || meta.len() > MAX_SECRET {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "it is not a file of at most 4 KiB",
-        ));
+        let why = "it is not a file of at most 4 KiB";
+        return refused(io::ErrorKind::InvalidData, why.to_owned());
     }
     if meta.permissions().mode() & 0o077 != 0 {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "others than its owner can use it (chmod 600)",
-        ));
+        let why = "others than its owner can use it (chmod 600)";
+        return refused(io::ErrorKind::PermissionDenied, why.to_owned());
+    }
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        let why = format!("it belongs to uid {} (chown it)", meta.uid());
+        return refused(io::ErrorKind::PermissionDenied, why);
     }
     // Sized once, so that growing leaves no copy in freed memory.
     let mut secret = Zeroizing::new(vec![0; meta.len() as usize]);
@@ -148,6 +154,29 @@ mod tests {
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(secret_file(&link, || secret("y")).is_err());
+    }
+
+    #[test]
+    fn a_secret_of_another_account_and_a_pipe_are_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(read_secret(&path).unwrap().as_slice(), b"x");
+        // Only root can give a file away.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(61012), None).unwrap();
+            let error = read_secret(&path).unwrap_err();
+            assert!(error.to_string().contains("uid 61012"), "{error}");
+        }
+
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from(0o600)).unwrap();
+        let (done, seen) = std::sync::mpsc::channel();
+        // On a thread of its own: one that waits for a writer would wait for ever.
+        std::thread::spawn(move || done.send(read_secret(&pipe).unwrap_err().kind()));
+        let kind = seen.recv_timeout(std::time::Duration::from_secs(20));
+        assert_eq!(kind, Ok(io::ErrorKind::InvalidData));
     }
 
     #[test]

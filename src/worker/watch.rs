@@ -5,32 +5,18 @@
 
 mod uses;
 
-use std::{
-    fs::File,
-    io::Read as _,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::Path,
-};
+use std::path::Path;
 
-use zeroize::Zeroizing;
-
-use super::{
-    Worker,
-    mint::{credentials, trace},
-    problems::{Explain as _, of_aws},
-};
+use super::{Worker, mint::trace, problems::of_aws};
 use crate::{
+    aws::{Credentials, read_key_file},
     protocol::{
         Code, Problem,
         job::{FromWorker, KeyUse, Step, Watched},
     },
     trust::Timestamp,
-    vault::AccessKey,
 };
 use uses::Ours;
-
-/// The largest file of a credential, in bytes.
-const LARGEST: u64 = 16 * 1024;
 
 /// Asks once.
 pub(super) async fn run(worker: &mut Worker, vault: &str) -> Result<(), Problem> {
@@ -49,7 +35,7 @@ async fn look(worker: &mut Worker, vault: &str) -> Result<Watched, Problem> {
         return Ok(Watched::Nothing);
     };
     let key = current.manifest.access_key_id.clone();
-    let answer = match worker.aws.key_last_used(&credentials(&asking), &key).await {
+    let answer = match worker.aws.key_last_used(&asking, &key).await {
         Ok(answer) => answer,
         Err(why) if why.is_no_such_entity() => {
             // A worker may have replaced it since the vault was read.
@@ -104,32 +90,9 @@ async fn look(worker: &mut Worker, vault: &str) -> Result<Watched, Problem> {
 }
 
 /// The standing identity's credential; nobody else may read it.
-fn credential(path: &Path) -> Result<AccessKey, Problem> {
-    let unusable = |why: &dyn std::fmt::Display| {
-        Problem::new(
-            Code::Usage,
-            format!("the credential of [watch], {}: {why}", path.display()),
-        )
-        .hint("it holds what 'aws iam create-access-key' prints; mode 0600, owned by the worker's account")
-    };
-    let mut file = File::open(path).map_err(|why| unusable(&why))?;
-    let facts = file.metadata().map_err(|why| unusable(&why))?;
-    let mode = facts.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(unusable(&format!("others may use it (mode {mode:04o})")));
-    }
-    if facts.uid() != rustix::process::getuid().as_raw() {
-        return Err(unusable(&format!("it belongs to uid {}", facts.uid())));
-    }
-    if facts.len() > LARGEST {
-        return Err(unusable(&"it is too large"));
-    }
-    // Sized beforehand: a buffer that grows leaves copies behind.
-    let size = usize::try_from(facts.len()).unwrap_or(0);
-    let mut json = Zeroizing::new(Vec::with_capacity(size + 1));
-    file.by_ref()
-        .take(LARGEST)
-        .read_to_end(&mut json)
-        .map_err(|why| unusable(&why))?;
-    AccessKey::parse(&json).explain()
+fn credential(path: &Path) -> Result<Credentials, Problem> {
+    read_key_file(path).map_err(|why| {
+        let error = format!("the credential of [watch], {}: {why}", path.display());
+        Problem::new(Code::Usage, error).hint(why.hint())
+    })
 }

@@ -78,12 +78,28 @@ impl Bench {
         keys: &str,
     ) -> Result<Box<dyn Sink>, SinkConfigError> {
         let config: SyslogConfig = toml::from_str(keys).expect("settings");
-        config.open(&Opening {
+        config.open(&self.opening(name))
+    }
+
+    /// One whose receiver is given so long.
+    pub(crate) fn impatient(
+        &self,
+        name: &str,
+        keys: &str,
+        bound: Duration,
+    ) -> (Box<dyn Sink>, Options) {
+        let config: SyslogConfig = toml::from_str(keys).expect("settings");
+        let sink = config.open_within(&self.opening(name), bound);
+        (sink.expect("good settings"), Options::default())
+    }
+
+    fn opening<'a>(&'a self, name: &'a str) -> Opening<'a> {
+        Opening {
             name,
             folder: self.dir.path(),
             state: self.dir.path(),
             host: "host-1",
-        })
+        }
     }
 
     /// Sinks that try again fast.

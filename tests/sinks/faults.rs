@@ -13,12 +13,18 @@ use std::{
 };
 
 use twotap::audit::{
+    chain::Head,
     event::EventType,
     folder::{Folder, Rotate},
-    sinks::{Backoff, FileSink, Only, Options, Sink, Sinks},
+    sinks::{
+        Backoff, Begins, Delivery, FileSink, Only, Options, Sink, SinkError, SinkStatus, Sinks,
+    },
 };
 
 use crate::bench::{Ahead, BOUND, Bench, FAST, distinct, lines_of, status, until};
+
+/// What a receiver is given to take a batch, where a test waits for the end of it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A receiver of octet-counted messages on TCP, in this process; it ends with the test.
 struct Receiver {
@@ -28,8 +34,13 @@ struct Receiver {
 
 impl Receiver {
     fn new() -> Self {
+        Self::at("127.0.0.1")
+    }
+
+    /// At an address that no other test uses: a port that is given back there is nobody else's before it is taken again.
+    fn at(address: &str) -> Self {
         Self {
-            listener: TcpListener::bind("127.0.0.1:0").expect("a port"),
+            listener: TcpListener::bind((address, 0)).expect("a port"),
             got: Arc::default(),
         }
     }
@@ -95,7 +106,7 @@ fn file(bench: &Bench) -> (Box<dyn Sink>, Options) {
 #[test]
 fn whatever_a_receiver_does_nobody_waits_for_it() {
     let bench = Bench::new();
-    let dead = Receiver::new().keys();
+    let dead = Receiver::at("127.77.4.1").keys();
     let (slow, half_open, hole) = (Receiver::new(), Receiver::new(), Receiver::new());
     slow.answer(|mut stream, _| {
         // A byte now and then, for ever.
@@ -109,9 +120,9 @@ fn whatever_a_receiver_does_nobody_waits_for_it() {
     let sinks = bench.start(vec![
         bench.syslog("dead", &dead),
         bench.syslog("slow", &slow.keys()),
-        bench.syslog("half-open", &half_open.keys()),
+        bench.impatient("half-open", &half_open.keys(), PATIENCE),
         // Connections stand in its queue and are never taken.
-        bench.syslog("hole", &hole.keys()),
+        bench.impatient("hole", &hole.keys(), PATIENCE),
         file(&bench),
     ]);
     let begun = Instant::now();
@@ -131,15 +142,15 @@ fn whatever_a_receiver_does_nobody_waits_for_it() {
         assert!(status.oldest.is_some(), "{name}");
     }
     // A receiver that takes and does not answer is found out within the bound that a call has.
-    bench.fails(&sinks, "half-open", "has not read and closed within 20 s");
-    bench.fails(&sinks, "hole", "has not read and closed within 20 s");
+    bench.fails(&sinks, "half-open", "has not read and closed within 2 s");
+    bench.fails(&sinks, "hole", "has not read and closed within 2 s");
     drop(opened);
 }
 
 #[test]
 fn after_days_all_of_it_comes_in_order() {
     let bench = Bench::new();
-    let receiver = Receiver::new();
+    let receiver = Receiver::at("127.77.4.2");
     let address = receiver.listener.local_addr().expect("its address");
     let (keys, clock) = (receiver.keys(), Ahead::default());
     drop(receiver);
@@ -227,23 +238,17 @@ impl Sink for Counts {
         "counts"
     }
 
-    fn resume(
-        &mut self,
-        cursor: twotap::audit::chain::Head,
-    ) -> Result<twotap::audit::chain::Head, twotap::audit::sinks::SinkError> {
+    fn resume(&mut self, cursor: Head) -> Result<Head, SinkError> {
         Ok(cursor)
     }
 
-    fn send(
-        &mut self,
-        batch: &[twotap::audit::sinks::Delivery],
-    ) -> Result<(), twotap::audit::sinks::SinkError> {
+    fn send(&mut self, batch: &[Delivery]) -> Result<(), SinkError> {
         let mut most = self.most.lock().expect("a lock");
         let bytes = batch.iter().map(|d| d.size()).sum();
         *most = (most.0.max(batch.len()), most.1.max(bytes));
         match self.works.load(Ordering::SeqCst) {
             true => Ok(()),
-            false => Err(twotap::audit::sinks::SinkError::Unavailable("down".into())),
+            false => Err(SinkError::Unavailable("down".into())),
         }
     }
 }
@@ -325,10 +330,52 @@ fn a_sink_is_sent_what_it_is_for_and_what_comes_after_it_was_named() {
     assert_eq!(receiver.lines().len(), 1);
 }
 
+/// A sink that looks at its receiver before anything else, and cannot until it is allowed to.
+struct Looks(Arc<AtomicBool>);
+
+impl Sink for Looks {
+    fn name(&self) -> &str {
+        "looks"
+    }
+
+    fn resume(&mut self, cursor: Head) -> Result<Head, SinkError> {
+        match self.0.load(Ordering::SeqCst) {
+            true => Ok(cursor),
+            false => Err(SinkError::Unavailable("down".into())),
+        }
+    }
+
+    fn send(&mut self, _: &[Delivery]) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// No alert has to come before it is seen that the way to alert people is there again.
+#[test]
+fn a_sink_that_is_back_and_has_only_to_pass_over_events_fails_no_more() {
+    let bench = Bench::new();
+    let works = Arc::<AtomicBool>::default();
+    let options = Options {
+        only: Only::Alerts,
+        from: Some(Begins::First),
+        ..Options::default()
+    };
+    let sinks = bench.start(vec![(Box::new(Looks(Arc::clone(&works))), options)]);
+    bench.append(1..=600);
+    bench.fails(&sinks, "looks", "down");
+    works.store(true, Ordering::SeqCst);
+    bench.held(&sinks, "looks");
+    let well = |status: SinkStatus| status.error.is_none() && status.failing_for.is_none();
+    let seen = bench
+        .store
+        .wait(Some(BOUND), |_| well(status(&sinks, "looks")));
+    assert!(seen, "{:?}", status(&sinks, "looks"));
+}
+
 #[test]
 fn what_is_required_is_said_with_why_and_of_a_group_one_is_enough() {
     let bench = Bench::new();
-    let (alive, dead) = (Receiver::new(), Receiver::new().keys());
+    let (alive, dead) = (Receiver::new(), Receiver::at("127.77.4.3").keys());
     alive.answer(read_whole);
     let required = |group: Option<&str>| Options {
         required: true,

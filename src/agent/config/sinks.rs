@@ -29,6 +29,19 @@ enum Kind {
 }
 
 impl Kind {
+    /// What it cannot do of what every kind is asked, by its key, and why.
+    fn refuses(&self, options: &Options) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::S3(_) => {
+                (options.only != Only::All).then_some(("only", "this kind keeps the whole record"))
+            }
+            Self::Eventbridge(_) | Self::Syslog(_) | Self::Webhook(_) => options
+                .envelopes
+                .then_some(("envelopes", "this kind has no room for them")),
+            Self::Git(_) => None,
+        }
+    }
+
     fn open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError> {
         match self {
             Self::Eventbridge(kind) => kind.open(at),
@@ -75,15 +88,8 @@ impl SinkTable {
             .check()
             .map_err(|why| format!("sinks.{name}.{why}"))?;
         let kind: Kind = parsed(table).map_err(|why| format!("sinks.{name}: {why}"))?;
-        if matches!(kind, Kind::S3(_)) && options.only != Only::All {
-            return Err(format!(
-                "sinks.{name}.only: this kind keeps the whole record, leave it out"
-            ));
-        }
-        if matches!(kind, Kind::Eventbridge(_)) && options.envelopes {
-            return Err(format!(
-                "sinks.{name}.envelopes: this kind has no room for them, leave it out"
-            ));
+        if let Some((key, why)) = kind.refuses(&options) {
+            return Err(format!("sinks.{name}.{key}: {why}, leave it out"));
         }
         Ok(Self {
             name,
@@ -154,17 +160,19 @@ mod tests {
     fn a_table_has_its_kind_what_all_have_and_its_own() {
         let sinks = tables(
             "[sinks.siem]\nkind = 'syslog'\nunix = '/dev/log'\nfacility = 'local3'\n\
-             required = true\ngroup = 'offsite'\nenvelopes = true\n\
+             required = true\ngroup = 'offsite'\n\
+             [sinks.repo]\nkind = 'git'\nenvelopes = true\n\
              [sinks.pager]\nkind = 'syslog'\nunix = 'x'\nonly = 'alerts'\n\
              [sinks.quiet]\nkind = 'syslog'\nunix = 'x'\nonly = ['AUDIT_TAMPERED']\nfrom = 'now'",
         );
         let sinks = sinks.expect("good");
         let names: Vec<_> = sinks.iter().map(|s| s.name.as_str()).collect();
-        assert_eq!(names, ["pager", "quiet", "siem"]);
-        let [pager, quiet, siem] = &sinks[..] else {
-            panic!("three")
+        assert_eq!(names, ["pager", "quiet", "repo", "siem"]);
+        let [pager, quiet, repo, siem] = &sinks[..] else {
+            panic!("four")
         };
-        assert!(siem.options.required && siem.options.envelopes);
+        assert!(siem.options.required && !siem.options.envelopes);
+        assert!(repo.options.envelopes && !repo.options.required);
         assert_eq!(siem.options.group.as_deref(), Some("offsite"));
         assert_eq!(siem.options.only, Only::All);
         assert_eq!(siem.options.begins_at(), Begins::First);
@@ -210,9 +218,21 @@ mod tests {
                 "[sinks.worm]\nkind = 's3'\nbucket = 'abc'\nregion = 'eu-west-1'\ncredential = 'x'\nonly = 'alerts'",
                 "sinks.worm.only: this kind keeps the whole record",
             ),
+            (
+                "[sinks.bus]\nkind = 'eventbridge'\nbus = 'a'\nregion = 'eu-west-1'\ncredential = 'x'\nenvelopes = true",
+                "sinks.bus.envelopes: this kind has no room",
+            ),
+            (
+                "[sinks.oncall]\nkind = 'webhook'\nurl = 'https://a.example'\nenvelopes = true",
+                "sinks.oncall.envelopes: this kind has no room",
+            ),
             ("[sinks.'A B']\nkind = 'syslog'", "sinks: "),
             (&format!("{base}colour = 1"), "colour"),
             (&format!("{base}facility = 'x'"), "unknown variant `x`"),
+            (
+                &format!("{base}envelopes = true"),
+                "sinks.siem.envelopes: this kind has no room",
+            ),
             (&format!("{base}required = 'x'"), "sinks.siem: "),
             (&format!("{base}only = 'x'"), "alerts"),
             (&format!("{base}only = []"), "the list is empty"),

@@ -399,7 +399,14 @@ impl Task {
         if held.seq >= cursor(&self.store, &self.name)?.seq + SKIPPED {
             self.write_down(held)?;
         }
-        lock(&self.state).acknowledged = held.seq;
+        // Nothing that it is sent waits behind: it resumed, and there is no more to show that it works.
+        let idle = held.seq >= self.store.head()?.seq;
+        let mut state = lock(&self.state);
+        state.acknowledged = held.seq;
+        if idle {
+            (state.failing_since, state.error) = (None, None);
+        }
+        drop(state);
         self.store.wake();
         Ok(())
     }

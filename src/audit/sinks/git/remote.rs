@@ -77,16 +77,17 @@ impl Remote {
             "https" | "http" => remote.https(keys, at)?,
             _ => {}
         }
-        let wrong = match protocol {
-            "ssh" => [
+        let (ssh, https) = (
+            [("ssh_key", keys.ssh_key), ("known_hosts", keys.known_hosts)],
+            [
                 ("credentials_file", keys.credentials_file),
                 ("ca_file", keys.ca_file),
             ],
-            "https" | "http" => [("ssh_key", keys.ssh_key), ("known_hosts", keys.known_hosts)],
-            _ => [
-                ("ssh_key", keys.ssh_key),
-                ("credentials_file", keys.credentials_file),
-            ],
+        );
+        let wrong = match protocol {
+            "ssh" => https.to_vec(),
+            "https" | "http" => ssh.to_vec(),
+            _ => [ssh, https].concat(),
         };
         match wrong.iter().find(|(_, value)| value.is_some()) {
             Some((key, _)) => Err(SinkConfigError::new(

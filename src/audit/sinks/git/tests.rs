@@ -61,6 +61,12 @@ fn bad_settings_are_refused_by_the_key() {
             "remote = '/srv/x.git'\ncredentials_file = 'key'",
             "credentials_file: ",
         ),
+        ("remote = '/srv/x.git'\nssh_key = 'key'", "ssh_key: "),
+        (
+            "remote = 'file:///srv/x.git'\nknown_hosts = 'hosts'",
+            "known_hosts: ",
+        ),
+        ("remote = '/srv/x.git'\nca_file = 'hosts'", "ca_file: "),
         ("ssh_key = 'key'", "ssh_key: "),
         ("signing_key = 'open'", "signing_key: "),
         ("signing_key = 'gone'", "signing_key: "),

@@ -44,7 +44,7 @@ use tokio::runtime::Runtime;
 
 pub use self::format::Facility;
 use self::tail::Tail;
-use self::wire::{Kept, Target};
+use self::wire::{DELIVER, Kept, Target};
 
 use super::net::{self, Endpoint, TlsSettings};
 use super::{Delivery, Opening, Sink, SinkConfigError, SinkError};
@@ -102,6 +102,15 @@ enum Confirm {
 impl SyslogConfig {
     /// The sink; nothing is connected to yet.
     pub fn open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError> {
+        self.open_within(at, DELIVER)
+    }
+
+    /// The same, where a receiver on a stream has `bound` to take a batch, instead of 20 s.
+    pub fn open_within(
+        self,
+        at: &Opening<'_>,
+        bound: Duration,
+    ) -> Result<Box<dyn Sink>, SinkConfigError> {
         let settings = TlsSettings {
             ca_file: self.ca_file,
             certificate: self.certificate,
@@ -137,6 +146,7 @@ impl SyslogConfig {
             framing: self.framing,
             confirm: self.confirm,
             target,
+            bound,
             link: Link::None,
             tail: Tail::default(),
             runtime: net::runtime()?,
@@ -157,6 +167,8 @@ struct SyslogSink {
     framing: Framing,
     confirm: Confirm,
     target: Target,
+    /// For a batch on a stream, from its first byte until it counts as held.
+    bound: Duration,
     link: Link,
     /// What went over the link and may be lost with its reader.
     tail: Tail,
@@ -194,7 +206,8 @@ impl SyslogSink {
             }
             (_, Confirm::Close) => {
                 let bytes = self.framed(batch);
-                self.runtime.block_on(self.target.hand_over(&bytes))
+                self.runtime
+                    .block_on(self.target.hand_over(&bytes, self.bound))
             }
             (_, Confirm::Kernel) => {
                 let bytes = self.framed(batch);
@@ -202,7 +215,7 @@ impl SyslogSink {
                     Link::Kept(kept) => kept,
                     _ => self.runtime.block_on(self.target.connect())?,
                 };
-                self.runtime.block_on(kept.write(&bytes))?;
+                self.runtime.block_on(kept.write(&bytes, self.bound))?;
                 for delivery in batch {
                     let size = delivery.line.len();
                     self.tail.push(delivery.head(), size, BUFFER);

@@ -18,7 +18,7 @@ use crate::audit::sinks::net::{Endpoint, Wire, within};
 /// For a connection with its handshake.
 const CONNECT: Duration = Duration::from_secs(5);
 /// For a batch, from its first byte until it counts as held.
-const DELIVER: Duration = Duration::from_secs(20);
+pub(super) const DELIVER: Duration = Duration::from_secs(20);
 /// How long it is looked at, after a handshake of TLS and beside twice the handshake's own time, whether the receiver wants us.
 const LOOK: Duration = Duration::from_millis(100);
 /// The most that a receiver may say; syslog has no answers.
@@ -69,7 +69,7 @@ impl Target {
     }
 
     /// Hands bytes over a connection of their own. `Ok`: the receiving process has read all of them.
-    pub(super) async fn hand_over(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) async fn hand_over(&self, bytes: &[u8], bound: Duration) -> io::Result<()> {
         let mut stream = self.stream().await?;
         let hand_over = async {
             stream.write_all(bytes).await?;
@@ -82,11 +82,11 @@ impl Target {
             stream.end().await?;
             stream.over().await
         };
-        match tokio::time::timeout(DELIVER, hand_over).await {
+        match tokio::time::timeout(bound, hand_over).await {
             Ok(outcome) => outcome,
             Err(_) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                format!("it has not read and closed within {} s", DELIVER.as_secs()),
+                format!("it has not read and closed within {} s", bound.as_secs()),
             )),
         }
     }
@@ -110,7 +110,7 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Writes bytes. `Ok`: the receiving system has all of them, and the connection was not seen to end.
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) async fn write(&mut self, bytes: &[u8], bound: Duration) -> io::Result<()> {
         let write = async {
             if self.stream.ended().await? {
                 return Err(early());
@@ -123,7 +123,7 @@ impl Kept {
                 false => Ok(()),
             }
         };
-        within(DELIVER, write).await
+        within(bound, write).await
     }
 }
 
