@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use twotap::audit::sinks::eventbridge::EventBridgeConfig;
-use twotap::audit::sinks::{Opening, Options, Sink, Sinks};
+use twotap::audit::sinks::eventbridge::{EventBridgeConfig, EventBridgeSink};
+use twotap::audit::sinks::{Opening, Sinks};
 use twotap_rig::Reply;
-use twotap_rig::proxy::{Fault, Keep, Rule, When};
+use twotap_rig::proxy::{Fault, Gate, Keep, Rule, When};
 
 use record_at_aws::{Bench, REGION, SOON};
 
@@ -67,7 +67,7 @@ impl Bus {
         reply.expect_ok(target).expect(target)
     }
 
-    fn config(&self, from: &str, to: &str) -> Result<Box<dyn Sink>, String> {
+    fn config(&self, from: &str, to: &str) -> Result<EventBridgeSink, String> {
         let key = self.bench.key.display();
         let endpoint = self.bench.proxy.endpoint();
         let table = format!(
@@ -82,13 +82,11 @@ impl Bus {
             state: self.bench.dir.path(),
             host: "bg-1",
         };
-        config.open(&at).map_err(|why| why.to_string())
+        config.sink(&at).map_err(|why| why.to_string())
     }
 
     fn run(&self) -> Sinks {
-        let sink = self.config("", "").expect("a sink");
-        self.bench
-            .run_on(&self.bench.store, sink, Options::default())
+        self.bench.run(self.config("", "").expect("a sink"))
     }
 
     /// What came through the rule: each event by its number, as often as it came.
@@ -279,6 +277,30 @@ fn each_fault_of_the_wire_loses_nothing() {
         assert!(call[0] <= newest + 1, "{call:?} after {newest}");
         newest = newest.max(*call.last().expect("one"));
     }
+    bus.check_seen();
+}
+
+#[test]
+fn a_bus_that_takes_the_call_and_says_nothing_is_given_up_in_time() {
+    let bus = Bus::new();
+    let gate = Gate::new();
+    let held = Rule::new(
+        "events:PutEvents",
+        When::Always,
+        Fault::HoldReply(gate.clone()),
+    );
+    bus.bench.proxy.add(held);
+    bus.bench.record(2);
+    let sink = bus.config("", "").expect("a sink");
+    let sinks = bus.bench.run(sink.bounded_by(Duration::from_secs(1)));
+    gate.wait_arrived(1, SOON).expect("a call");
+    let why = bus.bench.failure(&sinks).to_string();
+    assert!(why.contains("did not answer within 1 s"), "{why}");
+    assert_eq!(sinks.status().expect("a status")[0].acknowledged, 0);
+    bus.bench.proxy.clear_rules();
+    bus.bench.wait_held(&sinks, 2);
+    assert!(sinks.shutdown(SOON));
+    gate.open();
     bus.check_seen();
 }
 

@@ -77,6 +77,8 @@ fn the_templates_are_within_awss_limits() {
     }
     let scp: Value = serde_json::from_str(include_str!("../packaging/aws/scp.json")).expect("JSON");
     assert!(scp.to_string().len() <= 5_120, "an organisation's policy");
+    // AWS refuses both in an organisation's policy; who it is not for stands in its conditions.
+    assert!(!scp.to_string().contains("Principal\":"), "{scp}");
 }
 
 /// What is not delivered is kept, read-only calls are seen where the user or a role is looked for, and no forwarding goes round.

@@ -29,8 +29,8 @@ use super::event::{EnvelopeRef, EventType, Record};
 use super::folder::{Folder, FolderError};
 use super::note::NoteKey;
 
-/// Lines examined together; enough that threads are worth starting.
-const BLOCK: usize = 8192;
+/// Lines that are read and examined together, before any of them is looked at; enough that threads are worth starting.
+pub const READ_AHEAD: usize = 8192;
 
 /// A head that somebody outside the record vouches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub fn verify(
     let mut source = Lines { from: lines };
     let mut broken = false;
     'blocks: loop {
-        let mut block = source.block(BLOCK)?;
+        let mut block = source.block(READ_AHEAD)?;
         if block.is_empty() {
             break;
         }

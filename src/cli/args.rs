@@ -186,6 +186,7 @@ mod tests {
             "twotap status --watch",
             "twotap --json --agent /run/x.sock audit tail -n 5",
             "twotap audit verify --export d --against a --against b",
+            "twotap audit verify --s3 s3://b/p/ --retention-days 30 --profile p --region r",
             "twotap audit export -o d",
             "twotap audit reconcile trail.json.gz AWSLogs --export d --roster r",
             "twotap alerts simulate --stack s --topic t --bucket b --queue-url https://q --within 30s --profile p --region r",
@@ -230,6 +231,10 @@ mod tests {
             "twotap report r-aaaaaaaaaaaaa --report r.txt",
             "twotap report r-aaaaaaaaaaaaa --filed a --board b --report r.txt",
             "twotap roster sign r --pin-fd x",
+            "twotap audit verify --retention-days 30",
+            "twotap audit verify --export d --profile p",
+            "twotap audit verify --export d --retention-days 30",
+            "twotap audit verify --region r",
         ] {
             let Err(Stop::Wrong(problem)) = read(line) else {
                 panic!("{line} was read");
@@ -237,6 +242,106 @@ mod tests {
             assert_eq!(problem.code, Code::Usage, "{line}");
             assert!(!problem.error.contains('\n'), "{}", problem.error);
             assert!(!problem.error.starts_with("error"), "{}", problem.error);
+        }
+    }
+
+    /// What messages tell people to type: `(where, what)` of each `twotap VERB ...` in a text of ours.
+    fn told(folder: &std::path::Path, all: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).expect("sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                told(&path, all);
+                continue;
+            }
+            let source = path.extension().is_some_and(|end| end == "rs");
+            if !source || path.ends_with("tests.rs") || path.ends_with("cli/args.rs") {
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).expect("a source");
+            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+            let code = code
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.starts_with("//"));
+            for line in code {
+                for (at, _) in line.match_indices("twotap ") {
+                    let before = line[..at].chars().next_back();
+                    // After a word it is prose: "run twotap under your own account".
+                    let begins = [": ", "see ", "or ", "and ", "with "]
+                        .iter()
+                        .any(|before| line[..at].ends_with(before));
+                    if begins || before.is_some_and(|c| "(\"`".contains(c)) {
+                        let place = format!("{}: {line}", path.display());
+                        all.push((place, line[at..].to_owned()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Texts that begin like a command and are none: titles, and the first words of what is signed or hashed.
+    fn no_command(line: &str) -> bool {
+        let text = line.split('"').next().unwrap_or_default();
+        let titles = ["twotap ", "twotap event", "twotap on {host}"];
+        titles.contains(&text) || text.contains(" v1")
+    }
+
+    #[test]
+    fn what_messages_say_to_type_can_be_typed() {
+        let mut all = Vec::new();
+        told(
+            &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+            &mut all,
+        );
+        all.retain(|(_, line)| !no_command(line));
+        assert!(all.len() > 80, "{}", all.len());
+        let mut cli = Cli::command();
+        cli.build();
+        let mut wrong = Vec::new();
+        for (place, line) in &all {
+            let ends = |c: char| "\"`;,)\\".contains(c);
+            let line = line.split(ends).next().unwrap_or_default();
+            let mut command = &cli;
+            let mut words = line.split_whitespace().skip(1).peekable();
+            while let Some(verb) = words.peek().and_then(|word| command.find_subcommand(word)) {
+                command = verb;
+                words.next();
+            }
+            let first = words.peek().copied().unwrap_or_default();
+            if command.has_subcommands() && !first.starts_with("--") {
+                wrong.push(format!("no verb {first:?}: {place}"));
+            }
+            for word in words.take_while(|word| *word != "--") {
+                let word = word.split(['=', '{', ':']).next().unwrap_or_default();
+                let known = |name: &str| {
+                    command
+                        .get_arguments()
+                        .any(|arg| arg.get_long() == Some(name))
+                        || name == "version"
+                };
+                if let Some(option) = word.strip_prefix("--")
+                    && !known(option)
+                {
+                    wrong.push(format!("no option {word}: {place}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    /// The whole command, where an alert says what comes next.
+    #[test]
+    fn what_alerts_say_to_type_is_read() {
+        let rules = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/audit/alert");
+        let mut all = Vec::new();
+        told(&rules, &mut all);
+        assert!(all.len() > 20, "{}", all.len());
+        for (place, line) in all {
+            let line = line.split(['"', ';', ')']).next().unwrap_or_default();
+            let line = line
+                .replace("{request}", "r-aaaaaaaaaaaaa")
+                .replace("{vault}", "prod");
+            assert!(read(&line).is_ok(), "{line}\n{place}");
         }
     }
 

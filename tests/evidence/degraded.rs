@@ -73,6 +73,11 @@ fn a_dead_sink_delays_nothing_and_is_told_until_it_has_caught_up() {
     for name in ["DEGRADED_EVIDENCE", "EVIDENCE_RESTORED"] {
         assert!(text.contains(name), "the report is made of it: {text}");
     }
+    let report = people::said(&people::twotap(&host, DANA, &["report", &view.id]));
+    assert!(
+        report.contains("sink siem held the record again: it had not since"),
+        "{report}"
+    );
 }
 
 #[test]

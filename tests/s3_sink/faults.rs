@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use time::OffsetDateTime;
-use twotap_rig::proxy::{Fault, Keep, Rule, When};
+use twotap_rig::proxy::{Fault, Gate, Keep, Rule, When};
 
 use crate::record_at_aws::{Bench, PREFIX, SOON, WRITER};
 
@@ -78,6 +78,34 @@ fn each_fault_of_writing_until_the_sink_begins_anew() {
 #[test]
 fn each_fault_of_reading_back() {
     survives("s3:GET *", 4);
+}
+
+/// A connection that stands, a call that was taken, and no answer: neither the sink nor whoever waits for it hangs.
+#[test]
+fn aws_that_takes_the_call_and_says_nothing_is_given_up_in_time() {
+    let bench = Bench::new();
+    bench.record(1);
+    let sinks = bench.run(bench.sink().bounded_by(Duration::from_secs(1)));
+    bench.wait_held(&sinks, 1);
+    for (held, action) in [(1, "s3:PUT *"), (2, "s3:GET *")] {
+        let gate = Gate::new();
+        let silent = Rule::new(action, When::Always, Fault::HoldReply(gate.clone()));
+        bench.proxy.add(silent);
+        bench.record(1);
+        gate.wait_arrived(1, SOON).expect("a call");
+        let why = bench.failure(&sinks).to_string();
+        assert!(why.contains("did not answer within 1 s"), "{action}: {why}");
+        assert_eq!(sinks.status().expect("a status")[0].acknowledged, held);
+        bench.proxy.clear_rules();
+        // What was taken without a word is found there, and not written again.
+        bench.wait_held(&sinks, held + 1);
+        gate.open();
+    }
+    assert_eq!(bench.held(), bench.lines());
+    assert!(sinks.shutdown(SOON));
+    let versions = bench.s3.list_object_versions().bucket(&bench.bucket);
+    let versions = bench.wait(versions.send()).expect("a list");
+    assert_eq!(versions.versions().len(), bench.keys().len());
 }
 
 #[test]

@@ -19,7 +19,7 @@ const NOTHING: &str = "nothing; read it up: twotap report {request}";
 const VERIFY: &str = "verify it against the ticket and by a call; if nobody knows of it: twotap deny {request} --reason TEXT";
 const END: &str = "verify it against the ticket; if it is not authorised, an officer: twotap close {request} --force";
 const REPLACE: &str = "the key that was opened may still work: keep the custodians at hand and replace it: twotap request {vault} --close-only";
-const INTRUDER: &str = "treat it as an intrusion: replace the sealed key (twotap request {vault} --close-only), look up in CloudTrail what the key did (twotap audit reconcile FILE), and keep the record (twotap audit export)";
+const INTRUDER: &str = "treat it as an intrusion: replace the sealed key (twotap request {vault} --close-only), look up in CloudTrail what the key did (twotap audit reconcile FILE), and keep the record (twotap audit export -o DIR)";
 const EVIDENCE: &str = "keep the host as it is; compare the record with what was sent elsewhere: twotap audit verify --against FILE; tell the security officer";
 
 /// The rule for an event; `None` where people are not told.
@@ -100,7 +100,7 @@ fn asking(record: &Record, kind: E) -> Option<Rule> {
             P1,
             "emergency access was asked for and could not be given",
             &["vault", "why", "may_exist"],
-            "the operator is without access: twotap status names what is in the way",
+            "the operator is without access; what is in the way is named: twotap status",
         ),
         _ => None,
     }
@@ -293,7 +293,7 @@ fn revocation(record: &Record) -> Option<Rule> {
             P1,
             "a session could not be ended yet",
             &["vault", "role", "why", "tries", "next_attempt"],
-            "the session goes on until its time runs out: end it by hand if that is too long (twotap panic --print)",
+            "the session goes on until its time runs out; if that is too long, an officer: twotap close {request} --force; where that fails too, put a Deny on the role by hand",
         ),
         "not_observed" | "not_kept" => say(
             P1,

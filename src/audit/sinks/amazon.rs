@@ -43,6 +43,7 @@ pub(super) struct Account {
     aws: Aws,
     key_file: PathBuf,
     key: Credentials,
+    bound: Duration,
     until: Instant,
 }
 
@@ -80,13 +81,19 @@ impl Account {
             aws,
             key_file: place.credential,
             key,
+            bound: BOUND,
             until: Instant::now(),
         })
     }
 
+    /// Another bound than [`BOUND`].
+    pub(super) fn bounded_by(&mut self, bound: Duration) {
+        self.bound = bound;
+    }
+
     /// A call to the sink begins: all that it does at AWS is bounded together.
     pub(super) fn begin(&mut self) {
-        self.until = Instant::now() + BOUND;
+        self.until = Instant::now() + self.bound;
     }
 
     /// Reads the key's file again: a key that was replaced is taken up without a restart.
@@ -109,7 +116,7 @@ impl Account {
             tokio::time::timeout_at(until, work)
                 .await
                 .unwrap_or_else(|_| {
-                    let seconds = BOUND.as_secs();
+                    let seconds = self.bound.as_secs();
                     Err(SinkError::Unavailable(format!(
                         "aws did not answer within {seconds} s"
                     )))

@@ -4,6 +4,7 @@
 //! taken in part, the first that was not and all after it are sent again: a reader sees every event, some twice, and tells them by `seq`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -52,11 +53,19 @@ fn default_source() -> String {
 }
 
 impl EventBridgeConfig {
-    /// The sink. Reads the key's file; opens no connection.
+    /// [`sink`](Self::sink) as one of several kinds.
     ///
     /// # Errors
     /// The key that is wrong.
     pub fn open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError> {
+        Ok(Box::new(self.sink(at)?))
+    }
+
+    /// The sink. Reads the key's file; opens no connection.
+    ///
+    /// # Errors
+    /// The key that is wrong.
+    pub fn sink(self, at: &Opening<'_>) -> Result<EventBridgeSink, SinkConfigError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
         let name = match self.bus.strip_prefix("arn:") {
             Some(arn) => arn.split_once(":event-bus/").map_or("", |(_, name)| name),
@@ -85,7 +94,7 @@ impl EventBridgeConfig {
             ca_file: self.ca_file.map(|file| at.path(&file)),
             credential: at.path(&self.credential),
         })?;
-        Ok(Box::new(EventBridgeSink {
+        Ok(EventBridgeSink {
             name: at.name.to_owned(),
             account,
             region: self.region,
@@ -93,12 +102,12 @@ impl EventBridgeConfig {
             source: self.source,
             taken: None,
             given_up: None,
-        }))
+        })
     }
 }
 
 /// Puts the record on a bus.
-struct EventBridgeSink {
+pub struct EventBridgeSink {
     name: String,
     account: Account,
     region: String,
@@ -111,6 +120,13 @@ struct EventBridgeSink {
 }
 
 impl EventBridgeSink {
+    /// The same sink coming back within this of a call that AWS does not answer.
+    #[must_use]
+    pub fn bounded_by(mut self, bound: Duration) -> Self {
+        self.account.bounded_by(bound);
+        self
+    }
+
     fn entry(&self, delivery: &Delivery) -> BusEvent {
         let record = Record::parse(&delivery.line).ok();
         let time = record

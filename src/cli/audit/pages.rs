@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io::{self, Read},
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use crate::{
-    audit::{chain::Hash, note::MAX_NOTE, signed::Chains},
+    audit::{chain::Hash, note::MAX_NOTE, signed::Chains, verify::READ_AHEAD},
     protocol::{
         Code, Problem,
         socket::{AuditEnvelope, Status, VaultView},
@@ -91,37 +91,101 @@ pub(super) fn each_page(
     agent: &Agent,
     end: u64,
     ui: &Ui,
-    mut take: impl FnMut(u64, &[&[u8]]) -> Result<(), Problem>,
+    take: impl FnMut(u64, &[&[u8]]) -> Result<(), Problem>,
 ) -> Result<u64, Problem> {
-    let mut next = 1;
-    let mut say = Instant::now() + PROGRESS;
-    while next <= end {
-        let page = page(agent, next)?;
-        let most = usize::try_from(end - next + 1).unwrap_or(usize::MAX);
-        let lines: Vec<&[u8]> = page
-            .split(|b| *b == b'\n')
-            .filter(|line| !line.is_empty())
-            .take(most)
-            .collect();
-        if lines.is_empty() {
-            return Err(Problem::new(
-                Code::Tampering,
-                format!("the record ends before event {next}, its head says {end}"),
-            )
-            .hint("see twotap audit verify"));
-        }
-        take(next, &lines)?;
-        next += lines.len() as u64;
-        if Instant::now() >= say && next <= end {
-            ui.note(format!("{} of {end} events so far", next - 1));
-            say = Instant::now() + PROGRESS;
-        }
-    }
-    Ok(end)
+    let from = Pages {
+        ask: |next| page(agent, next),
+        now: Instant::now,
+        say: |line| ui.note(line),
+    };
+    from.each(end, take)
 }
 
-/// Signed envelopes by the digest of their bytes.
-pub(super) type Kept = RefCell<HashMap<Hash, Vec<u8>>>;
+/// Where pages come from, the clock, and where it is said how far it is.
+struct Pages<A, N, S> {
+    ask: A,
+    now: N,
+    say: S,
+}
+
+impl<A, N, S> Pages<A, N, S>
+where
+    A: FnMut(u64) -> Result<Zeroizing<Vec<u8>>, Problem>,
+    N: FnMut() -> Instant,
+    S: FnMut(String),
+{
+    fn each(
+        mut self,
+        end: u64,
+        mut take: impl FnMut(u64, &[&[u8]]) -> Result<(), Problem>,
+    ) -> Result<u64, Problem> {
+        let mut next = 1;
+        let mut due = (self.now)() + PROGRESS;
+        while next <= end {
+            let page = (self.ask)(next)?;
+            let most = usize::try_from(end - next + 1).unwrap_or(usize::MAX);
+            let lines: Vec<&[u8]> = page
+                .split(|b| *b == b'\n')
+                .filter(|line| !line.is_empty())
+                .take(most)
+                .collect();
+            if lines.is_empty() {
+                return Err(Problem::new(
+                    Code::Tampering,
+                    format!("the record ends before event {next}, its head says {end}"),
+                )
+                .hint("see twotap audit verify"));
+            }
+            take(next, &lines)?;
+            next += lines.len() as u64;
+            let now = (self.now)();
+            if now >= due && next <= end {
+                (self.say)(format!("{} of {end} events so far", next - 1));
+                due = now + PROGRESS;
+            }
+        }
+        Ok(end)
+    }
+}
+
+/// The signed envelopes of the pages that are being read, by the digest of their bytes. Verifying reads lines ahead of what it looks at, and no
+/// further than [`READ_AHEAD`]: those of earlier pages are let go of, or a long record would stand in memory whole.
+#[derive(Default)]
+pub(super) struct Kept(RefCell<VecDeque<KeptPage>>);
+
+struct KeptPage {
+    /// Its last event.
+    end: u64,
+    envelopes: HashMap<Hash, Vec<u8>>,
+}
+
+impl Kept {
+    /// The bytes with this digest.
+    pub(super) fn find(&self, sha256: &Hash) -> Option<Vec<u8>> {
+        let pages = self.0.borrow();
+        pages
+            .iter()
+            .rev()
+            .find_map(|page| page.envelopes.get(sha256).cloned())
+    }
+
+    /// A page up to event `end` is about to be read, and all before it were.
+    fn turn(&self, end: u64, envelopes: Vec<AuditEnvelope>) {
+        let mut pages = self.0.borrow_mut();
+        let read = pages.back().map_or(0, |page| page.end);
+        while pages
+            .front()
+            .is_some_and(|page| page.end + READ_AHEAD as u64 <= read)
+        {
+            pages.pop_front();
+        }
+        let by_digest = envelopes
+            .into_iter()
+            .map(|e| (Hash::of(&e.body.0), e.body.0));
+        let envelopes = by_digest.collect();
+        pages.push_back(KeptPage { end, envelopes });
+    }
+}
 
 /// Splits a text of several signed notes. A note is its text, an empty line, and lines that begin with a dash (C2SP signed-note); it ends where
 /// such a line is followed by anything else.
@@ -150,10 +214,10 @@ pub(super) fn split_notes(text: &str) -> Vec<String> {
     notes
 }
 
-/// The whole record as a reader, asked for as it is read; the envelopes of each page are kept beside it.
+/// The whole record as a reader, asked for as it is read; where somebody wants them, the envelopes of each page are kept beside it.
 pub(super) struct Record<'a> {
     agent: &'a Agent,
-    kept: &'a Kept,
+    kept: Option<&'a Kept>,
     next: u64,
     page: Zeroizing<Vec<u8>>,
     at: usize,
@@ -162,7 +226,7 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn of(agent: &'a Agent, kept: &'a Kept) -> Self {
+    pub(super) fn of(agent: &'a Agent, kept: Option<&'a Kept>) -> Self {
         Self {
             agent,
             kept,
@@ -180,12 +244,9 @@ impl Record<'_> {
         self.page = page(self.agent, self.next)?;
         self.at = 0;
         let found = count(&self.page);
-        if found > 0 {
+        if let Some(kept) = self.kept.filter(|_| found > 0) {
             let envelopes = envelopes(self.agent, self.next, found)?;
-            let by_digest = envelopes
-                .into_iter()
-                .map(|e| (Hash::of(&e.body.0), e.body.0));
-            self.kept.borrow_mut().extend(by_digest);
+            kept.turn(self.next + found - 1, envelopes);
         }
         self.next += found;
         Ok(())
@@ -211,6 +272,7 @@ impl Read for Record<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trust::{Bytes, Digest};
 
     #[test]
     fn notes_are_split_where_their_signatures_end() {
@@ -227,5 +289,66 @@ mod tests {
         assert_eq!(count(b""), 0);
         assert_eq!(count(b"{}\n{}\n"), 2);
         assert_eq!(count(b"{}\n{}"), 2);
+    }
+
+    #[test]
+    fn each_page_is_taken_before_the_next_is_asked_for_and_what_takes_long_is_said() {
+        let told = RefCell::new(Vec::new());
+        let (mut now, began) = (Duration::ZERO, Instant::now());
+        let pages = Pages {
+            ask: |next: u64| {
+                told.borrow_mut().push(format!("asked for {next}"));
+                Ok(Zeroizing::new(b"{}\n{}\n".to_vec()))
+            },
+            // Each look at the clock is a second and a half after the one before.
+            now: || {
+                now += Duration::from_millis(1_500);
+                began + now
+            },
+            say: |line: String| told.borrow_mut().push(line),
+        };
+        let copied = pages.each(9, |from, lines| {
+            told.borrow_mut()
+                .push(format!("{} from {from}", lines.len()));
+            Ok(())
+        });
+        assert_eq!(copied.ok(), Some(9));
+        assert_eq!(
+            told.into_inner(),
+            [
+                "asked for 1",
+                "2 from 1",
+                "asked for 3",
+                "2 from 3",
+                "4 of 9 events so far",
+                "asked for 5",
+                "2 from 5",
+                "asked for 7",
+                "2 from 7",
+                "8 of 9 events so far",
+                "asked for 9",
+                "1 from 9",
+            ]
+        );
+    }
+
+    #[test]
+    fn envelopes_are_let_go_of_once_their_lines_are_past() {
+        let kept = Kept::default();
+        let body = |page: u64| format!("envelope {page}").into_bytes();
+        let held = |page: u64| kept.find(&Hash::of(&body(page))) == Some(body(page));
+        for page in 1..=20 {
+            let envelope = AuditEnvelope {
+                seq: page * PAGE,
+                kind: "approve".to_owned(),
+                sha256: Digest([0; 32]),
+                body: Bytes(body(page)),
+            };
+            kept.turn(page * PAGE, vec![envelope]);
+            // Its own lines are still to be looked at, and so are those of as many events as are read ahead.
+            let needed = (PAGE * (page - 1)).saturating_sub(READ_AHEAD as u64) / PAGE + 1;
+            assert!((needed..=page).all(held), "{page}");
+            assert!(!(1..needed).any(held), "{page}");
+        }
     }
 }

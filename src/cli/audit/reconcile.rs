@@ -13,20 +13,20 @@ use crate::{
         event::{MAX_LINE, Record as Event},
         folder::Folder,
         reconcile::{Accounted, Ledger, Principals, Reconciled, Use, read, reconcile},
-        signed::{Chains, Rosters},
+        signed::Rosters,
     },
     protocol::{Code, Problem},
-    trust::roster::Roster,
 };
 
 use crate::cli::{
     Door, Ended, files,
+    memory::Memory,
     ui::{Waiting, plain},
 };
 
 use super::{
-    export::ROSTERS,
-    pages::{Kept, Record, chains},
+    pages::Record,
+    verify::{rosters, rosters_of_agent},
 };
 
 /// The largest file of an export, in bytes.
@@ -38,7 +38,8 @@ const DEPTH: usize = 12;
 #[derive(clap::Args)]
 #[command(
     after_help = "FILE is what CloudTrail writes into its bucket (.json or .json.gz, or a folder of them), what `aws cloudtrail \
-lookup-events` prints, or records one a line. IAM's calls are in us-east-1, STS's in their Region: give both.\n\n\
+lookup-events` prints, or records one a line. IAM's calls are in one Region (us-east-1 in the partition aws), STS's in \
+their own: give both.\n\n\
 Exit code 0: every use is accounted for. 11: a use is not in the record. 3: a call of the record is not in the trail, which \
 may lag by a quarter of an hour.\n\n  \
 aws cloudtrail lookup-events --region us-east-1 --lookup-attributes AttributeKey=Username,AttributeValue=break-glass > trail.json"
@@ -64,12 +65,11 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         Some(path) => offline(path, args, door)?,
         None => {
             let agent = door.agent()?;
-            let chains = chains(&agent)?;
-            Rosters::verify(&chains)?;
-            let kept = Kept::default();
-            let mut record = Record::of(&agent, &kept);
+            let rosters = rosters_of_agent(&agent, &mut Memory::open()?, door)?;
+            // Nobody looks at the envelopes here.
+            let mut record = Record::of(&agent, None);
             let lines = BufReader::with_capacity(1 << 20, &mut record);
-            let ledger = ledger(lines, &chains, door);
+            let ledger = ledger(lines, &rosters, door);
             match record.failed {
                 Some(problem) => return Err(problem),
                 None => ledger?,
@@ -124,35 +124,25 @@ fn gather(path: &Path, depth: usize, uses: &mut Vec<Use>) -> Result<(), Problem>
 }
 
 fn offline(path: &Path, args: &Args, door: &Door) -> Result<Ledger, Problem> {
-    let mut chains = Chains::new();
-    if path.is_dir() {
-        let beside = path.join(ROSTERS);
-        if beside.exists() {
-            chains = files::read_json(&beside, "a list of rosters")?;
-        }
-    }
-    for file in &args.roster {
-        super::verify::add_roster(&mut chains, file)?;
-    }
-    Rosters::verify(&chains)?;
+    let rosters = rosters(Some(path), &args.roster, door)?;
     let bad = |why: &dyn std::fmt::Display| {
         Problem::new(Code::Usage, format!("{}: {why}", files::shown(path)))
     };
     match path.is_dir() {
         true => {
             let folder = Folder::open(path).map_err(|why| bad(&why))?;
-            ledger(folder.lines().map_err(|why| bad(&why))?, &chains, door)
+            ledger(folder.lines().map_err(|why| bad(&why))?, &rosters, door)
         }
         false => {
             let file = File::open(path).map_err(|why| files::unreadable(path, &why))?;
-            ledger(BufReader::with_capacity(1 << 20, file), &chains, door)
+            ledger(BufReader::with_capacity(1 << 20, file), &rosters, door)
         }
     }
 }
 
 /// The record's part in it. That its lines follow one another is checked on the way; who vouches for them is what `audit verify` says.
-fn ledger(mut lines: impl BufRead, chains: &Chains, door: &Door) -> Result<Ledger, Problem> {
-    let principals = principals(chains)?;
+fn ledger(mut lines: impl BufRead, rosters: &Rosters, door: &Door) -> Result<Ledger, Problem> {
+    let principals = principals(rosters);
     if principals.users.is_empty() {
         return Err(
             Problem::new(Code::Usage, "no roster says who the break-glass user is")
@@ -194,10 +184,9 @@ fn ledger(mut lines: impl BufRead, chains: &Chains, door: &Door) -> Result<Ledge
 }
 
 /// Users and roles of every version of every roster.
-fn principals(chains: &Chains) -> Result<Principals, Problem> {
+fn principals(rosters: &Rosters) -> Principals {
     let mut all = Principals::default();
-    for envelope in chains.values().flatten() {
-        let roster = envelope.unverified::<Roster>()?;
+    for roster in rosters.all() {
         all.users.insert(roster.aws.user_arn.clone());
         all.helpers.insert(roster.aws.steward_role_arn.clone());
         for access in &roster.access {
@@ -212,7 +201,7 @@ fn principals(chains: &Chains) -> Result<Principals, Problem> {
         }
     }
     all.roles.extend(all.helpers.iter().cloned());
-    Ok(all)
+    all
 }
 
 fn shown(result: &Reconciled) -> String {

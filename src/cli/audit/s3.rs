@@ -12,7 +12,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::{
     audit::{
         chain::Hash,
-        signed::{Chains, Checked, Rosters},
+        signed::{Checked, Rosters},
         sinks::s3::{
             copy::{Copy, Finding, Inventory, Listed, lock_of},
             names::EventsName,
@@ -38,12 +38,16 @@ const SEVEN_YEARS: u32 = 2557;
 
 /// Arguments of `audit verify --s3`.
 #[derive(clap::Args)]
+#[command(
+    mut_arg("profile", |arg| arg.requires("s3").conflicts_with("export")),
+    mut_arg("region", |arg| arg.requires("s3").conflicts_with("export"))
+)]
 pub(super) struct BucketArgs {
     /// The record in a bucket, where the S3 sink has put it: checked with its locks, through the AWS CLI
     #[arg(long, value_name = "s3://BUCKET/PREFIX", group = "elsewhere")]
     s3: Option<String>,
     /// How long the S3 sink locks what it writes
-    #[arg(long, value_name = "DAYS", default_value_t = SEVEN_YEARS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    #[arg(long, value_name = "DAYS", requires = "s3", conflicts_with = "export", default_value_t = SEVEN_YEARS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     retention_days: u32,
     #[command(flatten)]
     aws: Options,
@@ -97,7 +101,7 @@ impl BucketArgs {
             failed: RefCell::default(),
         };
         let said = Waiting::begin(format!("{place} to be listed"));
-        let stock = Inventory::of(prefix, from.list(prefix)?);
+        let stock = Inventory::of(&prefix, from.list(&prefix)?);
         if stock.events.is_empty() && stock.findings.is_empty() {
             return Err(
                 Problem::new(Code::Usage, format!("there is no record at {place}"))
@@ -110,7 +114,7 @@ impl BucketArgs {
             findings: stock.findings,
             ..InBucket::default()
         };
-        let rosters = verify::rosters(Chains::new(), args, door)?;
+        let rosters = verify::rosters(None, &args.roster, door)?;
         said.now_for(format!("{} objects to be read and checked", seen.objects));
         let mut objects = Objects {
             from: &from,
@@ -148,7 +152,7 @@ impl BucketArgs {
 }
 
 /// `s3://BUCKET/PREFIX`; the prefix ends in `/`, said or not.
-fn parse(place: &str) -> Result<(&str, &str), Problem> {
+fn parse(place: &str) -> Result<(&str, String), Problem> {
     let bad = || {
         Problem::new(Code::Usage, "this is no place in a bucket")
             .hint("write it as s3://BUCKET/PREFIX/, as [sinks.NAME] of agent.toml names them")
@@ -156,11 +160,13 @@ fn parse(place: &str) -> Result<(&str, &str), Problem> {
     let rest = place.strip_prefix("s3://").ok_or_else(bad)?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let plain = |b: u8| b.is_ascii_alphanumeric() || b".-".contains(&b);
-    let good = !bucket.is_empty()
-        && bucket.bytes().all(plain)
-        && !bucket.starts_with('-')
-        && (prefix.is_empty() || prefix.ends_with('/'));
-    good.then_some((bucket, prefix)).ok_or_else(bad)
+    let good = !bucket.is_empty() && bucket.bytes().all(plain) && !bucket.starts_with('-');
+    let end = match prefix.is_empty() || prefix.ends_with('/') {
+        true => "",
+        false => "/",
+    };
+    good.then(|| (bucket, format!("{prefix}{end}")))
+        .ok_or_else(bad)
 }
 
 /// The bucket as the AWS CLI shows it.
@@ -343,12 +349,17 @@ mod tests {
 
     #[test]
     fn a_place_is_a_bucket_and_a_prefix() {
-        assert_eq!(parse("s3://abc/x/y/").expect("good"), ("abc", "x/y/"));
-        assert_eq!(parse("s3://abc").expect("good"), ("abc", ""));
+        for (place, prefix) in [
+            ("s3://abc/x/y/", "x/y/"),
+            ("s3://abc/x", "x/"),
+            ("s3://abc/", ""),
+            ("s3://abc", ""),
+        ] {
+            assert_eq!(parse(place).expect(place), ("abc", prefix.to_owned()));
+        }
         for bad in [
             "abc/x/",
             "s3:///x/",
-            "s3://abc/x",
             "s3://a b/",
             "s3://-x/",
             "https://abc/",

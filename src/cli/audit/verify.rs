@@ -19,7 +19,9 @@ use crate::{
 };
 
 use crate::cli::{
-    Door, Ended, files,
+    Door, Ended,
+    client::Agent,
+    files,
     memory::{FirstMeeting, Memory},
     ui::{Waiting, plain},
 };
@@ -46,7 +48,7 @@ pub(super) struct Args {
     against: Vec<PathBuf>,
     /// A roster, or a chain of them, where the export has none
     #[arg(long, value_name = "FILE", requires = "elsewhere")]
-    roster: Vec<PathBuf>,
+    pub(super) roster: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, door: &Door) -> Ended {
@@ -88,27 +90,22 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
 
 fn online(args: &Args, door: &Door) -> Result<(Checked, Rosters), Problem> {
     let agent = door.agent()?;
-    let chains = chains(&agent)?;
-    let rosters = Rosters::verify(&chains)?;
     let mut memory = Memory::open()?;
+    let rosters = rosters_of_agent(&agent, &mut memory, door)?;
     // The agent's own record may only have grown since this person saw a signed head of it.
-    let mut held = Vec::new();
-    for (vault, chain) in &chains {
-        if memory.knows(vault) {
-            memory.roster(vault, chain, &FirstMeeting::SaySo, &door.ui)?;
-        }
-        held.extend(memory.head(vault).map(|seen| Witness {
-            head: head(seen),
-            by: format!("the head that you have seen of vault {vault}"),
-        }));
-    }
-    say_which_rosters(&rosters, &memory, door);
+    let seen = rosters.newest().filter_map(|roster| {
+        Some(Witness {
+            head: head(memory.head(&roster.vault)?),
+            by: format!("the head that you have seen of vault {}", roster.vault),
+        })
+    });
+    let held = seen.collect();
     // Before the record: what others hold of it may only be less.
     let against = Against::read(&args.against, &rosters)?;
     let notes = checkpoints(&agent)?;
     let kept = Kept::default();
-    let find = |sha256: &Hash| kept.borrow().get(sha256).cloned();
-    let mut record = Record::of(&agent, &kept);
+    let find = |sha256: &Hash| kept.find(sha256);
+    let mut record = Record::of(&agent, Some(&kept));
     let lines = BufReader::with_capacity(1 << 20, &mut record);
     let report = examine(lines, &rosters, notes, held, &find, against);
     match record.failed {
@@ -118,7 +115,6 @@ fn online(args: &Args, door: &Door) -> Result<(Checked, Rosters), Problem> {
 }
 
 fn offline(path: &Path, args: &Args, door: &Door) -> Result<(Checked, Rosters), Problem> {
-    let mut chains = Chains::new();
     let mut notes = Vec::new();
     let folder = path
         .is_dir()
@@ -126,16 +122,12 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<(Checked, Rosters), 
         .transpose()
         .map_err(|why| Problem::new(Code::Usage, format!("{}: {why}", files::shown(path))))?;
     if let Some(folder) = &folder {
-        let beside = path.join(ROSTERS);
-        if beside.exists() {
-            chains = files::read_json(&beside, "a list of rosters")?;
-        }
         let note = folder
             .checkpoint()
             .map_err(|why| Problem::new(Code::Usage, format!("{}: {why}", files::shown(path))))?;
         notes.extend(note);
     }
-    let rosters = rosters(chains, args, door)?;
+    let rosters = rosters(Some(path), &args.roster, door)?;
     let against = Against::read(&args.against, &rosters)?;
     let find = |sha256: &Hash| folder.as_ref()?.envelope(sha256).ok().flatten();
     let checked = match &folder {
@@ -154,9 +146,35 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<(Checked, Rosters), 
     Ok((checked, rosters))
 }
 
-/// The rosters that were brought, verified; says whether this person has met them.
-pub(super) fn rosters(mut chains: Chains, args: &Args, door: &Door) -> Result<Rosters, Problem> {
-    for file in &args.roster {
+/// The agent's rosters, verified, and held against those that this person has met.
+pub(super) fn rosters_of_agent(
+    agent: &Agent,
+    memory: &mut Memory,
+    door: &Door,
+) -> Result<Rosters, Problem> {
+    let chains = chains(agent)?;
+    let rosters = Rosters::verify(&chains)?;
+    for (vault, chain) in &chains {
+        if memory.knows(vault) {
+            memory.roster(vault, chain, &FirstMeeting::SaySo, &door.ui)?;
+        }
+    }
+    say_which_rosters(&rosters, memory, door);
+    Ok(rosters)
+}
+
+/// The rosters in an export's folder and those that were brought, verified; says whether this person has met them.
+pub(super) fn rosters(
+    export: Option<&Path>,
+    brought: &[PathBuf],
+    door: &Door,
+) -> Result<Rosters, Problem> {
+    let mut chains = Chains::new();
+    let beside = export.map(|folder| folder.join(ROSTERS));
+    if let Some(beside) = beside.filter(|beside| beside.exists()) {
+        chains = files::read_json(&beside, "a list of rosters")?;
+    }
+    for file in brought {
         add_roster(&mut chains, file)?;
     }
     let rosters = Rosters::verify(&chains)?;
@@ -196,7 +214,7 @@ fn examine(
         .map_err(|why| Problem::new(Code::Internal, format!("the record cannot be read: {why}")))
 }
 
-pub(super) fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
+fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
     let bytes = files::read(file)?;
     let chain: Vec<Envelope> = if bytes.trim_ascii_start().starts_with(b"[") {
         files::read_json(file, "a chain of rosters")?

@@ -68,7 +68,7 @@ pub(super) fn rules(look: &Look<'_>, needed: &Needed, none: Option<String>) -> R
     {
         look.looked();
         let thing = format!("rules in {}", look.region);
-        let risk = "IAM's events are seen in us-east-1 alone, regional STS's in their Region: what is done there alerts nobody";
+        let risk = "IAM's events are seen in one Region alone, regional STS's in their own: what is seen there alerts nobody";
         look.differs(Difference::new(thing, "nothing is handed on from there", risk).mend(command));
         return Ok(());
     }

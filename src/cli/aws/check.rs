@@ -26,8 +26,16 @@ use super::{
     store,
 };
 
-/// Where IAM's events and those of the global STS endpoint are seen, and nowhere else.
-const IAM_REGION: &str = "us-east-1";
+/// Where a partition's IAM events are seen, and nowhere else; in `aws` those of the global STS endpoint too.
+/// Source: AWS General Reference, 'IAM endpoints'.
+pub(super) fn iam_region(partition: &str) -> &'static str {
+    match partition {
+        "aws-us-gov" => "us-gov-west-1",
+        "aws-cn" => "cn-north-1",
+        "aws-eusc" => "eusc-de-east-1",
+        _ => "us-east-1",
+    }
+}
 
 /// Arguments of `aws check`.
 #[derive(clap::Args)]
@@ -35,7 +43,7 @@ pub(super) struct Args {
     /// The stack of packaging/aws/twotap.cfn.json, in the Region that is asked
     #[arg(long, value_name = "NAME", default_value = "twotap")]
     stack: String,
-    /// Another Region that hands its events on, beside us-east-1
+    /// Another Region that hands its events on, beside the one of IAM (us-east-1 in the partition aws)
     #[arg(long = "also", value_name = "REGION")]
     also: Vec<String>,
     #[command(flatten)]
@@ -127,7 +135,7 @@ fn looked(args: &Args) -> Result<Outcome, Problem> {
             .collect::<Result<(), Problem>>()
     })?;
     let mut elsewhere: Vec<&str> = args.also.iter().map(String::as_str).collect();
-    elsewhere.push(IAM_REGION);
+    elsewhere.push(iam_region(partition));
     elsewhere.sort_unstable();
     elsewhere.dedup();
     for other in elsewhere.into_iter().filter(|other| *other != region) {
@@ -139,7 +147,7 @@ fn looked(args: &Args) -> Result<Outcome, Problem> {
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     found.differences.sort_by(|a, b| a.thing.cmp(&b.thing));
     for difference in &mut found.differences {
-        complete(&mut difference.mend, &args.stack, &region);
+        complete(&mut difference.mend, &args.stack, &region, &needed);
     }
     found.unseen.sort();
     found.unseen.dedup();
@@ -155,12 +163,14 @@ fn looked(args: &Args) -> Result<Outcome, Problem> {
 }
 
 /// A command that would need a value that nobody knows gives way to the one that asks for it.
-fn complete(mend: &mut Vec<String>, stack: &str, region: &str) {
+pub(super) fn complete(mend: &mut Vec<String>, stack: &str, region: &str, needed: &Needed) {
     if mend.iter().any(|command| command.contains("${AuditKey")) {
         // Its key is among the differences; once it stands, this one's command is known.
         *mend = vec!["twotap aws check".to_owned()];
     } else if mend.iter().any(|command| command.contains("${")) {
-        let deploy = [
+        // What has to be named: the others keep their values, or have them from the template. What is not known nobody guesses here.
+        let named = needed.required();
+        let mut deploy = vec![
             "cloudformation",
             "deploy",
             "--region",
@@ -172,11 +182,8 @@ fn complete(mend: &mut Vec<String>, stack: &str, region: &str) {
             "--capabilities",
             "CAPABILITY_NAMED_IAM",
             "--parameter-overrides",
-            "ExternalId=VALUE",
-            "RotatedSecretsArn=VALUE",
-            "RotationFunctionsArn=VALUE",
-            "AuditMode=GOVERNANCE",
         ];
+        deploy.extend(named.iter().map(String::as_str));
         *mend = vec![aws(&deploy)];
     }
 }

@@ -92,6 +92,14 @@ impl Needed {
             .collect()
     }
 
+    /// The parameters without a default, as `NAME=value` of a deployment; `VALUE` where it is not known.
+    pub(super) fn required(&self) -> Vec<String> {
+        object(&self.template["Parameters"])
+            .filter(|(_, parameter)| parameter.get("Default").is_none())
+            .map(|(name, _)| format!("{name}={}", self.value(name).unwrap_or("VALUE")))
+            .collect()
+    }
+
     fn holds(&self, condition: &Value) -> Option<bool> {
         match single(condition)? {
             ("Fn::Not", Value::Array(of)) => self.holds(of.first()?).map(|holds| !holds),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     agrees::{agrees, covers, told},
+    check::{complete, iam_region},
     difference::aws,
     needed::Needed,
 };
@@ -130,6 +131,48 @@ fn what_is_not_known_takes_anything_and_what_is_not_needed_is_not_missed() {
         rule["Targets"][0]["RoleArn"],
         "arn:aws:iam::111122223333:role/twotap-alerts/forward-us-east-1"
     );
+}
+
+#[test]
+fn a_deployment_names_what_is_known_and_guesses_nothing() {
+    let deploys = |more: &[(&str, &str)]| {
+        let mut mend = vec!["aws iam x --arn ${OpAdmin}".to_owned()];
+        let needed = Needed::main(known(more)).unwrap();
+        complete(&mut mend, "prod", "eu-central-1", &needed);
+        assert_eq!(mend.len(), 1);
+        mend.remove(0)
+    };
+    let none = deploys(&[]);
+    // The mode of the write-once record is somebody's decision.
+    let (_, named) = none.split_once("--parameter-overrides ").unwrap();
+    let mut named: Vec<&str> = named.split(' ').collect();
+    named.sort_unstable();
+    assert_eq!(
+        named,
+        [
+            "AuditMode=VALUE",
+            "ExternalId=VALUE",
+            "RotatedSecretsArn=VALUE",
+            "RotationFunctionsArn=VALUE"
+        ]
+    );
+    let some = deploys(&[("AuditMode", "COMPLIANCE"), ("ExternalId", "vault-prod")]);
+    assert!(some.contains("AuditMode=COMPLIANCE"), "{some}");
+    assert!(some.contains("ExternalId=vault-prod"), "{some}");
+    assert!(some.contains("RotatedSecretsArn=VALUE"), "{some}");
+    assert!(some.contains("--stack-name prod"), "{some}");
+}
+
+#[test]
+fn iam_is_seen_where_its_partition_has_it() {
+    for (partition, region) in [
+        ("aws", "us-east-1"),
+        ("aws-us-gov", "us-gov-west-1"),
+        ("aws-cn", "cn-north-1"),
+        ("aws-eusc", "eusc-de-east-1"),
+    ] {
+        assert_eq!(iam_region(partition), region);
+    }
 }
 
 #[test]

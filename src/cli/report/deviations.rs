@@ -134,6 +134,11 @@ fn told(event: &Record, request: &Request) -> Option<String> {
             "at {at} sink {} did not hold the record: {why}",
             text("sink").unwrap_or("unnamed")
         )),
+        E::EvidenceRestored => Some(format!(
+            "at {at} sink {} held the record again: it had not since {}",
+            text("sink").unwrap_or("unnamed"),
+            text("since").unwrap_or("a time that the record does not say"),
+        )),
         E::AuditTampered => Some(format!(
             "at {at} the live record on the host was found tampered with: {why}"
         )),

@@ -117,6 +117,13 @@ impl S3Sink {
         self
     }
 
+    /// The same sink coming back within this of a call that AWS does not answer.
+    #[must_use]
+    pub fn bounded_by(mut self, bound: Duration) -> Self {
+        self.account.bounded_by(bound);
+        self
+    }
+
     /// Makes sure of bucket and key, where it is time to.
     fn check(&mut self) -> Result<(), SinkError> {
         if self.check.again.is_some_and(|again| Instant::now() < again) {
