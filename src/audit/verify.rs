@@ -12,7 +12,6 @@ mod lines;
 mod report;
 mod resets;
 
-use std::cell::Cell;
 use std::io::{self, BufRead};
 
 pub use self::copies::{Copy, Standing};
@@ -26,7 +25,6 @@ use self::lines::{Line, Lines, examine_all, kind, note_in};
 use self::resets::Resets;
 use super::chain::{Fault, Hash, Head, Walk, Why};
 use super::event::{EnvelopeRef, EventType, Record};
-use super::folder::{Folder, FolderError};
 use super::note::NoteKey;
 
 /// Lines examined together; enough that threads are worth starting.
@@ -143,33 +141,6 @@ pub fn verify(
         last = block.pop().map(|line| line.bytes).unwrap_or_default();
     }
     Ok(run.conclude(broken, &last))
-}
-
-/// Verifies a folder with what lies in it, its checkpoint and its envelopes, besides what the caller brings.
-pub fn verify_folder(
-    folder: &Folder,
-    evidence: &Evidence<'_>,
-    check: EnvelopeCheck<'_>,
-) -> Result<Report, FolderError> {
-    let mut checkpoints = evidence.checkpoints.to_vec();
-    checkpoints.extend(folder.checkpoint()?);
-    let failed = Cell::new(None);
-    let find = |sha256: &Hash| match folder.envelope(sha256) {
-        Ok(Some(found)) => Some(found),
-        Ok(None) => evidence.envelopes.and_then(|elsewhere| elsewhere(sha256)),
-        Err(error) => {
-            failed.set(Some(error));
-            None
-        }
-    };
-    let evidence = Evidence {
-        checkpoints: &checkpoints,
-        envelopes: Some(&find),
-        ..*evidence
-    };
-    let report = verify(folder.lines()?, &evidence, check)?;
-    // An envelope that cannot be read is not one that is missing.
-    failed.into_inner().map_or(Ok(report), Err)
 }
 
 struct Run<'e> {
