@@ -1,7 +1,7 @@
 //! What the file on this host has beyond the store, and taking it back.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
 };
@@ -10,7 +10,6 @@ use crate::audit::{
     chain::{self, Head, Links, Walk},
     checkpoint::Checkpoint,
     event::{Envelope, MAX_LINE, Record},
-    files,
     folder::{self, Folder},
     live,
     note::NoteKey,
@@ -144,15 +143,7 @@ pub fn put_back(
 
 /// Moves the files of an epoch that is over into a folder of their own, so that the sink begins anew; where they are.
 pub fn set_aside(dir: &Path) -> io::Result<PathBuf> {
-    let kept = live::new_folder(&dir.join(OVER))?;
-    for file in folder::files(dir)? {
-        if let Some(name) = file.file_name() {
-            fs::rename(&file, kept.join(name))?;
-        }
-    }
-    files::sync_parent(&kept.join("x"))?;
-    files::sync_parent(&dir.join("x"))?;
-    Ok(kept)
+    folder::move_aside(dir, OVER, &folder::files(dir)?)
 }
 
 /// The whole lines of several files, one after the other. One that is cut off at the end is no line.
