@@ -16,12 +16,13 @@ use std::io::{self, BufRead};
 
 pub use self::copies::{Copy, Standing};
 pub use self::gaps::Gap;
+pub use self::lines::{Line, Lines};
 pub use self::report::{Problem, Proof, Report, Source};
 pub use self::resets::Reset;
 
 use self::claims::{Claim, Given, open_checkpoint};
 use self::gaps::Gaps;
-use self::lines::{Line, Lines, examine_all, kind, note_in};
+use self::lines::{examine_all, kind, note_in};
 use self::resets::Resets;
 use super::chain::{Fault, Hash, Head, Walk, Why};
 use super::event::{EnvelopeRef, EventType, Record};
@@ -102,7 +103,7 @@ pub fn verify(
     run.report.checkpoints_unknown = given.unknown;
 
     let mut walk = Walk::after(Head::default());
-    let mut source = Lines { from: lines };
+    let mut source = Lines::of(lines);
     let mut broken = false;
     'blocks: loop {
         let mut block = source.block(BLOCK)?;
@@ -117,8 +118,8 @@ pub fn verify(
             }
             let mut failed = None;
             let here = examined[i + 1..].iter().copied();
-            let later = std::iter::from_fn(|| match source.block(1) {
-                Ok(lines) => lines.first().map(Line::examine),
+            let later = std::iter::from_fn(|| match source.line() {
+                Ok(line) => line.map(|line| line.examine()),
                 Err(error) => {
                     failed = Some(error);
                     None

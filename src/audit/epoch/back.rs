@@ -2,19 +2,20 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, BufReader, Read as _},
+    io::{self, BufReader},
     path::{Path, PathBuf},
 };
 
 use crate::audit::{
     chain::{self, Head, Links, Walk},
     checkpoint::Checkpoint,
-    event::{Envelope, MAX_LINE, Record},
+    event::{Envelope, Record},
     folder::{self, Folder},
     live,
     note::NoteKey,
     sinks::note_of,
     store::{Store, StoreError, Tx},
+    verify,
 };
 
 /// Where files of an epoch that is over are kept, beside those that are written.
@@ -149,7 +150,7 @@ pub fn set_aside(dir: &Path) -> io::Result<PathBuf> {
 /// The whole lines of several files, one after the other. One that is cut off at the end is no line.
 struct Lines<'p> {
     paths: std::slice::Iter<'p, PathBuf>,
-    file: Option<BufReader<File>>,
+    file: Option<verify::Lines<BufReader<File>>>,
 }
 
 impl<'p> Lines<'p> {
@@ -166,16 +167,13 @@ impl<'p> Lines<'p> {
                 let Some(path) = self.paths.next() else {
                     return Ok(None);
                 };
-                self.file = Some(BufReader::new(File::open(path)?));
+                self.file = Some(verify::Lines::of(BufReader::new(File::open(path)?)));
                 continue;
             };
-            let mut line = Vec::new();
-            file.take(MAX_LINE as u64 + 1)
-                .read_until(b'\n', &mut line)?;
-            if line.pop_if(|b| *b == b'\n').is_some() {
-                return Ok(Some(line));
+            match file.line()? {
+                Some(line) if !line.torn => return Ok(Some(line.bytes)),
+                _ => self.file = None,
             }
-            self.file = None;
         }
     }
 }
