@@ -58,6 +58,16 @@ struct Standing {
     why: String,
 }
 
+impl Row {
+    fn push(&mut self, seq: u64, at: Timestamp, why: &str) {
+        self.standing.push(Standing {
+            seq,
+            at,
+            why: why.to_owned(),
+        });
+    }
+}
+
 /// Something that was found, and where the evidence was put: nowhere, where there was none.
 pub(super) struct Found {
     finding: Finding,
@@ -309,22 +319,14 @@ impl Tampering {
 /// The same for what is no finding of a look: it stands until it is acknowledged.
 pub(super) fn stand(change: &mut Change<'_, '_>, seq: u64, why: &str) -> Result<(), Problem> {
     let mut row: Row = change.setting(ROW)?;
-    row.standing.push(Standing {
-        seq,
-        at: change.now(),
-        why: why.to_owned(),
-    });
+    row.push(seq, change.now(), why);
     change.put_setting(ROW, &row)
 }
 
 /// The same before there is an agent.
 pub(super) fn note(tx: &mut Tx<'_>, seq: u64, at: Timestamp, why: &str) -> Result<(), StoreError> {
     let mut row: Row = tx.record_as(Table::Setting, ROW)?.unwrap_or_default();
-    row.standing.push(Standing {
-        seq,
-        at,
-        why: why.to_owned(),
-    });
+    row.push(seq, at, why);
     tx.put(Table::Setting, ROW, &row)
 }
 
@@ -350,11 +352,7 @@ fn record(change: &mut Change<'_, '_>, found: &Found) -> Result<Option<Row>, Pro
         event = event.detail("not_kept", why.to_string());
     }
     let seq = change.event(&event)?.seq;
-    row.standing.push(Standing {
-        seq,
-        at: change.now(),
-        why: finding.why.clone(),
-    });
+    row.push(seq, change.now(), &finding.why);
     change.put_setting(ROW, &row)?;
     Ok(Some(row))
 }

@@ -10,10 +10,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::event::{AGENT, Record};
+use crate::trust::text::plain;
 
 mod rules;
 
-/// The longest single detail in an alert, in characters; what is cut off ends in `...` and stands whole in the record.
+/// The longest single detail in an alert, in characters; what is cut off ends in `…` and stands whole in the record.
 const MAX_DETAIL: usize = 600;
 
 /// How soon somebody has to look.
@@ -205,23 +206,9 @@ fn account_of(arn: &str) -> Option<String> {
     digits.then(|| account.to_owned())
 }
 
-/// One line of bounded length in which nothing hides: control characters and those that turn the direction of writing or take
-/// up no room become spaces.
+/// One line of bounded length in which nothing hides.
 pub(super) fn clean(text: &str) -> String {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
-                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-    };
-    let mut out: String = text
-        .chars()
-        .take(MAX_DETAIL)
-        .map(|c| if hides(c) { ' ' } else { c })
-        .collect();
-    if text.chars().nth(MAX_DETAIL).is_some() {
-        out.push_str("...");
-    }
-    out
+    plain(text, MAX_DETAIL)
 }
 
 #[cfg(test)]

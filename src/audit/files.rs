@@ -107,9 +107,14 @@ fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<std::path::PathBuf> {
 /// Syncs the folder that holds `path`, so that a new name survives a crash.
 pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
     }
+}
+
+/// Syncs a folder, so that the names in it survive a crash.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 #[cfg(test)]

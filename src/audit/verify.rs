@@ -12,21 +12,20 @@ mod lines;
 mod report;
 mod resets;
 
-use std::cell::Cell;
 use std::io::{self, BufRead};
 
 pub use self::copies::{Copy, Standing};
 pub use self::gaps::Gap;
+pub use self::lines::{Line, Lines};
 pub use self::report::{Problem, Proof, Report, Source};
 pub use self::resets::Reset;
 
 use self::claims::{Claim, Given, open_checkpoint};
 use self::gaps::Gaps;
-use self::lines::{Line, Lines, examine_all, kind, note_in};
+use self::lines::{examine_all, kind, note_in};
 use self::resets::Resets;
 use super::chain::{Fault, Hash, Head, Walk, Why};
 use super::event::{EnvelopeRef, EventType, Record};
-use super::folder::{Folder, FolderError};
 use super::note::NoteKey;
 
 /// Lines that are read and examined together, before any of them is looked at; enough that threads are worth starting.
@@ -104,7 +103,7 @@ pub fn verify(
     run.report.checkpoints_unknown = given.unknown;
 
     let mut walk = Walk::after(Head::default());
-    let mut source = Lines { from: lines };
+    let mut source = Lines::of(lines);
     let mut broken = false;
     'blocks: loop {
         let mut block = source.block(READ_AHEAD)?;
@@ -119,8 +118,8 @@ pub fn verify(
             }
             let mut failed = None;
             let here = examined[i + 1..].iter().copied();
-            let later = std::iter::from_fn(|| match source.block(1) {
-                Ok(lines) => lines.first().map(Line::examine),
+            let later = std::iter::from_fn(|| match source.line() {
+                Ok(line) => line.map(|line| line.examine()),
                 Err(error) => {
                     failed = Some(error);
                     None
@@ -143,33 +142,6 @@ pub fn verify(
         last = block.pop().map(|line| line.bytes).unwrap_or_default();
     }
     Ok(run.conclude(broken, &last))
-}
-
-/// Verifies a folder with what lies in it, its checkpoint and its envelopes, besides what the caller brings.
-pub fn verify_folder(
-    folder: &Folder,
-    evidence: &Evidence<'_>,
-    check: EnvelopeCheck<'_>,
-) -> Result<Report, FolderError> {
-    let mut checkpoints = evidence.checkpoints.to_vec();
-    checkpoints.extend(folder.checkpoint()?);
-    let failed = Cell::new(None);
-    let find = |sha256: &Hash| match folder.envelope(sha256) {
-        Ok(Some(found)) => Some(found),
-        Ok(None) => evidence.envelopes.and_then(|elsewhere| elsewhere(sha256)),
-        Err(error) => {
-            failed.set(Some(error));
-            None
-        }
-    };
-    let evidence = Evidence {
-        checkpoints: &checkpoints,
-        envelopes: Some(&find),
-        ..*evidence
-    };
-    let report = verify(folder.lines()?, &evidence, check)?;
-    // An envelope that cannot be read is not one that is missing.
-    failed.into_inner().map_or(Ok(report), Err)
 }
 
 struct Run<'e> {

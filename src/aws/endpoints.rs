@@ -19,11 +19,12 @@ pub const CA_FILES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// A partition of AWS: its DNS suffix, and the host of IAM, which has one control plane a partition.
+/// A partition of AWS: its DNS suffix, and the host and signing Region of IAM, which has one control plane a partition.
 struct Partition {
     name: &'static str,
     suffix: &'static str,
     iam_host: &'static str,
+    iam_region: &'static str,
 }
 
 /// The partitions that are known. Source: AWS General Reference, 'IAM endpoints'; the isolated
@@ -33,21 +34,25 @@ const PARTITIONS: [Partition; 4] = [
         name: "aws",
         suffix: "amazonaws.com",
         iam_host: "iam.amazonaws.com",
+        iam_region: "us-east-1",
     },
     Partition {
         name: "aws-us-gov",
         suffix: "amazonaws.com",
         iam_host: "iam.us-gov.amazonaws.com",
+        iam_region: "us-gov-west-1",
     },
     Partition {
         name: "aws-cn",
         suffix: "amazonaws.com.cn",
         iam_host: "iam.cn-north-1.amazonaws.com.cn",
+        iam_region: "cn-north-1",
     },
     Partition {
         name: "aws-eusc",
         suffix: "amazonaws.eu",
         iam_host: "iam.eusc-de-east-1.amazonaws.eu",
+        iam_region: "eusc-de-east-1",
     },
 ];
 
@@ -74,10 +79,21 @@ pub struct Endpoints {
 impl Endpoints {
     /// The commercial partition with these STS Regions and the defaults for the rest.
     pub fn commercial(sts_regions: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::of("aws", sts_regions)
+    }
+
+    /// This partition with these STS Regions and the defaults for the rest. One that is not known is refused by
+    /// [`crate::aws::Aws::new`].
+    pub fn of(
+        partition: impl Into<String>,
+        sts_regions: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let partition = partition.into();
+        let known = PARTITIONS.iter().find(|p| p.name == partition);
         Endpoints {
-            partition: "aws".into(),
+            iam_region: known.map_or("", |p| p.iam_region).into(),
+            partition,
             sts_regions: sts_regions.into_iter().map(Into::into).collect(),
-            iam_region: "us-east-1".into(),
             override_url: None,
             ca_file: None,
             timeouts: Timeouts::default(),
@@ -229,7 +245,8 @@ fn parse_base(url: &str) -> Result<String, ConfigError> {
     Ok(format!("{scheme}://{authority}"))
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is surely this machine: a loopback address written as a number, IPv6 with or without brackets.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host
         .strip_prefix('[')
         .and_then(|h| h.strip_suffix(']'))
@@ -357,35 +374,36 @@ mod tests {
 
     #[test]
     fn hosts_of_every_partition() {
-        for (partition, sts, iam) in [
+        for (partition, sts, iam, signs) in [
             (
                 "aws",
                 "https://sts.x-1.amazonaws.com",
                 "https://iam.amazonaws.com",
+                "us-east-1",
             ),
             (
                 "aws-us-gov",
                 "https://sts.x-1.amazonaws.com",
                 "https://iam.us-gov.amazonaws.com",
+                "us-gov-west-1",
             ),
             (
                 "aws-cn",
                 "https://sts.x-1.amazonaws.com.cn",
                 "https://iam.cn-north-1.amazonaws.com.cn",
+                "cn-north-1",
             ),
             (
                 "aws-eusc",
                 "https://sts.x-1.amazonaws.eu",
                 "https://iam.eusc-de-east-1.amazonaws.eu",
+                "eusc-de-east-1",
             ),
         ] {
-            let endpoints = Endpoints {
-                partition: partition.into(),
-                ..Endpoints::commercial(["x-1"])
-            };
-            let resolved = Resolved::parse(&endpoints).unwrap();
+            let resolved = Resolved::parse(&Endpoints::of(partition, ["x-1"])).unwrap();
             assert_eq!(resolved.sts[0].url, sts);
             assert_eq!(resolved.iam.url, iam);
+            assert_eq!(resolved.iam.region, signs);
             assert!(resolved.tls);
         }
     }

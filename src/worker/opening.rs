@@ -75,9 +75,8 @@ pub(super) fn serve(args: Args) -> Result<(), Problem> {
 
 fn sts(args: Args) -> Result<Aws, Problem> {
     let endpoints = Endpoints {
-        partition: args.partition,
         override_url: args.endpoint_url,
-        ..Endpoints::commercial(args.region)
+        ..Endpoints::of(args.partition, args.region)
     };
     Aws::new(endpoints).map_err(|why| Problem::new(Code::Usage, &why).hint_if(why.hint()))
 }

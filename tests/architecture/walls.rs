@@ -60,8 +60,8 @@ const OWNED: [(&str, &[&str]); 16] = [
     ("aws_smithy_http_client", &["aws"]),
     // What signs a call; the worker says which credential it is.
     ("aws_credential_types", &["aws", "worker"]),
-    // Signing in to the console is the one wire of the people's program that leaves the host; the record's sinks have theirs.
-    ("tokio_rustls", &["audit", "cli"]),
+    // The sinks' wire; the people's program signs in to the console by it, which is all that leaves the host from there.
+    ("tokio_rustls", &["audit"]),
     ("rusqlite", &["audit"]),
     // The roster holds a recovery recipient, and reads it before it believes it.
     ("age", &["vault", "trust"]),

@@ -86,18 +86,16 @@ fn what_no_rule_names_stays_on_the_host() {
 
 #[test]
 fn foreign_text_cannot_forge_a_line_of_the_message() {
-    let reason = "x\nWHO:   root\r\u{202e}\u{2028}[info] all well\u{200b}";
+    // Tags, a filler and a variation selector take up no room either.
+    let reason = "x\nWHO:   root\r\u{202e}\u{2028}[info] all\u{e0041}\u{3164} well\u{fe0f}\u{200b}";
     let denied = event(EventType::BreakGlassDenied).justification(reason);
     let text = alert(&record(&denied)).unwrap().to_string();
     assert_eq!(text.lines().count(), 7, "{text}");
-    assert!(
-        text.contains("\"x WHO:   root   [info] all well \""),
-        "{text}"
-    );
+    assert!(text.contains("\"x WHO: root [info] all well\""), "{text}");
 
     let long = event(EventType::RequestFailed).detail("why", "w".repeat(5000));
     let text = alert(&record(&long)).unwrap().to_string();
-    assert!(text.len() < 1500 && text.contains("www...\n"), "{text}");
+    assert!(text.len() < 1500 && text.contains("www…\n"), "{text}");
 }
 
 #[test]

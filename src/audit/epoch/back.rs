@@ -1,21 +1,21 @@
 //! What the file on this host has beyond the store, and taking it back.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufRead as _, BufReader, Read as _},
+    fs::File,
+    io::{self, BufReader},
     path::{Path, PathBuf},
 };
 
 use crate::audit::{
     chain::{self, Head, Links, Walk},
     checkpoint::Checkpoint,
-    event::{Envelope, MAX_LINE, Record},
-    files,
+    event::{Envelope, Record},
     folder::{self, Folder},
     live,
     note::NoteKey,
     sinks::note_of,
     store::{Store, StoreError, Tx},
+    verify,
 };
 
 /// Where files of an epoch that is over are kept, beside those that are written.
@@ -144,21 +144,13 @@ pub fn put_back(
 
 /// Moves the files of an epoch that is over into a folder of their own, so that the sink begins anew; where they are.
 pub fn set_aside(dir: &Path) -> io::Result<PathBuf> {
-    let kept = live::new_folder(&dir.join(OVER))?;
-    for file in folder::files(dir)? {
-        if let Some(name) = file.file_name() {
-            fs::rename(&file, kept.join(name))?;
-        }
-    }
-    files::sync_parent(&kept.join("x"))?;
-    files::sync_parent(&dir.join("x"))?;
-    Ok(kept)
+    folder::move_aside(dir, OVER, &folder::files(dir)?)
 }
 
 /// The whole lines of several files, one after the other. One that is cut off at the end is no line.
 struct Lines<'p> {
     paths: std::slice::Iter<'p, PathBuf>,
-    file: Option<BufReader<File>>,
+    file: Option<verify::Lines<BufReader<File>>>,
 }
 
 impl<'p> Lines<'p> {
@@ -175,16 +167,13 @@ impl<'p> Lines<'p> {
                 let Some(path) = self.paths.next() else {
                     return Ok(None);
                 };
-                self.file = Some(BufReader::new(File::open(path)?));
+                self.file = Some(verify::Lines::of(BufReader::new(File::open(path)?)));
                 continue;
             };
-            let mut line = Vec::new();
-            file.take(MAX_LINE as u64 + 1)
-                .read_until(b'\n', &mut line)?;
-            if line.pop_if(|b| *b == b'\n').is_some() {
-                return Ok(Some(line));
+            match file.line()? {
+                Some(line) if !line.torn => return Ok(Some(line.bytes)),
+                _ => self.file = None,
             }
-            self.file = None;
         }
     }
 }

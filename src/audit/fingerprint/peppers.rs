@@ -19,23 +19,13 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{DEFAULT_KID, Fingerprint, FingerprintKey, kid_is_good};
 use crate::audit::files;
-use crate::aws::{Aws, Endpoints, Timeouts, read_key_file};
-
-/// How long Secrets Manager may take for one pepper, all attempts together.
-const PATIENCE: Duration = Duration::from_secs(20);
-const TIMEOUTS: Timeouts = Timeouts {
-    connect: Duration::from_secs(3),
-    read: Duration::from_secs(5),
-    call: Duration::from_secs(6),
-    pause: Duration::from_millis(250),
-};
+use crate::audit::sinks::amazon::{Account, Place, failed};
 
 /// The table as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -348,26 +338,23 @@ impl SecretTable {
         else {
             return Err("'arn' is not that of a secret".to_owned());
         };
-        let aws = Aws::new(Endpoints {
+        let mut account = Account::open(Place {
             partition: partition.to_owned(),
-            override_url: self.endpoint.clone(),
+            region: region.to_owned(),
+            endpoint: self.endpoint.clone(),
             ca_file: self.ca_file.clone(),
-            timeouts: TIMEOUTS,
-            ..Endpoints::commercial([region.to_owned()])
+            credential: self.key_file.clone(),
         })
-        .map_err(|why| why.to_string())?;
-        let key = read_key_file(&self.key_file)
-            .map_err(|why| format!("{}: {why}", self.key_file.display()))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|why| why.to_string())?;
-        let asked = runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, aws.secret_value(&key, &self.arn, None)).await
+        // Its keys are a sink's: here they have other names.
+        .map_err(|why| why.why().to_owned())?;
+        account.begin();
+        let asked = account.run(|aws, key| async move {
+            let asked = aws.secret_value(key, &self.arn, None).await;
+            asked.map_err(|why| failed(&why))
         });
-        let answer = asked.map_err(|_| "Secrets Manager does not answer in time".to_owned())?;
-        let value = answer.map_err(|why| why.to_string())?.value;
-        let text = value
+        let text = asked
+            .map_err(|why| why.to_string())?
+            .value
             .text
             .ok_or_else(|| "the secret holds no text".to_owned())?;
         FingerprintKey::from_base64(kid, &text).map_err(|why| why.to_string())

@@ -4,8 +4,10 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use crate::audit::files::{private_folder, sync_folder};
 
 /// The file that is written to.
 pub(super) const EVENTS: &str = "events.jsonl";
@@ -58,6 +60,43 @@ pub fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
         files.push(written);
     }
     Ok(files)
+}
+
+/// Moves files of a folder into a new one of its own, numbered, under `under` in it (0700), so that the record is written anew beside
+/// them; where they are.
+pub fn move_aside<P: AsRef<Path>>(
+    dir: &Path,
+    under: &str,
+    moved: impl IntoIterator<Item = P>,
+) -> io::Result<PathBuf> {
+    let kept = new_folder(&dir.join(under))?;
+    for file in moved {
+        let file = file.as_ref();
+        if let Some(name) = file.file_name() {
+            fs::rename(file, kept.join(name))?;
+        }
+    }
+    sync_folder(&kept)?;
+    sync_folder(dir)?;
+    Ok(kept)
+}
+
+/// A folder of a new number under `parent` (0700).
+fn new_folder(parent: &Path) -> io::Result<PathBuf> {
+    private_folder(parent)?;
+    for n in 1_u32.. {
+        let path = parent.join(n.to_string());
+        match fs::create_dir(&path) {
+            Ok(()) => {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+                sync_folder(parent)?;
+                return Ok(path);
+            }
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(why) => return Err(why),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Whether two paths are one file; what is gone is none.

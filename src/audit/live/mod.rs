@@ -17,7 +17,7 @@ pub use self::notice::Notice;
 
 use super::{
     chain::{Head, Links},
-    files, folder,
+    folder,
     store::{Store, StoreError},
 };
 
@@ -348,15 +348,7 @@ impl LiveRecord {
         if aside.is_empty() {
             return Ok(None);
         }
-        let kept = new_folder(&self.dir.join(KEPT))?;
-        for file in aside {
-            if let Some(name) = file.file_name() {
-                fs::rename(file, kept.join(name))?;
-            }
-        }
-        files::sync_parent(&kept.join("x"))?;
-        files::sync_parent(&self.dir.join("x"))?;
-        Ok(Some(kept))
+        folder::move_aside(&self.dir, KEPT, aside).map(Some)
     }
 
     /// Begins with nothing known: what is looked at next is new.
@@ -414,24 +406,6 @@ fn rights(before: &Stat, now: &Stat) -> String {
     } else {
         format!("belonged to uid {} and belongs to {}", before.uid, now.uid)
     }
-}
-
-/// A folder of a new number under `parent` (0700).
-pub(super) fn new_folder(parent: &Path) -> io::Result<PathBuf> {
-    files::private_folder(parent)?;
-    for n in 1_u32.. {
-        let path = parent.join(n.to_string());
-        match fs::create_dir(&path) {
-            Ok(()) => {
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
-                files::sync_parent(&path)?;
-                return Ok(path);
-            }
-            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(why) => return Err(why),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Where a file of the record ends; nothing where it has no whole line, or ends in something else.

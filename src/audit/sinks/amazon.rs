@@ -1,4 +1,4 @@
-//! What the sinks at AWS have in common: a way there, a key in a file, and a bound on how long anything takes.
+//! What the sinks at AWS and a pepper in Secrets Manager have in common: a way there, a key in a file, and a bound on how long anything takes.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
+use super::net::runtime;
 use super::{SinkConfigError, SinkError};
 use crate::aws::{Aws, AwsError, Credentials, Endpoints, Timeouts, read_key_file};
 
@@ -24,21 +25,21 @@ const TIMEOUTS: Timeouts = Timeouts {
 pub(super) const THROTTLED: Duration = Duration::from_secs(1);
 
 /// Where a sink's AWS is and whose key it uses.
-pub(super) struct Place {
+pub(in crate::audit) struct Place {
     /// `aws` unless said otherwise.
-    pub(super) partition: String,
+    pub(in crate::audit) partition: String,
     /// The Region.
-    pub(super) region: String,
+    pub(in crate::audit) region: String,
     /// Another endpoint: https, or http to loopback.
-    pub(super) endpoint: Option<String>,
+    pub(in crate::audit) endpoint: Option<String>,
     /// Root certificates instead of the system's.
-    pub(super) ca_file: Option<PathBuf>,
+    pub(in crate::audit) ca_file: Option<PathBuf>,
     /// The key's file.
-    pub(super) credential: PathBuf,
+    pub(in crate::audit) credential: PathBuf,
 }
 
 /// AWS as one sink reaches it.
-pub(super) struct Account {
+pub(in crate::audit) struct Account {
     runtime: Runtime,
     aws: Aws,
     key_file: PathBuf,
@@ -49,20 +50,12 @@ pub(super) struct Account {
 
 impl Account {
     /// Checks the settings and reads the key; opens no connection.
-    pub(super) fn open(place: Place) -> Result<Self, SinkConfigError> {
-        let iam_region = match place.partition.as_str() {
-            "aws-us-gov" => "us-gov-west-1",
-            "aws-cn" => "cn-north-1",
-            "aws-eusc" => "eusc-de-east-1",
-            _ => "us-east-1",
-        };
+    pub(in crate::audit) fn open(place: Place) -> Result<Self, SinkConfigError> {
         let aws = Aws::new(Endpoints {
-            partition: place.partition,
-            iam_region: iam_region.to_owned(),
             override_url: place.endpoint,
             ca_file: place.ca_file,
             timeouts: TIMEOUTS,
-            ..Endpoints::commercial([place.region])
+            ..Endpoints::of(place.partition, [place.region])
         })
         .map_err(|why| {
             with_hint(
@@ -72,12 +65,8 @@ impl Account {
         })?;
         let key = read(&place.credential)
             .map_err(|(why, hint)| SinkConfigError::new("credential", why).with_hint(hint))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|why| SinkConfigError::new("kind", format!("it cannot start: {why}")))?;
         Ok(Self {
-            runtime,
+            runtime: runtime()?,
             aws,
             key_file: place.credential,
             key,
@@ -92,7 +81,7 @@ impl Account {
     }
 
     /// A call to the sink begins: all that it does at AWS is bounded together.
-    pub(super) fn begin(&mut self) {
+    pub(in crate::audit) fn begin(&mut self) {
         self.until = Instant::now() + self.bound;
     }
 
@@ -103,7 +92,7 @@ impl Account {
     }
 
     /// Does the work within what is left of the bound.
-    pub(super) fn run<'a, T, F>(
+    pub(in crate::audit) fn run<'a, T, F>(
         &'a self,
         work: impl FnOnce(&'a Aws, &'a Credentials) -> F,
     ) -> Result<T, SinkError>
@@ -137,7 +126,7 @@ fn read(path: &Path) -> Result<Credentials, (String, &'static str)> {
 }
 
 /// A failed call in a sink's words.
-pub(super) fn failed(why: &AwsError) -> SinkError {
+pub(in crate::audit) fn failed(why: &AwsError) -> SinkError {
     let said = why.to_string();
     match why {
         AwsError::Throttled(_) => SinkError::Busy {

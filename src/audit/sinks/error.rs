@@ -68,6 +68,11 @@ impl SinkConfigError {
         self
     }
 
+    /// What is wrong, without the key.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
     /// What to do, where it is known.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()

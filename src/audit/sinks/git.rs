@@ -33,7 +33,7 @@ use self::{
     summary::summary,
 };
 use super::{Delivery, Most, Opening, Sink, SinkConfigError, SinkError};
-use crate::audit::{chain::Head, event::Record};
+use crate::audit::{alert::clean, chain::Head, event::Record};
 
 mod evidence;
 mod remote;
@@ -332,15 +332,16 @@ impl GitSink {
             true => "what came later",
             false => "evidence",
         };
-        let subject = format!("{}: {what} of {}", one_line(incident), one_line(request));
+        // Foreign words make no line and no trailer of their own.
+        let subject = format!("{}: {what} of {}", clean(incident), clean(request));
         let names: Vec<String> = more
             .iter()
             .map(|r| {
                 format!(
                     "{} {} {}",
                     r.timestamp,
-                    one_line(&r.event_type),
-                    one_line(&r.actor)
+                    clean(&r.event_type),
+                    clean(&r.actor)
                 )
             })
             .collect();
@@ -370,7 +371,7 @@ impl GitSink {
                 Err(SinkError::Unavailable(format!(
                     "{} did not take the push: {}",
                     remote.shown(),
-                    one_line(&words)
+                    clean(&words)
                 )))
             }
             pushed => {
@@ -449,11 +450,6 @@ fn time_of(delivery: &Delivery) -> String {
         .ok()
         .and_then(|r| r.timestamp.split_once('.').map(|(s, _)| format!("{s}Z")))
         .unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
-}
-
-/// Foreign words in a commit's message: they make no line and no trailer of their own.
-fn one_line(text: &str) -> String {
-    crate::audit::alert::clean(text)
 }
 
 #[cfg(test)]

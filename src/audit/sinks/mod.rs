@@ -18,7 +18,7 @@
 //! A new kind is a serde struct in a file of its own, with `deny_unknown_fields` and a function
 //! `open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError>`, and one line in `agent/config/sinks.rs`.
 
-mod amazon;
+pub(super) mod amazon;
 mod error;
 pub mod eventbridge;
 mod file;

@@ -1,4 +1,4 @@
-//! TCP and TLS for sinks: no wait without a bound, own trust roots, no proxy and no variable of the environment.
+//! TCP and TLS for sinks, and for signing in to the console: no wait without a bound, own trust roots, no proxy and no variable of the environment.
 //!
 //! A sink runs on a thread of its own and may block, so it has a [`runtime`] of its own and hands its calls to it.
 
@@ -16,16 +16,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::ring};
 
-use super::{Opening, SinkConfigError, SinkError};
+use super::{SinkConfigError, SinkError};
 use crate::audit::files;
-
-/// Where Linux distributions keep their root certificates, tried in order.
-const CA_FILES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
+use crate::aws::endpoints::CA_FILES;
 
 /// What TLS is to be, by the keys of a sink's table.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +42,8 @@ impl TlsSettings {
             || self.server_name.is_some()
     }
 
-    /// Reads the files; what is wrong with them is said at start and not at the first event.
-    pub fn client(&self, at: &Opening<'_>, host: &str) -> Result<Tls, SinkConfigError> {
+    /// Reads the files, relative ones in `folder`; what is wrong with them is said at start and not at the first event.
+    pub fn client(&self, folder: &Path, host: &str) -> Result<Tls, SinkConfigError> {
         let name = self.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
             SinkConfigError::new("server_name", format!("{name:?} is no name of a host"))
@@ -58,12 +51,12 @@ impl TlsSettings {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|why| SinkConfigError::new("tls", why.to_string()))?
-            .with_root_certificates(self.roots(at)?);
+            .with_root_certificates(self.roots(folder)?);
         let mut config = match (&self.certificate, &self.key) {
             (None, None) => builder.with_no_client_auth(),
             (Some(certificate), Some(key)) => {
-                let chain = certificates("certificate", &at.path(certificate))?;
-                let key = private_key(&at.path(key))?;
+                let chain = certificates("certificate", &folder.join(certificate))?;
+                let key = private_key(&folder.join(key))?;
                 builder
                     .with_client_auth_cert(chain, key)
                     .map_err(|why| SinkConfigError::new("key", why.to_string()))?
@@ -84,10 +77,10 @@ impl TlsSettings {
         })
     }
 
-    fn roots(&self, at: &Opening<'_>) -> Result<RootCertStore, SinkConfigError> {
+    fn roots(&self, folder: &Path) -> Result<RootCertStore, SinkConfigError> {
         let mut store = RootCertStore::empty();
         let found = match &self.ca_file {
-            Some(path) => certificates("ca_file", &at.path(path))?,
+            Some(path) => certificates("ca_file", &folder.join(path))?,
             None => CA_FILES
                 .iter()
                 .find_map(|path| certificates("ca_file", Path::new(path)).ok())
@@ -161,6 +154,12 @@ impl Endpoint {
 
     /// Connects, and says hello where TLS is spoken, within `limit` all together.
     pub async fn connect(&self, limit: Duration) -> Result<Wire, SinkError> {
+        let wire = self.open(limit).await;
+        wire.map_err(|why| self.failed(&why))
+    }
+
+    /// The same, with an error that does not say where.
+    pub async fn open(&self, limit: Duration) -> io::Result<Wire> {
         let connect = async {
             let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
             tcp.set_nodelay(true)?;
@@ -173,9 +172,7 @@ impl Endpoint {
                 }
             }
         };
-        within(limit, connect)
-            .await
-            .map_err(|why| self.failed(&why))
+        within(limit, connect).await
     }
 
     /// An error that says where.

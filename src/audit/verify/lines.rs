@@ -8,13 +8,16 @@ use crate::audit::chain::{self, Examined, Malformed};
 use crate::audit::event::{EventType, MAX_LINE};
 
 /// A line without its newline, and whether it had one.
-pub(super) struct Line {
-    pub(super) bytes: Vec<u8>,
-    torn: bool,
+pub struct Line {
+    /// Its bytes, without the newline.
+    pub bytes: Vec<u8>,
+    /// It ended without one.
+    pub torn: bool,
 }
 
 impl Line {
-    pub(super) fn examine(&self) -> Examined {
+    /// What the chain sees of it.
+    pub fn examine(&self) -> Examined {
         let mut examined = chain::examine(&self.bytes);
         if self.torn && examined.links.is_ok() {
             examined.links = Err(Malformed::Torn);
@@ -51,34 +54,35 @@ pub(super) fn note_in(line: &[u8]) -> Option<String> {
     Some(fields.what.note)
 }
 
-pub(super) struct Lines<R> {
-    pub(super) from: R,
+/// The lines of a record, one by one: one that never ends does not fill the memory.
+pub struct Lines<R> {
+    from: R,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Up to `count` lines; none at the end. A line that is too long is cut one byte after the limit, which makes it malformed.
+    /// Of what is read here.
+    pub fn of(from: R) -> Self {
+        Self { from }
+    }
+
+    /// The next line; nothing at the end. One that is too long is cut one byte after the limit, which makes it malformed.
+    pub fn line(&mut self) -> io::Result<Option<Line>> {
+        let mut bytes = Vec::new();
+        let mut bounded = self.from.by_ref().take(MAX_LINE as u64 + 1);
+        if bounded.read_until(b'\n', &mut bytes)? == 0 {
+            return Ok(None);
+        }
+        let torn = bytes.pop_if(|b| *b == b'\n').is_none();
+        Ok(Some(Line { bytes, torn }))
+    }
+
+    /// Up to `count` lines; none at the end.
     pub(super) fn block(&mut self, count: usize) -> io::Result<Vec<Line>> {
         let mut lines = Vec::new();
-        while lines.len() < count {
-            let mut bytes = Vec::new();
-            let most = MAX_LINE as u64 + 1;
-            if self
-                .from
-                .by_ref()
-                .take(most)
-                .read_until(b'\n', &mut bytes)?
-                == 0
-            {
-                break;
-            }
-            let whole = bytes.last() == Some(&b'\n');
-            if whole {
-                bytes.pop();
-            }
-            lines.push(Line {
-                bytes,
-                torn: !whole,
-            });
+        while lines.len() < count
+            && let Some(line) = self.line()?
+        {
+            lines.push(line);
         }
         Ok(lines)
     }

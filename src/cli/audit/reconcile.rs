@@ -10,10 +10,12 @@ use std::{
 
 use crate::{
     audit::{
-        event::{MAX_LINE, Record as Event},
+        chain::{Head, Walk},
+        event::Record as Event,
         folder::Folder,
         reconcile::{Accounted, Ledger, Principals, Reconciled, Use, read, reconcile},
         signed::Rosters,
+        verify::Lines,
     },
     protocol::{Code, Problem},
 };
@@ -141,7 +143,7 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<Ledger, Problem> {
 }
 
 /// The record's part in it. That its lines follow one another is checked on the way; who vouches for them is what `audit verify` says.
-fn ledger(mut lines: impl BufRead, rosters: &Rosters, door: &Door) -> Result<Ledger, Problem> {
+fn ledger(lines: impl BufRead, rosters: &Rosters, door: &Door) -> Result<Ledger, Problem> {
     let principals = principals(rosters);
     if principals.users.is_empty() {
         return Err(
@@ -151,35 +153,27 @@ fn ledger(mut lines: impl BufRead, rosters: &Rosters, door: &Door) -> Result<Led
     }
     let _said = Waiting::begin("the record to be read");
     let mut ledger = Ledger::new(principals);
-    let mut head = crate::audit::chain::Head::default();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        // A line that never ends must not fill the memory.
-        let mut bounded = std::io::Read::take(&mut lines, MAX_LINE as u64 + 1);
-        let read = bounded.read_until(b'\n', &mut line).map_err(|why| {
-            Problem::new(Code::Internal, format!("the record cannot be read: {why}"))
-        })?;
-        if read == 0 {
-            break;
+    let unreadable =
+        |why| Problem::new(Code::Internal, format!("the record cannot be read: {why}"));
+    let broken = |why: String| {
+        Problem::new(Code::Tampering, format!("the record breaks off: {why}"))
+            .hint("see what it proves still: twotap audit verify")
+    };
+    let mut walk = Walk::after(Head::default());
+    let mut source = Lines::of(lines);
+    while let Some(line) = source.line().map_err(unreadable)? {
+        let seen = line.examine();
+        if !walk.step(&seen) {
+            let later = std::iter::from_fn(|| source.line().ok().flatten());
+            let fault = walk.diagnose(&seen, later.map(|line| line.examine()), |_| None);
+            return Err(broken(fault.to_string()));
         }
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        let broken = || {
-            Problem::new(
-                Code::Tampering,
-                format!("the record breaks off after event {}", head.seq),
-            )
-            .hint("see where and why: twotap audit verify")
-        };
-        let event = Event::parse(text).map_err(|_| broken())?;
-        if event.seq != head.seq + 1 || event.prev != head.hash {
-            return Err(broken());
-        }
-        head = head.after(text);
+        let event = Event::parse(&line.bytes).map_err(|why| broken(why.to_string()))?;
         ledger.add(&event);
     }
+    let events = walk.head().seq;
     door.ui
-        .step(format!("{} events of the record were read", head.seq));
+        .step(format!("{events} events of the record were read"));
     Ok(ledger)
 }
 

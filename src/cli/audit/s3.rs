@@ -14,6 +14,7 @@ use crate::{
         chain::Hash,
         signed::{Checked, Rosters},
         sinks::s3::{
+            SEVEN_YEARS,
             copy::{Copy, Finding, Inventory, Listed, lock_of},
             names::EventsName,
         },
@@ -33,8 +34,6 @@ use super::verify;
 const PAGE: &str = "5000";
 /// How many objects are read at the same time.
 const TOGETHER: usize = 4;
-/// The retention that the sink has where nothing else is said: seven years.
-const SEVEN_YEARS: u32 = 2557;
 
 /// Arguments of `audit verify --s3`.
 #[derive(clap::Args)]

@@ -3,37 +3,19 @@
 //! The session goes in the body: a query would stand in the logs of whatever is between. Own trust roots from the system's files, no proxy and
 //! no variable of the environment, as for every other call of ours.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{ClientConfig, RootCertStore},
-};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::protocol::{Code, Problem};
+use crate::{
+    audit::sinks::net::{Endpoint, TlsSettings, Wire},
+    protocol::{Code, Problem},
+};
 
-/// Where Linux distributions keep their root certificates, tried in order.
-const CA_FILES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(20);
 /// The largest answer that is read, in bytes: a token is some 2 KiB.
@@ -57,10 +39,7 @@ impl Service {
             .map(|rest| rest.trim_end_matches('/'));
         address
             .and_then(|address| address.parse::<SocketAddr>().ok())
-            .filter(|address| match address.ip() {
-                IpAddr::V4(ip) => ip.is_loopback(),
-                IpAddr::V6(ip) => ip.is_loopback(),
-            })
+            .filter(|address| address.ip().is_loopback())
             .map(Self::Loopback)
             .ok_or_else(|| {
                 Problem::new(
@@ -89,36 +68,31 @@ impl Service {
             .enable_all()
             .build()
             .map_err(|why| Problem::new(Code::Internal, format!("cannot start: {why}")))?;
+        let endpoint = self.endpoint()?;
         runtime.block_on(async {
-            match self {
-                Self::Loopback(address) => {
-                    let stream = self.within(TcpStream::connect(address)).await?;
-                    self.talk(stream, path, form).await
-                }
-                Self::Aws(host) => {
-                    let stream = self
-                        .within(TcpStream::connect((host.as_str(), 443)))
-                        .await?;
-                    let name = ServerName::try_from(host.clone())
-                        .map_err(|_| self.unreachable("that is no host name"))?;
-                    let tls = TlsConnector::from(Arc::new(roots()?));
-                    let stream = self.within(tls.connect(name, stream)).await?;
-                    self.talk(stream, path, form).await
-                }
-            }
+            let wire = endpoint.open(CONNECT).await;
+            let wire = wire.map_err(|why| self.unreachable(&why.to_string()))?;
+            self.talk(wire, path, form).await
         })
     }
 
-    async fn within<T>(&self, wait: impl Future<Output = io::Result<T>>) -> Result<T, Problem> {
-        timeout(CONNECT, wait)
-            .await
-            .map_err(|_| self.unreachable("it does not answer in time"))?
-            .map_err(|why| self.unreachable(&why.to_string()))
+    fn endpoint(&self) -> Result<Endpoint, Problem> {
+        let (host, port, tls) = match self {
+            Self::Loopback(address) => (address.ip().to_string(), address.port(), None),
+            Self::Aws(host) => {
+                let tls = TlsSettings::default().client(Path::new(""), host);
+                let tls = tls.map_err(|why| {
+                    Problem::new(Code::Internal, why.why()).hint("install ca-certificates")
+                })?;
+                (host.clone(), 443, Some(tls))
+            }
+        };
+        Ok(Endpoint::new(&host, port, tls))
     }
 
     async fn talk(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        wire: Wire,
         path: &str,
         form: Zeroizing<String>,
     ) -> Result<Zeroizing<Vec<u8>>, Problem> {
@@ -127,7 +101,7 @@ impl Service {
             Self::Loopback(address) => address.to_string(),
         };
         let exchange = async {
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            let (mut sender, connection) = http1::handshake(TokioIo::new(wire)).await?;
             let connection = tokio::spawn(connection);
             let request = Request::post(path)
                 .header("host", host)
@@ -182,31 +156,6 @@ impl Service {
     }
 }
 
-/// The system's roots; odd certificates among them are left out.
-fn roots() -> Result<ClientConfig, Problem> {
-    let none = || {
-        Problem::new(Code::Internal, "no root certificates are installed").hint(format!(
-            "install ca-certificates; looked for: {}",
-            CA_FILES.join(", ")
-        ))
-    };
-    let pem = CA_FILES
-        .iter()
-        .find_map(|path| std::fs::read(path).ok())
-        .ok_or_else(none)?;
-    let mut store = RootCertStore::empty();
-    let (good, _odd) =
-        store.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
-    if good == 0 {
-        return Err(none());
-    }
-    let ring = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .map_err(|why| Problem::new(Code::Internal, format!("cannot start TLS: {why}")))?;
-    Ok(config.with_root_certificates(store).with_no_client_auth())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,7 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_roots_are_found() {
-        roots().expect("ca-certificates");
+    fn aws_is_spoken_to_by_the_systems_roots() {
+        let service = Service::Aws("signin.aws.amazon.com".to_owned());
+        assert!(service.endpoint().is_ok(), "ca-certificates");
     }
 }

@@ -1,12 +1,10 @@
 //! Where evidence is pushed to: a bare repository in a folder, over ssh, or over https.
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::repo::{GitError, Repo, With, said};
 use crate::audit::sinks::{Opening, SinkConfigError, net::Endpoint};
+use crate::aws::endpoints::is_loopback;
 
 /// How ours see the remote's branches.
 const SEEN: &str = "refs/twotap/seen";
@@ -276,9 +274,7 @@ fn protocol(url: &str) -> Result<&'static str, &'static str> {
         "https" => Ok("https"),
         "http" => {
             let host = Endpoint::split(authority).map(|(host, _)| host);
-            let loopback =
-                host.is_some_and(|h| h.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()));
-            match loopback {
+            match host.is_some_and(is_loopback) {
                 true => Ok("http"),
                 false => {
                     Err("without TLS only a loopback address like 127.0.0.1:PORT is spoken to")

@@ -16,8 +16,8 @@ pub const MODE_VARIABLE: &str = "KILL_SWITCH_AUDIT_WORM_MODE";
 /// What the refusal says where no mode is named: a name to search for.
 pub const MODE_NOT_SET: &str = "WORM_MODE_REQUIRED_BUT_NOT_SET";
 
-/// Seven years, leap days included.
-const SEVEN_YEARS: u32 = 2557;
+/// How many days what is written is locked where nothing else is said: seven years, leap days included.
+pub const SEVEN_YEARS: u32 = 2557;
 /// The longest that S3 takes.
 const HUNDRED_YEARS: u32 = 36_500;
 

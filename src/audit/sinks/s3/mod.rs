@@ -18,7 +18,7 @@ use hyper::body::Bytes;
 use time::OffsetDateTime;
 
 pub(super) use config::default_partition;
-pub use config::{MODE_NOT_SET, MODE_VARIABLE, S3Config};
+pub use config::{MODE_NOT_SET, MODE_VARIABLE, S3Config, SEVEN_YEARS};
 
 use self::names::EventsName;
 use super::amazon::{Account, failed};

@@ -131,7 +131,7 @@ impl SyslogConfig {
             }
             (None, None, Some(tls)) => {
                 let (host, port) = split("tls", &tls)?;
-                let client = settings.client(at, host)?;
+                let client = settings.client(at.folder, host)?;
                 Target::Net(Endpoint::new(host, port, Some(client)))
             }
             _ => {

@@ -1,6 +1,6 @@
 //! The wire: one POST, its wait bounded, and what its answer means. What an answer says is not read: it may say anything.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -19,6 +19,7 @@ use crate::audit::sinks::{
     Opening, SinkConfigError, SinkError,
     net::{Endpoint, TlsSettings, runtime},
 };
+use crate::aws::endpoints::is_loopback;
 
 /// The longest answer that is read before the connection is used again, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -63,8 +64,7 @@ impl Address {
             (false, false) => format!("{authority}:80"),
         };
         let (host, port) = Endpoint::split(&full).ok_or("it has no host")?;
-        let loopback = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        if !tls && !loopback {
+        if !tls && !is_loopback(host) {
             return Err("without TLS only a loopback address like 127.0.0.1 is spoken to");
         }
         Ok(Self {
@@ -121,7 +121,7 @@ impl Wire {
     ) -> Result<Self, SinkConfigError> {
         let shown = address.shown();
         let tls = match address.tls {
-            true => Some(tls.client(at, &address.host)?),
+            true => Some(tls.client(at.folder, &address.host)?),
             false if tls.any() => {
                 let why = "it goes with an address that begins with https://";
                 return Err(SinkConfigError::new("ca_file", why));
