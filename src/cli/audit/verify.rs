@@ -97,9 +97,10 @@ fn online(args: &Args, door: &Door) -> Result<(Checked, Rosters), Problem> {
         if memory.knows(vault) {
             memory.roster(vault, chain, &FirstMeeting::SaySo, &door.ui)?;
         }
-        held.extend(memory.head(vault).map(|seen| Witness {
+        held.extend(memory.head(vault).map(|(seen, at)| Witness {
             head: head(seen),
             by: format!("the head that you have seen of vault {vault}"),
+            at: Some(at.to_string()),
         }));
     }
     say_which_rosters(&rosters, &memory, door);
