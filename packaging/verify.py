@@ -32,18 +32,18 @@ def verify(folder):  # How many events follow one another, the newest proof, new
         epochs += [(n, event["what"])] if event["event_type"] == "STORE_RESET" else []
         kept = [(e.get("sha256"), read(f"{folder}/envelopes/{e.get('sha256')}.json")) for e in event.get("envelopes", [])]
         bad += [(n, "a signed envelope of it was changed") for digest, data in kept if data is not None and sha256(data) != digest]
-    claims, wrong = claims_of(notes, read(folder + "/rosters.json") or "{}")
-    bad += wrong + [(n, "no key signed the new epoch") for n, _ in epochs if not any(c[0] == n and c[3] == n + 1 for c in claims)]
+    claims, wrong, signed = claims_of(notes, read(folder + "/rosters.json") or "{}")
+    bad += wrong + [(n, "no key signed the new epoch") for n, _ in epochs if n not in signed]
     if broken := len(hashes) <= len(lines):  # Which of two lines was changed, if the hash of one is known from elsewhere.
         n, known = len(hashes), {seq: digest for seq, digest, *_ in reversed(claims)}
         (seq, prev), own, after = links(lines[n - 1]), sha256(lines[n - 1][:-1]), links(lines[n])[1] if n < len(lines) else ""
         before = known[n - 1] != hashes[-1] if n - 1 in known else known.get(n, after) in (own, "")
         at = n if not seq or prev == hashes[-1] or seq > n or n == 1 else seq if seq < n else n - before
         bad, hashes = bad + [(at, "it was changed, or does not stand where it should")], hashes if 0 < seq < n and at == seq else hashes[:at]
-    lost = lambda seq, digest: any(w["lost_from"] <= seq < w["held"]["seq"] or w["held"] == {"seq": seq, "hash": digest} for _, w in epochs)
-    good = {(seq, digest): by for seq, digest, by, _ in claims if hashes[seq : seq + 1] == [digest]}
-    for seq, digest, by, at in claims:
-        if (seq, digest) not in good and not lost(seq, digest) and (seq < len(hashes) or 0 < at <= seq or not broken):
+    good = {(seq, digest): by for seq, digest, by, *_ in claims if hashes[seq : seq + 1] == [digest]}
+    for seq, digest, by, at, time in claims:  # A new epoch excuses what was signed before it: later heads of these numbers are of the new history.
+        lost = [n for n, w in epochs if (w["lost_from"] <= seq < w["held"]["seq"] or w["held"] == {"seq": seq, "hash": digest}) and time <= signed.get(n, "")]
+        if (seq, digest) not in good and not lost and (seq < len(hashes) or 0 < at <= seq or not broken):
             bad.append((at if 0 < at <= seq else min(seq, len(hashes)), f"{by} vouches for another event, or for one that is missing"))
     return len(hashes) - 1, max(((seq, by) for (seq, _), by in good.items()), default=(0, "nobody")), epochs, sorted(bad)
 

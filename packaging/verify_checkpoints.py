@@ -10,7 +10,7 @@ import json
 import os
 import re
 
-TEXT = re.compile("twotap audit checkpoint v1\norigin \\S+\nseq (0|[1-9][0-9]{0,18})\nhash ([0-9a-f]{64})\ntime \\S+\n")
+TEXT = re.compile("twotap audit checkpoint v1\norigin \\S+\nseq (0|[1-9][0-9]{0,18})\nhash ([0-9a-f]{64})\ntime (\\S+)\n")
 
 
 def sha256(data):
@@ -33,19 +33,20 @@ def keys_of(rosters):
 
 
 def claims_of(notes, rosters):
-    """The heads that checkpoints vouch for, as (seq, hash, signer, the event that carries it), and what is wrong with others."""
+    """The heads that checkpoints vouch for, as (seq, hash, signer, the event that carries it, time); what is wrong with others; and when the event right
+    before each in the record was signed."""
     keys, claims, bad = keys_of(rosters), [], []
     for at, note in notes:
         try:
             claim = opened(note, keys)
-            claims += [(*claim, at)] if claim else []
+            claims += [(*claim[:3], at, claim[3])] if claim else []
         except ValueError as why:
             bad.append((at, f"the checkpoint is bad: {why}"))
-    return claims, bad
+    return claims, bad, {seq: time for seq, _, _, at, time in claims if at == seq + 1}
 
 
 def opened(note, keys):
-    """(seq, hash, signer) of a checkpoint; None if no known key signed it. Raises ValueError if it is bad."""
+    """(seq, hash, signer, time) of a checkpoint; None if no known key signed it. Raises ValueError if it is bad."""
     end = note.rindex("\n\n") + 1
     text, signer = note[:end], None
     lines = re.findall("(.*)\n", note[end + 1 :])
@@ -61,7 +62,7 @@ def opened(note, keys):
     said = TEXT.fullmatch(text)
     if not lines or not note.endswith("\n") or signer and not said:
         raise ValueError("not a checkpoint")
-    return (int(said[1]), said[2], signer) if signer else None
+    return (int(said[1]), said[2], signer, said[3]) if signer else None
 
 
 def key_id(name, key):

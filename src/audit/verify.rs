@@ -9,6 +9,7 @@ mod claims;
 mod copies;
 mod gaps;
 mod lines;
+mod lost;
 mod report;
 mod resets;
 
@@ -23,6 +24,7 @@ pub use self::resets::Reset;
 use self::claims::{Claim, Given, open_checkpoint};
 use self::gaps::Gaps;
 use self::lines::{examine_all, kind, note_in};
+use self::lost::Lost;
 use self::resets::Resets;
 use super::chain::{Fault, Hash, Head, Walk, Why};
 use super::event::{EnvelopeRef, EventType, Record};
@@ -38,6 +40,8 @@ pub struct Witness {
     pub head: Head,
     /// Who says so: a person, a key's name, 'this client'.
     pub by: String,
+    /// When, RFC 3339, as it is signed or remembered. Where that is not known no epoch can say that what was seen is lost.
+    pub at: Option<String>,
 }
 
 /// An event with envelopes, as the callback sees it.
@@ -180,7 +184,7 @@ impl Run<'_> {
                     self.gaps
                         .checkpoint(head.seq, claim.time.as_deref().unwrap_or_default());
                     if Some(claim.witness.head.seq) == waiting {
-                        signer = Some(claim.witness.by.clone());
+                        signer = Some(claim.witness.clone());
                     }
                     self.claims.push(claim);
                 }
@@ -209,7 +213,7 @@ impl Run<'_> {
     }
 
     /// What came right after an event that begins an epoch: its signature, or none.
-    fn epoch(&mut self, seq: u64, signer: Option<String>) {
+    fn epoch(&mut self, seq: u64, signer: Option<Witness>) {
         if signer.is_none() && !self.evidence.keys.is_empty() {
             let why = "no listed key has signed it right after".to_owned();
             self.problem(Problem::Epoch { seq, why });
@@ -295,7 +299,7 @@ impl Run<'_> {
     /// Holds a claim against the chain.
     fn weigh(&mut self, claim: Claim, broken: bool) {
         let Head { seq, hash } = claim.witness.head;
-        let by = claim.witness.by;
+        let by = claim.witness.by.clone();
         let found = match seq {
             0 => Some(Hash::ZERO),
             _ => usize::try_from(seq - 1)
@@ -304,7 +308,7 @@ impl Run<'_> {
                 .copied(),
         };
         // What was written before the store was lost stands in no chain any more, and what is caught up of it names its heads.
-        if found != Some(hash) && self.resets.excuse(&claim.witness.head) {
+        if found != Some(hash) && self.resets.excuse(&claim.witness) {
             return;
         }
         // What an event says of itself or of later ones was not seen by anybody.
@@ -337,12 +341,11 @@ impl Run<'_> {
 
     /// Holds what others keep against the chain; signed heads of events that the chain does not have become claims.
     fn compare_copies(&mut self, broken: bool) {
-        for copy in self.evidence.copies {
-            let compared = copy.compare(
-                &self.hashes,
-                |head| self.resets.excuse(head),
-                self.resets.signed_ones(),
-            );
+        let copies = self.evidence.copies;
+        let resets = self.resets.signed_ones();
+        let lost: Vec<Lost> = resets.map(|reset| Lost::of(reset, copies)).collect();
+        for copy in copies {
+            let compared = copy.compare(&self.hashes, &lost);
             let by = compared.standing.name.clone();
             for note in compared.notes {
                 match open_checkpoint(note, self.evidence.keys, None) {

@@ -98,7 +98,7 @@ pub(super) fn check(
     // A manifest carries the head that its own ceremony began with, so it is older than its date says; a request that is made
     // upon it must stand on a record that has grown since.
     let (sealed, asked) = (manifest.audit, request.audit);
-    let lost = epochs.explain(sealed, asked);
+    let lost = epochs.explain((sealed, manifest.created_at), asked, &[]);
     if lost.is_none() && (asked.seq < sealed.seq || (asked.seq == sealed.seq && asked != sealed)) {
         return Err(TrustError::Rollback {
             what: "audit head",
@@ -108,11 +108,13 @@ pub(super) fn check(
         .into());
     }
     let before = seen.head(&claimed);
-    let seen_lost = before.and_then(|head| epochs.explain(head, asked));
+    let seen_lost =
+        before.and_then(|seen_at| epochs.explain(seen_at, asked, seen.epochs(&claimed)));
     if seen_lost.is_some() {
         seen.put_back_head(&claimed, asked, request.not_before)?;
     }
     seen.accept_head(&claimed, request.audit, request.not_before)?;
+    seen.met_epochs(&claimed, &epochs.all())?;
     if let Some(lost) = seen_lost.or(lost) {
         ui.warn(plain(&lost));
     }

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     protocol::{Code, Problem},
     trust::{
-        Digest, Envelope, Head, PublicKey, Verified,
+        Digest, Envelope, Head, PublicKey, Timestamp, Verified,
         roster::{self, Roster},
         seen::Seen,
     },
@@ -59,8 +59,8 @@ impl Memory {
         self.seen.roster(vault)
     }
 
-    /// The newest head of the record that was met.
-    pub(super) fn head(&self, vault: &str) -> Option<Head> {
+    /// The newest head of the record that was met, and of what time the document was that carries it.
+    pub(super) fn head(&self, vault: &str) -> Option<(Head, Timestamp)> {
         self.seen.head(vault)
     }
 

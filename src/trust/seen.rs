@@ -26,6 +26,8 @@ struct Entry {
     roster: Mark,
     manifest: Option<Mark>,
     audit: Option<HeadAt>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    epochs: Vec<Head>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,9 +69,32 @@ impl Seen {
         self.vaults.get(vault)?.manifest.map(|m| m.number)
     }
 
-    /// The newest head of the record seen for a vault.
-    pub fn head(&self, vault: &str) -> Option<Head> {
-        Some(self.vaults.get(vault)?.audit?.head)
+    /// The newest head of the record seen for a vault, and the time of the document that carries it.
+    pub fn head(&self, vault: &str) -> Option<(Head, Timestamp)> {
+        let seen = self.vaults.get(vault)?.audit?;
+        Some((seen.head, seen.at))
+    }
+
+    /// The epochs of the record met so far: the head at the event that begins each.
+    pub fn epochs(&self, vault: &str) -> &[Head] {
+        self.vaults.get(vault).map_or(&[], |e| &e.epochs)
+    }
+
+    /// Remembers epochs, so that none of them explains the loss of a head that is seen from now on.
+    pub fn met_epochs(&mut self, vault: &str, met: &[Head]) -> Result<(), TrustError> {
+        let Some(entry) = self.vaults.get_mut(vault) else {
+            return Ok(());
+        };
+        let before = entry.epochs.len();
+        for epoch in met {
+            if !entry.epochs.contains(epoch) {
+                entry.epochs.push(*epoch);
+            }
+        }
+        match entry.epochs.len() == before {
+            true => Ok(()),
+            false => self.save(),
+        }
     }
 
     /// Pins a vault to a roster that was checked by other means (installation, an own token's signature).
@@ -85,6 +110,7 @@ impl Seen {
                 roster: mark,
                 manifest: None,
                 audit: None,
+                epochs: Vec::new(),
             });
         self.save()
     }

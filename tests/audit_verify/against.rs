@@ -245,6 +245,89 @@ fn a_new_epoch_is_always_shown_and_believed_only_where_it_is_signed() {
     assert!(said.contains("host-1 vouches for it up to event"), "{said}");
 }
 
+/// A checkpoint that is signed so many seconds after ten o'clock; the events of an incident take some twenty.
+fn checkpoint_at(desk: &Desk, writer: &mut Writer, seconds: i64) -> String {
+    let at = time::macros::datetime!(2026-01-06 10:00:00 UTC) + time::Duration::seconds(seconds);
+    let signers = &desk.signers;
+    let note = signers.checkpoint.sign(&signers.origin, &writer.head, at);
+    let note = note.expect("signed");
+    let event = Event::new(EventType::Checkpoint, Actor::agent());
+    writer.add(event.detail("note", note.as_str()));
+    note
+}
+
+/// The numbers that an epoch says were lost stand in the new history, too: there they are as safe as any.
+#[test]
+fn an_epoch_excuses_what_was_lost_and_not_what_was_written_since() {
+    let desk = Desk::new();
+    let whole = incident(&desk.signers).done(&desk.signers);
+    let count = whole.lines.len();
+    let mut lost = Head::default();
+    for line in &whole.lines {
+        lost = lost.after(line);
+    }
+    let told = |what: EventType| {
+        let mut writer = put_back(&desk, &whole, count - 6, lost);
+        checkpoint_at(&desk, &mut writer, 24);
+        writer.add(Event::new(what, Actor::agent()));
+        let note = checkpoint_at(&desk, &mut writer, 60);
+        let mut bundle = writer.done(&desk.signers);
+        bundle.note = note;
+        bundle
+    };
+    let first = told(EventType::ReadinessDegraded);
+    let rewritten = told(EventType::AgentStarted);
+    let at = count - 3;
+    assert!(at < count, "the epoch names a later head as lost");
+
+    // What others hold of it: a checkpoint, a sink that was sent all, and one that was sent little.
+    desk.file("kept.note", &whole.note);
+    desk.file("since.note", &first.note);
+    desk.file(
+        "all.jsonl",
+        [lines(&whole.lines), lines(&first.lines)].concat(),
+    );
+    desk.file("old.jsonl", lines(&whole.lines[count - 5..count - 2]));
+    desk.file("little.jsonl", lines(&first.lines[at - 1..at]));
+    let against = |name| ["--export", "export", "--against", name];
+    desk.export(&first);
+    let all = [
+        "kept.note",
+        "since.note",
+        "all.jsonl",
+        "old.jsonl",
+        "little.jsonl",
+    ];
+    for name in all {
+        verified(desk.path(), &against(name));
+    }
+    let (found, _) = verified(desk.path(), &against("old.jsonl"));
+    assert_eq!(found["copies"][0]["lost"], 3);
+    assert!(python(&desk.path().join("export")).0);
+
+    desk.export(&rewritten);
+    for name in ["kept.note", "old.jsonl"] {
+        verified(desk.path(), &against(name));
+    }
+    let said = refused(desk.path(), &against("since.note"), TAMPERING);
+    assert!(said.contains("was rewritten: host-1"), "{said}");
+    for name in ["all.jsonl", "little.jsonl"] {
+        let said = refused(desk.path(), &against(name), TAMPERING);
+        assert!(
+            said.contains(&format!("{name} has another event {at}")),
+            "{said}"
+        );
+    }
+    let mut forged = rewritten;
+    forged.note = first.note;
+    desk.export(&forged);
+    let (good, said) = python(&desk.path().join("export"));
+    assert!(
+        !good && said.contains("vouches for another event"),
+        "{said}"
+    );
+}
+
 #[test]
 fn says_up_to_which_event_by_whom_and_names_a_heartbeat_that_stopped() {
     let desk = Desk::new();

@@ -7,6 +7,13 @@ use crate::{
     tmux::Screen,
 };
 
+/// The same line where it is about noon: what is asked at night is shown as unusual.
+fn at_noon(line: &str) -> String {
+    let hour = time::OffsetDateTime::now_utc().hour();
+    // POSIX counts westwards.
+    line.replacen("env -i", &format!("env -i TZ=NOON{:+}", i16::from(hour) - 12), 1)
+}
+
 /// What differs each time, by what stands for it.
 fn without(screen: &str, random: &[(&str, &str)]) -> String {
     random
@@ -23,7 +30,7 @@ fn the_approving_screen_is_kept() {
     let (_alice, _bob) = sealed_vault(&bench);
     let asked = request(&bench, DANA);
     let id = asked["request"].as_str().expect("an id");
-    let line = bench.line(ALICE, &["approve", id, "--token", "1001"]);
+    let line = at_noon(&bench.line(ALICE, &["approve", id, "--token", "1001"]));
     // Taller than a terminal, so that all of it is seen; as wide as one.
     let screen = Screen::run(80, 60, &[], &format!("{line}; exec cat"));
     let shown = screen.until("(yes/no)");

@@ -98,10 +98,14 @@ fn verified(host: &Host, held: Head) -> Report {
     let key =
         <ed25519_dalek::SigningKey as ed25519_dalek::pkcs8::DecodePrivateKey>::from_pkcs8_pem(&pem);
     let key = NoteKey::new("host-1", key.expect("a key").verifying_key()).expect("a name");
-    let by = "somebody".to_owned();
     let evidence = Evidence {
         keys: &[key],
-        held: &[Witness { head: held, by }],
+        held: &[Witness {
+            head: held,
+            by: "somebody".to_owned(),
+            // Before any of this.
+            at: Some("2026-01-01T00:00:00Z".to_owned()),
+        }],
         ..Evidence::default()
     };
     let record = body(host);

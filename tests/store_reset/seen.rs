@@ -9,6 +9,7 @@ use ed25519_dalek::{
     SigningKey,
     pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
+use time::OffsetDateTime;
 use twotap::{
     ceremony::Stage,
     trust::{
@@ -92,6 +93,38 @@ fn who_has_seen_what_was_lost_is_told_and_goes_on() {
         shown.contains("among them what you have seen, are lost"),
         "{shown}"
     );
+}
+
+/// An epoch that somebody knows of does not explain that what they have seen since is gone.
+#[test]
+fn an_epoch_explains_one_loss_and_no_later_one() {
+    let key = SigningKey::from_bytes(&[9; 32]);
+    let mut host = host(&key, &key);
+    lost(&mut host);
+    // The whole host as it stands now, file and all: nothing on it tells later that there was more.
+    let store = backup(&mut host);
+    let file = host.path("audit/events.jsonl");
+    let text = fs::read(&file).expect("the file");
+    host.start_agent();
+    let view = host.ask();
+    said(&twotap(&host, IVAN, &["confirm", &view.id, "--yes"]));
+    assert_eq!(host.deny(&view, "alice").status, 200);
+    host.reach(&view.id, Stage::Denied);
+    let newer = host.ask();
+    said(&twotap(&host, IVAN, &["confirm", &newer.id, "--yes"]));
+    let asked = OffsetDateTime::now_utc().unix_timestamp();
+    host.stop_agent();
+    put_back(&host, &store);
+    // Of two requests of one second either may be the older one.
+    until("a second later", || {
+        OffsetDateTime::now_utc().unix_timestamp() > asked
+    });
+    fs::write(&file, text).expect("written");
+    host.start_agent();
+    let view = host.ask();
+    let refused = twotap(&host, IVAN, &["confirm", &view.id, "--yes"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(11), "{why}");
 }
 
 #[test]

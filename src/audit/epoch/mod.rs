@@ -11,7 +11,7 @@
 mod back;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub use self::back::{Beyond, beyond, put_back, set_aside};
 
@@ -104,9 +104,30 @@ pub fn begin(
     Ok((epoch, note))
 }
 
-/// The epoch that a `STORE_RESET` line begins, and why, if `note` is a checkpoint over exactly that line by one of `keys`. The error says in words
+/// An epoch whose signature was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The event that begins it: two epochs may have one number, where a store was put back twice.
+    pub began: Head,
+    /// When it was signed.
+    pub at: OffsetDateTime,
+    /// How it came about, in words.
+    pub why: String,
+}
+
+impl Proven {
+    /// Whether a head that was seen at `at` may belong to what was lost: by its number, and because it is not younger than the epoch. The new
+    /// history counts its events by the same numbers.
+    pub fn covers(&self, head: &Head, at: OffsetDateTime) -> bool {
+        self.epoch.covers(head) && at <= self.at
+    }
+}
+
+/// The epoch that a `STORE_RESET` line begins, if `note` is a checkpoint over exactly that line by one of `keys`. The error says in words
 /// what is wrong.
-pub fn proven(line: &[u8], note: &str, keys: &[NoteKey]) -> Result<(Epoch, String), String> {
+pub fn proven(line: &[u8], note: &str, keys: &[NoteKey]) -> Result<Proven, String> {
     #[derive(Deserialize)]
     struct What {
         epoch: u64,
@@ -125,6 +146,8 @@ pub fn proven(line: &[u8], note: &str, keys: &[NoteKey]) -> Result<(Epoch, Strin
     }
     let what: What = serde_json::from_value(record.what.into())
         .map_err(|_| "it does not say what was lost".to_owned())?;
+    let at = OffsetDateTime::parse(&checkpoint.time, &Rfc3339)
+        .map_err(|_| "its checkpoint does not say when it was signed".to_owned())?;
     let epoch = Epoch {
         epoch: what.epoch,
         seq: own.seq,
@@ -132,7 +155,12 @@ pub fn proven(line: &[u8], note: &str, keys: &[NoteKey]) -> Result<(Epoch, Strin
         held: what.held,
     };
     match epoch.lost_from <= epoch.seq {
-        true => Ok((epoch, what.why)),
+        true => Ok(Proven {
+            epoch,
+            began: own,
+            at,
+            why: what.why,
+        }),
         false => Err("it says that events were lost which cannot have been".to_owned()),
     }
 }

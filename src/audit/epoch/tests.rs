@@ -178,8 +178,15 @@ fn an_epoch_says_what_was_lost_and_its_checkpoint_comes_right_after_it() {
     // Who has the line and the note knows it, and who has one of them changed does not.
     let keys = [bench.key.public().clone()];
     let line = &entries[0].line;
-    let known = proven(line, &note, &keys);
-    assert_eq!(known, Ok((epoch.clone(), "it holds more".to_owned())));
+    let known = proven(line, &note, &keys).unwrap();
+    assert_eq!(
+        (&known.epoch, known.why.as_str()),
+        (&epoch, "it holds more")
+    );
+    assert_eq!((known.began.seq, known.began.hash), (6, entries[0].hash));
+    // What was seen since it was signed is of the history that is told now.
+    assert!(known.covers(&held, known.at));
+    assert!(!known.covers(&held, known.at + time::Duration::milliseconds(1)));
     let text = String::from_utf8(line.clone()).unwrap();
     let forged = text.replace("\"lost_from\":6", "\"lost_from\":1");
     assert_ne!(text, forged);

@@ -8,7 +8,7 @@ use crate::{
         verify::{EventView, Witness},
     },
     trust::{
-        self, Document, Envelope, PublicKey,
+        self, Document, Envelope, PublicKey, Timestamp,
         drill::Drill,
         enrollment::Enrollment,
         manifest::Manifest,
@@ -152,7 +152,8 @@ impl<'r> Checker<'r> {
         let host = roster
             .host(offer.0.host)
             .map_or("a host", |h| h.name.as_str());
-        Ok(Some(witness(offer.0.audit, format!("host {host}"))))
+        let asked = offer.0.not_before;
+        Ok(Some(witness(offer.0.audit, format!("host {host}"), asked)))
     }
 
     fn approval(&mut self, envelope: &Envelope) -> Result<Option<Witness>, String> {
@@ -172,7 +173,8 @@ impl<'r> Checker<'r> {
         if token.person == asked.operator {
             return Err("its signer asked for the request".to_owned());
         }
-        Ok(Some(witness(approval.0.audit, owner(token))))
+        let asked = approval.0.not_before;
+        Ok(Some(witness(approval.0.audit, owner(token), asked)))
     }
 
     /// A custodian's word on a request: of the roster that the request names, in a line that says so.
@@ -213,7 +215,8 @@ impl<'r> Checker<'r> {
         let host = roster
             .host(manifest.host)
             .map_or("a host", |h| h.name.as_str());
-        Ok(Some(witness(manifest.audit, format!("host {host}"))))
+        let (by, at) = (format!("host {host}"), manifest.created_at);
+        Ok(Some(witness(manifest.audit, by, at)))
     }
 
     /// One of the versions that count or counted, or one that was handed in as the next to one of them and never came to count.
@@ -310,10 +313,11 @@ fn same(what: &str, said: Option<&str>, signed: &str) -> Result<(), String> {
     }
 }
 
-fn witness(seen: trust::Head, by: String) -> Witness {
+fn witness(seen: trust::Head, by: String, at: Timestamp) -> Witness {
     Witness {
         head: head(seen),
         by,
+        at: Some(at.to_string()),
     }
 }
 

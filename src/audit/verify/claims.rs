@@ -58,6 +58,7 @@ pub(super) fn open_checkpoint(
             witness: Witness {
                 head: checkpoint.head,
                 by: key.name().to_owned(),
+                at: Some(checkpoint.time.clone()),
             },
             source: Source::Checkpoint,
             time: Some(checkpoint.time),

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
 use super::Reset;
-use super::lines::note_in;
+use super::lines::{note_in, timestamp};
+use super::lost::Lost;
 use crate::audit::chain::{self, Hash, Head};
 use crate::audit::event::MAX_LINE;
 
@@ -27,9 +28,11 @@ pub struct Copy {
 }
 
 #[derive(Clone, Debug)]
-struct Kept {
-    head: Head,
-    prev: Hash,
+pub(super) struct Kept {
+    pub(super) head: Head,
+    pub(super) prev: Hash,
+    /// When it was written, as it says itself.
+    pub(super) at: Option<Box<str>>,
 }
 
 /// How a copy stands to the record.
@@ -105,6 +108,7 @@ impl Copy {
             self.lines.push(Kept {
                 head,
                 prev: links.prev,
+                at: timestamp(line).map(Into::into),
             });
             if let Some(note) = note_in(line) {
                 self.notes.push((head, note));
@@ -112,13 +116,12 @@ impl Copy {
         }
     }
 
-    /// Holds it against the record. `hashes` are those of the record's events; `excused` says whether a head is of what was lost.
-    pub(super) fn compare<'r>(
-        &self,
-        hashes: &[Hash],
-        excused: impl Fn(&Head) -> bool,
-        resets: impl Iterator<Item = &'r Reset>,
-    ) -> Compared<'_> {
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Kept> {
+        self.lines.iter()
+    }
+
+    /// Holds it against the record. `hashes` are those of the record's events; `excused` is what its signed epochs say was lost.
+    pub(super) fn compare(&self, hashes: &[Hash], excused: &[Lost]) -> Compared<'_> {
         let ours = |seq: u64| {
             let i = usize::try_from(seq.checked_sub(1)?).ok()?;
             hashes.get(i)
@@ -126,10 +129,11 @@ impl Copy {
         let is_ours = |head: &Head| ours(head.seq) == Some(&head.hash);
         let (mut agreed, mut lost) = (Vec::new(), Vec::new());
         let (mut differs, mut beyond) = (None::<u64>, None::<u64>);
-        for head in self.lines.iter().map(|kept| kept.head) {
+        for kept in &self.lines {
+            let head = kept.head;
             if is_ours(&head) {
                 agreed.push(head.seq);
-            } else if excused(&head) {
+            } else if excused.iter().any(|lost| lost.has(kept)) {
                 lost.push(head.seq);
             } else if ours(head.seq).is_some() || head.seq == 0 {
                 differs = Some(differs.map_or(head.seq, |d| d.min(head.seq)));
@@ -142,7 +146,9 @@ impl Copy {
             seqs.dedup();
         }
         let agreed_to = agreed.last().copied().unwrap_or(0);
-        let holds_lost_of = resets
+        let holds_lost_of = excused
+            .iter()
+            .map(|lost| &lost.reset)
             .filter(|reset| self.holds_lost(reset, ours))
             .map(|reset| reset.epoch)
             .collect();

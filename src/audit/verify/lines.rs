@@ -37,6 +37,15 @@ pub(super) fn kind(line: &[u8]) -> &[u8] {
     &name[..end]
 }
 
+/// When a line was written, as it says. The first key of that name is the line's own: in text before it quotes are escaped.
+pub(super) fn timestamp(line: &[u8]) -> Option<&str> {
+    const KEY: &[u8] = b",\"timestamp\":\"";
+    let at = line.windows(KEY.len()).position(|w| w == KEY)?;
+    let rest = &line[at + KEY.len()..];
+    let end = rest.iter().position(|b| *b == b'"')?;
+    std::str::from_utf8(&rest[..end]).ok()
+}
+
 /// The signed note in a line, if that is a checkpoint. Of the line's fields it is the only one that is looked at: who signed it is told by itself.
 pub(super) fn note_in(line: &[u8]) -> Option<String> {
     #[derive(Deserialize)]

@@ -5,10 +5,13 @@
 //! ```
 //!
 //! The line goes on in the chain of the restored store. The checkpoint right after it is its signature: without that, anybody could excuse
-//! a record that was cut off. What it says was lost no longer counts against the chain, and is always shown.
+//! a record that was cut off. What it says was lost no longer counts against the chain, and is always shown. The new history counts its events by the
+//! same numbers: what somebody has seen since that checkpoint was signed is of the new one, and no number excuses it.
 
 use serde::Deserialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use super::Witness;
 use crate::audit::chain::{Hash, Head};
 use crate::audit::event::Record;
 
@@ -29,6 +32,8 @@ pub struct Reset {
     pub why: String,
     /// The key that signed it; `None` where no key was given to check it with.
     pub signed_by: Option<String>,
+    /// When, RFC 3339, as that checkpoint says.
+    pub signed_at: Option<String>,
 }
 
 impl Reset {
@@ -37,11 +42,19 @@ impl Reset {
         (self.held.seq + 1).saturating_sub(self.lost_from)
     }
 
-    /// Whether a head may belong to what was lost.
-    fn covers(&self, head: &Head) -> bool {
+    /// Whether a head that was seen at `at` may belong to what was lost: by its number, and because it is not younger than the epoch.
+    pub(super) fn covers(&self, head: &Head, at: Option<&str>) -> bool {
         (self.lost_from..=self.held.seq).contains(&head.seq)
             && (head.seq < self.held.seq || head.hash == self.held.hash)
+            && at.and_then(time).is_some_and(|at| {
+                let signed = self.signed_at.as_deref().and_then(time);
+                signed.is_some_and(|signed| at <= signed)
+            })
     }
+}
+
+fn time(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
 /// What such an event says.
@@ -96,6 +109,7 @@ impl Resets {
             by: what.by,
             why: what.why,
             signed_by: None,
+            signed_at: None,
         });
         Ok(())
     }
@@ -109,18 +123,17 @@ impl Resets {
     }
 
     /// What came next: the checkpoint of a known key over exactly that event, or something else.
-    pub(super) fn signed(&mut self, by: Option<String>) {
+    pub(super) fn signed(&mut self, by: Option<Witness>) {
         self.unsigned = false;
-        if let Some(last) = self.found.last_mut() {
-            last.signed_by = by;
+        if let (Some(last), Some(by)) = (self.found.last_mut(), by) {
+            (last.signed_by, last.signed_at) = (Some(by.by), by.at);
         }
     }
 
     /// Whether a head that the chain does not have is of what a signed epoch says was lost.
-    pub(super) fn excuse(&self, head: &Head) -> bool {
-        self.found
-            .iter()
-            .any(|reset| reset.signed_by.is_some() && reset.covers(head))
+    pub(super) fn excuse(&self, seen: &Witness) -> bool {
+        self.signed_ones()
+            .any(|reset| reset.covers(&seen.head, seen.at.as_deref()))
     }
 
     pub(super) fn found(self) -> Vec<Reset> {

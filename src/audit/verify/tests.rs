@@ -43,6 +43,7 @@ fn held(seq_hash: Head, by: &str) -> Witness {
     Witness {
         head: seq_hash,
         by: by.to_owned(),
+        at: None,
     }
 }
 

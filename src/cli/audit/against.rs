@@ -146,6 +146,7 @@ fn signed_head(file: &Path, envelope: &Envelope, rosters: &Rosters) -> Result<Wi
         return Ok(Witness {
             head: head(request.audit),
             by: rosters.owner(key),
+            at: Some(request.not_before.to_string()),
         });
     }
     envelope

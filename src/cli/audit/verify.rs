@@ -94,9 +94,11 @@ fn online(args: &Args, door: &Door) -> Result<(Checked, Rosters), Problem> {
     let rosters = rosters_of_agent(&agent, &mut memory, door)?;
     // The agent's own record may only have grown since this person saw a signed head of it.
     let seen = rosters.newest().filter_map(|roster| {
+        let (seen, at) = memory.head(&roster.vault)?;
         Some(Witness {
-            head: head(memory.head(&roster.vault)?),
+            head: head(seen),
             by: format!("the head that you have seen of vault {}", roster.vault),
+            at: Some(at.to_string()),
         })
     });
     let held = seen.collect();
