@@ -142,17 +142,21 @@ pub fn put_back(
     Ok(())
 }
 
-/// Moves the files of an epoch that is over into a folder of their own, so that the sink begins anew; where they are.
-pub fn set_aside(dir: &Path) -> io::Result<PathBuf> {
-    let kept = live::new_folder(&dir.join(OVER))?;
+/// A new folder beside the files, for those of an epoch that is over.
+pub fn over(dir: &Path) -> io::Result<PathBuf> {
+    live::new_folder(&dir.join(OVER))
+}
+
+/// Moves the files of an epoch that is over into that folder, so that the sink begins anew. What was moved before stays where it is.
+pub fn set_aside(dir: &Path, kept: &Path) -> io::Result<()> {
+    files::private_folder(kept)?;
     for file in folder::files(dir)? {
         if let Some(name) = file.file_name() {
             fs::rename(&file, kept.join(name))?;
         }
     }
     files::sync_parent(&kept.join("x"))?;
-    files::sync_parent(&dir.join("x"))?;
-    Ok(kept)
+    files::sync_parent(&dir.join("x"))
 }
 
 /// The whole lines of several files, one after the other. One that is cut off at the end is no line.
