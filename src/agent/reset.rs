@@ -3,6 +3,8 @@
 
 use std::{
     collections::BTreeMap,
+    io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -18,7 +20,7 @@ use super::{
 use crate::{
     audit::{
         chain::{Hash, Head},
-        epoch::{self, Beyond, Epoch, Reset, beyond, put_back, set_aside},
+        epoch::{self, Beyond, Epoch, Reset, beyond, over, put_back, set_aside},
         event::{EventType, Place},
         sinks::{Ahead, note_of},
         store::{Store, StoreError, Table, Tx},
@@ -28,11 +30,16 @@ use crate::{
 
 /// Where it is remembered how far a journal stands in lines that were taken back.
 const ROW: &str = "journal taken back";
+/// Where it is remembered that files of an epoch that is over are still to be moved, and to which folder.
+const ASIDE: &str = "files to set aside";
 /// The sink whose files are on this host.
 const FILE: &str = "file";
 
 /// Looks before anything is written whether the store ends where the file on this host does; begins an epoch where it does not.
 pub(super) fn at_start(store: &Store, config: &Config, keys: &Keys) -> Result<(), Problem> {
+    let left = store.record_as(Table::Setting, ASIDE);
+    finish(store, config, left.map_err(|why| book::problem(&why))?)?;
+    let mut aside = None;
     let found = beyond(store, &config.audit, keys.checkpoint.public());
     let head = store.head().map_err(|why| book::problem(&why))?;
     let reset = match found {
@@ -49,11 +56,10 @@ pub(super) fn at_start(store: &Store, config: &Config, keys: &Keys) -> Result<()
             taken_back: Some((head.seq + 1, held.seq)),
         },
         Ok(Beyond::Other { held, from, why }) => {
-            // The sink begins anew, and what it wrote is kept.
-            let kept = set_aside(&config.audit).map_err(|why| {
-                Problem::new(Code::Internal, format!("the files of the record: {why}"))
-                    .hint("see that the agent can write the folder that [audit] names")
-            })?;
+            // The sink begins anew, and what it wrote is kept: moved once the epoch is on record, so that whoever is stopped in between
+            // finds the files or the epoch.
+            let kept = over(&config.audit).map_err(|why| unwritable(&why))?;
+            aside = Some(kept.clone());
             Reset {
                 lost_from: Some(from),
                 held,
@@ -94,6 +100,7 @@ pub(super) fn at_start(store: &Store, config: &Config, keys: &Keys) -> Result<()
             })?;
         } else {
             tx.put(Table::Cursor, FILE, &Head::default())?;
+            tx.put(Table::Setting, ASIDE, &aside)?;
         }
         tx.put(Table::Setting, ROW, &journals)?;
         let origin = origin
@@ -103,7 +110,24 @@ pub(super) fn at_start(store: &Store, config: &Config, keys: &Keys) -> Result<()
         book::keep_note(tx, note)?;
         tamper::note(tx, epoch.seq, now.into(), &in_words(&epoch, &reset))
     });
-    begun.map_err(|why| book::problem(&why))
+    begun.map_err(|why| book::problem(&why))?;
+    finish(store, config, aside)
+}
+
+/// Moves the files of an epoch that is over and on record to the folder that it names.
+fn finish(store: &Store, config: &Config, aside: Option<PathBuf>) -> Result<(), Problem> {
+    let Some(kept) = aside else {
+        return Ok(());
+    };
+    set_aside(&config.audit, &kept).map_err(|why| unwritable(&why))?;
+    store
+        .commit(|tx| tx.remove(Table::Setting, ASIDE).map(drop))
+        .map_err(|why| book::problem(&why))
+}
+
+fn unwritable(why: &io::Error) -> Problem {
+    Problem::new(Code::Internal, format!("the files of the record: {why}"))
+        .hint("see that the agent can write the folder that [audit] names")
 }
 
 /// The host key id in the newest checkpoint that is at hand.

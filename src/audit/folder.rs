@@ -22,7 +22,7 @@ use rustix::fs::FlockOperation;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub use self::parts::{Parts, files, is_record_file, live, move_aside};
+pub use self::parts::{Parts, files, is_record_file, live, move_aside, move_into, new_folder};
 
 use self::parts::{EVENTS, numbered, same};
 use super::chain::{Hash, Head, Links};

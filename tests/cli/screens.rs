@@ -11,7 +11,11 @@ use crate::{
 fn at_noon(line: &str) -> String {
     let hour = time::OffsetDateTime::now_utc().hour();
     // POSIX counts westwards.
-    line.replacen("env -i", &format!("env -i TZ=NOON{:+}", i16::from(hour) - 12), 1)
+    line.replacen(
+        "env -i",
+        &format!("env -i TZ=NOON{:+}", i16::from(hour) - 12),
+        1,
+    )
 }
 
 /// What differs each time, by what stands for it.

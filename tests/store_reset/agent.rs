@@ -227,6 +227,46 @@ fn where_the_file_is_no_continuation_the_epoch_says_what_is_lost() {
     assert_eq!(host.events_named("STORE_RESET").len(), 1);
 }
 
+/// Changes what the store refuses, as somebody who has its file can.
+fn refusals(host: &Host, sql: &str) {
+    let db = rusqlite::Connection::open(host.path("state/state.db")).expect("the store");
+    db.execute_batch(sql).expect("changed");
+}
+
+#[test]
+fn an_agent_that_is_stopped_while_it_begins_an_epoch_begins_it_at_the_next_start() {
+    let (mut host, store, before, _) = lived_on();
+    put_back(&host, &store);
+    let live = host.path("audit/events.jsonl");
+    let text = String::from_utf8(before).expect("text");
+    let at = text.rfind("\"actor\":\"bob\"").expect("bob approved");
+    let forged = format!("{}\"actor\":\"eve\"{}", &text[..at], &text[at + 13..]);
+    fs::write(&live, &forged).expect("written");
+    // The epoch does not come onto the record: nothing has been moved.
+    refusals(
+        &host,
+        "CREATE TRIGGER one BEFORE INSERT ON events WHEN instr(NEW.line, 'STORE_RESET') BEGIN SELECT RAISE(ABORT, 'full'); END;
+         CREATE TRIGGER two BEFORE DELETE ON records WHEN OLD.id = 'files to set aside' BEGIN SELECT RAISE(ABORT, 'full'); END;",
+    );
+    let refused = host.command().output().expect("it runs");
+    assert!(!refused.status.success());
+    assert_eq!(fs::read_to_string(&live).expect("in its place"), forged);
+    // It does, and the agent gets no further; as it stands before the file is moved.
+    refusals(&host, "DROP TRIGGER one;");
+    let refused = host.command().output().expect("it runs");
+    assert!(!refused.status.success());
+    let kept = host.path("audit/over/2/events.jsonl");
+    fs::rename(&kept, &live).expect("moved back");
+    refusals(&host, "DROP TRIGGER two;");
+    host.start_agent();
+    let by = reset(&host).what["by"].clone();
+    assert!(by.as_str().is_some_and(|by| by.contains("over/2")), "{by}");
+    assert_eq!(fs::read_to_string(&kept).expect("kept"), forged);
+    until("the file is written anew", || file(&host) == body(&host));
+    assert!(host.events_named("AUDIT_TAMPERED").is_empty());
+    assert!(verified(&host, head(text.as_bytes())).is_good());
+}
+
 #[test]
 fn where_the_file_is_gone_too_the_manifest_knows() {
     let (mut host, store, _, _) = lived_on();

@@ -193,7 +193,9 @@ mod tests {
             let key = line.split(" = ").next().unwrap_or_default();
             line.starts_with('[') || (key != *line && !key.contains(' '))
         };
-        let shown = shipped[from..to].lines().filter_map(|l| l.strip_prefix("# "));
+        let shown = shipped[from..to]
+            .lines()
+            .filter_map(|l| l.strip_prefix("# "));
         let text = shown.filter(setting).collect::<Vec<_>>().join("\n");
         let sinks = tables(&text).expect("good");
         let names: Vec<_> = sinks.iter().map(|s| s.name.as_str()).collect();

@@ -11,7 +11,6 @@ use crate::audit::{
     checkpoint::Checkpoint,
     event::{Envelope, Record},
     folder::{self, Folder},
-    live,
     note::NoteKey,
     sinks::note_of,
     store::{Store, StoreError, Tx},
@@ -142,9 +141,14 @@ pub fn put_back(
     Ok(())
 }
 
-/// Moves the files of an epoch that is over into a folder of their own, so that the sink begins anew; where they are.
-pub fn set_aside(dir: &Path) -> io::Result<PathBuf> {
-    folder::move_aside(dir, OVER, &folder::files(dir)?)
+/// A new folder beside the files, for those of an epoch that is over.
+pub fn over(dir: &Path) -> io::Result<PathBuf> {
+    folder::new_folder(&dir.join(OVER))
+}
+
+/// Moves the files of an epoch that is over into that folder, so that the sink begins anew. What was moved before stays where it is.
+pub fn set_aside(dir: &Path, kept: &Path) -> io::Result<()> {
+    folder::move_into(dir, kept, &folder::files(dir)?)
 }
 
 /// The whole lines of several files, one after the other. One that is cut off at the end is no line.

@@ -70,19 +70,29 @@ pub fn move_aside<P: AsRef<Path>>(
     moved: impl IntoIterator<Item = P>,
 ) -> io::Result<PathBuf> {
     let kept = new_folder(&dir.join(under))?;
+    move_into(dir, &kept, moved)?;
+    Ok(kept)
+}
+
+/// Moves files of a folder into another in it, which is made (0700) where it is missing. What was moved before stays where it is.
+pub fn move_into<P: AsRef<Path>>(
+    dir: &Path,
+    kept: &Path,
+    moved: impl IntoIterator<Item = P>,
+) -> io::Result<()> {
+    private_folder(kept)?;
     for file in moved {
         let file = file.as_ref();
         if let Some(name) = file.file_name() {
             fs::rename(file, kept.join(name))?;
         }
     }
-    sync_folder(&kept)?;
-    sync_folder(dir)?;
-    Ok(kept)
+    sync_folder(kept)?;
+    sync_folder(dir)
 }
 
 /// A folder of a new number under `parent` (0700).
-fn new_folder(parent: &Path) -> io::Result<PathBuf> {
+pub fn new_folder(parent: &Path) -> io::Result<PathBuf> {
     private_folder(parent)?;
     for n in 1_u32.. {
         let path = parent.join(n.to_string());
