@@ -242,6 +242,11 @@ impl<'l> Books<'l> {
             );
         }
         let key = one.key.as_deref().unwrap_or_default();
+        if ledger.strangers.contains(key) {
+            return Err(format!(
+                "the record says that somebody else made the key {key}"
+            ));
+        }
         if !ledger.keys.contains(key) {
             return Err(format!("no step of the record names the key {key}"));
         }
@@ -265,7 +270,7 @@ impl<'l> Books<'l> {
             && !ledger.keys.contains(made)
         {
             return Err(format!(
-                "it made the key {made}, which the record does not know"
+                "it made the key {made}, which the record does not know as ours"
             ));
         }
         ledger

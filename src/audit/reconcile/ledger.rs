@@ -97,8 +97,10 @@ pub struct Ledger {
     pub(super) works: BTreeMap<String, Work>,
     pub(super) calls: Vec<Noted>,
     pub(super) by_request_id: HashMap<String, String>,
-    /// Ids of every key of the user that a step names.
+    /// Ids of every key of the user that a step names, but for strangers'.
     pub(super) keys: HashSet<String>,
+    /// Ids of keys that somebody else made.
+    pub(super) strangers: HashSet<String>,
 }
 
 impl Ledger {
@@ -119,7 +121,15 @@ impl Ledger {
             (None, Some(vault)) => format!("vault {vault}"),
             (None, None) => return,
         };
-        self.keys.extend(text("access_key_id").map(str::to_owned));
+        let kind = event.known_type();
+        // What somebody else did is told by a worker, and is none of its steps.
+        let theirs = matches!(
+            kind,
+            Some(EventType::StrangerKeyFound | EventType::CredentialMisused)
+        );
+        if let Some(key) = text("access_key_id") {
+            self.name(key, theirs, kind == Some(EventType::StrangerKeyFound));
+        }
         let work = self.works.entry(id.clone()).or_insert_with(|| Work {
             first: event.seq,
             ..Work::default()
@@ -130,10 +140,10 @@ impl Ledger {
         let journalled = event.what.contains_key("journal");
         let at = text("at").filter(|_| journalled);
         let at = at.or(Some(&event.timestamp)).and_then(time);
-        if journalled {
+        if journalled && !theirs {
             work.steps.extend(at);
         }
-        match event.known_type() {
+        match kind {
             Some(EventType::BreakGlassRequested) => work.operator = Some(event.actor.clone()),
             Some(EventType::MintIntent | EventType::BreakGlassAccess) => {
                 work.roles.extend(text("role").map(str::to_owned));
@@ -158,7 +168,7 @@ impl Ledger {
             };
             let date = call["date"].as_str().and_then(time).or(at);
             let Some(at) = date else { continue };
-            if event.known_type() == Some(EventType::BreakGlassAccess) {
+            if kind == Some(EventType::BreakGlassAccess) {
                 work.opened.extend(text("role").map(str::to_owned));
             }
             self.by_request_id.insert(request_id.to_owned(), id.clone());
@@ -170,6 +180,17 @@ impl Ledger {
                 request_id: request_id.to_owned(),
                 at,
             });
+        }
+    }
+
+    /// A key is ours by a step that is ours. A stranger's does not become so by the steps that take it away; one that was ours before stays so
+    /// (a worker whose journal was lost calls it a stranger's).
+    fn name(&mut self, key: &str, theirs: bool, strange: bool) {
+        if strange && !self.keys.contains(key) {
+            self.strangers.insert(key.to_owned());
+        }
+        if !theirs && !self.strangers.contains(key) {
+            self.keys.insert(key.to_owned());
         }
     }
 

@@ -1,6 +1,7 @@
 //! Each way in which trail and record may not fit, one change at a time.
 
 mod forms;
+mod theft;
 
 use serde_json::{Value, json};
 
@@ -58,21 +59,24 @@ fn ledger() -> Ledger {
             json!({"journal": 5, "aws": [{"call": "revoked", "request_id": null, "date": null}]}),
         ),
     ];
-    for (n, (kind, at, actor, mut what)) in (1u64..).zip(steps) {
-        let at = format!("2026-01-06T{at}.000Z");
-        if what["journal"].is_number() {
-            what["vault"] = "prod".into();
-            what["at"] = at.clone().into();
-        }
-        let event: Record = serde_json::from_value(json!({
-            "v": 1, "seq": n, "prev": "0".repeat(64), "event_type": kind, "correlation_id": REQUEST,
-            "incident_id": "INC-42", "actor": actor, "action": "x", "justification": null,
-            "timestamp": at, "who": null, "where": {"host": null, "region": null, "ip": null}, "what": what,
-        }))
-        .expect("a line");
-        ledger.add(&event);
+    for (n, (kind, at, actor, what)) in (1u64..).zip(steps) {
+        ledger.add(&event(n, kind, at, actor, what));
     }
     ledger
+}
+
+fn event(seq: u64, kind: &str, at: &str, actor: &str, mut what: Value) -> Record {
+    let at = format!("2026-01-06T{at}.000Z");
+    if what["journal"].is_number() {
+        what["vault"] = "prod".into();
+        what["at"] = at.clone().into();
+    }
+    serde_json::from_value(json!({
+        "v": 1, "seq": seq, "prev": "0".repeat(64), "event_type": kind, "correlation_id": REQUEST,
+        "incident_id": "INC-42", "actor": actor, "action": "x", "justification": null,
+        "timestamp": at, "who": null, "where": {"host": null, "region": null, "ip": null}, "what": what,
+    }))
+    .expect("a line")
 }
 
 fn call(id: &str, at: &str, name: &str, identity: Value, more: Value) -> Value {
