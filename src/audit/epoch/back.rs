@@ -11,6 +11,7 @@ use crate::audit::{
     checkpoint::Checkpoint,
     event::{Envelope, Record},
     folder::{self, Folder},
+    live,
     note::NoteKey,
     sinks::note_of,
     store::{Store, StoreError, Tx},
