@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use twotap::audit::sinks::eventbridge::EventBridgeConfig;
 use twotap::audit::sinks::{Opening, Options, Sink, Sinks};
 use twotap_rig::Reply;
-use twotap_rig::proxy::{Fault, Keep, Rule, When};
+use twotap_rig::proxy::{Fault, Gate, Keep, Rule, When};
 
 use record_at_aws::{Bench, REGION, SOON};
 
@@ -68,6 +68,11 @@ impl Bus {
     }
 
     fn config(&self, from: &str, to: &str) -> Result<Box<dyn Sink>, String> {
+        self.open(from, to, None)
+    }
+
+    /// A sink whose table has `to` instead of `from`, and which gives up an AWS that says nothing after so long.
+    fn open(&self, from: &str, to: &str, bound: Option<Duration>) -> Result<Box<dyn Sink>, String> {
         let key = self.bench.key.display();
         let endpoint = self.bench.proxy.endpoint();
         let table = format!(
@@ -82,7 +87,11 @@ impl Bus {
             state: self.bench.dir.path(),
             host: "bg-1",
         };
-        config.open(&at).map_err(|why| why.to_string())
+        let sink = match bound {
+            None => config.open(&at),
+            Some(bound) => config.open_within(&at, bound),
+        };
+        sink.map_err(|why| why.to_string())
     }
 
     fn run(&self) -> Sinks {
@@ -279,6 +288,26 @@ fn each_fault_of_the_wire_loses_nothing() {
         assert!(call[0] <= newest + 1, "{call:?} after {newest}");
         newest = newest.max(*call.last().expect("one"));
     }
+    bus.check_seen();
+}
+
+#[test]
+fn an_aws_that_takes_the_call_and_says_nothing_is_given_up_in_time() {
+    let bus = Bus::new();
+    let gate = Gate::new();
+    let silent = Fault::HoldReply(gate.clone());
+    let rule = Rule::new("events:PutEvents", When::Always, silent);
+    bus.bench.proxy.add(rule);
+    bus.bench.record(2);
+    let bound = Some(Duration::from_secs(1));
+    let sink = bus.open("", "", bound).expect("a sink");
+    let sinks = bus.bench.run_on(&bus.bench.store, sink, Options::default());
+    let why = bus.bench.failure(&sinks).to_string();
+    assert!(why.contains("did not answer within 1 s"), "{why}");
+    bus.bench.proxy.clear_rules();
+    bus.bench.wait_held(&sinks, 2);
+    gate.open();
+    assert!(sinks.shutdown(SOON));
     bus.check_seen();
 }
 

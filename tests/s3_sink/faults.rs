@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use time::OffsetDateTime;
-use twotap_rig::proxy::{Fault, Keep, Rule, When};
+use twotap_rig::proxy::{Fault, Gate, Keep, Rule, When};
 
 use crate::record_at_aws::{Bench, PREFIX, SOON, WRITER};
 
@@ -78,6 +78,30 @@ fn each_fault_of_writing_until_the_sink_begins_anew() {
 #[test]
 fn each_fault_of_reading_back() {
     survives("s3:GET *", 4);
+}
+
+#[test]
+fn an_aws_that_takes_the_call_and_says_nothing_is_given_up_in_time() {
+    for action in ["s3:PUT *", "s3:GET *"] {
+        let bench = Bench::new();
+        let sinks = bench.run(bench.sink().within(Duration::from_secs(3)));
+        bench.record(1);
+        bench.wait_held(&sinks, 1);
+        let gate = Gate::new();
+        let silent = Fault::HoldReply(gate.clone());
+        bench.proxy.add(Rule::new(action, When::Always, silent));
+        bench.record(1);
+        let why = bench.failure(&sinks).to_string();
+        assert!(why.contains("did not answer within 3 s"), "{action}: {why}");
+        bench.proxy.clear_rules();
+        bench.wait_held(&sinks, 2);
+        // What was under way is answered when nobody waits for it any more.
+        gate.open();
+        bench.record(1);
+        bench.wait_held(&sinks, 3);
+        assert_eq!(bench.held(), bench.lines(), "{action}");
+        assert!(sinks.shutdown(SOON));
+    }
 }
 
 #[test]

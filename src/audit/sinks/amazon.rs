@@ -10,7 +10,7 @@ use super::{SinkConfigError, SinkError};
 use crate::aws::{Aws, AwsError, Credentials, Endpoints, Timeouts, read_key_file};
 
 /// One call to a sink comes back within this, whatever AWS does; below the 30 s that a sink may take at most.
-const BOUND: Duration = Duration::from_secs(25);
+pub(super) const BOUND: Duration = Duration::from_secs(25);
 
 /// A single request is given up well before that, so that a repeat has room.
 const TIMEOUTS: Timeouts = Timeouts {
@@ -43,6 +43,7 @@ pub(super) struct Account {
     aws: Aws,
     key_file: PathBuf,
     key: Credentials,
+    bound: Duration,
     until: Instant,
 }
 
@@ -80,13 +81,19 @@ impl Account {
             aws,
             key_file: place.credential,
             key,
+            bound: BOUND,
             until: Instant::now(),
         })
     }
 
+    /// Another bound than [`BOUND`].
+    pub(super) fn bounded(&mut self, bound: Duration) {
+        self.bound = bound;
+    }
+
     /// A call to the sink begins: all that it does at AWS is bounded together.
     pub(super) fn begin(&mut self) {
-        self.until = Instant::now() + BOUND;
+        self.until = Instant::now() + self.bound;
     }
 
     /// Reads the key's file again: a key that was replaced is taken up without a restart.
@@ -109,7 +116,7 @@ impl Account {
             tokio::time::timeout_at(until, work)
                 .await
                 .unwrap_or_else(|_| {
-                    let seconds = BOUND.as_secs();
+                    let seconds = self.bound.as_secs();
                     Err(SinkError::Unavailable(format!(
                         "aws did not answer within {seconds} s"
                     )))

@@ -4,12 +4,13 @@
 //! taken in part, the first that was not and all after it are sent again: a reader sees every event, some twice, and tells them by `seq`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::amazon::{Account, Place, THROTTLED, failed};
+use super::amazon::{Account, BOUND, Place, THROTTLED, failed};
 use super::s3::default_partition;
 use super::{Delivery, Most, Opening, Sink, SinkConfigError, SinkError};
 use crate::audit::chain::Head;
@@ -57,6 +58,15 @@ impl EventBridgeConfig {
     /// # Errors
     /// The key that is wrong.
     pub fn open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError> {
+        self.open_within(at, BOUND)
+    }
+
+    /// The same, where a call comes back within `bound` whatever AWS does, instead of 25 s.
+    pub fn open_within(
+        self,
+        at: &Opening<'_>,
+        bound: Duration,
+    ) -> Result<Box<dyn Sink>, SinkConfigError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
         let name = match self.bus.strip_prefix("arn:") {
             Some(arn) => arn.split_once(":event-bus/").map_or("", |(_, name)| name),
@@ -78,13 +88,14 @@ impl EventBridgeConfig {
                 "it is made of letters, digits, '/', '.', '_' and '-', and does not begin with 'aws.'",
             ));
         }
-        let account = Account::open(Place {
+        let mut account = Account::open(Place {
             partition: self.partition,
             region: self.region.clone(),
             endpoint: self.endpoint,
             ca_file: self.ca_file.map(|file| at.path(&file)),
             credential: at.path(&self.credential),
         })?;
+        account.bounded(bound);
         Ok(Box::new(EventBridgeSink {
             name: at.name.to_owned(),
             account,

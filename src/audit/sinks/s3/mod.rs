@@ -82,6 +82,12 @@ struct Batch {
 }
 
 impl S3Sink {
+    /// The same, where a call comes back within `bound` whatever AWS does, instead of 25 s.
+    pub fn within(mut self, bound: Duration) -> Self {
+        self.account.bounded(bound);
+        self
+    }
+
     pub(super) fn new(
         name: &str,
         account: Account,
