@@ -36,14 +36,15 @@ const TOGETHER: usize = 4;
 /// The retention that the sink has where nothing else is said: seven years.
 const SEVEN_YEARS: u32 = 2557;
 
-/// Arguments of `audit verify --s3`.
+/// Arguments of `audit verify --s3`. Without it the others mean nothing, and are refused.
 #[derive(clap::Args)]
+#[command(mut_arg("profile", |arg| arg.requires("s3")), mut_arg("region", |arg| arg.requires("s3")))]
 pub(super) struct BucketArgs {
     /// The record in a bucket, where the S3 sink has put it: checked with its locks, through the AWS CLI
     #[arg(long, value_name = "s3://BUCKET/PREFIX", group = "elsewhere")]
     s3: Option<String>,
     /// How long the S3 sink locks what it writes
-    #[arg(long, value_name = "DAYS", default_value_t = SEVEN_YEARS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    #[arg(long, value_name = "DAYS", requires = "s3", default_value_t = SEVEN_YEARS, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     retention_days: u32,
     #[command(flatten)]
     aws: Options,
@@ -97,7 +98,7 @@ impl BucketArgs {
             failed: RefCell::default(),
         };
         let said = Waiting::begin(format!("{place} to be listed"));
-        let stock = Inventory::of(prefix, from.list(prefix)?);
+        let stock = Inventory::of(&prefix, from.list(&prefix)?);
         if stock.events.is_empty() && stock.findings.is_empty() {
             return Err(
                 Problem::new(Code::Usage, format!("there is no record at {place}"))
@@ -148,7 +149,7 @@ impl BucketArgs {
 }
 
 /// `s3://BUCKET/PREFIX`; the prefix ends in `/`, said or not.
-fn parse(place: &str) -> Result<(&str, &str), Problem> {
+fn parse(place: &str) -> Result<(&str, String), Problem> {
     let bad = || {
         Problem::new(Code::Usage, "this is no place in a bucket")
             .hint("write it as s3://BUCKET/PREFIX/, as [sinks.NAME] of agent.toml names them")
@@ -156,11 +157,14 @@ fn parse(place: &str) -> Result<(&str, &str), Problem> {
     let rest = place.strip_prefix("s3://").ok_or_else(bad)?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let plain = |b: u8| b.is_ascii_alphanumeric() || b".-".contains(&b);
-    let good = !bucket.is_empty()
-        && bucket.bytes().all(plain)
-        && !bucket.starts_with('-')
-        && (prefix.is_empty() || prefix.ends_with('/'));
-    good.then_some((bucket, prefix)).ok_or_else(bad)
+    if bucket.is_empty() || !bucket.bytes().all(plain) || bucket.starts_with('-') {
+        return Err(bad());
+    }
+    let end = match prefix.is_empty() || prefix.ends_with('/') {
+        true => "",
+        false => "/",
+    };
+    Ok((bucket, format!("{prefix}{end}")))
 }
 
 /// The bucket as the AWS CLI shows it.
@@ -343,17 +347,48 @@ mod tests {
 
     #[test]
     fn a_place_is_a_bucket_and_a_prefix() {
-        assert_eq!(parse("s3://abc/x/y/").expect("good"), ("abc", "x/y/"));
-        assert_eq!(parse("s3://abc").expect("good"), ("abc", ""));
+        let place = |bucket, prefix: &str| (bucket, prefix.to_owned());
+        for (text, expected) in [
+            ("s3://abc/x/y/", place("abc", "x/y/")),
+            ("s3://abc/x/y", place("abc", "x/y/")),
+            ("s3://abc/", place("abc", "")),
+            ("s3://abc", place("abc", "")),
+        ] {
+            assert_eq!(parse(text).expect("good"), expected, "{text}");
+        }
         for bad in [
             "abc/x/",
             "s3:///x/",
-            "s3://abc/x",
+            "s3://",
             "s3://a b/",
             "s3://-x/",
             "https://abc/",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+    #[test]
+    fn what_is_about_a_bucket_is_not_taken_silently_where_there_is_none() {
+        #[derive(clap::Parser)]
+        struct Verb {
+            #[command(flatten)]
+            bucket: BucketArgs,
+        }
+        let parsed = |more: &[&str]| {
+            let words = ["verify"].iter().chain(more);
+            <Verb as clap::Parser>::try_parse_from(words).map(|verb| verb.bucket)
+        };
+        for option in [
+            ["--retention-days", "7"],
+            ["--profile", "sofia"],
+            ["--region", "eu-central-1"],
+        ] {
+            let why = parsed(&option).map(|_| ()).expect_err(option[0]);
+            assert!(why.to_string().contains("--s3"), "{why}");
+            let [name, value] = option;
+            let good = parsed(&[name, value, "--s3", "s3://abc/x/"]).expect("good");
+            assert_eq!(good.place(), Some("s3://abc/x/"));
+        }
+        assert_eq!(parsed(&[]).expect("good").place(), None);
     }
 }
