@@ -234,7 +234,9 @@ fn ten_thousand_events_that_wait_for_several_sinks_cost_no_memory_to_speak_of() 
             let done = store.commit(|tx| {
                 for _ in 0..1_000 {
                     let event = Event::new(EventType::BreakGlassAction, Actor::agent())
-                        .justification(text.clone());
+                        .action("note")
+                        .justification(text.clone())
+                        .detail("note", "one of many");
                     tx.append(&event, OffsetDateTime::now_utc())?;
                 }
                 Ok(())
