@@ -9,6 +9,8 @@ mod agent;
 mod bench;
 #[path = "sinks/faults.rs"]
 mod faults;
+#[path = "live_record/people.rs"]
+mod people;
 #[path = "sinks/rsyslog.rs"]
 mod rsyslog;
 #[path = "sinks/syslog.rs"]

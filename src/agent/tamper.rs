@@ -335,10 +335,15 @@ fn record(change: &mut Change<'_, '_>, found: &Found) -> Result<Option<Row>, Pro
     let Found { finding, kept } = found;
     let mut row: Row = change.setting(ROW)?;
     if finding.how == How::StoreChanged {
-        if row.told.contains(&finding.why) {
+        // The same done to another event is something else.
+        let told = match finding.from {
+            Some(seq) => format!("event {seq}: {}", finding.why),
+            None => finding.why.clone(),
+        };
+        if row.told.contains(&told) {
             return Ok(None);
         }
-        row.told.push(finding.why.clone());
+        row.told.push(told);
     }
     let at = kept.as_ref().ok().and_then(Option::as_ref);
     let mut event = Event::new(EventType::AuditTampered, Actor::agent())

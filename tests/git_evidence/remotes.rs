@@ -7,7 +7,7 @@ use std::{
 
 use twotap::audit::{
     chain::Head,
-    sinks::{SinkError, Sinks},
+    sinks::{BOUND, SinkError, Sinks},
 };
 
 use crate::{
@@ -201,15 +201,13 @@ fn a_remote_that_never_answers_is_given_up_in_time_and_all_that_was_started_with
     let held = sink
         .resume(Head::default())
         .expect("it is met when it is pushed to");
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
     assert_eq!(held, Head::default());
     bench.incident("r-aaaaaaaaaaaaa");
+    let begun = Instant::now();
     let why = sink.send(&bench.deliveries(1)).expect_err("nobody answers");
     assert!(why.to_string().contains("in time"), "{why}");
-    assert!(
-        begun.elapsed() < Duration::from_secs(58),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
     assert_eq!(
         log(&bench.path("git/evidence"), "record/bg-1").len(),
         1,

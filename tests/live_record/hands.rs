@@ -177,14 +177,15 @@ fn a_folder_that_the_configuration_names_anew_is_no_tampering() {
 #[test]
 fn a_store_that_is_changed_under_the_agents_feet_is_found_when_it_is_read_again() {
     let host = host("reread_seconds = 1");
-    let other = Connection::open(host.path("state/state.db")).expect("the store");
-    other
-        .execute_batch(
-            "DROP TRIGGER events_are_not_changed;
-             UPDATE events SET line = CAST(replace(CAST(line AS TEXT), 'host-1', 'host-2') AS BLOB) WHERE seq = 2;",
-        )
-        .expect("changed");
-    drop(other);
+    let change = |seq: u64| {
+        let other = Connection::open(host.path("state/state.db")).expect("the store");
+        let done = other.execute_batch(&format!(
+            "DROP TRIGGER IF EXISTS events_are_not_changed;
+             UPDATE events SET line = CAST(replace(CAST(line AS TEXT), 'host-1', 'host-2') AS BLOB) WHERE seq = {seq};",
+        ));
+        done.expect("changed");
+    };
+    change(2);
     until("it is found", || {
         host.events_named("AUDIT_TAMPERED").len() == 1
     });
@@ -195,6 +196,15 @@ fn a_store_that_is_changed_under_the_agents_feet_is_found_when_it_is_read_again(
     assert!(text.lines().nth(1).expect("two").contains("host-1"));
     let before = host.events().len();
     let began = std::time::Instant::now();
-    until("it was read again", || began.elapsed().as_secs() >= 3);
+    until("there was time for looks", || {
+        began.elapsed().as_secs() >= 3
+    });
     assert_eq!(host.events().len(), before);
+    // It was looked at all the while, and is now: the same done to another event is told, and of that one.
+    change(1);
+    until("it is found too", || {
+        host.events_named("AUDIT_TAMPERED").len() == 2
+    });
+    let found = host.events_named("AUDIT_TAMPERED").pop().expect("two");
+    assert_eq!(said(&found), ("store_changed", Some(1)));
 }

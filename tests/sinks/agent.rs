@@ -27,6 +27,7 @@ use twotap::{
 use crate::{
     agent_support::{AGENT, DANA, Host, paper::Paper},
     bench::{distinct, lines_of, until},
+    people,
     rsyslog::{Input, Rsyslog},
 };
 
@@ -142,6 +143,19 @@ fn a_ceremony_goes_on_with_every_sink_dead_and_status_says_which() {
         degraded.contains("sink dead") && degraded.contains("sink gone"),
         "{degraded}"
     );
+    // In the words of the programs.
+    let status = people::said(&people::twotap(&host, DANA, &["status"]));
+    let doctor = people::twotap(&host, DANA, &["doctor"]);
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    for said in [status, doctor] {
+        let row = |name: &str, words: [&str; 2]| {
+            let of = |l: &&str| l.contains(name) && words.iter().all(|w| l.contains(w));
+            assert!(said.lines().any(|l| of(&l)), "{name}: {said}");
+        };
+        row("dead: ", ["lacks", "refused"]);
+        row("gone: ", ["lacks", "failing for"]);
+        row("file: ", ["", ""]);
+    }
     assert_eq!(host.credentials(DANA, &view.id).status, 200);
 }
 
@@ -220,7 +234,9 @@ fn ten_thousand_events_that_wait_for_several_sinks_cost_no_memory_to_speak_of() 
             let done = store.commit(|tx| {
                 for _ in 0..1_000 {
                     let event = Event::new(EventType::BreakGlassAction, Actor::agent())
-                        .justification(text.clone());
+                        .action("note")
+                        .justification(text.clone())
+                        .detail("note", "one of many");
                     tx.append(&event, OffsetDateTime::now_utc())?;
                 }
                 Ok(())

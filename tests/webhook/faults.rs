@@ -56,10 +56,10 @@ fn whatever_the_receiver_does_nothing_is_lost_or_reordered_and_nobody_waits() {
         let bench = Bench::to(&receiver);
         let begun = Instant::now();
         let last = (1..=5).fold(0, |_, n| bench.happens(&format!("reason {n}")));
-        // The record and the other sink go on as if nothing were.
+        // The record and the other sink go on as if nothing were: five tries that hang would be longer.
         bench.holds("file", last);
         assert!(
-            begun.elapsed() < Duration::from_millis(900),
+            begun.elapsed() < Duration::from_secs(5),
             "{does:?}: {:?}",
             begun.elapsed()
         );

@@ -31,8 +31,11 @@ const WITH_FAILPOINTS: &[&str] = &[
     "fault_matrix",
 ];
 
-/// Once more at the end: it holds every line that the agents of all tests have written to the shipped schema.
-const RECORDS: &[&str] = &["-p", "twotap", "--test", "record"];
+/// Once more at the end, one test of it: it holds every line that the agents of all tests have written to the shipped schema.
+const RECORDS: &[&str] = &["-p", "twotap", "--test", "record", "every_line_that"];
+
+/// Says to that test that all others have run, so that each kind of event has to be among the lines.
+const ALL_HAVE_RUN: &str = "TWOTAP_ALL_HAVE_RUN";
 
 /// Runs the tests; `arguments` go to `cargo test`. The exit code is that of the first part that failed.
 pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
@@ -46,6 +49,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     if !built.success() {
         return Ok(code(built));
     }
+    // What an earlier run has left says nothing of this one.
+    let records = setup::workspace().join("target/records");
+    match std::fs::remove_dir_all(&records) {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::new(format!("{}: {why}", records.display())));
+        }
+        _ => {}
+    }
     let mut totals = Totals::default();
     let mut worst = 0;
     // The matrices first: their programs have failpoints, and those of the other tests take their place again. Whoever says what to test
@@ -58,7 +69,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
         true => &parts[1..2],
     };
     for part in parts.iter().copied() {
-        let status = tests(part, arguments, &tools.environment(), &mut totals)?;
+        let mut environment = tools.environment().to_vec();
+        if part == RECORDS {
+            environment.push((ALL_HAVE_RUN, "1".into()));
+        }
+        let status = tests(part, arguments, &environment, &mut totals)?;
         worst = if worst == 0 { code(status) } else { worst };
     }
     println!(

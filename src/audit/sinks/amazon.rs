@@ -11,7 +11,7 @@ use super::{SinkConfigError, SinkError};
 use crate::aws::{Aws, AwsError, Credentials, Endpoints, Timeouts, read_key_file};
 
 /// One call to a sink comes back within this, whatever AWS does; below the 30 s that a sink may take at most.
-const BOUND: Duration = Duration::from_secs(25);
+pub(super) const BOUND: Duration = Duration::from_secs(25);
 
 /// A single request is given up well before that, so that a repeat has room.
 const TIMEOUTS: Timeouts = Timeouts {

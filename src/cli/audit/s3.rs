@@ -35,7 +35,7 @@ const PAGE: &str = "5000";
 /// How many objects are read at the same time.
 const TOGETHER: usize = 4;
 
-/// Arguments of `audit verify --s3`.
+/// Arguments of `audit verify --s3`. Without it the others mean nothing, and are refused.
 #[derive(clap::Args)]
 #[command(
     mut_arg("profile", |arg| arg.requires("s3").conflicts_with("export")),
@@ -365,5 +365,29 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+    #[test]
+    fn what_is_about_a_bucket_is_not_taken_silently_where_there_is_none() {
+        #[derive(clap::Parser)]
+        struct Verb {
+            #[command(flatten)]
+            bucket: BucketArgs,
+        }
+        let parsed = |more: &[&str]| {
+            let words = ["verify"].iter().chain(more);
+            <Verb as clap::Parser>::try_parse_from(words).map(|verb| verb.bucket)
+        };
+        for option in [
+            ["--retention-days", "7"],
+            ["--profile", "sofia"],
+            ["--region", "eu-central-1"],
+        ] {
+            let why = parsed(&option).map(|_| ()).expect_err(option[0]);
+            assert!(why.to_string().contains("--s3"), "{why}");
+            let [name, value] = option;
+            let good = parsed(&[name, value, "--s3", "s3://abc/x/"]).expect("good");
+            assert_eq!(good.place(), Some("s3://abc/x/"));
+        }
+        assert_eq!(parsed(&[]).expect("good").place(), None);
     }
 }
