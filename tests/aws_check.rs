@@ -147,6 +147,7 @@ fn an_empty_account_lacks_everything_and_what_was_not_seen_is_said() {
     ] {
         assert!(told.contains(line), "{line}\n{told}");
     }
+    assert!(told.contains("AuditMode=VALUE"), "{told}");
     // What is not known is never put into a command.
     for line in told.lines().filter(|line| line.starts_with("  mend")) {
         assert!(!line.contains("${"), "{line}");

@@ -13,6 +13,9 @@ const TAMPERING: i32 = 11;
 const REFUSED: i32 = 3;
 const USAGE: i32 = 2;
 
+/// What is said of a roster that nobody here has seen before.
+const STRANGER: &str = "is not one that you have met";
+
 /// A ceremony whose session was used, and closed; with what CloudTrail has of it.
 fn closed() -> (Site, Requested, Vec<Value>) {
     let site = site("", |_| {});
@@ -192,12 +195,12 @@ fn a_ceremony_is_accounted_for_and_a_theft_is_not() {
         "{}",
         done.stderr
     );
-    // Users and roles to look for come out of the roster: whether it is a stranger's is hers to compare.
-    assert!(
-        done.stderr.contains("is not one that you have met"),
-        "{}",
-        done.stderr
-    );
+    // Users and roles to look for come out of the roster: whoever has never met it is told so, and compares it.
+    assert!(!done.stderr.contains(STRANGER), "{}", done.stderr);
+    let verb = site.twotap("sofia", &args).expect("a person");
+    let nowhere = at_home(&site, "sofia", "nothing-met");
+    let done = verb.env("XDG_STATE_HOME", nowhere).go().expect("it ends");
+    assert!(done.stderr.contains(STRANGER), "{}", done.stderr);
     // And without a roster nobody knows whose uses to look for.
     let done = by(&site, "sofia", &args[..5]);
     assert_eq!(done.status, Some(USAGE), "{}", done.stderr);
