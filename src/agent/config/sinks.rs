@@ -75,9 +75,14 @@ impl SinkTable {
             .check()
             .map_err(|why| format!("sinks.{name}.{why}"))?;
         let kind: Kind = parsed(table).map_err(|why| format!("sinks.{name}: {why}"))?;
-        if matches!(kind, Kind::S3(_)) && options.only != Only::All {
+        if matches!(kind, Kind::S3(_) | Kind::Git(_)) && options.only != Only::All {
             return Err(format!(
                 "sinks.{name}.only: this kind keeps the whole record, leave it out"
+            ));
+        }
+        if matches!(kind, Kind::Eventbridge(_)) && options.required {
+            return Err(format!(
+                "sinks.{name}.required: a bus hands events on and holds none, leave it out"
             ));
         }
         if matches!(kind, Kind::Eventbridge(_)) && options.envelopes {
@@ -199,6 +204,14 @@ mod tests {
             (
                 "[sinks.worm]\nkind = 's3'\nbucket = 'abc'\nregion = 'eu-west-1'\ncredential = 'x'\nonly = 'alerts'",
                 "sinks.worm.only: this kind keeps the whole record",
+            ),
+            (
+                "[sinks.evidence]\nkind = 'git'\nonly = 'alerts'",
+                "sinks.evidence.only: this kind keeps the whole record",
+            ),
+            (
+                "[sinks.bus]\nkind = 'eventbridge'\nbus = 'x'\nregion = 'eu-west-1'\ncredential = 'x'\nrequired = true",
+                "sinks.bus.required: a bus hands events on and holds none",
             ),
             ("[sinks.'A B']\nkind = 'syslog'", "sinks: "),
             (&format!("{base}colour = 1"), "colour"),
