@@ -37,6 +37,8 @@ const ALWAYS: [&str; 9] = [
 ];
 /// The longest complaint of git's that is passed on, in characters.
 const MAX_SAID: usize = 300;
+/// How long one that was ended is waited for.
+const REAPED: Duration = Duration::from_secs(1);
 /// The most that is read of what git prints, in bytes: more than a file of the record with the longest lines.
 const MOST: u64 = (SEGMENT + 1) * (MAX_LINE as u64 + 1);
 /// The same of a call to a remote, which prints one line a branch.
@@ -217,6 +219,7 @@ impl Repo {
             // What it started (ssh, a helper for https) ends with it.
             if let (Err(GitError::Late | GitError::Long), Some(group)) = (&outcome, group) {
                 let _ = kill_process_group(group, Signal::KILL);
+                let _ = timeout(REAPED, child.wait()).await;
             }
             outcome
         })
@@ -242,12 +245,13 @@ impl Repo {
         }
     }
 
-    /// The names of all files of a commit that begin with `prefix`.
+    /// The names of all files of a commit in the folder `prefix` (with its slash), or of all.
     pub(super) fn files(&self, commit: &str, prefix: &str) -> Result<Vec<String>, GitError> {
-        let text = self.run(
-            &["ls-tree", "-r", "-z", "--name-only", commit, "--", prefix],
-            With::default(),
-        )?;
+        let mut args = vec!["ls-tree", "-r", "-z", "--name-only", commit];
+        if !prefix.is_empty() {
+            args.extend(["--", prefix]);
+        }
+        let text = self.run(&args, With::default())?;
         Ok(text
             .split('\0')
             .filter(|n| !n.is_empty())
