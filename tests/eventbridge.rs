@@ -209,7 +209,7 @@ fn of_a_call_that_was_taken_in_part_the_rest_is_sent_again_in_order() {
     bus.bench.record(4);
     for codes in [
         ["", "ThrottlingException", "", ""].as_slice(),
-        &["InternalFailure", "", ""],
+        &["InvalidArgument", "", ""],
         &["", "", "InternalException"],
     ] {
         bus.bench

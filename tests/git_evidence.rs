@@ -5,12 +5,16 @@ mod outside_support;
 
 #[path = "git_evidence/commits.rs"]
 mod commits;
+#[path = "git_evidence/epochs.rs"]
+mod epochs;
 #[path = "git_evidence/https.rs"]
 mod https;
 #[path = "git_evidence/remotes.rs"]
 mod remotes;
 #[path = "git_evidence/ssh.rs"]
 mod ssh;
+#[path = "git_evidence/strangers.rs"]
+mod strangers;
 
 use std::{
     fs,

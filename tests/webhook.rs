@@ -25,10 +25,16 @@ struct Bench {
     folder: tempfile::TempDir,
     store: Store,
     sinks: Option<Sinks>,
+    /// What is asked of the webhook.
+    options: Options,
 }
 
 impl Bench {
     fn new(table: &str) -> Self {
+        Self::asking(table, Options::default())
+    }
+
+    fn asking(table: &str, options: Options) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let secret = folder.path().join("secret");
         fs::write(&secret, SECRET).expect("written");
@@ -38,6 +44,7 @@ impl Bench {
             folder,
             store,
             sinks: None,
+            options,
         };
         bench.start(table);
         bench
@@ -56,7 +63,7 @@ impl Bench {
             longest: Duration::from_millis(100),
         };
         let sinks: Vec<(Box<dyn Sink>, Options)> =
-            vec![(file, Options::default()), (hook, Options::default())];
+            vec![(file, Options::default()), (hook, self.options.clone())];
         self.sinks = Some(Sinks::start(&self.store, sinks, backoff).expect("started"));
     }
 

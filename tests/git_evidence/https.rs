@@ -80,6 +80,9 @@ fn evidence_goes_over_https_with_a_password_that_stands_in_its_file_alone() {
             "{said}"
         );
     }
+    // Whoever says no does not make the host forget its password: it may be the server that is wrong.
+    let kept = fs::read_to_string(bench.path("wrong")).expect("a file");
+    assert!(kept.contains("a-guess"), "git took it out: {kept:?}");
     assert_eq!(
         fs::read_dir(remote.join("refs/heads"))
             .expect("read")

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use twotap::audit::sinks::Options;
+
 use crate::{
     Bench,
     outside_support::{Does, Receiver},
+    table,
 };
 
 #[test]
@@ -85,6 +88,30 @@ fn words_that_a_receiver_will_never_take_are_replaced_by_a_notice_and_said() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn a_required_one_holds_an_event_only_where_the_event_itself_was_taken() {
+    let receiver = Receiver::start(Does::RefusesText(422, "DROP TABLE"));
+    let required = Options {
+        required: true,
+        ..Options::default()
+    };
+    let bench = Bench::asking(&table(&receiver.url()), required);
+    let seq = bench.happens("DROP TABLE users was run by mistake");
+    let failing = bench.until("it says so", |s| {
+        s.error
+            .as_ref()
+            .is_some_and(|e| e.to_string().contains("nothing is passed over"))
+    });
+    assert_eq!((failing.acknowledged, failing.complaint), (0, None));
+    let lacking = bench.sinks().lacking(seq);
+    assert_eq!(lacking.len(), 1, "{lacking:?}");
+    receiver.does(Does::Takes);
+    bench.holds("hook", seq);
+    let taken = receiver.taken();
+    let kinds: Vec<_> = taken.iter().map(|g| g.body["type"].as_str()).collect();
+    assert_eq!(kinds, [Some("twotap.set_aside"), Some("twotap.alert")]);
 }
 
 #[test]

@@ -88,8 +88,25 @@ impl SinkTable {
             .check()
             .map_err(|why| format!("sinks.{name}.{why}"))?;
         let kind: Kind = parsed(table).map_err(|why| format!("sinks.{name}: {why}"))?;
+<<<<<<< HEAD
         if let Some((key, why)) = kind.refuses(&options) {
             return Err(format!("sinks.{name}.{key}: {why}, leave it out"));
+=======
+        if matches!(kind, Kind::S3(_) | Kind::Git(_)) && options.only != Only::All {
+            return Err(format!(
+                "sinks.{name}.only: this kind keeps the whole record, leave it out"
+            ));
+        }
+        if matches!(kind, Kind::Eventbridge(_)) && options.required {
+            return Err(format!(
+                "sinks.{name}.required: a bus hands events on and holds none, leave it out"
+            ));
+        }
+        if matches!(kind, Kind::Eventbridge(_)) && options.envelopes {
+            return Err(format!(
+                "sinks.{name}.envelopes: this kind has no room for them, leave it out"
+            ));
+>>>>>>> refs/heads/s1
         }
         Ok(Self {
             name,
@@ -221,12 +238,21 @@ mod tests {
                 "sinks.worm.only: this kind keeps the whole record",
             ),
             (
+<<<<<<< HEAD
                 "[sinks.bus]\nkind = 'eventbridge'\nbus = 'a'\nregion = 'eu-west-1'\ncredential = 'x'\nenvelopes = true",
                 "sinks.bus.envelopes: this kind has no room",
             ),
             (
                 "[sinks.oncall]\nkind = 'webhook'\nurl = 'https://a.example'\nenvelopes = true",
                 "sinks.oncall.envelopes: this kind has no room",
+=======
+                "[sinks.evidence]\nkind = 'git'\nonly = 'alerts'",
+                "sinks.evidence.only: this kind keeps the whole record",
+            ),
+            (
+                "[sinks.bus]\nkind = 'eventbridge'\nbus = 'x'\nregion = 'eu-west-1'\ncredential = 'x'\nrequired = true",
+                "sinks.bus.required: a bus hands events on and holds none",
+>>>>>>> refs/heads/s1
             ),
             ("[sinks.'A B']\nkind = 'syslog'", "sinks: "),
             (&format!("{base}colour = 1"), "colour"),

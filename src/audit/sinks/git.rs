@@ -20,28 +20,45 @@
 //!
 //! An event is held once it is pushed, or, without a remote, once it is committed and on disk. While the remote is away each try commits what there
 //! is and goes on to push later, so that the host has its evidence in Git all the time. Nothing is pushed by force: a
-//! remote that has something else is said, and never written over.
+//! remote that has something else, be it only more, is said, never written over and never taken over. It keeps the whole record, so `only` is
+//! refused. After a `STORE_RESET` that says that events were lost which are committed, it goes on in `record/HOST.eN` and `evidence/HOST.eN`,
+//! N the epoch's number, from the last event that both histories have; the branches before stay as they were.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use self::{
-    evidence::{folder, head_of, is_over, joined, message, open_file, records, segment},
-    remote::{Pushed, Remote, RemoteKeys, key_path, seen},
+    evidence::{
+        folder, head_of, is_over, joined, lines, message, open_file, records, segment, time_of,
+    },
+    pairs::Pair,
+    remote::{Pushed, Remote, RemoteKeys, key_path},
     repo::{Change, Repo},
     summary::summary,
 };
 use super::{Delivery, Most, Opening, Sink, SinkConfigError, SinkError};
+<<<<<<< HEAD
 use crate::audit::{alert::clean, chain::Head, event::Record};
+=======
+use crate::audit::{
+    chain::{Hash, Head},
+    epoch::Epoch,
+    event::Record,
+};
+>>>>>>> refs/heads/s1
 
 mod evidence;
+mod pairs;
 mod remote;
 mod repo;
 mod summary;
 
 /// What was pushed.
 const PUSHED: &str = "refs/twotap/pushed";
+/// What was taken back from the remote and not yet compared with the record to its end.
+const TAKEN_BACK: &str = "refs/twotap/taken-back";
 /// How long committing may take, and how long pushing: together below [`BOUND`](super::BOUND).
 const COMMIT: Duration = Duration::from_secs(12);
 const PUSH: Duration = Duration::from_secs(15);
@@ -99,8 +116,12 @@ impl GitConfig {
             name: at.name.to_owned(),
             repo: Repo::new(dir, at.host, signing_key)?,
             remote,
-            evidence: format!("refs/heads/evidence/{host}"),
-            record: format!("refs/heads/record/{host}"),
+            host: host.to_owned(),
+            epochs: Vec::new(),
+            pair: Pair::of(host, 1),
+            closed: Vec::new(),
+            taken_back: false,
+            proven: Head::default(),
             committed: Head::default(),
             look: true,
             complaint: None,
@@ -113,8 +134,18 @@ struct GitSink {
     name: String,
     repo: Repo,
     remote: Option<Remote>,
-    evidence: String,
-    record: String,
+    /// The name in its branches.
+    host: String,
+    /// The epochs of the record after the first.
+    epochs: Vec<Epoch>,
+    /// Where it goes.
+    pair: Pair,
+    /// Branches of which the remote has what was lost here: they are not pushed to.
+    closed: Vec<String>,
+    /// Whether what is committed was taken back from the remote and is not compared to its end.
+    taken_back: bool,
+    /// Up to where it is.
+    proven: Head,
     /// Where the record stands with the branch.
     committed: Head,
     /// Whether the remote has to be asked what it has: at first, and after it did not take a push.
@@ -123,10 +154,6 @@ struct GitSink {
 }
 
 impl GitSink {
-    fn branches(&self) -> [String; 2] {
-        [self.record.clone(), self.evidence.clone()]
-    }
-
     fn head_at(&self, name: &str) -> Result<Head, SinkError> {
         let Some(tip) = self.repo.tip(name)? else {
             return Ok(Head::default());
@@ -138,50 +165,9 @@ impl GitSink {
         })
     }
 
-    /// Takes over what the remote has and this repository does not; a fork is never healed by one side.
-    fn meet_remote(&mut self) -> Result<(), SinkError> {
-        let Some(remote) = &self.remote else {
-            return Ok(());
-        };
-        let branches = self.branches();
-        let there = remote.fetch(&self.repo, &branches)?;
-        for (n, (branch, theirs)) in branches.iter().zip(there).enumerate() {
-            let Some(theirs) = theirs else { continue };
-            let ours = self.repo.tip(branch)?;
-            let ahead = match &ours {
-                None => true,
-                Some(ours) if self.repo.follows(&theirs, ours)? => false,
-                Some(ours) if self.repo.follows(ours, &theirs)? => true,
-                Some(_) => {
-                    return Err(SinkError::Diverged {
-                        seq: self.committed.seq,
-                        why: format!(
-                            "{} has commits on {branch} that this host did not make, and lacks some that it made",
-                            remote.shown()
-                        ),
-                    });
-                }
-            };
-            if ahead {
-                self.repo.point(branch, &seen(n))?;
-            }
-        }
-        if let Some(tip) = self.repo.tip(&seen(0))? {
-            self.repo.point(PUSHED, &tip)?;
-        }
-        Ok(())
-    }
-
     /// Commits what is new of a batch: the record, and the evidence of what is over.
     fn commit(&mut self, batch: &[Delivery]) -> Result<(), SinkError> {
-        for delivery in batch.iter().filter(|d| d.seq == self.committed.seq) {
-            if delivery.hash != self.committed.hash {
-                return Err(SinkError::Diverged {
-                    seq: delivery.seq,
-                    why: "the repository has another line there".to_owned(),
-                });
-            }
-        }
+        self.compare(batch)?;
         let new: Vec<&Delivery> = batch
             .iter()
             .filter(|d| d.seq > self.committed.seq)
@@ -189,7 +175,7 @@ impl GitSink {
         let Some(last) = new.last() else {
             return Ok(());
         };
-        let tip = self.repo.tip(&self.record)?;
+        let tip = self.repo.tip(&self.pair.record)?;
         let before = |path: &str| match &tip {
             Some(tip) => self.repo.read(tip, path).map(Option::unwrap_or_default),
             None => Ok(Vec::new()),
@@ -238,7 +224,7 @@ impl GitSink {
         };
         let text = message(&subject, "", &last.head());
         self.repo
-            .commit(&self.record, &changes, &text, &time_of(last))?;
+            .commit(&self.pair.record, None, &changes, &text, &time_of(last))?;
         self.committed = last.head();
         Ok(())
     }
@@ -282,25 +268,25 @@ impl GitSink {
         };
         let dir = folder(first, request);
         let path = format!("{dir}/events.jsonl");
-        let before = match self.repo.tip(&self.evidence)? {
+        let before = match self.repo.tip(&self.pair.evidence)? {
             Some(tip) => self.repo.read(&tip, &path)?,
             None => None,
         };
+        let before = before
+            .map(|file| self.still(file, record_tip, files))
+            .transpose()?;
         if before.is_none() && !is_over(&more) {
             return Ok(false);
         }
         let again = before.is_some();
         let before = before.unwrap_or_default();
-        let new: Vec<&[u8]> = lines
-            .split(|b| *b == b'\n')
-            .filter(|l| !l.is_empty())
-            .collect();
+        let new: Vec<&[u8]> = self::lines(lines).collect();
         let all = joined(&before, &new);
         if all == before {
             return Ok(true);
         }
         let events = records(&all);
-        let branch = self.record.trim_start_matches("refs/heads/");
+        let branch = self.pair.record.trim_start_matches("refs/heads/");
         let mut changes: Vec<Change> = vec![
             (path, Some(self.repo.blob(&all)?)),
             (
@@ -322,8 +308,10 @@ impl GitSink {
                 (None, Some(tip)) => self.repo.read(tip, &name)?,
                 (None, None) => None,
             };
-            // Where envelopes are not asked for there is none.
-            if let Some(body) = body {
+            // Where envelopes are not asked for there is none; and what was taken back from the remote may be another.
+            let ours =
+                |body: &Vec<u8>| Hash::from_bytes(Sha256::digest(body).into()) == named.sha256;
+            if let Some(body) = body.filter(ours) {
                 changes.push((format!("{dir}/{name}"), Some(self.repo.blob(&body)?)));
             }
         }
@@ -347,7 +335,7 @@ impl GitSink {
             .collect();
         let text = message(&subject, &names.join("\n"), &last.head());
         self.repo
-            .commit(&self.evidence, &changes, &text, &time_of(last))?;
+            .commit(&self.pair.evidence, None, &changes, &text, &time_of(last))?;
         Ok(true)
     }
 
@@ -356,12 +344,18 @@ impl GitSink {
         let Some(remote) = &self.remote else {
             return Ok(Pushed::Nothing);
         };
-        let Some(tip) = self.repo.tip(&self.record)? else {
+        let Some(tip) = self.repo.tip(&self.pair.record)? else {
             return Ok(Pushed::Nothing);
         };
-        let mut branches = vec![self.record.clone()];
-        if self.repo.tip(&self.evidence)?.is_some() {
-            branches.push(self.evidence.clone());
+        let mut branches = Vec::new();
+        for branch in self
+            .pairs()
+            .into_iter()
+            .flat_map(|p| [p.record, p.evidence])
+        {
+            if !self.closed.contains(&branch) && self.repo.tip(&branch)?.is_some() {
+                branches.push(branch);
+            }
         }
         let pushed = remote.push(&self.repo, &branches);
         let unavailable = |why| SinkError::Unavailable(format!("{}: {why}", remote.shown()));
@@ -387,19 +381,22 @@ impl Sink for GitSink {
         &self.name
     }
 
+    fn epochs(&mut self, epochs: &[Epoch]) {
+        self.epochs = epochs.to_vec();
+    }
+
     fn resume(&mut self, _cursor: Head) -> Result<Head, SinkError> {
         self.repo.within(COMMIT);
         self.repo.prepare()?;
         if self.look {
             // A remote that is away is met when it is pushed to.
-            match self.meet_remote() {
-                Ok(()) => self.look = false,
-                Err(why @ SinkError::Diverged { .. }) => return Err(why),
-                Err(_) => {}
-            }
+            self.look = !self.meet_remote()?;
             self.repo.within(COMMIT);
         }
-        self.committed = self.head_at(&self.record)?;
+        self.take_up()?;
+        if self.taken_back {
+            return Ok(self.proven);
+        }
         match &self.remote {
             None => Ok(self.committed),
             Some(_) => self.head_at(PUSHED),
@@ -409,6 +406,11 @@ impl Sink for GitSink {
     fn send(&mut self, batch: &[Delivery]) -> Result<(), SinkError> {
         self.repo.within(COMMIT);
         self.commit(batch)?;
+        if let Some(last) = batch.last().filter(|_| self.taken_back) {
+            // The remote has it: it is where it was taken from.
+            self.proven = last.head();
+            return Ok(());
+        }
         self.repo.within(PUSH);
         self.push()?;
         Ok(())
@@ -440,16 +442,28 @@ impl Sink for GitSink {
     }
 
     fn complaint(&self) -> Option<String> {
+        if self.taken_back {
+            return Some(format!(
+                "the record was taken back from the remote up to event {}; compared with the one here up to event {}",
+                self.committed.seq, self.proven.seq
+            ));
+        }
         self.complaint.clone()
     }
 }
 
+<<<<<<< HEAD
 /// When an event was recorded, in whole seconds as git takes it.
 fn time_of(delivery: &Delivery) -> String {
     Record::parse(&delivery.line)
         .ok()
         .and_then(|r| r.timestamp.split_once('.').map(|(s, _)| format!("{s}Z")))
         .unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
+=======
+/// Foreign words in a commit's message: they make no line and no trailer of their own.
+fn one_line(text: &str) -> String {
+    crate::audit::alert::clean(text)
+>>>>>>> refs/heads/s1
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ pub use self::runner::{Ahead, Lacking, SinkStatus, Sinks, cursor};
 pub use self::s3::{S3Config, S3Sink};
 
 use super::chain::{Hash, Head};
+use super::epoch::Epoch;
 use super::event::{Envelope, EventType, Record};
 use super::export::envelopes_of;
 use super::store::{Entry, Store, StoreError};
@@ -54,6 +55,12 @@ pub const BOUND: Duration = Duration::from_secs(30);
 pub trait Sink: Send + 'static {
     /// A name, unique in the agent: its cursor stands under it.
     fn name(&self) -> &str;
+
+    /// Told once before everything else: what is asked of it beside its own settings.
+    fn asked(&mut self, _options: &Options) {}
+
+    /// Told before each [`resume`](Self::resume): the epochs of the record, oldest first. What they cover was lost here.
+    fn epochs(&mut self, _epochs: &[Epoch]) {}
 
     /// Called before the first batch and after every failure: the last event that the sink holds for certain. `cursor` is what the
     /// store remembers; a sink that cannot look returns it.

@@ -87,8 +87,9 @@ impl Sinks {
             pace: Arc::clone(&pace),
             runners: Vec::new(),
         };
-        for (sink, options) in sinks {
+        for (mut sink, options) in sinks {
             let name = sink.name().to_owned();
+            sink.asked(&options);
             begin(store, &name, &options)?;
             let state = Arc::new(Mutex::new(State {
                 acknowledged: cursor(store, &name)?.seq,
@@ -256,7 +257,10 @@ impl Task {
     fn follow(&mut self) -> Result<(), SinkError> {
         let remembered = cursor(&self.store, &self.name)?;
         let epochs = epoch::all(&self.store)?;
-        let mut held = self.call(|sink| sink.resume(remembered))?;
+        let mut held = self.call(|sink| {
+            sink.epochs(&epochs);
+            sink.resume(remembered)
+        })?;
         // One that holds nothing and was to begin later does not begin at the first event now.
         if held.seq == 0 && self.options.begins_at() == Begins::Now {
             held = remembered;

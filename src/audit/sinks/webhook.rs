@@ -22,7 +22,7 @@
 //! | 429, 503 with `Retry-After` | tried again when it says |
 //! | 408, 425, 429, 5xx, none | tried again, for as long as it takes |
 //! | 3xx | refused: what follows redirects sends alerts wherever somebody likes; tried again, and said |
-//! | any other 4xx | tried three times; then a notice without the event's own words goes in its place. Where that is taken, and the event once more is not, it was the words (a filter, a limit of length): said, and gone on. Where the notice is refused as well, it is the receiver: nothing is passed over |
+//! | any other 4xx | tried three times; then a notice without the event's own words goes in its place. Where that is taken, and the event once more is not, it was the words (a filter, a limit of length): said, and gone on, but not by a sink with `required = true`, which holds what it says it holds. Where the notice is refused as well, it is the receiver: nothing is passed over |
 
 use std::{
     path::{Path, PathBuf},
@@ -38,7 +38,7 @@ use self::{
     sign::Secrets,
     wire::{Address, Answer, Wire},
 };
-use super::{Delivery, Most, Opening, Sink, SinkConfigError, SinkError, net::TlsSettings};
+use super::{Delivery, Most, Opening, Options, Sink, SinkConfigError, SinkError, net::TlsSettings};
 use crate::audit::{chain::Head, files::read_secret};
 
 mod shape;
@@ -129,6 +129,7 @@ impl WebhookConfig {
             secrets,
             wire,
             held: Head::default(),
+            required: false,
             refused: None,
             replaced: None,
         }))
@@ -153,6 +154,8 @@ struct WebhookSink {
     secrets: Secrets,
     wire: Wire,
     held: Head,
+    /// Whether custodians are asked only once it holds a request: then a notice in an event's place is not the event.
+    required: bool,
     /// The event that the receiver does not take.
     refused: Option<Refused>,
     /// The last event in whose place a notice went, in words, and how many there were.
@@ -182,6 +185,11 @@ impl WebhookSink {
         let to = self.wire.host().to_owned();
         let not_taken = format!("{to} does not take event {} ({status})", delivery.seq);
         if before.is_some_and(|r| r.noticed) {
+            if self.required {
+                return Err(SinkError::Unavailable(format!(
+                    "{not_taken}, and takes others: this sink is required, so nothing is passed over"
+                )));
+            }
             let n = self.replaced.as_ref().map_or(0, |(_, n)| *n);
             self.replaced = Some((not_taken, n + 1));
             return Ok(());
@@ -217,6 +225,10 @@ impl WebhookSink {
 impl Sink for WebhookSink {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn asked(&mut self, options: &Options) {
+        self.required = options.required;
     }
 
     fn resume(&mut self, cursor: Head) -> Result<Head, SinkError> {

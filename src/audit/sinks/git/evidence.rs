@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 use crate::audit::{
     chain::{Hash, Head},
     event::{EventType as E, Record},
+    sinks::Delivery,
 };
 
 /// Events in one file of the record.
@@ -78,16 +79,16 @@ pub(super) fn head_of(message: &str) -> Option<Head> {
     let line = message.lines().rev().find_map(|l| l.strip_prefix(HEAD))?;
     let (seq, hash) = line.strip_prefix(": ")?.split_once(' ')?;
     Some(Head {
-        seq: seq.parse().ok()?,
+        // No number that the record can have is larger.
+        seq: seq.parse().ok().filter(|n| i64::try_from(*n).is_ok())?,
         hash: hash.trim().parse().ok()?,
     })
 }
 
 /// A file's lines with more of them behind; one that is there already is not written twice.
 pub(super) fn joined(before: &[u8], more: &[&[u8]]) -> Vec<u8> {
-    let last = before
-        .split(|b| *b == b'\n')
-        .rfind(|line| !line.is_empty())
+    let last = lines(before)
+        .last()
         .and_then(|line| Record::parse(line).ok())
         .map_or(0, |record| record.seq);
     let mut all = before.to_vec();
@@ -102,10 +103,22 @@ pub(super) fn joined(before: &[u8], more: &[&[u8]]) -> Vec<u8> {
 
 /// The events in a file's bytes.
 pub(super) fn records(bytes: &[u8]) -> Vec<Record> {
-    bytes
-        .split(|b| *b == b'\n')
+    lines(bytes)
         .filter_map(|line| Record::parse(line).ok())
         .collect()
+}
+
+/// The lines in a file's bytes.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty())
+}
+
+/// When an event was recorded, in whole seconds as git takes it.
+pub(super) fn time_of(delivery: &Delivery) -> String {
+    Record::parse(&delivery.line)
+        .ok()
+        .and_then(|r| r.timestamp.split_once('.').map(|(s, _)| format!("{s}Z")))
+        .unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
 }
 
 #[cfg(test)]
@@ -171,6 +184,10 @@ mod tests {
         }
         assert_eq!(head_of("nothing\n"), None);
         assert_eq!(head_of("x\n\nTwotap-Head: 1 x\n"), None);
+        for (seq, good) in [(i64::MAX as u64, true), (1 << 63, false), (u64::MAX, false)] {
+            let text = format!("x\n\nTwotap-Head: {seq} {}\n", head.hash);
+            assert_eq!(head_of(&text).is_some(), good, "{seq}");
+        }
     }
 
     #[test]

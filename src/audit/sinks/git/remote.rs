@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::repo::{GitError, Repo, With, said};
+use super::repo::{GitError, MOST_OF_A_REMOTE, Repo, With, said};
 use crate::audit::sinks::{Opening, SinkConfigError, net::Endpoint};
 use crate::aws::endpoints::is_loopback;
 
@@ -132,8 +132,10 @@ impl Remote {
                 SinkConfigError::new("credentials_file", format!("{}: {why}", path.display()))
             })?;
             let path = plain("credentials_file", &path)?;
-            self.settings
-                .push(format!("credential.helper=store --file={path}"));
+            // Asked alone: of the helper as it is git has a password taken out of the file when a server once says 401.
+            self.settings.push(format!(
+                "credential.helper=!f() {{ test \"$1\" != get || git credential-store --file={path} get; }}; f"
+            ));
         }
         if let Some(file) = keys.ca_file {
             let path = plain("ca_file", &at.path(file))?;
@@ -157,6 +159,7 @@ impl Remote {
         With {
             env,
             settings: self.settings.clone(),
+            most: Some(MOST_OF_A_REMOTE),
             ..With::default()
         }
     }
@@ -197,8 +200,8 @@ impl Remote {
         })
     }
 
-    /// Looks at the remote's branches; what each is at, if it is there. They are ours to read afterwards.
-    pub(super) fn fetch(
+    /// What each of the remote's branches is at, if it is there.
+    pub(super) fn look(
         &self,
         repo: &Repo,
         branches: &[String],
@@ -206,35 +209,43 @@ impl Remote {
         let mut args = vec!["ls-remote", "--refs", self.url.as_str()];
         args.extend(branches.iter().map(String::as_str));
         let listed = repo.run(&args, self.with())?;
-        let there: Vec<Option<String>> = branches
-            .iter()
-            .map(|branch| {
-                let found = listed.lines().filter_map(|line| line.split_once('\t'));
-                let mut found = found.filter(|(_, name)| name == branch);
-                found.next().map(|(commit, _)| commit.to_owned())
-            })
-            .collect();
+        let at = |branch: &String| {
+            let found = listed.lines().filter_map(|line| line.split_once('\t'));
+            let mut found = found.filter(|(_, name)| name == branch);
+            found.next().map(|(commit, _)| commit.to_owned())
+        };
+        Ok(branches.iter().map(at).collect())
+    }
+
+    /// Fetches what [`look`](Self::look) has found there: it is ours to read afterwards.
+    pub(super) fn fetch(
+        &self,
+        repo: &Repo,
+        branches: &[String],
+        there: &[Option<String>],
+    ) -> Result<(), GitError> {
         let specs: Vec<String> = branches
             .iter()
-            .zip(&there)
+            .zip(there)
             .enumerate()
             .filter(|(_, (_, commit))| commit.is_some())
             .map(|(n, (branch, _))| format!("+{branch}:{SEEN}/{n}"))
             .collect();
-        if !specs.is_empty() {
-            let mut args = vec![
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                &self.url,
-            ];
-            args.extend(specs.iter().map(String::as_str));
-            let mut with = self.with();
-            with.settings.push("fetch.fsckObjects=true".to_owned());
-            repo.run(&args, with)?;
+        if specs.is_empty() {
+            return Ok(());
         }
-        Ok(there)
+        let mut args = vec![
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            &self.url,
+        ];
+        args.extend(specs.iter().map(String::as_str));
+        let mut with = self.with();
+        with.settings.push("fetch.fsckObjects=true".to_owned());
+        repo.run(&args, with)?;
+        Ok(())
     }
 }
 
@@ -299,11 +310,6 @@ fn plain(key: &str, path: &Path) -> Result<String, SinkConfigError> {
             ),
         )),
     }
-}
-
-/// The refs under which [`Remote::fetch`] keeps what it has seen, in the order of its branches.
-pub(super) fn seen(n: usize) -> String {
-    format!("{SEEN}/{n}")
 }
 
 /// A signing key's path, checked in the same way.

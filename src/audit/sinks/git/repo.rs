@@ -10,9 +10,18 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::{io::AsyncWriteExt as _, process::Command, runtime::Runtime, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+    runtime::Runtime,
+    time::timeout,
+};
 
-use crate::audit::sinks::{SinkConfigError, SinkError, net::runtime};
+use super::evidence::SEGMENT;
+use crate::audit::{
+    event::MAX_LINE,
+    sinks::{SinkConfigError, SinkError, net::runtime},
+};
 
 /// What is asked of every call, above anything that a file says.
 const ALWAYS: [&str; 9] = [
@@ -28,6 +37,14 @@ const ALWAYS: [&str; 9] = [
 ];
 /// The longest complaint of git's that is passed on, in characters.
 const MAX_SAID: usize = 300;
+/// How long one that was ended is waited for.
+const REAPED: Duration = Duration::from_secs(1);
+/// The most that is read of what git prints, in bytes: more than a file of the record with the longest lines.
+const MOST: u64 = (SEGMENT + 1) * (MAX_LINE as u64 + 1);
+/// The same of a call to a remote, which prints one line a branch.
+pub(super) const MOST_OF_A_REMOTE: u64 = 1 << 20;
+/// The most that is read of its complaints: a remote may put its own words there.
+const MOST_COMPLAINTS: u64 = 64 << 10;
 
 /// The repository.
 pub(super) struct Repo {
@@ -47,6 +64,8 @@ pub(super) struct With<'a> {
     pub(super) env: Vec<(&'static str, OsString)>,
     /// More settings, `key=value`.
     pub(super) settings: Vec<String>,
+    /// The most that it may print, in bytes; where absent as much as the largest file of ours.
+    pub(super) most: Option<u64>,
 }
 
 /// Why a call failed.
@@ -56,6 +75,8 @@ pub(super) enum GitError {
     Io(io::Error),
     /// It took too long.
     Late,
+    /// It printed more than it may.
+    Long,
     /// It said no; with its words.
     Said(String),
 }
@@ -68,6 +89,7 @@ impl std::fmt::Display for GitError {
             }
             Self::Io(why) => write!(f, "git: {why}"),
             Self::Late => f.write_str("git did not come to its end in time"),
+            Self::Long => f.write_str("git, or the remote, said more than anybody asked for"),
             Self::Said(words) => write!(f, "git: {words}"),
         }
     }
@@ -180,17 +202,26 @@ impl Repo {
                     let _ = stdin.write_all(with.input).await;
                 }
             };
-            let all = async { tokio::join!(feed, child.wait_with_output()).1 };
-            match timeout(left, all).await {
-                Ok(output) => output.map_err(GitError::Io),
-                Err(_) => {
-                    // What it started (ssh, a helper for https) ends with it.
-                    if let Some(group) = group {
-                        let _ = kill_process_group(group, Signal::KILL);
-                    }
-                    Err(GitError::Late)
-                }
+            let out = bounded(child.stdout.take(), with.most.unwrap_or(MOST));
+            let err = bounded(child.stderr.take(), MOST_COMPLAINTS);
+            let all = async {
+                let read = async { tokio::try_join!(out, err) };
+                let read = async { tokio::join!(feed, read).1 };
+                let (stdout, stderr) = read.await?;
+                let status = child.wait().await.map_err(GitError::Io)?;
+                Ok(Output {
+                    status,
+                    stdout,
+                    stderr,
+                })
+            };
+            let outcome = timeout(left, all).await.unwrap_or(Err(GitError::Late));
+            // What it started (ssh, a helper for https) ends with it.
+            if let (Err(GitError::Late | GitError::Long), Some(group)) = (&outcome, group) {
+                let _ = kill_process_group(group, Signal::KILL);
+                let _ = timeout(REAPED, child.wait()).await;
             }
+            outcome
         })
     }
 
@@ -214,12 +245,13 @@ impl Repo {
         }
     }
 
-    /// The names of all files of a commit that begin with `prefix`.
+    /// The names of all files of a commit in the folder `prefix` (with its slash), or of all.
     pub(super) fn files(&self, commit: &str, prefix: &str) -> Result<Vec<String>, GitError> {
-        let text = self.run(
-            &["ls-tree", "-r", "-z", "--name-only", commit, "--", prefix],
-            With::default(),
-        )?;
+        let mut args = vec!["ls-tree", "-r", "-z", "--name-only", commit];
+        if !prefix.is_empty() {
+            args.extend(["--", prefix]);
+        }
+        let text = self.run(&args, With::default())?;
         Ok(text
             .split('\0')
             .filter(|n| !n.is_empty())
@@ -253,15 +285,18 @@ impl Repo {
         self.run(&["hash-object", "-w", "--stdin"], with)
     }
 
-    /// A commit on `branch` (a whole ref) with these changes and this message, dated `at` (RFC 3339); its name.
+    /// A commit on `branch` (a whole ref) with these changes and this message, dated `at` (RFC 3339); its name. A branch that is not there yet
+    /// begins with the commit `from`, if there is one.
     pub(super) fn commit(
         &self,
         branch: &str,
+        from: Option<&str>,
         changes: &[Change],
         message: &str,
         at: &str,
     ) -> Result<String, GitError> {
-        let parent = self.tip(branch)?;
+        let tip = self.tip(branch)?;
+        let parent = tip.clone().or_else(|| from.map(str::to_owned));
         let index = self.dir.join("twotap-index").into_os_string();
         let indexed = |input| With {
             input,
@@ -306,9 +341,10 @@ impl Repo {
             input: message.as_bytes(),
             env,
             settings,
+            ..With::default()
         };
         let commit = self.run(&args, with)?;
-        let old = parent.as_deref().unwrap_or(&none);
+        let old = tip.as_deref().unwrap_or(&none);
         self.run(&["update-ref", branch, &commit, old], With::default())?;
         Ok(commit)
     }
@@ -327,6 +363,12 @@ impl Repo {
         Ok(())
     }
 
+    /// Takes a ref of ours away, if it is there.
+    pub(super) fn unpoint(&self, name: &str) -> Result<(), GitError> {
+        self.run(&["update-ref", "-d", name], With::default())?;
+        Ok(())
+    }
+
     /// Whether all of `old` is in `new`.
     pub(super) fn follows(&self, old: &str, new: &str) -> Result<bool, GitError> {
         self.asks(&["merge-base", "--is-ancestor", old, new])
@@ -340,6 +382,19 @@ impl Repo {
         };
         self.run(&["gc", "--auto", "--quiet"], with)?;
         Ok(())
+    }
+}
+
+/// What comes out of a pipe, if that is not more than `most` bytes.
+async fn bounded(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> Result<Vec<u8>, GitError> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        let read = pipe.take(most + 1).read_to_end(&mut bytes).await;
+        read.map_err(GitError::Io)?;
+    }
+    match bytes.len() as u64 > most {
+        true => Err(GitError::Long),
+        false => Ok(bytes),
     }
 }
 
@@ -375,4 +430,28 @@ pub(super) fn said(output: &Output) -> String {
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(MAX_SAID)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_ends_is_not_kept_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut repo = Repo::new(dir.path().join("r"), "bg-1", None).unwrap();
+        repo.within(Duration::from_secs(60));
+        repo.prepare().unwrap();
+        for flood in ["!yes", "!yes >&2"] {
+            let begun = Instant::now();
+            let with = With {
+                settings: vec![format!("alias.flood={flood}")],
+                most: Some(MOST_OF_A_REMOTE),
+                ..With::default()
+            };
+            let said = repo.output(&["flood"], with);
+            assert!(matches!(said, Err(GitError::Long)), "{flood}: {said:?}");
+            assert!(begun.elapsed() < Duration::from_secs(30), "{flood}");
+        }
+    }
 }
