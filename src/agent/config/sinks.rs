@@ -32,13 +32,15 @@ impl Kind {
     /// What it cannot do of what every kind is asked, by its key, and why.
     fn refuses(&self, options: &Options) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::S3(_) => {
+            Self::S3(_) | Self::Git(_) => {
                 (options.only != Only::All).then_some(("only", "this kind keeps the whole record"))
+            }
+            Self::Eventbridge(_) if options.required => {
+                Some(("required", "a bus hands events on and holds none"))
             }
             Self::Eventbridge(_) | Self::Syslog(_) | Self::Webhook(_) => options
                 .envelopes
                 .then_some(("envelopes", "this kind has no room for them")),
-            Self::Git(_) => None,
         }
     }
 
@@ -88,25 +90,8 @@ impl SinkTable {
             .check()
             .map_err(|why| format!("sinks.{name}.{why}"))?;
         let kind: Kind = parsed(table).map_err(|why| format!("sinks.{name}: {why}"))?;
-<<<<<<< HEAD
         if let Some((key, why)) = kind.refuses(&options) {
             return Err(format!("sinks.{name}.{key}: {why}, leave it out"));
-=======
-        if matches!(kind, Kind::S3(_) | Kind::Git(_)) && options.only != Only::All {
-            return Err(format!(
-                "sinks.{name}.only: this kind keeps the whole record, leave it out"
-            ));
-        }
-        if matches!(kind, Kind::Eventbridge(_)) && options.required {
-            return Err(format!(
-                "sinks.{name}.required: a bus hands events on and holds none, leave it out"
-            ));
-        }
-        if matches!(kind, Kind::Eventbridge(_)) && options.envelopes {
-            return Err(format!(
-                "sinks.{name}.envelopes: this kind has no room for them, leave it out"
-            ));
->>>>>>> refs/heads/s1
         }
         Ok(Self {
             name,
@@ -238,21 +223,20 @@ mod tests {
                 "sinks.worm.only: this kind keeps the whole record",
             ),
             (
-<<<<<<< HEAD
                 "[sinks.bus]\nkind = 'eventbridge'\nbus = 'a'\nregion = 'eu-west-1'\ncredential = 'x'\nenvelopes = true",
                 "sinks.bus.envelopes: this kind has no room",
             ),
             (
                 "[sinks.oncall]\nkind = 'webhook'\nurl = 'https://a.example'\nenvelopes = true",
                 "sinks.oncall.envelopes: this kind has no room",
-=======
+            ),
+            (
                 "[sinks.evidence]\nkind = 'git'\nonly = 'alerts'",
                 "sinks.evidence.only: this kind keeps the whole record",
             ),
             (
                 "[sinks.bus]\nkind = 'eventbridge'\nbus = 'x'\nregion = 'eu-west-1'\ncredential = 'x'\nrequired = true",
                 "sinks.bus.required: a bus hands events on and holds none",
->>>>>>> refs/heads/s1
             ),
             ("[sinks.'A B']\nkind = 'syslog'", "sinks: "),
             (&format!("{base}colour = 1"), "colour"),

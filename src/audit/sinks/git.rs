@@ -39,15 +39,12 @@ use self::{
     summary::summary,
 };
 use super::{Delivery, Most, Opening, Sink, SinkConfigError, SinkError};
-<<<<<<< HEAD
-use crate::audit::{alert::clean, chain::Head, event::Record};
-=======
 use crate::audit::{
+    alert::clean,
     chain::{Hash, Head},
     epoch::Epoch,
     event::Record,
 };
->>>>>>> refs/heads/s1
 
 mod evidence;
 mod pairs;
@@ -450,20 +447,6 @@ impl Sink for GitSink {
         }
         self.complaint.clone()
     }
-}
-
-<<<<<<< HEAD
-/// When an event was recorded, in whole seconds as git takes it.
-fn time_of(delivery: &Delivery) -> String {
-    Record::parse(&delivery.line)
-        .ok()
-        .and_then(|r| r.timestamp.split_once('.').map(|(s, _)| format!("{s}Z")))
-        .unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
-=======
-/// Foreign words in a commit's message: they make no line and no trailer of their own.
-fn one_line(text: &str) -> String {
-    crate::audit::alert::clean(text)
->>>>>>> refs/heads/s1
 }
 
 #[cfg(test)]
