@@ -6,9 +6,23 @@ mod record_at_aws;
 mod faults;
 #[path = "s3_sink/histories.rs"]
 mod histories;
+#[path = "agent_support/paper.rs"]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test file uses its part"
+)]
+mod paper;
 #[path = "s3_sink/start.rs"]
 mod start;
 #[path = "s3_sink/verify.rs"]
 mod verify;
 #[path = "s3_sink/writing.rs"]
 mod writing;
+
+// The accounts that the papers name.
+const DANA: u32 = 61010;
+const ALICE: u32 = 61011;
+const BOB: u32 = 61012;
+const SOFIA: u32 = 61013;

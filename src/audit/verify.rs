@@ -8,6 +8,7 @@
 mod claims;
 mod copies;
 mod gaps;
+mod histories;
 mod lines;
 mod lost;
 mod report;

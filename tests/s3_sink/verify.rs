@@ -6,10 +6,16 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ObjectLockRetention, ObjectLockRetentionMode};
 use serde_json::Value;
 use time::OffsetDateTime;
+use time::macros::datetime;
 use twotap::audit::chain::Head;
+use twotap::audit::checkpoint::CheckpointKey;
+use twotap::audit::epoch;
+use twotap::audit::event::Place;
 use twotap::audit::sinks::s3::names::EventsName;
+use twotap::trust::{PublicKey, Signer as _};
 use twotap_rig::tools;
 
+use crate::paper::Paper;
 use crate::record_at_aws::{Bench, PREFIX, REGION, SOON, record};
 
 /// Six events in three objects.
@@ -175,11 +181,106 @@ fn another_history_and_an_object_without_a_lock_are_found() {
     bench.put(&key, &bytes);
     let (_, said) = found(&bench);
     assert!(said.contains(&format!("{key} is not locked")), "{said}");
-    assert!(said.contains("there are two histories"), "{said}");
+    assert!(
+        said.contains(" has another event 3 than this record"),
+        "{said}"
+    );
     // What is not what its name says is not believed.
     let bench = filled();
     let name = EventsName::of(7, &end).key(PREFIX);
     bench.put(&name.replace("00004-", "00008-"), &bytes);
     let (_, said) = found(&bench);
     assert!(said.contains("does not hold what its name says"), "{said}");
+}
+
+/// Puts an object where the sink would, locked for eight days.
+fn locked(bench: &Bench, key: &str, bytes: &[u8]) {
+    bench.put(key, bytes);
+    let until = OffsetDateTime::now_utc().unix_timestamp() + 8 * 24 * 3600;
+    let lock = ObjectLockRetention::builder()
+        .mode(ObjectLockRetentionMode::Governance)
+        .retain_until_date(DateTime::from_secs(until))
+        .build();
+    let lock = bench
+        .s3
+        .put_object_retention()
+        .bucket(&bench.bucket)
+        .key(key)
+        .retention(lock);
+    bench.wait(lock.send()).expect("locked");
+}
+
+/// After a store was put back the bucket holds both histories: the new one is verified, and the old one is what its epoch says was lost.
+#[test]
+fn a_record_that_went_on_from_a_backup_is_verified_and_what_was_lost_is_there() {
+    let bench = filled();
+    let key = CheckpointKey::open_or_create(&bench.dir.path().join("key"), "host-1");
+    let key = key.unwrap_or_else(|why| panic!("{why}"));
+    let public = PublicKey::Ed25519(*key.public().key());
+    let paper = Paper::of(&["alice", "bob"], |roster, _| {
+        roster.hosts[0].checkpoint_key = public;
+    });
+    let roster = bench.dir.path().join("roster.json");
+    std::fs::write(&roster, paper.chain[0].to_json()).expect("written");
+    let origin = paper.host.public().id().to_string();
+
+    let store = bench.fresh_store("restored");
+    record(&store, 3, "für alle");
+    let reset = epoch::Reset {
+        lost_from: Some(4),
+        held: bench.head(),
+        by: "sink worm".into(),
+        why: "it holds more".into(),
+        taken_back: None,
+    };
+    let now = datetime!(2026-01-06 11:00 UTC);
+    let begun =
+        store.commit(|tx| epoch::begin(tx, &reset, &Place::default(), (&key, &origin), now));
+    begun.expect("an epoch");
+    record(&store, 4, "nach der Rückkehr");
+    let end = store.head().expect("a head");
+    let put = |from: u64, to: u64| {
+        let lines = store.events(from, usize::try_from(to - from + 1).expect("small"));
+        let lines = lines.expect("events");
+        let last = lines.last().expect("one");
+        let (seq, hash) = (last.seq, last.hash);
+        let key = EventsName::of(from, &Head { seq, hash }).key(PREFIX);
+        let bytes: Vec<u8> = lines
+            .iter()
+            .flat_map(|entry| [&entry.line[..], b"\n"].concat())
+            .collect();
+        locked(&bench, &key, &bytes);
+    };
+    put(4, 7);
+    put(8, end.seq);
+    let roster = roster.to_str().expect("text");
+    let output = verify(&bench, PREFIX, "7", &["--roster", roster, "--json"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("begins epoch 2 of the record, signed by host-1"),
+        "{said}"
+    );
+    let object: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(object["head"]["hash"], end.hash.to_string());
+    assert_eq!(object["copies"][0]["lost"], 3);
+    assert_eq!(object["copies"][0]["holds_lost_of"], serde_json::json!([2]));
+
+    // A third history is of no epoch.
+    let other = bench.fresh_store("other");
+    record(&other, 6, "for somebody");
+    let line = other.events(6, 1).expect("an event").remove(0);
+    let name = EventsName::of(6, &other.head().expect("a head"));
+    locked(
+        &bench,
+        &name.key(PREFIX),
+        &[line.line, vec![b'\n']].concat(),
+    );
+    let output = verify(&bench, PREFIX, "7", &["--roster", roster]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(11), "{said}");
+    assert!(
+        said.contains(" has another event 6 than this record"),
+        "{said}"
+    );
 }

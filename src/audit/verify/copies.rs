@@ -120,6 +120,16 @@ impl Copy {
         self.lines.iter()
     }
 
+    /// The signed notes in it, with the event that carries each.
+    pub(super) fn notes(&self) -> impl Iterator<Item = (&Head, &str)> {
+        self.notes.iter().map(|(head, note)| (head, note.as_str()))
+    }
+
+    pub(super) fn keep(&mut self, which: impl Fn(&Head) -> bool) {
+        self.lines.retain(|kept| which(&kept.head));
+        self.notes.retain(|(head, _)| which(head));
+    }
+
     /// Holds it against the record. `hashes` are those of the record's events; `excused` is what its signed epochs say was lost.
     pub(super) fn compare(&self, hashes: &[Hash], excused: &[Lost]) -> Compared<'_> {
         let ours = |seq: u64| {

@@ -15,9 +15,10 @@ use crate::{
         signed::{Checked, Rosters},
         sinks::s3::{
             SEVEN_YEARS,
-            copy::{Copy, Finding, Inventory, Listed, lock_of},
+            copy::{Copy, Finding, Inventory, Listed, lock_of, twice, whole},
             names::EventsName,
         },
+        verify,
     },
     protocol::{Code, Problem},
 };
@@ -27,8 +28,6 @@ use crate::cli::{
     aws_cli::{Aws, Failed, Options},
     ui::Waiting,
 };
-
-use super::verify;
 
 /// How many versions are listed by one call.
 const PAGE: &str = "5000";
@@ -88,7 +87,7 @@ impl BucketArgs {
     pub(super) fn verify(
         &self,
         place: &str,
-        args: &verify::Args,
+        args: &super::verify::Args,
         door: &Door,
     ) -> Result<(Checked, Rosters, InBucket), Problem> {
         let (bucket, prefix) = parse(place)?;
@@ -113,13 +112,14 @@ impl BucketArgs {
             findings: stock.findings,
             ..InBucket::default()
         };
-        let rosters = verify::rosters(None, &args.roster, door)?;
+        let rosters = super::verify::rosters(None, &args.roster, door)?;
         said.now_for(format!("{} objects to be read and checked", seen.objects));
+        let (copy, others) = from.histories(&stock.events, place, &rosters)?;
         let mut objects = Objects {
             from: &from,
             left: stock.events.into(),
             ready: VecDeque::new(),
-            copy: Copy::default(),
+            copy,
             bytes: io::Cursor::default(),
             failed: None,
         };
@@ -134,7 +134,7 @@ impl BucketArgs {
             }
         };
         let lines = BufReader::with_capacity(1 << 20, &mut objects);
-        let checked = verify::examine_with(lines, &rosters, &find, args);
+        let checked = super::verify::examine_with(lines, &rosters, (&find, others), args);
         // Verifying stops at the first break; the rest of the bucket is looked at all the same.
         let drained = io::copy(&mut objects, &mut io::sink());
         let failed = objects.failed.take().or(from.failed.take());
@@ -216,6 +216,47 @@ impl Bucket {
         }
     }
 
+    /// Where objects hold the same numbers twice: which history is told now, and what else stands there, for the verifier to say whether a signed
+    /// epoch lost it.
+    fn histories(
+        &self,
+        events: &[(EventsName, Listed)],
+        place: &str,
+        rosters: &Rosters,
+    ) -> Result<(Copy, Option<verify::Copy>), Failed> {
+        let twice = twice(events);
+        let mut others = verify::Copy::new(format!("what else stands in {place}"));
+        for some in twice.chunks(TOGETHER) {
+            for ((name, _), got) in some.iter().zip(self.together(some)) {
+                let (bytes, _) = got?;
+                if whole(name, &bytes) {
+                    let read = others.read(&*bytes);
+                    read.map_err(|why| Failed::Unreadable(why.to_string()))?;
+                }
+            }
+        }
+        let told = others.take_newest(&rosters.checkpoint_keys());
+        let parted = twice.into_iter().map(|(_, listed)| listed.key).collect();
+        let others = (!others.is_empty()).then_some(others);
+        Ok((Copy::of(told, parted), others))
+    }
+
+    /// Reads some objects at the same time: each is a run of `aws`, which takes its time to start.
+    fn together(&self, some: &[(EventsName, Listed)]) -> Vec<Result<Got, Failed>> {
+        let (aws, bucket) = (&self.aws, self.bucket.as_str());
+        std::thread::scope(|scope| {
+            let reading: Vec<_> = some
+                .iter()
+                .map(|(_, listed)| scope.spawn(move || get(aws, bucket, listed)))
+                .collect();
+            let lost = || Failed::Unreadable("a reader ended by an error of its own".to_owned());
+            let ended = reading.into_iter();
+            ended
+                .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())))
+                .collect()
+        })
+    }
+
     /// Reads one version, and notes what its lock is.
     fn read(&self, listed: &Listed) -> Result<Got, Failed> {
         let got = get(&self.aws, &self.bucket, listed)?;
@@ -295,21 +336,10 @@ struct Objects<'b> {
 }
 
 impl Objects<'_> {
-    /// Reads the next few objects at the same time: each is a run of `aws`, which takes its time to start.
+    /// Reads the next few objects.
     fn read_ahead(&mut self) -> Result<(), Failed> {
         let next: Vec<_> = self.left.drain(..self.left.len().min(TOGETHER)).collect();
-        let (aws, bucket) = (&self.from.aws, self.from.bucket.as_str());
-        let got: Vec<_> = std::thread::scope(|scope| {
-            let reading: Vec<_> = next
-                .iter()
-                .map(|(_, listed)| scope.spawn(move || get(aws, bucket, listed)))
-                .collect();
-            let lost = || Failed::Unreadable("a reader ended by an error of its own".to_owned());
-            let ended = reading.into_iter();
-            ended
-                .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())))
-                .collect()
-        });
+        let got = self.from.together(&next);
         for ((name, listed), got) in next.into_iter().zip(got) {
             let got = got?;
             self.from.note(&listed, &got);

@@ -172,11 +172,13 @@ pub(super) fn shown(checked: &Checked, rosters: &Rosters) -> String {
         ));
     }
     for copy in &report.copies {
-        text.push_str(&format!(
-            "{} has {} of these events, and none that is another one\n",
-            plain(&copy.name),
-            copy.agreed
-        ));
+        let name = plain(&copy.name);
+        text.push_str(&match (copy.agreed, copy.lost) {
+            (0, 1..) => format!("{name} is of what was lost: {} events\n", copy.lost),
+            (agreed, _) => {
+                format!("{name} has {agreed} of these events, and none that is another one\n")
+            }
+        });
         for epoch in &copy.holds_lost_of {
             text.push_str(&format!(
                 "all that was lost before epoch {epoch} stands in {}: keep it\n",

@@ -12,7 +12,7 @@ use crate::{
         chain::Hash,
         folder::Folder,
         signed::{Brought, Chains, Checked, Rosters, head, verify_signed},
-        verify::Witness,
+        verify::{Copy, Witness},
     },
     protocol::{Code, Problem},
     trust::{Envelope, roster::Roster},
@@ -184,14 +184,15 @@ pub(super) fn rosters(
     Ok(rosters)
 }
 
-/// A record whose lines come from elsewhere, with the evidence that was brought.
+/// A record whose lines come from elsewhere, with what stands beside them and the evidence that was brought.
 pub(super) fn examine_with(
     lines: impl BufRead,
     rosters: &Rosters,
-    find: &dyn Fn(&Hash) -> Option<Vec<u8>>,
+    (find, beside): (&dyn Fn(&Hash) -> Option<Vec<u8>>, Option<Copy>),
     args: &Args,
 ) -> Result<Checked, Problem> {
-    let against = Against::read(&args.against, rosters)?;
+    let mut against = Against::read(&args.against, rosters)?;
+    against.copies.extend(beside);
     examine(lines, rosters, Vec::new(), Vec::new(), find, against)
 }
 

@@ -3,7 +3,7 @@
 //! Nothing here reaches for the bucket: whoever can list it and read objects (`twotap audit verify --s3`, with a person's own credentials) says what
 //! stands there, and [`Copy`] gives the lines that follow one another, for the chain and its signatures to be verified as anywhere else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use time::OffsetDateTime;
@@ -204,9 +204,28 @@ pub fn lock_of(
     (until < due - SLACK).then_some(Finding::Shortened { key, until, due })
 }
 
+/// Of which objects the names tell that they hold the same numbers more than once, as after the store was put back and the record went on from
+/// there, or where the sink sent something again; and those right after them, which tell by what they follow which history goes on.
+pub fn twice(events: &[(EventsName, Listed)]) -> Vec<(EventsName, Listed)> {
+    let (mut from, mut to, mut end) = (u64::MAX, 0, 0);
+    for (name, _) in events {
+        if name.first <= end {
+            from = from.min(name.first);
+            to = to.max(end.max(name.last));
+        }
+        end = end.max(name.last);
+    }
+    let concerns = |name: &EventsName| name.last >= from && name.first <= to.saturating_add(1);
+    let concerned = events.iter().filter(|(name, _)| concerns(name));
+    concerned.cloned().collect()
+}
+
 /// The record as the objects hold it, one after the other.
 #[derive(Debug, Default)]
 pub struct Copy {
+    /// Where there are several histories: the heads of the one that is told now, and the objects of which these are parts.
+    told: HashSet<Head>,
+    parted: HashSet<String>,
     /// The hash of each line since the last gap: another object may hold it again.
     hashes: Vec<Hash>,
     /// How many events are before those.
@@ -217,24 +236,43 @@ pub struct Copy {
 }
 
 impl Copy {
+    /// Of these objects only the lines at these heads are taken.
+    pub fn of(told: HashSet<Head>, parted: HashSet<String>) -> Self {
+        Self {
+            told,
+            parted,
+            ..Self::default()
+        }
+    }
+
     /// Takes the next object, in the order of [`Inventory::events`], and gives the lines that it adds, with their newlines.
     pub fn add(&mut self, name: &EventsName, key: &str, bytes: &[u8]) -> Vec<u8> {
         let key = key.to_owned();
-        let Some(lines) = lines_of(name, bytes) else {
+        let Some(mut lines) = lines_of(name, bytes) else {
             self.findings.push(Finding::Content { key });
             return Vec::new();
         };
-        if name.first > self.head.seq + 1 {
+        if self.parted.contains(&key) {
+            lines.retain(|(links, line)| {
+                let (seq, hash) = (links.seq, Hash::of(line));
+                self.told.contains(&Head { seq, hash })
+            });
+        }
+        let Some((links, _)) = lines.first() else {
+            return Vec::new();
+        };
+        let (first, prev) = (links.seq, links.prev);
+        if first > self.head.seq + 1 {
             self.findings.push(Finding::Gap {
                 first: self.head.seq + 1,
-                last: name.first - 1,
+                last: first - 1,
             });
             // Objects come in the order of their first events: none goes back before this.
-            self.base = name.first - 1;
+            self.base = first - 1;
             self.hashes.clear();
             self.head = Head {
-                seq: name.first - 1,
-                hash: lines[0].0.prev,
+                seq: first - 1,
+                hash: prev,
             };
         }
         let mut added = Vec::new();
@@ -260,6 +298,11 @@ impl Copy {
         }
         added
     }
+}
+
+/// Whether an object is what its name says.
+pub fn whole(name: &EventsName, bytes: &[u8]) -> bool {
+    lines_of(name, bytes).is_some()
 }
 
 /// The lines of an object that is what its name says.
