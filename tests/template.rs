@@ -4,6 +4,8 @@
 mod aws_stack;
 #[path = "template/events.rs"]
 mod events;
+#[path = "template/silencing.rs"]
+mod silencing;
 
 use aws_stack::Account;
 use serde_json::{Value, json};

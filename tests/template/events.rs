@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-type Sample = (&'static str, Value, &'static [&'static str]);
+pub(crate) type Sample = (&'static str, Value, &'static [&'static str]);
 
 /// Who calls.
-enum Who {
+pub(crate) enum Who {
     /// The break-glass user with its key.
     User,
     /// A session of a role of twotap's.
@@ -37,7 +37,13 @@ fn identity(account: &str, who: &Who) -> Value {
     }
 }
 
-fn call(account: &str, who: &Who, service: &str, name: &str, parameters: &Value) -> Value {
+pub(crate) fn call(
+    account: &str,
+    who: &Who,
+    service: &str,
+    name: &str,
+    parameters: &Value,
+) -> Value {
     let reads = ["Get", "List", "Describe"]
         .iter()
         .any(|verb| name.starts_with(verb));
@@ -436,7 +442,7 @@ fn blinding(account: &str) -> Vec<Sample> {
             ALERT,
         ));
     }
-    all.extend(silencing(account));
+    all.extend(crate::silencing::samples(account));
     all.push((
         "the trail is looked at",
         by("cloudtrail", "GetTrailStatus", json!({"name": "twotap"})),
@@ -456,73 +462,5 @@ fn blinding(account: &str) -> Vec<Sample> {
         by("kms", "DisableKey", json!({"keyId": "0000"})),
         &[],
     ));
-    all
-}
-
-/// Alarms, queues, logs and the key's name: ours alert, and nobody else's.
-fn silencing(account: &str) -> Vec<Sample> {
-    let queue = |name: &str| json!({"queueUrl": format!("https://sqs.eu-central-1.amazonaws.com/{account}/{name}")});
-    let alarms = |name: &str| json!({"alarmNames": ["app", name]});
-    let alarm = |name: &str| json!({"alarmName": name});
-    let group = |name: &str| json!({"logGroupName": format!("/aws/events/{name}")});
-    let policy = |name: &str| json!({"policyName": name});
-    let alias = |name: &str| json!({"aliasName": format!("alias/{name}")});
-    type Parameters<'a> = &'a dyn Fn(&str) -> Value;
-    let kinds: [(&str, &[&str], Parameters<'_>, &str); 6] = [
-        (
-            "monitoring",
-            &["DeleteAlarms", "DisableAlarmActions"],
-            &alarms,
-            "twotap-alerts-dead",
-        ),
-        (
-            "monitoring",
-            &["PutMetricAlarm"],
-            &alarm,
-            "twotap-alerts-dead",
-        ),
-        (
-            "sqs",
-            &["DeleteQueue", "SetQueueAttributes", "PurgeQueue"],
-            &queue,
-            "twotap-alerts-dead",
-        ),
-        (
-            "logs",
-            &["DeleteLogGroup", "PutRetentionPolicy"],
-            &group,
-            "twotap-sessions",
-        ),
-        (
-            "logs",
-            &["DeleteResourcePolicy", "PutResourcePolicy"],
-            &policy,
-            "twotap-sessions",
-        ),
-        (
-            "kms",
-            &["DeleteAlias", "UpdateAlias"],
-            &alias,
-            "twotap-audit",
-        ),
-    ];
-    let by = |service, name, parameters: Value| {
-        call(account, &Who::Administrator, service, name, &parameters)
-    };
-    let mut all: Vec<Sample> = Vec::new();
-    for (service, names, parameters, own) in kinds {
-        for name in names {
-            all.push((
-                "what tells of it",
-                by(service, name, parameters(own)),
-                &["twotap-blinding"],
-            ));
-            all.push((
-                "somebody else's",
-                by(service, name, parameters("orders")),
-                &[],
-            ));
-        }
-    }
     all
 }
