@@ -4,6 +4,8 @@
 mod aws_stack;
 #[path = "template/events.rs"]
 mod events;
+#[path = "template/silencing.rs"]
+mod silencing;
 
 use aws_stack::Account;
 use serde_json::{Value, json};
@@ -116,6 +118,64 @@ fn every_rule_has_a_queue_for_what_it_cannot_deliver() {
         assert!(
             !role.contains(":role/twotap/"),
             "taking {role} would be a use of twotap's roles, and be handed on for ever"
+        );
+    }
+}
+
+/// Where what hands on is cut, its own events go no further: an alarm of that Region says so, past role and rules, and looks at each queue.
+#[test]
+fn a_queue_that_fills_has_an_alarm_in_its_own_region() {
+    for (stack, alarm, queue, topic) in [
+        (&stacks()[0], "AlertsDeadAlarm", "AlertsDead", "Alerts"),
+        (
+            &stacks()[1],
+            "ForwardDeadAlarm",
+            "ForwardDead",
+            "Forwarding",
+        ),
+    ] {
+        let alarm = stack.properties(alarm).expect("an alarm");
+        let name = stack.properties(queue).expect("a queue")["QueueName"].clone();
+        assert_eq!(alarm["Dimensions"][0]["Value"], name);
+        assert_eq!(alarm["MetricName"], "ApproximateNumberOfMessagesVisible");
+        assert_eq!(
+            (&alarm["Threshold"], &alarm["ComparisonOperator"]),
+            (&json!(0), &json!("GreaterThanThreshold"))
+        );
+        let topic = stack.arn(topic).expect("a topic");
+        assert_eq!(alarm["AlarmActions"], json!([topic]));
+        // What the organisation's policy and the ceiling keep.
+        assert!(
+            alarm["AlarmName"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("twotap-"))
+        );
+        assert!(topic.contains(":twotap-"), "{topic}");
+    }
+}
+
+/// What either template looks for it looks for in both: a role of the one that is cut is an identity of the other's.
+#[test]
+fn roles_that_hand_on_are_looked_after() {
+    let [main, forward] = stacks();
+    let role = forward.properties("ForwardRole").expect("a role");
+    let role = role["RoleName"].as_str().expect("a name").to_owned();
+    for (stack, rule) in [
+        (&main, "twotap-identities"),
+        (&forward, "twotap-forward-identities"),
+    ] {
+        let rule = stack.rule(rule).expect("a rule");
+        let any = rule.pattern["detail"]["requestParameters"]["$or"].clone();
+        let names = any.as_array().expect("a list").iter();
+        let mut roles = names.filter_map(|one| one["roleName"].as_array()).flatten();
+        assert!(
+            roles.any(|one| {
+                one["prefix"]
+                    .as_str()
+                    .is_some_and(|prefix| role.starts_with(prefix))
+            }),
+            "{}",
+            rule.name
         );
     }
 }

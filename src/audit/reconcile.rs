@@ -27,6 +27,9 @@ pub const AROUND: Duration = Duration::minutes(10);
 /// How far AWS's clock and ours, or two Regions of AWS, may be apart.
 const CLOCKS: Duration = Duration::minutes(2);
 
+/// How long a session can last at most, of a helper that is taken while the time box stands: IAM allows no more.
+const HELPERS: Duration = Duration::hours(12);
+
 /// What workers do with the user's key (`packaging/aws/user-policy.json`), and the one call that needs no permission.
 const WORKERS_CALLS: [&str; 6] = [
     "AssumeRole",
@@ -196,6 +199,8 @@ struct Books<'l> {
     works: BTreeMap<&'l str, Accounted>,
     /// Sessions by key: the work and the place among its sessions.
     sessions: HashMap<String, (&'l str, usize)>,
+    /// Sessions of helpers that were taken: for which work, the role, and the policy that it was asked for with.
+    helpers: HashSet<[String; 3]>,
     /// Keys of sessions that nothing accounts for.
     foreign: HashSet<String>,
     /// Since when the trail shows what happened.
@@ -206,6 +211,7 @@ impl<'l> Books<'l> {
     fn new(ledger: &'l Ledger, from: Option<OffsetDateTime>) -> Self {
         Self {
             from,
+            helpers: HashSet::new(),
             foreign: HashSet::new(),
             ledger,
             works: BTreeMap::new(),
@@ -288,11 +294,14 @@ impl<'l> Books<'l> {
             return Err(format!("no worker was at work for {id} then"));
         }
         let role = one.role().unwrap_or_default();
+        if !work.roles.contains(role) && self.ledger.principals.is_helper(role) {
+            return self.helper_of(one, id, work, role).map(|()| id.as_str());
+        }
         if work.roles.contains(role) && one.parameter("sourceIdentity") != work.operator.as_deref()
         {
             return Err(format!("{id} was not asked for by whom the session names"));
         }
-        if !work.roles.contains(role) && !self.ledger.principals.is_helper(role) {
+        if !work.roles.contains(role) {
             return Err(format!("{id} does not name this role"));
         }
         // Each session that a worker got is in the record under AWS's own request id.
@@ -304,12 +313,47 @@ impl<'l> Books<'l> {
         Ok(id)
     }
 
+    /// The record does not name a helper's session by AWS's request id: workers take one of each kind for a request, when they open it.
+    fn helper_of(&self, one: &Use, id: &str, work: &Work, role: &str) -> Result<(), String> {
+        let policy = one.parameter("policy");
+        if !self.ledger.principals.is_workers(role, policy) {
+            return Err(format!(
+                "workers take no such session of this role for {id}"
+            ));
+        }
+        if work.not_after.is_some_and(|end| one.at > end + CLOCKS) {
+            return Err(format!("the time of {id} was over"));
+        }
+        let kind = [id, role, policy.unwrap_or_default()].map(str::to_owned);
+        match self.helpers.contains(&kind) {
+            true => Err(format!(
+                "the trail has another session of this role for {id}: AWS's answer was lost, or somebody else took one of them"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a work can have one more session of a helper, of which it is not known how it was taken.
+    fn has_room(&self, id: &str, helper: &str) -> bool {
+        let Some(most) = self.ledger.principals.most(helper) else {
+            return true;
+        };
+        let sessions = self.works.get(id).map(|work| &work.sessions);
+        let sessions = sessions.into_iter().flatten();
+        sessions.filter(|one| one.role == helper).count() < most
+    }
+
     /// A role was taken: from here on its key is known.
     fn taken(&mut self, one: &Use, id: &'l str) {
+        let role = one.role().unwrap_or_default();
+        if self.ledger.principals.is_helper(role) && !one.takes_nothing() {
+            let policy = one.parameter("policy").unwrap_or_default();
+            self.helpers.insert([id, role, policy].map(str::to_owned));
+        }
         let Some(key) = one.made_key() else { return };
         let session = SessionUse {
             key: key.to_owned(),
-            role: one.role().unwrap_or_default().to_owned(),
+            role: role.to_owned(),
             taken: Some(shown(one.at)),
             last: None,
             calls: BTreeMap::new(),
@@ -366,9 +410,11 @@ impl<'l> Books<'l> {
             );
         }
         let mut works = self.ledger.works.iter();
-        let found = works.find(|(_, work)| {
+        let found = works.find(|(id, work)| {
             let own = work.roles.contains(issuer) && one.source_identity == work.operator;
-            let helper = !work.roles.contains(issuer) && self.ledger.principals.is_helper(issuer);
+            let helper = !work.roles.contains(issuer)
+                && self.ledger.principals.is_helper(issuer)
+                && self.has_room(id, issuer);
             (own || helper) && work.steps.iter().any(|step| near(*step, begun))
         });
         found
@@ -399,16 +445,22 @@ fn is_place(one: &Use) -> bool {
     one.role().is_some_and(ledger::is_place)
 }
 
-/// Nothing works in an operator's session once it is over.
+/// Nothing works in an operator's session once it is over, nor in a helper's once it cannot be one of that request's.
 fn over(one: &Use, issuer: &str, work: &Work) -> Result<(), String> {
     // It answers under an explicit deny, and says nothing that helps anybody.
-    if one.error.is_some() || one.name == "GetCallerIdentity" || !work.roles.contains(issuer) {
+    if one.error.is_some() || one.name == "GetCallerIdentity" {
         return Ok(());
     }
-    let ends = [
-        (work.not_after, "its time was over"),
-        (work.revoked, "it was seen refused"),
-    ];
+    let ends = match work.roles.contains(issuer) {
+        true => [
+            (work.not_after, "its time was over"),
+            (work.revoked, "it was seen refused"),
+        ],
+        false => [
+            (work.not_after.map(|end| end + HELPERS), "its time was over"),
+            (None, ""),
+        ],
+    };
     match ends
         .iter()
         .find(|(end, _)| end.is_some_and(|end| one.at > end + CLOCKS))

@@ -86,12 +86,28 @@ fn organisation() -> Vec<Case> {
             ][..],
         ),
         (
+            "kms",
+            "alias/twotap-audit",
+            &["kms:DeleteAlias", "kms:UpdateAlias"][..],
+        ),
+        (
+            "logs",
+            "log-group:/aws/events/twotap-sessions",
+            &["logs:DeleteLogGroup", "logs:PutRetentionPolicy"][..],
+        ),
+        (
+            "logs",
+            "log-group:/aws/events/twotap-sessions:log-stream:x",
+            &["logs:DeleteLogStream"][..],
+        ),
+        (
             "sns",
             "twotap-alerts",
             &[
                 "sns:AddPermission",
                 "sns:DeleteTopic",
                 "sns:RemovePermission",
+                "sns:SetSubscriptionAttributes",
                 "sns:SetTopicAttributes",
                 "sns:Unsubscribe",
             ][..],
@@ -182,6 +198,7 @@ fn organisation() -> Vec<Case> {
             Allowed,
         ),
         Case::new(&eve, "s3:PutBucketPolicy", s3("assets"), Allowed),
+        Case::new(&eve, "kms:DeleteAlias", at("kms", "alias/app"), Allowed),
         Case::new(&eve, "organizations:LeaveOrganization", "*".into(), Refused),
         // Roles are taken by the user alone, whatever a trust policy came to say.
         Case::new(&own, "sts:AssumeRole", iam("role/twotap/op-admin"), Allowed).under(ANYBODY),

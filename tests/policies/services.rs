@@ -338,6 +338,23 @@ fn writer() -> Vec<Case> {
     };
     all.extend(each(&who, Refused, escapes()));
     all.extend(each(&widened(&who), Refused, escapes()));
+    // Locks of the bucket's own mode, for about as long as its own: neither out of the account's hands, nor soon over.
+    let (mode, days) = (
+        "s3:object-lock-mode",
+        "s3:object-lock-remaining-retention-days",
+    );
+    for action in ["s3:PutObject", "s3:PutObjectRetention"] {
+        let lock = |of: &str, left: &str, expected| {
+            let case = tls(Case::new(&who, action, object(), expected));
+            case.with(mode, json!(of)).with(days, json!(left))
+        };
+        all.extend([
+            lock("GOVERNANCE", "2557", Allowed),
+            lock("COMPLIANCE", "2557", Refused),
+            lock("GOVERNANCE", "36500", Refused),
+            lock("GOVERNANCE", "1", Refused),
+        ]);
+    }
     // And on to a role of twotap's.
     all.push(
         Case::new(

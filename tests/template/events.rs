@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-type Sample = (&'static str, Value, &'static [&'static str]);
+pub(crate) type Sample = (&'static str, Value, &'static [&'static str]);
 
 /// Who calls.
-enum Who {
+pub(crate) enum Who {
     /// The break-glass user with its key.
     User,
     /// A session of a role of twotap's.
@@ -37,7 +37,13 @@ fn identity(account: &str, who: &Who) -> Value {
     }
 }
 
-fn call(account: &str, who: &Who, service: &str, name: &str, parameters: &Value) -> Value {
+pub(crate) fn call(
+    account: &str,
+    who: &Who,
+    service: &str,
+    name: &str,
+    parameters: &Value,
+) -> Value {
     let reads = ["Get", "List", "Describe"]
         .iter()
         .any(|verb| name.starts_with(verb));
@@ -309,6 +315,15 @@ fn identities(account: &str) -> Vec<Sample> {
             &["twotap-identities"],
         ),
         (
+            "the role that hands events on",
+            iam(
+                &Administrator,
+                "DeleteRolePolicy",
+                json!({"roleName": "forward-us-east-1", "policyName": "twotap"}),
+            ),
+            &["twotap-identities"],
+        ),
+        (
             "the ceiling changes",
             iam(
                 &Administrator,
@@ -427,6 +442,7 @@ fn blinding(account: &str) -> Vec<Sample> {
             ALERT,
         ));
     }
+    all.extend(crate::silencing::samples(account));
     all.push((
         "the trail is looked at",
         by("cloudtrail", "GetTrailStatus", json!({"name": "twotap"})),

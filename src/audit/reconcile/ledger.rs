@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::trail::Use;
 use crate::audit::event::{EventType, Record};
+use crate::aws::secrets::one_secret_policy;
 
 /// Whose uses are accounted for.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Principals {
     pub roles: BTreeSet<String>,
     /// ARNs of those of them in which only workers work: stewards and setters.
     pub helpers: BTreeSet<String>,
+    /// Setters among the helpers by their ARN, each with the secrets (ARNs) that rosters let it set.
+    pub setters: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Principals {
@@ -43,6 +46,23 @@ impl Principals {
     /// Whether only workers work in this role: it is no operator's, and it is ours.
     pub(super) fn is_helper(&self, arn: &str) -> bool {
         self.helpers.contains(arn) || is_place(arn)
+    }
+
+    /// Whether workers ask for such a session of a helper: a setter's for one of its secrets alone, any other with what its role may.
+    pub(super) fn is_workers(&self, helper: &str, policy: Option<&str>) -> bool {
+        let Some(secrets) = self.setters.get(helper) else {
+            return policy.is_none();
+        };
+        let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
+        let asked = policy.and_then(parsed);
+        let mut narrow = secrets.iter().map(|arn| parsed(&one_secret_policy(arn)));
+        asked.is_some() && narrow.any(|one| one == asked)
+    }
+
+    /// How many sessions of a helper one request can have; `None` where there is no bound.
+    pub(super) fn most(&self, helper: &str) -> Option<usize> {
+        let most = self.setters.get(helper).map_or(1, BTreeSet::len);
+        (!is_place(helper)).then_some(most)
     }
 }
 

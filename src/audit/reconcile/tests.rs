@@ -18,6 +18,7 @@ fn ledger() -> Ledger {
         users: [USER.to_owned()].into(),
         roles: [ADMIN.to_owned(), STEWARD.to_owned()].into(),
         helpers: [STEWARD.to_owned()].into(),
+        ..Principals::default()
     });
     let steps = [
         (

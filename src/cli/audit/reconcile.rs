@@ -189,9 +189,14 @@ fn principals(rosters: &Rosters) -> Principals {
                 all.roles.insert(target.role_arn.clone());
                 all.helpers.insert(target.steward_role_arn.clone());
             }
-            let setters = access.secrets.iter().filter_map(|s| s.setter.as_ref());
-            all.helpers
-                .extend(setters.map(|setter| setter.role_arn.clone()));
+            for secret in &access.secrets {
+                let Some(setter) = &secret.setter else {
+                    continue;
+                };
+                all.helpers.insert(setter.role_arn.clone());
+                let sets = all.setters.entry(setter.role_arn.clone());
+                sets.or_default().insert(secret.arn.clone());
+            }
         }
     }
     all.roles.extend(all.helpers.iter().cloned());

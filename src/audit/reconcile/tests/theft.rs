@@ -127,3 +127,124 @@ fn a_key_is_ours_by_a_step_of_ours() {
     let ledger = ledger_with(&[("STRANGER_KEY_FOUND", "10:06:00", forgotten)]);
     assert_eq!(ids(&unmatched(&ledger, by("AKIANEW"))), [""; 0]);
 }
+
+const SETTER: &str = "arn:aws:iam::111122223333:role/twotap/setter";
+
+fn secret(name: &str) -> String {
+    format!("arn:aws:secretsmanager:eu-central-1:111122223333:secret:prod/{name}")
+}
+
+/// A vault with a setter for two secrets.
+fn ledger_with_setter() -> Ledger {
+    let mut ledger = ledger();
+    ledger.principals.helpers.insert(SETTER.to_owned());
+    let sets = [secret("db"), secret("mail")].into();
+    ledger.principals.setters.insert(SETTER.to_owned(), sets);
+    ledger
+}
+
+fn takes_with(id: &str, at: &str, role: &str, policy: Option<String>) -> Value {
+    let key = format!("ASIA{id}");
+    let mut taken = takes(id, at, user("AKIAOLD"), role, REQUEST, "dana", &key);
+    taken["requestParameters"]["policy"] = policy.into();
+    taken
+}
+
+#[test]
+fn a_request_has_one_session_of_each_helper() {
+    let works = |id: &str, at, begun| {
+        let key = format!("ASIA{id}");
+        call(
+            id,
+            at,
+            "PutRolePolicy",
+            session(STEWARD, &key, begun),
+            json!({}),
+        )
+    };
+    // Near the mint and near the closing, under the very tag of the request.
+    for at in ["10:05:30", "12:00:10"] {
+        let mut calls = vec![
+            takes_with("x1", at, STEWARD, None),
+            works("x1", "12:00:20", at),
+        ];
+        calls[1]["eventID"] = "x2".into();
+        let found = unmatched(&ledger(), calls);
+        assert_eq!(ids(&found), ["x1", "x2"], "{at}");
+        assert!(found[0].1.contains("another session of this role"));
+    }
+    // One that was narrowed is none of a worker's, even the first.
+    let narrow = takes_with("x", "10:04:59", STEWARD, Some("{}".to_owned()));
+    let found = unmatched(&ledger(), vec![narrow]);
+    assert!(found[0].1.contains("no such session"), "{found:?}");
+}
+
+#[test]
+fn a_setters_session_is_for_one_secret_and_each_secret_has_one() {
+    let narrow = |name: &str| Some(crate::aws::secrets::one_secret_policy(&secret(name)));
+    let own = || {
+        vec![
+            takes_with("db", "10:05:04", SETTER, narrow("db")),
+            takes_with("mail", "10:05:04", SETTER, narrow("mail")),
+        ]
+    };
+    assert_eq!(unmatched(&ledger_with_setter(), own()), []);
+    for (policy, said) in [
+        (narrow("db"), "another session of this role"),
+        (narrow("payroll"), "no such session"),
+        (None, "no such session"),
+        (Some("not json".to_owned()), "no such session"),
+    ] {
+        let mut calls = own();
+        calls.push(takes_with("x", "10:05:09", SETTER, policy));
+        let found = unmatched(&ledger_with_setter(), calls);
+        assert_eq!(ids(&found), ["x"], "{said}");
+        assert!(found[0].1.contains(said), "{found:?}");
+    }
+}
+
+/// A session that was taken before the trail begins counts too, and what cannot be one of the request's any more is none.
+#[test]
+fn a_helper_of_an_earlier_time_is_bounded_too() {
+    let before = |id: &str, at: &str| {
+        let key = format!("ASIA{id}");
+        call(
+            id,
+            at,
+            "PutRolePolicy",
+            session(STEWARD, &key, "10:00:00"),
+            json!({}),
+        )
+    };
+    let calls = vec![before("x", "11:10:00")];
+    let mut records: Vec<Value> = whole();
+    records.retain(|one| one["eventTime"].as_str() >= Some("2026-01-06T11:00:00Z"));
+    records.extend(calls);
+    let file = json!({ "Records": records }).to_string();
+    let all = reconcile(read(file.as_bytes()).expect("an export"), &ledger());
+    // Two stewards of one request: only one of them can be the worker's.
+    let stewards = all.works[0].sessions.iter().filter(|s| s.role == STEWARD);
+    assert_eq!((stewards.count(), all.unmatched.len()), (1, 1), "{all:#?}");
+
+    // Its time was over at 14:00; twelve hours on nothing of it lives.
+    let mut late = call(
+        "x",
+        "11:00:00",
+        "PutRolePolicy",
+        session(STEWARD, "ASIAS", "10:05:00"),
+        json!({}),
+    );
+    for (at, expected) in [
+        ("2026-01-07T01:59:00Z", &[][..]),
+        ("2026-01-07T02:03:00Z", &["x"]),
+    ] {
+        late["eventTime"] = at.into();
+        let found = unmatched(&ledger(), vec![late.clone()]);
+        assert_eq!(ids(&found), expected, "{at}");
+    }
+    let step = json!({"journal": 6, "access_key_id": "AKIANEW"});
+    let ledger = ledger_with(&[("ROTATION_STEP", "16:00:00", step)]);
+    let found = unmatched(&ledger, vec![takes_with("x", "16:00:00", STEWARD, None)]);
+    assert_eq!(ids(&found), ["x"]);
+    assert!(found[0].1.contains("was over"), "{found:?}");
+}
