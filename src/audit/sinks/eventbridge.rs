@@ -10,7 +10,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::amazon::{Account, BOUND, Place, THROTTLED, failed};
+use super::amazon::{Account, Place, THROTTLED, failed};
 use super::s3::default_partition;
 use super::{Delivery, Most, Opening, Sink, SinkConfigError, SinkError};
 use crate::audit::chain::Head;
@@ -87,7 +87,7 @@ impl EventBridgeConfig {
                 "it is made of letters, digits, '/', '.', '_' and '-', and does not begin with 'aws.'",
             ));
         }
-        let mut account = Account::open(Place {
+        let account = Account::open(Place {
             partition: self.partition,
             region: self.region.clone(),
             endpoint: self.endpoint,
