@@ -11,3 +11,5 @@ mod hands;
 mod people;
 #[path = "live_record/policy.rs"]
 mod policy;
+#[path = "live_record/rotation.rs"]
+mod rotation;

@@ -19,6 +19,7 @@ use crate::{
         epoch::{self, Epoch, Reset},
         event::{Event, EventType, Place},
         fingerprint::Peppers,
+        note::NoteKey,
         store::{Store, StoreError, Table, Tx},
     },
     fail,
@@ -51,6 +52,11 @@ pub(super) struct Keys {
 }
 
 impl Book {
+    /// The key that this host's checkpoints are signed with.
+    pub(super) fn checkpoint_key(&self) -> &NoteKey {
+        self.keys.checkpoint.public()
+    }
+
     /// The peppers of fingerprints.
     pub(super) fn peppers(&self) -> &Peppers {
         &self.keys.fingerprints

@@ -207,11 +207,18 @@ impl Agent {
             let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
             sinks.as_ref().map_or_else(Vec::new, |s| s.ahead())
         };
-        for Ahead { sink, held, agreed } in ahead {
-            // What is wrong with the files on this host is found by looking at them; and a sink that lies is believed once.
-            if sink == FILE || self.evidence.was_ahead(&sink) {
+        for ahead in ahead {
+            // What is wrong with the files on this host is found by looking at them; and a sink is believed once.
+            if ahead.sink == FILE || self.evidence.was_ahead(&ahead.sink) {
                 continue;
             }
+            if !self.vouches(&ahead).await? {
+                self.never_signed(ahead.sink, ahead.held).await?;
+                continue;
+            }
+            let Ahead {
+                sink, held, agreed, ..
+            } = ahead;
             let why = format!(
                 "sink {sink} holds event {}, which is not the store's; both had event {}",
                 held.seq, agreed.seq
@@ -227,6 +234,18 @@ impl Agent {
             self.evidence.note_ahead(sink);
         }
         Ok(())
+    }
+
+    /// Whether a checkpoint of this host's own key shows that the store has lost what a sink holds. A sink's word alone does not: whoever may write
+    /// there can make up lines.
+    async fn vouches(self: &Arc<Self>, ahead: &Ahead) -> Result<bool, Problem> {
+        let key = self.book.checkpoint_key();
+        let signed = ahead.note.as_deref().and_then(|n| epoch::signed(n, key));
+        let Some(signed) = signed else {
+            return Ok(false);
+        };
+        let reach = signed.seq..=signed.seq.saturating_add(epoch::REACH);
+        Ok(signed.seq > 0 && reach.contains(&ahead.held.seq) && !self.has(signed).await?)
     }
 
     /// Begins an epoch where the newest manifest of a vault carries a head that the store does not have.
@@ -261,13 +280,7 @@ impl Agent {
     /// Whether a head is one of this chain, or of what an epoch says was lost.
     async fn has(self: &Arc<Self>, held: Head) -> Result<bool, Problem> {
         self.book
-            .read(move |store| {
-                let found = store.events(held.seq, 1)?;
-                let own = found
-                    .first()
-                    .is_some_and(|e| e.seq == held.seq && e.hash == held.hash);
-                Ok(own || epoch::all(store)?.iter().any(|e| e.covers(&held)))
-            })
+            .read(move |store| epoch::is_known(store, &held))
             .await
     }
 

@@ -186,7 +186,7 @@ fn stop(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Problem> {
 
 impl Agent {
     /// Takes up what happened while no agent ran.
-    async fn take_up(self: &Arc<Self>, found: Option<Found>) -> Result<(), Problem> {
+    async fn take_up(self: &Arc<Self>, found: Vec<Found>) -> Result<(), Problem> {
         let isolation = self.meet_worker().await;
         let digest = self.config.digest;
         self.book
@@ -203,7 +203,7 @@ impl Agent {
         self.remember_tampering().await?;
         self.remember_evidence().await?;
         self.remember_epochs().await?;
-        if let Some(found) = found {
+        for found in found {
             self.found(found).await?;
         }
         // Each that is met brings its journal; the others are looked for when they are asked for.

@@ -1,12 +1,16 @@
 //! The live record under watch: what somebody did to it goes on record, the file is written anew, and where policy says so nothing new is
 //! opened until an officer has seen it.
 
+mod begin;
+
 use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+pub(super) use self::begin::Watched;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,10 +19,10 @@ use tokio::sync::Notify;
 use super::{Agent, book::Change, people::Listed, record::Record};
 use crate::{
     audit::{
+        chain::Head,
         event::{Actor, Event, EventType},
         live::{Finding, How, LiveRecord, Notice},
-        sinks::cursor,
-        store::{Store, StoreError, Table, Tx},
+        store::{StoreError, Table, Tx},
     },
     protocol::{
         Code, Problem,
@@ -29,14 +33,12 @@ use crate::{
 
 /// Where it is remembered what was found.
 const ROW: &str = "tampering";
-/// Where it is remembered which folder it was.
-const FOLDER: &str = "record folder";
-/// The sink that writes it.
-const FILE: &str = "file";
 /// What it is called among the alarms.
 const ALARM: &str = "the record on this host";
 /// What happens at once is looked at once: several lines, or a file that is renamed and another that takes its place.
 const TOGETHER: Duration = Duration::from_millis(250);
+/// How many claims of sinks are remembered as told.
+const FOREIGN: usize = 32;
 /// The most findings of one look: whoever goes on meanwhile is found by the next.
 const MOST: usize = 8;
 
@@ -45,8 +47,11 @@ const MOST: usize = 8;
 #[serde(deny_unknown_fields)]
 struct Row {
     standing: Vec<Standing>,
-    /// What was found in the store and cannot be mended: it is told once.
+    /// What was found in the store and cannot be mended: it is told once, until the store is found whole.
     told: Vec<String>,
+    /// What sinks hold that this host never signed: the sink and the head. Each is told once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    foreign: Vec<(String, Head)>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,35 +77,6 @@ impl Row {
 pub(super) struct Found {
     finding: Finding,
     kept: io::Result<Option<PathBuf>>,
-}
-
-/// The live record, from before its sink writes.
-pub(super) struct Watched {
-    pub(super) live: LiveRecord,
-    /// What happened while no agent ran.
-    pub(super) found: Option<Found>,
-}
-
-impl Watched {
-    /// Looks whether the files are where the sink has left them. A folder that the configuration names anew is none that was left.
-    pub(super) fn begin(store: &Store, dir: &Path) -> Result<Self, Problem> {
-        let mut live = LiveRecord::new(dir, store);
-        let looked = || -> Result<Option<Finding>, StoreError> {
-            let before: Option<PathBuf> = store.record_as(Table::Setting, FOLDER)?;
-            if before.as_deref() == Some(dir) {
-                // What cannot be read now is told by the first look.
-                return Ok(live.left_at(cursor(store, FILE)?).unwrap_or_default());
-            }
-            store.commit(|tx| tx.put(Table::Setting, FOLDER, dir))?;
-            Ok(None)
-        };
-        let found = looked().map_err(|why| super::book::problem(&why))?;
-        let found = found.map(|finding| Found {
-            kept: live.set_aside(&finding),
-            finding,
-        });
-        Ok(Self { live, found })
-    }
 }
 
 /// What was found and nobody has acknowledged.
@@ -176,9 +152,12 @@ impl Agent {
     ) -> Result<bool, Problem> {
         if store {
             let found = with(live, |live| live.reread_store()).await;
-            if let Some(finding) = found?.map_err(|why| super::book::problem(&why))? {
-                let kept = Ok(None);
-                self.found(Found { finding, kept }).await?;
+            match found?.map_err(|why| super::book::problem(&why))? {
+                Some(finding) => {
+                    let kept = Ok(None);
+                    self.found(Found { finding, kept }).await?;
+                }
+                None => self.store_is_whole().await?,
             }
         }
         for n in 0..MOST {
@@ -195,6 +174,55 @@ impl Agent {
             }
         }
         Ok(true)
+    }
+
+    /// What is found in the store after this is told again, even if it is the same.
+    async fn store_is_whole(self: &Arc<Self>) -> Result<(), Problem> {
+        let row: Row = self.book.setting(ROW).await?;
+        if row.told.is_empty() {
+            return Ok(());
+        }
+        self.book
+            .commit(|change| {
+                let mut row: Row = change.setting(ROW)?;
+                row.told.clear();
+                change.put_setting(ROW, &row)
+            })
+            .await
+    }
+
+    /// A sink holds what this host never signed. Nothing was done to the record here, so nothing is refused: the sink's own failure stands in
+    /// `status`, and people are told once.
+    pub(super) async fn never_signed(
+        self: &Arc<Self>,
+        sink: String,
+        held: Head,
+    ) -> Result<(), Problem> {
+        let this = (sink, held);
+        let row: Row = self.book.setting(ROW).await?;
+        if row.foreign.contains(&this) {
+            return Ok(());
+        }
+        let why = format!(
+            "sink {} shows a history up to event {} that this host never signed",
+            this.0, held.seq
+        );
+        super::log(&why);
+        self.book
+            .commit(move |change| {
+                let mut row: Row = change.setting(ROW)?;
+                let event = Event::new(EventType::AuditTampered, Actor::agent())
+                    .place(change.place.clone())
+                    .detail("how", How::Changed.name())
+                    .detail("path", format!("sink {}", this.0))
+                    .detail("why", why);
+                change.event(&event)?;
+                row.foreign.push(this);
+                let spare = row.foreign.len().saturating_sub(FOREIGN);
+                row.foreign.drain(..spare);
+                change.put_setting(ROW, &row)
+            })
+            .await
     }
 
     /// Puts on record what was found, and raises the alarm.
@@ -335,15 +363,11 @@ fn record(change: &mut Change<'_, '_>, found: &Found) -> Result<Option<Row>, Pro
     let Found { finding, kept } = found;
     let mut row: Row = change.setting(ROW)?;
     if finding.how == How::StoreChanged {
-        // The same done to another event is something else.
-        let told = match finding.from {
-            Some(seq) => format!("event {seq}: {}", finding.why),
-            None => finding.why.clone(),
-        };
-        if row.told.contains(&told) {
+        let this = format!("{}: {}", finding.from.unwrap_or(0), finding.why);
+        if row.told.contains(&this) {
             return Ok(None);
         }
-        row.told.push(told);
+        row.told.push(this);
     }
     let at = kept.as_ref().ok().and_then(Option::as_ref);
     let mut event = Event::new(EventType::AuditTampered, Actor::agent())

@@ -308,3 +308,119 @@ fn an_agent_that_lost_nothing_begins_no_epoch() {
     assert!(body(&host).starts_with(&before));
     assert!(host.events_named("STORE_RESET").is_empty());
 }
+
+#[test]
+fn lines_of_which_no_checkpoint_of_this_host_knows_begin_no_epoch() {
+    let mut host = Host::start();
+    until("the file is written", || file(&host) == body(&host));
+    host.stop_agent();
+    // A chain like any other: everybody can reckon it.
+    let record = file(&host);
+    let text = String::from_utf8(record.clone()).expect("text");
+    let first = text.lines().next().expect("a line");
+    let zero = Hash::from_bytes([0; 32]).to_string();
+    let Head { seq, hash } = head(&record);
+    let forged = first
+        .replacen("\"seq\":1,", &format!("\"seq\":{},", seq + 1), 1)
+        .replacen(&zero, &hash.to_string(), 1);
+    fs::write(host.path("audit/events.jsonl"), text + &forged + "\n").expect("written");
+    host.start_agent();
+    until("it is found", || {
+        !host.events_named("AUDIT_TAMPERED").is_empty()
+    });
+    until("the file is written anew", || file(&host) == body(&host));
+    assert!(host.events_named("STORE_RESET").is_empty());
+    assert!(
+        !body(&host)
+            .windows(forged.len())
+            .any(|w| w == forged.as_bytes())
+    );
+    let found = host.events_named("AUDIT_TAMPERED").pop().expect("one");
+    assert_eq!(found.what["from"], seq + 1);
+}
+
+/// A host whose record also goes into a repository.
+fn with_repository() -> Host {
+    let mut host = Host::prepare(crate::agent_support::paper::Paper::new());
+    let path = host.path("agent.toml");
+    let text = fs::read_to_string(&path).expect("there");
+    fs::write(&path, text + "[sinks.repo]\nkind = 'git'\n").expect("written");
+    host.start_agent();
+    host
+}
+
+/// What git says, as the agent's account.
+fn git(host: &Host, args: &[&str]) -> String {
+    let done = std::process::Command::new("setpriv")
+        .args(["--reuid", "61001", "--regid", "61001", "--clear-groups"])
+        .args(["git", "-c", "user.name=x", "-c", "user.email=x@example.org"])
+        .arg("--git-dir")
+        .arg(host.path("state/git/repo"))
+        .args(args)
+        .current_dir(host.path("state"))
+        .env("HOME", host.path("state"))
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{said}");
+    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
+const BRANCH: &str = "refs/heads/record/host-1";
+
+#[test]
+fn a_sink_is_believed_where_it_holds_this_hosts_own_checkpoint() {
+    let mut host = with_repository();
+    let store = backup(&mut host);
+    host.start_agent();
+    let view = host.ask();
+    assert_eq!(host.deny(&view, "alice").status, 200);
+    host.reach(&view.id, Stage::Denied);
+    host.stop_agent();
+    assert!(git(&host, &["log", "-1", "--format=%B", BRANCH]).contains("Twotap-Head: "));
+    put_back(&host, &store);
+    fs::remove_file(host.path("audit/events.jsonl")).expect("removed");
+    host.start_agent();
+    until("an epoch begins", || {
+        !host.events_named("STORE_RESET").is_empty()
+    });
+    assert_eq!(reset(&host).what["by"], "sink repo");
+}
+
+#[test]
+fn a_sinks_word_alone_begins_no_epoch_and_blocks_nothing() {
+    let mut host = with_repository();
+    host.stop_agent();
+    let path = host.path("agent.toml");
+    let text = fs::read_to_string(&path).expect("there");
+    let refuse = text.replace(
+        "file = 'audit'",
+        "file = 'audit'\nrefuse_when_tampered = true",
+    );
+    fs::write(&path, refuse).expect("written");
+    let said = format!("more\n\nTwotap-Head: 999 {}", "ab".repeat(32));
+    let tree = format!("{BRANCH}^{{tree}}");
+    let forged = git(&host, &["commit-tree", &tree, "-p", BRANCH, "-m", &said]);
+    git(&host, &["update-ref", BRANCH, &forged]);
+    for _ in 0..2 {
+        host.start_agent();
+        until("it is said", || {
+            !host.events_named("AUDIT_TAMPERED").is_empty()
+        });
+        let degraded = || host.status(DANA).degraded;
+        until("the sink fails", || {
+            degraded().iter().any(|l| l.contains("repo"))
+        });
+        host.stop_agent();
+    }
+    host.start_agent();
+    let told = host.events_named("AUDIT_TAMPERED");
+    assert_eq!(told.len(), 1, "it is told once");
+    let why = told[0].what["why"].as_str().expect("why");
+    assert_eq!(
+        why,
+        "sink repo shows a history up to event 999 that this host never signed"
+    );
+    assert!(host.events_named("STORE_RESET").is_empty());
+    host.ask();
+}

@@ -99,7 +99,15 @@ fn a_sink_that_holds_more_says_so_and_goes_on_once_an_epoch_covers_it() {
     let sinks = start(&store, &elsewhere);
     until("it says so", || !sinks.ahead().is_empty());
     let sink = "elsewhere".to_owned();
-    assert_eq!(sinks.ahead(), [Ahead { sink, held, agreed }]);
+    assert_eq!(
+        sinks.ahead(),
+        [Ahead {
+            sink,
+            held,
+            agreed,
+            note: None
+        }]
+    );
     assert!(matches!(
         sinks.held_by("elsewhere"),
         Some((_, Some(SinkError::Diverged { seq: 10, .. })))

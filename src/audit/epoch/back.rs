@@ -20,6 +20,8 @@ use crate::audit::{
 
 /// Where files of an epoch that is over are kept, beside those that are written.
 const OVER: &str = "over";
+/// So many events at most come after a host's newest checkpoint: a number beyond is not that host's.
+pub const REACH: u64 = 10_000;
 /// How many events of the store are held at once.
 const BATCH: usize = 256;
 const NOT_ONE: &str = "its lines are not one chain";
@@ -43,7 +45,8 @@ pub enum Beyond {
 }
 
 /// Looks what the folder has beyond the store. Lines that follow have to be whole, in one chain, and every checkpoint among them signed by
-/// `key`: what is taken back is what this agent wrote.
+/// `key`: what is taken back is what this agent wrote. Lines of which no checkpoint by `key` knows more than the store does are nothing that the
+/// store has lost: anybody may have put them there, which is for [`LiveRecord`](crate::audit::live::LiveRecord) to find.
 pub fn beyond(store: &Store, dir: &Path, key: &NoteKey) -> io::Result<Beyond> {
     let head = store.head().map_err(io_error)?;
     let paths = match folder::files(dir) {
@@ -65,8 +68,18 @@ fn compare(
     head: Head,
     paths: &[PathBuf],
     key: &NoteKey,
-    held: Head,
+    tail: Head,
 ) -> io::Result<Beyond> {
+    let Some(signed_to) = vouched(store, paths, key)? else {
+        return Ok(Beyond::Nothing);
+    };
+    // People have seen what came after the last checkpoint, too; a number that is far off is made up.
+    let near = signed_to.seq..=signed_to.seq.saturating_add(REACH);
+    let held = if near.contains(&tail.seq) {
+        tail
+    } else {
+        signed_to
+    };
     let other = |from: u64, why: &str| {
         Ok(Beyond::Other {
             held,
@@ -101,13 +114,49 @@ fn compare(
                 return other(seq, "it has another event of this number");
             }
         } else if let Some(note) = note_of(&line) {
-            let signed = Checkpoint::open(&note, std::slice::from_ref(key));
-            if !signed.is_ok_and(|(checkpoint, _)| checkpoint.head == before) {
+            if signed(&note, key) != Some(before) {
                 return other(head.seq + 1, "a checkpoint in it is not one of this agent");
             }
         }
     }
     Ok(Beyond::Follows(walk.head()))
+}
+
+/// The newest line that a checkpoint of `key` over a head that the store has lost stands for: the checkpoint's own, or what follows it in one chain.
+fn vouched(store: &Store, paths: &[PathBuf], key: &NoteKey) -> io::Result<Option<Head>> {
+    let mut newest: Option<Head> = None;
+    for line in Lines::of(paths) {
+        let line = line?;
+        let Ok(Links { seq, prev }) = Links::parse(&line) else {
+            continue;
+        };
+        let before = Head {
+            seq: seq.saturating_sub(1),
+            hash: prev,
+        };
+        let follows = newest == Some(before);
+        let later = newest.is_none_or(|newest| before.seq > newest.seq);
+        let signs = || note_of(&line).and_then(|note| signed(&note, key)) == Some(before);
+        if follows || (later && signs() && !is_known(store, &before).map_err(io_error)?) {
+            newest = Some(before.after(&line));
+        }
+    }
+    Ok(newest)
+}
+
+/// The head that a note signs, if it is one by `key`.
+pub fn signed(note: &str, key: &NoteKey) -> Option<Head> {
+    let opened = Checkpoint::open(note, std::slice::from_ref(key)).ok();
+    opened.map(|(checkpoint, _)| checkpoint.head)
+}
+
+/// Whether a head is one of this chain, or of what an epoch says was lost.
+pub fn is_known(store: &Store, head: &Head) -> Result<bool, StoreError> {
+    let found = store.events(head.seq, 1)?;
+    let own = found
+        .first()
+        .is_some_and(|e| e.seq == head.seq && e.hash == head.hash);
+    Ok(own || super::all(store)?.iter().any(|e| e.covers(head)))
 }
 
 /// Puts the lines that follow the store's head back, with their envelopes where the folder has them; each line that was put back goes to

@@ -13,7 +13,7 @@ mod back;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-pub use self::back::{Beyond, beyond, over, put_back, set_aside};
+pub use self::back::{Beyond, REACH, beyond, is_known, over, put_back, set_aside, signed};
 
 use super::chain::{Hash, Head};
 use super::checkpoint::{Checkpoint, CheckpointKey};

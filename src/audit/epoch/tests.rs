@@ -134,6 +134,10 @@ fn what_does_not_follow_is_not_taken_back() {
     bench.grow(&other, 6, false);
     fs::remove_file(&file).unwrap();
     bench.write(&other);
+    // No checkpoint of this agent knows of it: it is no history that the store has lost.
+    assert_eq!(bench.beyond(&old), Beyond::Nothing);
+    bench.grow(&other, 0, true);
+    bench.write(&other);
     let Beyond::Other { from, held: at, .. } = bench.beyond(&old) else {
         panic!("taken");
     };
@@ -143,8 +147,14 @@ fn what_does_not_follow_is_not_taken_back() {
     let stranger = tempfile::tempdir().unwrap();
     let key = CheckpointKey::open_or_create(&stranger.path().join("k"), "host-1").unwrap();
     let found = beyond(&old, &bench.audit(), key.public()).unwrap();
-    let why = "a checkpoint in it is not one of this agent".to_owned();
-    assert_eq!(found, Beyond::Other { held, from: 6, why });
+    assert_eq!(found, Beyond::Nothing);
+    // What is put behind the own lines says nothing of where the record stood.
+    let far = "{\"v\":1,\"seq\":999999,\"prev\":\"".to_owned() + &"0".repeat(64) + "\"}\n";
+    fs::write(&file, text.clone() + &far).unwrap();
+    let Beyond::Other { held: at, .. } = bench.beyond(&old) else {
+        panic!("taken");
+    };
+    assert_eq!(at, held);
 }
 
 fn folder_file(bench: &Bench) -> std::path::PathBuf {

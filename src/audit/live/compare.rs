@@ -23,6 +23,7 @@ const BATCH: usize = 256;
 pub(super) fn begin(
     path: PathBuf,
     stat: Stat,
+    file: Option<&File>,
     first: Option<u64>,
     before: Option<Head>,
 ) -> io::Result<Known> {
@@ -30,7 +31,7 @@ pub(super) fn begin(
         (Some(before), _) => before.seq + 1,
         (None, Some(first)) => first,
         // Files before this one may have been taken to an archive: a first file begins where it begins.
-        (None, None) => first_line(&path)?.unwrap_or(1),
+        (None, None) => first_line(readable(file)?)?.unwrap_or(1),
     };
     Ok(Known {
         path,
@@ -45,7 +46,11 @@ pub(super) fn begin(
 }
 
 /// Compares from where the file was compared to, up to its end.
-pub(super) fn follow(store: &Store, mut known: Known) -> io::Result<Result<Known, Finding>> {
+pub(super) fn follow(
+    store: &Store,
+    file: Option<&File>,
+    mut known: Known,
+) -> io::Result<Result<Known, Finding>> {
     let path = known.path.clone();
     let changed = |seq: u64, what: &str| {
         Ok(Err(Finding {
@@ -55,12 +60,7 @@ pub(super) fn follow(store: &Store, mut known: Known) -> io::Result<Result<Known
             why: format!("{}: {what}", path.display()),
         }))
     };
-    let mut file = match open(&known.path) {
-        Ok(file) => file,
-        // Between listing and opening it was moved on.
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Ok(known)),
-        Err(why) => return Err(why),
-    };
+    let mut file = readable(file)?;
     file.seek(SeekFrom::Start(known.checked))?;
     let mut lines = BufReader::with_capacity(64 * 1024, file);
     let mut stored = Stored::new(store);
@@ -127,16 +127,22 @@ pub(super) fn last_line(path: &Path) -> io::Result<(Option<Head>, bool)> {
     }
 }
 
-fn first_line(path: &Path) -> io::Result<Option<u64>> {
+/// A link is never followed.
+fn readable(file: Option<&File>) -> io::Result<&File> {
+    file.ok_or_else(|| io::Error::other("a link stands where a file of the record was"))
+}
+
+fn first_line(mut file: &File) -> io::Result<Option<u64>> {
+    file.seek(SeekFrom::Start(0))?;
     let mut line = Vec::new();
-    BufReader::new(open(path)?)
+    BufReader::new(file)
         .take(MAX_LINE as u64 + 1)
         .read_until(b'\n', &mut line)?;
     Ok(seq_of(&line).filter(|seq| *seq > 0))
 }
 
 /// Never through a link, and never waiting for the other end of a pipe.
-fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     File::options()
         .read(true)

@@ -5,6 +5,8 @@
 //! is moved aside and kept; the sink then writes the file anew from the store.
 
 mod compare;
+mod kept;
+mod listed;
 mod notice;
 
 use std::{
@@ -13,7 +15,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(super) use self::kept::new_folder;
+pub use self::kept::{KEPT, kept_folders};
 pub use self::notice::Notice;
+
+use self::listed::{Listed, ids};
 
 use super::{
     chain::{Head, Links},
@@ -21,8 +27,8 @@ use super::{
     store::{Store, StoreError},
 };
 
-/// Where evidence is kept, beside the file that is written anew.
-pub const KEPT: &str = "tampered";
+/// How often a look is begun anew because the files moved on meanwhile.
+const TRIES: usize = 4;
 
 /// What was done to the live record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,11 +100,13 @@ struct Known {
     head: Head,
 }
 
+/// Device and inode; and since when it is there, because an inode is used again.
+type Id = (u64, u64, Option<std::time::SystemTime>);
+
 /// What the file system says of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
-    /// Device and inode; and since when it is there, because an inode is used again.
-    id: (u64, u64, Option<std::time::SystemTime>),
+    id: Id,
     size: u64,
     times: (i64, i64, i64, i64),
     mode: u32,
@@ -190,17 +198,35 @@ impl LiveRecord {
         }
         let Some(now) = now else { return Ok(None) };
         self.folder = Some(now);
+        for _ in 0..TRIES {
+            let found = self.list()?;
+            let finding = self.examine(&found, deep)?;
+            // Where the sink has begun another file meanwhile, one list is not what stands there: it is looked at once more.
+            if finding.is_none() || ids(&found) == ids(&self.list()?) {
+                return Ok(finding);
+            }
+        }
+        let found = self.list()?;
+        self.examine(&found, deep)
+    }
+
+    /// The files as they stand there now, held open: whatever they are called later, these are looked at.
+    fn list(&self) -> io::Result<Vec<Listed>> {
         let mut found = Vec::new();
         for path in folder::files(&self.dir)? {
-            match fs::symlink_metadata(&path) {
-                Ok(meta) => found.push((path, meta)),
+            match Listed::open(path) {
+                Ok(listed) => found.push(listed),
                 // It was just moved on to another name.
                 Err(why) if why.kind() == io::ErrorKind::NotFound => {}
                 Err(why) => return Err(why),
             }
         }
+        Ok(found)
+    }
+
+    fn examine(&mut self, found: &[Listed], deep: bool) -> io::Result<Option<Finding>> {
         for known in &self.known {
-            if let Some(finding) = gone_or_open(known, &found) {
+            if let Some(finding) = gone_or_open(known, found) {
                 return Ok(Some(finding));
             }
         }
@@ -238,14 +264,10 @@ impl LiveRecord {
         }
     }
 
-    fn compare_all(
-        &mut self,
-        found: Vec<(PathBuf, fs::Metadata)>,
-        deep: bool,
-    ) -> io::Result<Option<Finding>> {
+    fn compare_all(&mut self, found: &[Listed], deep: bool) -> io::Result<Option<Finding>> {
         let mut seen: Vec<Known> = Vec::with_capacity(found.len());
-        for (path, meta) in found {
-            let stat = Stat::of(&meta);
+        for Listed { path, stat, file } in found {
+            let (path, stat) = (path.clone(), *stat);
             let begin = match self.known.iter().find(|k| k.stat.id == stat.id) {
                 // Appending alone makes a file longer; whatever else touches one leaves it as long as it was, or shorter.
                 Some(known)
@@ -262,11 +284,11 @@ impl LiveRecord {
                 known => {
                     let before = seen.last().map(|k: &Known| k.head);
                     let first = known.map(|k| k.first);
-                    compare::begin(path, stat, first, before)?
+                    compare::begin(path, stat, file.as_ref(), first, before)?
                 }
             };
             let was = self.known.iter().find(|k| k.stat.id == stat.id).cloned();
-            match compare::follow(&self.store, begin)? {
+            match compare::follow(&self.store, file.as_ref(), begin)? {
                 Ok(known) => {
                     if let Some(was) = was
                         && known.head.seq < was.head.seq
@@ -358,7 +380,7 @@ impl LiveRecord {
 }
 
 /// A file that is gone, stands under another name, or that more may use than before.
-fn gone_or_open(known: &Known, found: &[(PathBuf, fs::Metadata)]) -> Option<Finding> {
+fn gone_or_open(known: &Known, found: &[Listed]) -> Option<Finding> {
     let finding = |how, from, why: String| {
         Some(Finding {
             how,
@@ -367,10 +389,10 @@ fn gone_or_open(known: &Known, found: &[(PathBuf, fs::Metadata)]) -> Option<Find
             why,
         })
     };
-    let same = found.iter().find(|(_, m)| Stat::of(m).id == known.stat.id);
+    let same = found.iter().find(|f| f.stat.id == known.stat.id);
     let path = known.path.display();
-    let Some((_, meta)) = same else {
-        let taken = found.iter().any(|(p, _)| *p == known.path);
+    let Some(Listed { stat: now, .. }) = same else {
+        let taken = found.iter().any(|f| f.path == known.path);
         return if taken {
             let why = format!("another file stands at {path}");
             finding(How::Replaced, Some(known.first), why)
@@ -378,9 +400,8 @@ fn gone_or_open(known: &Known, found: &[(PathBuf, fs::Metadata)]) -> Option<Find
             finding(How::Removed, Some(known.first), format!("{path} is gone"))
         };
     };
-    let now = Stat::of(meta);
     if now.widened_since(&known.stat) {
-        let why = format!("{path} {}", rights(&known.stat, &now));
+        let why = format!("{path} {}", rights(&known.stat, now));
         return finding(How::Rights, None, why);
     }
     None

@@ -413,6 +413,12 @@ impl Sink for GitSink {
         Ok(())
     }
 
+    fn vouched(&self) -> Option<String> {
+        let tip = self.repo.tip(&self.record).ok().flatten()?;
+        let note = self.repo.read(&tip, "checkpoint.note").ok().flatten()?;
+        String::from_utf8(note).ok()
+    }
+
     /// Many: while the remote is away, all that waits is committed at each try.
     fn most(&self) -> Most {
         Most {

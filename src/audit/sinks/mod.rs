@@ -85,6 +85,12 @@ pub trait Sink: Send + 'static {
         Ok(())
     }
 
+    /// Of what it holds and the store may not have: the newest checkpoint, as a note. Without one of this host's own nobody believes that the store
+    /// has lost it. Asked after [`resume`](Self::resume).
+    fn vouched(&self) -> Option<String> {
+        None
+    }
+
     /// What people have to know although it works, e.g. that it gave up an event that its receiver will never take. Asked after each call.
     fn complaint(&self) -> Option<String> {
         None

@@ -42,8 +42,8 @@ struct State {
     failing_since: Option<Instant>,
     error: Option<SinkError>,
     complaint: Option<String>,
-    /// What it holds and the store does not have, with the last event that both have.
-    ahead: Option<(Head, Head)>,
+    /// What it holds and the store does not have.
+    ahead: Option<Ahead>,
     /// Since when it has been in the sink's hands.
     called: Option<Instant>,
 }
@@ -267,7 +267,13 @@ impl Task {
         }
         if let Err(error) = self.check(&held) {
             if !epochs.iter().any(|e| e.covers(&held)) {
-                lock(&self.state).ahead = Some((held, self.agreed(remembered)?));
+                let ahead = Ahead {
+                    sink: self.name.clone(),
+                    held,
+                    agreed: self.agreed(remembered)?,
+                    note: self.sink.vouched(),
+                };
+                lock(&self.state).ahead = Some(ahead);
                 return Err(error);
             }
             // What it holds was lost here, and an epoch says so: it is sent what has become of the record instead.

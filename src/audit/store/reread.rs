@@ -55,14 +55,16 @@ impl Store {
                 }
                 let line = chain::examine(&found.line);
                 if Hash::of(&found.line) != found.hash {
-                    return Err(tampered(
-                        found.seq,
-                        "its line is not the one that was written",
-                    ));
+                    let why = format!(
+                        "its line is not the one that was written (it hashes to {})",
+                        Hash::of(&found.line)
+                    );
+                    return Err(tampered(found.seq, &why));
                 }
                 if !walk.step(&line) {
                     let fault = walk.diagnose(&line, [], |_| None);
-                    return Err(tampered(fault.seq, &fault.to_string()));
+                    let why = format!("{fault} (its line hashes to {})", found.hash);
+                    return Err(tampered(fault.seq, &why));
                 }
             }
             if walk.head().seq == before {

@@ -134,7 +134,7 @@ impl BucketArgs {
             }
         };
         let lines = BufReader::with_capacity(1 << 20, &mut objects);
-        let checked = super::verify::examine_with(lines, &rosters, (&find, others), args);
+        let checked = super::verify::examine_with(lines, &rosters, &find, others, args);
         // Verifying stops at the first break; the rest of the bucket is looked at all the same.
         let drained = io::copy(&mut objects, &mut io::sink());
         let failed = objects.failed.take().or(from.failed.take());

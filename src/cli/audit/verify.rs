@@ -12,7 +12,7 @@ use crate::{
         chain::Hash,
         folder::Folder,
         signed::{Brought, Chains, Checked, Rosters, head, verify_signed},
-        verify::{Copy, Witness},
+        verify::{Copy, FindEnvelope, Witness},
     },
     protocol::{Code, Problem},
     trust::{Envelope, roster::Roster},
@@ -188,7 +188,8 @@ pub(super) fn rosters(
 pub(super) fn examine_with(
     lines: impl BufRead,
     rosters: &Rosters,
-    (find, beside): (&dyn Fn(&Hash) -> Option<Vec<u8>>, Option<Copy>),
+    find: FindEnvelope<'_>,
+    beside: Option<Copy>,
     args: &Args,
 ) -> Result<Checked, Problem> {
     let mut against = Against::read(&args.against, rosters)?;

@@ -51,6 +51,8 @@ pub struct Ahead {
     pub held: Head,
     /// An event that both have, as far as the store remembers.
     pub agreed: Head,
+    /// The newest checkpoint in what it holds, as a note.
+    pub note: Option<String>,
 }
 
 impl Sinks {
@@ -98,14 +100,7 @@ impl Sinks {
 
     /// The sinks that hold what the store does not have, which no epoch says was lost.
     pub fn ahead(&self) -> Vec<Ahead> {
-        let ahead = |runner: &Runner| {
-            let (held, agreed) = lock(&runner.state).ahead?;
-            Some(Ahead {
-                sink: runner.name.clone(),
-                held,
-                agreed,
-            })
-        };
+        let ahead = |runner: &Runner| lock(&runner.state).ahead.clone();
         self.runners.iter().filter_map(ahead).collect()
     }
 

@@ -9,6 +9,7 @@
 
 mod config;
 pub mod copy;
+mod further;
 pub mod names;
 
 use std::collections::HashSet;
@@ -24,7 +25,7 @@ use self::names::EventsName;
 use super::amazon::{Account, failed};
 use super::{Delivery, Most, Sink, SinkError};
 use crate::audit::chain::{Hash, Head, Links};
-use crate::aws::s3::{Bucket, Bypass, Lock, LockMode, Marker, Object, Put, Version};
+use crate::aws::s3::{Bucket, Bypass, Lock, LockMode, Object, Put, Version};
 use crate::aws::{Aws, Credentials};
 
 /// How long what was found out about bucket and key holds.
@@ -37,8 +38,6 @@ const LEAST: Duration = Duration::from_millis(50);
 const MOST: usize = 64 * 1024 * 1024;
 /// How many versions of one name and size are looked at.
 const SAME: usize = 8;
-/// How many objects that nobody acknowledged are gone through at a start.
-const FURTHER: usize = 64;
 /// A lock that was set when an object was written may end this much before the date reckoned from AWS's own time of writing.
 const SLACK: time::Duration = time::Duration::DAY;
 
@@ -56,6 +55,8 @@ pub struct S3Sink {
     unasked: Option<String>,
     /// Another history in the same place.
     other: Option<String>,
+    /// The newest checkpoint in what the bucket has beyond the cursor.
+    vouched: Option<String>,
 }
 
 /// Where and how.
@@ -107,6 +108,7 @@ impl S3Sink {
             kept: HashSet::new(),
             unasked: None,
             other: None,
+            vouched: None,
         }
     }
 
@@ -196,11 +198,12 @@ impl Sink for S3Sink {
         // What may be under way still is written as it was sent: it arrives twice and stands once.
         let held = self.finish()?.unwrap_or(cursor);
         let store = &self.store;
-        let (held, other) = self
+        let found = self
             .account
             .run(|aws, key| async move { store.further(aws, key, held).await })?;
-        self.other = other.or(self.other.take());
-        Ok(held)
+        self.other = found.other.or(self.other.take());
+        self.vouched = found.note;
+        Ok(found.held)
     }
 
     fn send(&mut self, batch: &[Delivery]) -> Result<(), SinkError> {
@@ -244,6 +247,10 @@ impl Sink for S3Sink {
     fn tend(&mut self) -> Result<(), SinkError> {
         self.account.begin();
         self.check()
+    }
+
+    fn vouched(&self) -> Option<String> {
+        self.vouched.clone()
     }
 
     fn complaint(&self) -> Option<String> {
@@ -336,10 +343,18 @@ impl Store {
             None => self.ours_among(aws, credentials, key, &bytes).await,
         };
         let object = found?;
-        if object.lock.is_some_and(|has| has.holds(lock)) {
+        // What was written at an earlier try is locked from then on. Setting its lock anew would raise an alarm: people are told of each such call.
+        let enough = Lock {
+            until: match version {
+                Some(_) => lock.until,
+                None => lock.until - self.tries(),
+            },
+            ..*lock
+        };
+        if object.lock.is_some_and(|has| has.holds(&enough)) {
             return Ok(());
         }
-        // What was written earlier was locked from then on: now it is needed for longer, which needs no special right.
+        // What was written long ago is needed for longer now, which needs no special right.
         if let (None, Some(version)) = (&version, object.version) {
             let longer = aws
                 .lock_object(credentials, bucket, key, &version, lock)
@@ -357,6 +372,11 @@ impl Store {
             key,
             &format!("it is not locked in mode {mode} for {days} days"),
         ))
+    }
+
+    /// How long ago a batch may have been tried first whose objects need no longer lock.
+    fn tries(&self) -> Duration {
+        (self.retention / 12).min(30 * DAY)
     }
 
     async fn read_back(
@@ -417,67 +437,4 @@ impl Store {
             until: modified + self.retention - SLACK,
         })
     }
-
-    /// How far the bucket goes on after `held`, and an object of another history that it holds there.
-    async fn further(
-        &self,
-        aws: &Aws,
-        key: &Credentials,
-        mut held: Head,
-    ) -> Result<(Head, Option<String>), SinkError> {
-        let folder = names::events(&self.prefix);
-        let mut from = Some(Marker::after(&names::after(&self.prefix, held.seq)));
-        let (mut other, mut read) = (None, 0);
-        while let Some(marker) = from.take() {
-            let page = aws
-                .object_versions(key, &self.bucket, &folder, Some(&marker))
-                .await
-                .map_err(|why| failed(&why))?
-                .value;
-            for version in page.versions.iter().filter(|v| !v.delete_marker) {
-                let Some(name) = EventsName::parse(&self.prefix, &version.key) else {
-                    continue;
-                };
-                if name.last <= held.seq {
-                    continue;
-                }
-                // A gap: what follows it is sent again, from here on.
-                if name.first > held.seq + 1 || read == FURTHER {
-                    return Ok((held, other));
-                }
-                read += 1;
-                let found = aws
-                    .object(key, &self.bucket, &version.key, Some(&version.id), MOST)
-                    .await
-                    .map_err(|why| failed(&why))?
-                    .value;
-                let follows = found
-                    .filter(|object| self.is_locked(object))
-                    .and_then(|object| follow(&held, &name, &object.bytes));
-                match follows {
-                    Some(end) => held = end,
-                    None => other = Some(version.key.clone()),
-                }
-            }
-            from = page.next;
-        }
-        Ok((held, other))
-    }
-}
-
-/// Where the record stands after the lines of an object, if they follow `held` and are what its name says.
-fn follow(held: &Head, name: &EventsName, bytes: &[u8]) -> Option<Head> {
-    let mut head = *held;
-    for line in bytes.strip_suffix(b"\n")?.split(|b| *b == b'\n') {
-        let links = Links::parse(line).ok()?;
-        // An object may begin before: what is held already is passed over.
-        if links.seq <= held.seq {
-            continue;
-        }
-        if links.seq != head.seq + 1 || links.prev != head.hash {
-            return None;
-        }
-        head = head.after(line);
-    }
-    name.ends_at(&head).then_some(head)
 }
