@@ -193,6 +193,8 @@ fn no_feature_can_switch_a_failpoint_or_a_clock_on() {
         conditions(&folder, &mut asked);
     }
     let known = [
+        // An event whose fields the catalogue does not name is refused where tests are run, and written where an emergency is.
+        "debug_assertions",
         "feature = \"failpoints\"",
         "not(feature = \"failpoints\")",
         "not(target_arch = \"x86_64\")",

@@ -38,7 +38,7 @@ fn forgeries(bench: &Bench) -> Vec<(Vec<u8>, Option<String>)> {
     let hex = "ab".repeat(32);
     vec![
         (text.replace("alice", "mallo").into_bytes(), None),
-        (text[first..].as_bytes().to_vec(), None),
+        (text.as_bytes()[first..].to_vec(), None),
         (foreign.into_bytes(), None),
         (Vec::new(), None),
         (all.clone(), Some(format!("999999 {hex}"))),

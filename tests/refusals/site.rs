@@ -62,10 +62,15 @@ fn the_same_person_by_a_second_login_is_still_one_person() {
 #[test]
 fn a_database_that_was_put_back_to_an_earlier_day_is_found_by_whoever_saw_a_later_head() {
     let mut site = Site::ready(Options::default()).expect("a site");
-    let state = site.stage().home("agent").join("state");
-    let earlier = site.stage().home("agent").join("earlier");
+    // With its files: from them the agent would take its lines back, and say so.
+    let kept = ["state", "audit"].map(|folder| {
+        let home = site.stage().home("agent");
+        (home.join(folder), home.join(format!("earlier-{folder}")))
+    });
     site.kill_agent();
-    copy(&state, &earlier);
+    for (folder, earlier) in &kept {
+        copy(folder, earlier);
+    }
     site.start_agent().expect("it comes back");
     for incident in ["INC-1", "INC-2", "INC-3", "INC-5", "INC-6"] {
         site.request(incident, "seen by dana").expect("asked");
@@ -80,8 +85,10 @@ fn a_database_that_was_put_back_to_an_earlier_day_is_found_by_whoever_saw_a_late
     assert_eq!(whole.status, Some(0), "{whole:?}");
 
     site.kill_agent();
-    std::fs::remove_dir_all(&state).expect("removed");
-    copy(&earlier, &state);
+    for (folder, earlier) in &kept {
+        std::fs::remove_dir_all(folder).expect("removed");
+        copy(earlier, folder);
+    }
     site.start_agent().expect("it comes back");
     let found = verify(&site);
     assert!(found.refused_with(TAMPERING), "{found:?}");

@@ -113,10 +113,10 @@ fn compare(
                 }
                 return other(seq, "it has another event of this number");
             }
-        } else if let Some(note) = note_of(&line) {
-            if signed(&note, key) != Some(before) {
-                return other(head.seq + 1, "a checkpoint in it is not one of this agent");
-            }
+        } else if let Some(note) = note_of(&line)
+            && signed(&note, key) != Some(before)
+        {
+            return other(head.seq + 1, "a checkpoint in it is not one of this agent");
         }
     }
     Ok(Beyond::Follows(walk.head()))

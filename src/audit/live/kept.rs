@@ -2,12 +2,11 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use super::{Finding, How, Listed, LiveRecord, compare};
-use crate::audit::{files, folder};
+use crate::audit::folder;
 
 /// Where evidence is kept, beside the file that is written anew.
 pub const KEPT: &str = "tampered";
@@ -56,22 +55,4 @@ pub fn kept_folders(dir: &Path) -> Vec<PathBuf> {
     folders
         .filter(|path| folder::files(path).is_ok_and(|files| !files.is_empty()))
         .collect()
-}
-
-/// A folder of a new number under `parent` (0700).
-pub(in crate::audit) fn new_folder(parent: &Path) -> io::Result<PathBuf> {
-    files::private_folder(parent)?;
-    for n in 1_u32.. {
-        let path = parent.join(n.to_string());
-        match fs::create_dir(&path) {
-            Ok(()) => {
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
-                files::sync_parent(&path)?;
-                return Ok(path);
-            }
-            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(why) => return Err(why),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }

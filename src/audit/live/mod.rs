@@ -15,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(super) use self::kept::new_folder;
 pub use self::kept::{KEPT, kept_folders};
 pub use self::notice::Notice;
 

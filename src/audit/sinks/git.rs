@@ -414,7 +414,7 @@ impl Sink for GitSink {
     }
 
     fn vouched(&self) -> Option<String> {
-        let tip = self.repo.tip(&self.record).ok().flatten()?;
+        let tip = self.repo.tip(&self.pair.record).ok().flatten()?;
         let note = self.repo.read(&tip, "checkpoint.note").ok().flatten()?;
         String::from_utf8(note).ok()
     }
