@@ -289,12 +289,14 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
         assert_eq!(done.status, Some(code), "{line}\n{out}\n{err}");
         if missing {
             let name = key.rsplit('/').next().expect("a name");
-            let from = name
-                .split('-')
-                .next()
-                .expect("a number")
-                .trim_start_matches('0');
-            let said = format!("event {from} is missing in the bucket");
+            let number = |part: &str| part.trim_start_matches('0').to_owned();
+            let mut ends = name.split('-').take(2).map(number);
+            let (from, to) = (ends.next().expect("a number"), ends.next().expect("two"));
+            // How many events one object has depends on how they came.
+            let said = match from == to {
+                true => format!("event {from} is missing in the bucket"),
+                false => format!("events {from} to {to} are missing in the bucket"),
+            };
             assert!(err.contains(&said), "{said}: {err}");
         }
         if line.starts_with("aws s3api list-object-versions") {
