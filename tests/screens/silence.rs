@@ -13,7 +13,7 @@ use crate::standin::StandIn;
 const TWOTAP: &str = env!("CARGO_BIN_EXE_twotap");
 
 /// A line of each verb that comes as far as the agent by itself.
-const WAIT: [&str; 30] = [
+const WAIT: [&str; 31] = [
     "status",
     "--json status",
     "status --watch",
@@ -42,6 +42,7 @@ const WAIT: [&str; 30] = [
     "review r-aaaaaaaaaaaaa --findings findings.toml",
     "vault export prod -o bundle.json",
     "audit tail",
+    "audit acknowledge --reason looked-into",
     "audit verify",
     "doctor",
 ];
@@ -56,7 +57,9 @@ lessons = []
 "#;
 
 /// Verbs that ask no agent, and why.
-const ALONE: [(&str, &str); 5] = [
+const ALONE: [(&str, &str); 7] = [
+    ("alerts", "it asks AWS by its CLI, and says so by itself"),
+    ("aws", "it asks AWS by its CLI, and says so by itself"),
     ("custodian", "it asks a token, and says so by itself"),
     ("recovery", "its paper is waited for at a question"),
     ("setup", "it changes a file, and asks about that"),
