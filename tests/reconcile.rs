@@ -90,14 +90,13 @@ fn a_ceremony_is_accounted_for_and_a_theft_is_not() {
             .filter(|s| s["role"].as_str().is_some_and(|r| r.ends_with(role)));
         found.collect::<Vec<_>>()
     };
+    // The operator's own, beside the one by which the worker saw that the new key works; both were taken in the same second.
+    let admin = of("/op-admin");
+    let calls = |s: &Value| s["calls"]["ec2:DescribeRegions"].as_u64().unwrap_or(0);
+    let own = admin.iter().max_by_key(|s| calls(s)).expect("one");
     // Two by the operator, and ours to see that it works and that it is refused at last.
-    let calls = &of("/op-admin")[0]["calls"]["ec2:DescribeRegions"];
-    assert!(calls.as_u64().is_some_and(|n| n >= 12), "{said:#}");
-    assert!(
-        of("/op-admin")[0]["refused"]
-            .as_u64()
-            .is_some_and(|n| n >= 10)
-    );
+    assert!(calls(own) >= 12, "{said:#}");
+    assert!(own["refused"].as_u64().is_some_and(|n| n >= 10));
     assert_eq!(
         of("/steward")[0]["calls"]["iam:PutRolePolicy"],
         1,

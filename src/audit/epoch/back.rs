@@ -57,9 +57,9 @@ pub fn beyond(store: &Store, dir: &Path, key: &NoteKey) -> io::Result<Beyond> {
         return Ok(Beyond::Nothing);
     };
     match live::last_line(live)? {
-        Some(tail) if tail.seq > head.seq => compare(store, head, &paths, key, tail),
-        // What else is wrong with the files is no matter of the store.
-        _ => Ok(Beyond::Nothing),
+        Some(tail) if tail.seq <= head.seq => Ok(Beyond::Nothing),
+        // A last line that is none hides nothing of what stands before it.
+        tail => compare(store, head, &paths, key, tail.unwrap_or_default()),
     }
 }
 

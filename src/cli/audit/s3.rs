@@ -402,6 +402,8 @@ mod tests {
         struct Verb {
             #[command(flatten)]
             bucket: BucketArgs,
+            #[arg(long)]
+            export: Option<String>,
         }
         let parsed = |more: &[&str]| {
             let words = ["verify"].iter().chain(more);
