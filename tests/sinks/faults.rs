@@ -195,7 +195,7 @@ fn what_comes_twice_is_told_by_its_number() {
             if turn % 2 == 0 {
                 return read_whole(stream, got);
             }
-            let mut bytes = vec![0; 20_000];
+            let mut bytes = vec![0; 2_000];
             let mut n = 0;
             while n < 2_000 {
                 match stream.read(&mut bytes[n..]) {
