@@ -130,8 +130,11 @@ fn production_is_down_and_three_people_bring_it_back() {
     for said in [&*request.id, "INC-42", "dana", "open"] {
         assert!(watched.contains(said), "{said}: {watched}");
     }
-    let delivered = event(&site, &request, "CREDENTIALS_DELIVERED");
-    assert_eq!(delivered["actor"], "dana");
+    // One line a minute in which they are handed out.
+    let mut delivered = events(&site, &request);
+    delivered.retain(|e| e["event_type"] == "CREDENTIALS_DELIVERED");
+    assert!(!delivered.is_empty());
+    assert!(delivered.iter().all(|e| e["actor"] == "dana"));
 
     // Resolved: the credentials are revoked at once, and seen refused. The key that opened the session was dead before.
     site.wait_for_step(&request, "rotated").expect("rotated");
