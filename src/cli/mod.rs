@@ -42,6 +42,7 @@ mod people;
 mod pin;
 mod places;
 mod policy;
+mod private;
 mod readiness;
 mod recording;
 mod recovery;
