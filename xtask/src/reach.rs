@@ -38,7 +38,11 @@ exec "$@"
 /// added. Without root nobody else runs anything, and the command stays as it is.
 pub(crate) fn for_everybody(command: Command) -> Result<Command, Failure> {
     let target = setup::workspace().join("target");
-    let closed = closed_folders(&[&target.join("debug"), &target.join("tools/venv/bin")]);
+    let closed = closed_folders(&[
+        &target.join("debug"),
+        &target.join("failpoints"),
+        &target.join("tools/venv/bin"),
+    ]);
     if closed.is_empty() || !people::is_root() {
         return Ok(command);
     }
