@@ -62,19 +62,8 @@ pub(crate) fn for_everybody(command: Command) -> Result<Command, Failure> {
             "sh",
         ])
         .args(closed)
-        .arg("--")
-        .arg(command.get_program())
-        .args(command.get_args());
-    if let Some(folder) = command.get_current_dir() {
-        covered.current_dir(folder);
-    }
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => covered.env(name, value),
-            None => covered.env_remove(name),
-        };
-    }
-    Ok(covered)
+        .arg("--");
+    Ok(crate::inside::run(covered, &command))
 }
 
 /// The folders on the ways to `paths` that other people may not pass through, outermost first.
