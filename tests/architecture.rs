@@ -5,6 +5,8 @@
 
 #[path = "architecture/house.rs"]
 mod house;
+#[path = "architecture/promises.rs"]
+mod promises;
 #[path = "architecture/secrets.rs"]
 mod secrets;
 #[path = "architecture/source.rs"]

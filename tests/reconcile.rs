@@ -176,7 +176,6 @@ fn a_ceremony_is_accounted_for_and_a_theft_is_not() {
         .collect();
     let cut = file(&site, "sofia", "cut.jsonl", &(cut.join("\n") + "\n"));
     let rosters = format!("{to}/rosters.json");
-    let roster = one_chain(&site, &rosters);
     let whole = at_home(&site, "sofia", "trail.json");
     let args = [
         "audit",
@@ -185,7 +184,7 @@ fn a_ceremony_is_accounted_for_and_a_theft_is_not() {
         "--export",
         cut.as_str(),
         "--roster",
-        roster.as_str(),
+        rosters.as_str(),
     ];
     let done = by(&site, "sofia", &args);
     assert_eq!(done.status, Some(TAMPERING), "{}", done.stderr);
@@ -247,13 +246,6 @@ fn sealed_before(records: &[Value]) -> String {
         .find(|r| r["eventName"] == "AssumeRole");
     let key = &taken.expect("taken")["userIdentity"]["accessKeyId"];
     key.as_str().expect("a key").to_owned()
-}
-
-/// The vault's chain out of an export's rosters, as a file of its own.
-fn one_chain(site: &Site, rosters: &str) -> String {
-    let all = std::fs::read_to_string(rosters).expect("rosters");
-    let all: Value = serde_json::from_str(&all).expect("json");
-    file(site, "sofia", "roster.json", &all["prod"].to_string())
 }
 
 fn says_ok(site: &Site, name: &str, args: &[&str]) {

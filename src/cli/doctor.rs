@@ -114,7 +114,11 @@ fn tokens() -> Vec<Finding> {
     let found = readers(Bounds::default());
     drop(said);
     match found {
-        Err(why) => vec![Finding::of(Verdict::Warn, "tokens", token::problem(why))],
+        Err(why) => {
+            let mut finding = Finding::of(Verdict::Warn, "tokens", token::problem(why));
+            finding.hint = finding.hint.map(|hint| format!("custodians: {hint}"));
+            vec![finding]
+        }
         Ok(readers) if readers.is_empty() => vec![
             Finding::new(
                 Verdict::Warn,

@@ -37,6 +37,8 @@ pub(super) use wait::Waiting;
 use wrap::folded;
 pub(super) use wrap::{columns_within, width, wrapped};
 
+/// How often a confirmation is asked for; after so many answers that are neither it is a no.
+const CONFIRMING: u32 = 3;
 /// The longest answer to a question, in bytes. A YubiKey's one-time password has 44, and must be told apart from a PIN.
 pub(super) const MAX_ANSWER: usize = 128;
 
@@ -122,17 +124,21 @@ impl Ui {
         Ok(())
     }
 
-    /// Asks; only the whole word `yes` is one.
+    /// Asks; only the whole word `yes` is one. What is neither that nor a no is asked for again: a `y` is easily typed, and
+    /// would else lose what was answered before it.
     pub(super) fn confirm(&self, question: &str) -> Result<bool, Problem> {
         let mut tty = open_tty().map_err(|_| no_terminal(question))?;
-        let mut answer = Zeroizing::new([0; MAX_ANSWER]);
-        let length = ask(
-            &mut tty,
-            &format!("{question} (yes/no) "),
-            &mut answer,
-            Echo::On,
-        )?;
-        Ok(answer[..length].trim_ascii() == b"yes")
+        let mut question = format!("{question} (yes/no) ");
+        for _ in 0..CONFIRMING {
+            let mut answer = Zeroizing::new([0; MAX_ANSWER]);
+            let length = ask(&mut tty, &question, &mut answer, Echo::On)?;
+            match answer[..length].trim_ascii() {
+                b"yes" => return Ok(true),
+                b"no" | b"n" => return Ok(false),
+                _ => question = "type yes in full, or no (yes/no) ".to_owned(),
+            }
+        }
+        Ok(false)
     }
 
     /// Asks which of several is meant: a number from 1 on, or the whole of one's text. `None` is an answer that names none of them.

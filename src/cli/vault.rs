@@ -98,7 +98,7 @@ policy.toml:
   needs = ["commander", "ticket", "subject"]   # may be left out
   ticket = "SEC-[0-9]+"       # a pattern that the whole incident id must match
   min_reason = 20             # characters; may be left out: 10
-  sinks = ["siem"]            # of agent.toml: they acknowledge the request before custodians are asked
+  sinks = ["siem"]            # of agent.toml: they hold the request before custodians are asked
 
   [[scenario.checks]]         # run before custodians are asked: [checks.merged] in agent.toml
   name = "merged"

@@ -92,13 +92,24 @@ fn a_custodian_reads_compares_and_types_the_pin_unseen() {
     let words = words(&request(&bench, DANA));
     let approve = ["approve", "--token", "1001"];
 
-    // No is no, and costs no try.
-    let mut no = at_terminal(&bench, ALICE, &approve);
-    no.until("read the same six words? (yes/no) ");
-    no.press("y\r");
-    let (code, screen) = no.end();
-    assert_eq!(code, Some(3), "{screen}");
-    assert!(!screen.contains("pin of token"), "{screen}");
+    // No is no, and costs no try; what is neither yes nor no is asked for again, and is no yes in the end.
+    for answers in [&["no"][..], &["y", "no"], &["y", "", "YES"]] {
+        let mut no = at_terminal(&bench, ALICE, &approve);
+        no.until("read the same six words? (yes/no) ");
+        for (at, answer) in answers.iter().enumerate() {
+            if at > 0 {
+                // Echoed as it was typed, and asked for on a line of its own.
+                no.until(&format!(
+                    " {}\r\r\ntype yes in full, or no (yes/no) ",
+                    answers[at - 1]
+                ));
+            }
+            no.press(&format!("{answer}\r"));
+        }
+        let (code, screen) = no.end();
+        assert_eq!(code, Some(3), "{screen}");
+        assert!(!screen.contains("pin of token"), "{screen}");
+    }
 
     // A touch before its time types a one-time password.
     let mut early = at_terminal(&bench, ALICE, &approve);
@@ -121,6 +132,8 @@ fn a_custodian_reads_compares_and_types_the_pin_unseen() {
 
     let mut yes = at_terminal(&bench, ALICE, &approve);
     yes.until("(yes/no) ");
+    yes.press("y\r");
+    yes.until("in full, or no (yes/no) ");
     yes.press("yes\r");
     yes.until("pin of token 1001 (3 tries left): ");
     // One key too many, taken back.

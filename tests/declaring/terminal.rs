@@ -6,7 +6,7 @@ use twotap_rig::Terminal;
 use crate::{
     bench::DANA,
     desk::Desk,
-    paper::{PII, REASON, confirmed},
+    paper::{PII, REASON, confirmed, with_scenarios},
 };
 
 /// `twotap request ARGS` by dana, at a terminal of her own.
@@ -164,10 +164,20 @@ fn a_bad_answer_is_asked_again_and_the_third_is_the_last() {
 #[test]
 fn who_cannot_confirm_asks_nobody() {
     let desk = Desk::new();
-    for (at, no) in [(6, "no"), (7, "y"), (8, "")] {
+    // What is neither yes nor no is asked for again, three times in all.
+    for (at, no) in [
+        (6, &["no"][..]),
+        (7, &["y", "no"]),
+        (8, &["", "Yes", "sure"]),
+    ] {
         let mut dana = at_terminal(&desk, &["prod"]);
         answer(&mut dana, &LOOKUP[..at]);
-        answer(&mut dana, &[(LOOKUP[at].0, no)]);
+        dana.until(LOOKUP[at].0);
+        dana.press(&format!("{}\r", no[0]));
+        for (before, no) in no.iter().zip(&no[1..]) {
+            dana.until(&format!(" {before}\r\r\ntype yes in full, or no (yes/no) "));
+            dana.press(&format!("{no}\r"));
+        }
         let (code, screen) = dana.end();
         assert_eq!(code, Some(3), "{screen}");
         assert!(screen.contains("it was not confirmed that"), "{screen}");
@@ -209,4 +219,24 @@ fn what_is_given_whole_is_not_asked_and_waits_unless_told_otherwise() {
         screen.contains("ask anew, and call the custodians first"),
         "{screen}"
     );
+}
+
+#[test]
+fn where_there_is_one_scenario_enter_takes_it() {
+    let desk = Desk::of(|roster| {
+        with_scenarios(roster);
+        roster.scenarios.truncate(1);
+    });
+    let mut dana = at_terminal(&desk, &["prod"]);
+    dana.until("incident id");
+    dana.press("INC-1\r");
+    dana.until("scenario (Enter for outage): ");
+    dana.press("fun\r");
+    dana.until("there is only outage\r\nscenario (Enter for outage): ");
+    dana.press("\r");
+    dana.until("why (20 characters or more): ");
+    dana.press("\u{3}");
+    let (code, screen) = dana.end();
+    assert_ne!(code, Some(0), "{screen}");
+    assert_eq!(desk.asked(), None);
 }

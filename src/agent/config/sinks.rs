@@ -209,6 +209,19 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_sinks_shows_tables_as_they_are_read() {
+        let page = include_str!("../../../packaging/sinks/README.md");
+        let blocks = page.split("```toml\n").skip(1);
+        let text: String = blocks
+            .filter_map(|block| block.split("```").next())
+            .collect();
+        let sinks = tables(&text).expect("good");
+        let names: Vec<_> = sinks.iter().map(|s| s.name.as_str()).collect();
+        let all = ["bus", "evidence", "oncall", "siem", "slack", "worm"];
+        assert_eq!(names, all);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_sink_and_key() {
         let base = "[sinks.siem]\nkind = 'syslog'\nunix = '/dev/log'\n";
         for (text, words) in [

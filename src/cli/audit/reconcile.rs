@@ -53,7 +53,7 @@ pub(super) struct Args {
     /// The record: an export of it (a folder, or events.jsonl alone); without it, the agent's
     #[arg(long, value_name = "PATH")]
     export: Option<PathBuf>,
-    /// A roster, or a chain of them, where the export has none
+    /// A roster, a chain of them, or the rosters.json of an export, where there is none beside the record
     #[arg(long, value_name = "FILE", requires = "export")]
     roster: Vec<PathBuf>,
 }

@@ -94,6 +94,10 @@ fn shown(line: &[u8]) -> String {
     if let Some(who) = &record.who {
         text.push_str(&format!(" ({})", behind(who)));
     }
+    // A type of many steps says little by its name.
+    if record.event_type.ends_with("_STEP") {
+        text.push_str(&format!("  {}", plain(&record.action)));
+    }
     for part in [
         &record.correlation_id,
         &record.incident_id,

@@ -47,7 +47,7 @@ pub(super) struct Args {
     /// syslog file, a checkout
     #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
-    /// A roster, or a chain of them, where the export has none
+    /// A roster, a chain of them, or the rosters.json of an export, where there is none beside the record
     #[arg(long, value_name = "FILE", requires = "elsewhere")]
     pub(super) roster: Vec<PathBuf>,
 }
@@ -220,10 +220,14 @@ fn examine(
         .map_err(|why| Problem::new(Code::Internal, format!("the record cannot be read: {why}")))
 }
 
+/// A roster, a chain of them, or what an export keeps: the chain of each vault by its name.
 fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
     let bytes = files::read(file)?;
     let chain: Vec<Envelope> = if bytes.trim_ascii_start().starts_with(b"[") {
         files::read_json(file, "a chain of rosters")?
+    } else if let Ok(exported) = serde_json::from_slice::<Chains>(&bytes) {
+        chains.extend(exported);
+        return Ok(());
     } else {
         vec![files::read_envelope(file)?]
     };
@@ -250,6 +254,6 @@ fn say_which_rosters(rosters: &Rosters, memory: &Memory, door: &Door) {
         }
     }
     if !any {
-        door.ui.warn("no roster was given: no signature can be checked, only that the lines follow one another");
+        door.ui.warn("no roster was given: no signature can be checked, only that the lines follow one another (--roster FILE: an export's rosters.json)");
     }
 }

@@ -177,7 +177,15 @@ impl Dialogue<'_> {
             .iter()
             .map(|s| s.name.as_str())
             .collect();
-        self.one_of("scenario", &names)
+        let [only] = names[..] else {
+            return self.one_of("scenario", &names);
+        };
+        self.typed(&format!("scenario (Enter for {only}): "), |text| {
+            match text.is_empty() || text == only || text == "1" {
+                true => Ok(only.to_owned()),
+                false => Err(format!("there is only {only}")),
+            }
+        })
     }
 
     fn reason(&self, scenario: Option<&Scenario>) -> Result<String, Problem> {

@@ -40,7 +40,7 @@ impl Site {
     pub fn twotap(&self, name: &str, args: &[&str]) -> Result<Invocation, RigError> {
         let mut invocation = self.run(name, self.program("twotap"), args)?;
         invocation.command.env("TWOTAP_AGENT", self.socket());
-        invocation.shown = format!("{name}$ twotap {}", args.join(" "));
+        invocation.shown = format!("{name}$ twotap {}", typed(args));
         Ok(invocation)
     }
 
@@ -53,11 +53,20 @@ impl Site {
             command.env("PCSCLITE_CSOCK_NAME", socket);
         }
         Ok(Invocation {
-            shown: format!("{name}$ {} {}", program.display(), args.join(" ")),
+            shown: format!("{name}$ {} {}", program.display(), typed(args)),
             command,
             input: None,
         })
     }
+}
+
+/// Arguments as they are typed in a shell: what has spaces stands in quotes.
+fn typed(args: &[&str]) -> String {
+    let one = |arg: &&str| match arg.contains(' ') || arg.is_empty() {
+        true => format!("\"{arg}\""),
+        false => (*arg).to_owned(),
+    };
+    args.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
 impl Invocation {
