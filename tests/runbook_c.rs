@@ -8,10 +8,10 @@ mod runbook_support;
 use std::net::TcpListener;
 
 use runbook_support::{
-    BANNED, Checks, REFUSED, approved_by_two, asks, at_home, deadline, event, is_refused, json,
+    BANNED, Checks, REFUSED, approved_by_two, asks, at_home, by, deadline, event, is_refused, json,
     lets_in, reviewed, says, seconds, site,
 };
-use serde_json::Value;
+use serde_json::{Value, json as value};
 use twotap_rig::site::Requested;
 
 const POLICY: &str = r#"
@@ -129,9 +129,34 @@ fn a_patch_goes_out_past_the_pipeline_and_every_deadline_is_kept() {
     site.wait_for_step(&request, "rotated").expect("rotated");
     assert!(!site.world().key_works(&first_key).expect("an answer"));
 
+    says(
+        &site,
+        "dana",
+        &["note", "the fix is out, past the pipeline"],
+    );
+
     // Resolved.
     site.close(&request).expect("closed");
     assert!(!lets_in(&site, &session));
+
+    // Every access to the SIEM, every act to the event store: in exactly their fields, with reason and ticket.
+    let access = exported(&site, &request, "siem", "BREAK_GLASS_ACCESS");
+    assert_eq!(
+        access,
+        value!({
+            "event_type": "BREAK_GLASS_ACCESS", "actor": "dana", "action": "access", "justification": why,
+            "timestamp": to_the_second(&access["timestamp"]), "incident_id": "SEC-12",
+        })
+    );
+    let act = exported(&site, &request, "eventstore", "BREAK_GLASS_ACTION");
+    assert_eq!(
+        act,
+        value!({
+            "correlation_id": request.id, "event_type": "BREAK_GLASS_ACTION",
+            "event_data": { "action": "note", "justification": why, "incident_id": "SEC-12" },
+            "actor": "dana", "created_at": to_the_second(&act["created_at"]),
+        })
+    );
 
     // The report, within 24 hours; then the change board, within 7 days. Before that they stand as due.
     let report = json(&site, "dana", &["report", &request.id]);
@@ -183,6 +208,39 @@ fn a_patch_goes_out_past_the_pipeline_and_every_deadline_is_kept() {
     let status = json(&site, "sofia", &["status"]);
     assert_eq!(status["vaults"][0]["rotation"], "done");
     assert_eq!(status["reviews"], Value::Null);
+}
+
+/// The only event of this kind, as it leaves in a shape.
+fn exported(site: &twotap_rig::Site, request: &Requested, format: &str, name: &str) -> Value {
+    let id = request.id.as_str();
+    let args = [
+        "audit",
+        "export",
+        "--format",
+        format,
+        "--request",
+        id,
+        "-o",
+        "-",
+    ];
+    let done = by(site, "sofia", &args);
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    let mut found = done
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("json"))
+        .filter(|event| event["event_type"] == name);
+    let event = found.next().unwrap_or_else(|| panic!("no {name}"));
+    assert!(found.next().is_none(), "{name} twice");
+    event
+}
+
+/// `2026-01-06T10:00:00Z`, and nothing else.
+fn to_the_second(time: &Value) -> &str {
+    let text = time.as_str().expect("text");
+    let zulu = text.len() == 20 && text.ends_with('Z') && !text.contains('.');
+    assert!(zulu && text.as_bytes()[10] == b'T', "{text}");
+    text
 }
 
 fn event_names(site: &twotap_rig::Site, request: &Requested) -> Vec<String> {

@@ -227,7 +227,8 @@ fn what_the_framework_does_not_have_is_refused() {
     let line = lines::samples().remove(0);
     let event = Shape::Ocsf.of(line.as_bytes()).expect("a shape");
     let event: Value = serde_json::from_slice(&event).expect("json");
-    let changes: [(&str, &dyn Fn(&mut Value)); 12] = [
+    type Change = dyn Fn(&mut Value);
+    let changes: [(&str, &Change); 12] = [
         ("ok", &|_| {}),
         ("metadata/version", &|e| {
             e["metadata"]["version"] = json!("0.9")
