@@ -6,6 +6,8 @@ mod record_at_aws;
 mod faults;
 #[path = "s3_sink/histories.rs"]
 mod histories;
+#[path = "s3_sink/many.rs"]
+mod many;
 #[path = "agent_support/paper.rs"]
 #[allow(
     dead_code,

@@ -5,6 +5,8 @@
 
 #[path = "tampering/cases.rs"]
 mod cases;
+#[path = "tampering/hosts.rs"]
+mod hosts;
 #[path = "agent_support/paper.rs"]
 #[allow(
     dead_code,

@@ -56,7 +56,10 @@ pub(super) const BEFORE_ROTATED: i64 = 15 * 60;
 pub(super) async fn run(config: Config) -> Result<(), Problem> {
     // The socket first: of two agents the second changes nothing.
     let server = Server::bind(&config.socket).await?;
-    let (agent, watched) = open(config)?;
+    // Beside the event loop: sinks have loops of their own, which may not end within another.
+    let (agent, watched) = tokio::task::spawn_blocking(|| open(config))
+        .await
+        .map_err(|why| Problem::new(Code::Internal, format!("cannot start: {why}")))??;
     let (mut term, mut int) = (
         stop(SignalKind::terminate())?,
         stop(SignalKind::interrupt())?,

@@ -43,6 +43,7 @@ mod people;
 mod pin;
 mod places;
 mod policy;
+mod private;
 mod readiness;
 mod recording;
 mod recovery;

@@ -291,7 +291,7 @@ impl Bench {
 
     fn raw_worker_of(&self, config: &str, environment: &[(&str, &str)]) -> (UnixStream, Child) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
-        let child = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
+        let child = Command::new(program("twotap-worker"))
             .arg("--config")
             .arg(self.path(config))
             .env_clear()
@@ -332,7 +332,7 @@ impl Bench {
             roster.sign(custodian);
         }
         std::fs::write(self.path("roster.json"), roster.to_json()).expect("written");
-        let installed = Command::new(env!("CARGO_BIN_EXE_twotap-worker"))
+        let installed = Command::new(program("twotap-worker"))
             .arg("--config")
             .arg(self.path("worker.toml"))
             .arg("install")
@@ -342,6 +342,12 @@ impl Bench {
             .expect("the worker starts");
         assert!(installed.success(), "install failed");
     }
+}
+
+/// A program of ours, from the same build as this test's: those with failpoints in them stand in a folder of their own.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let built = twotap_rig::tools::build_folder();
+    built.expect("the programs of this build").join(name)
 }
 
 /// Names of steps, for comparing sequences.

@@ -333,8 +333,9 @@ fn no_roster() -> String {
 pub(super) mod tests {
     use super::super::Chains;
     use super::*;
+    use crate::audit::hosts::Owner;
     use crate::trust::{
-        Digest, Verified,
+        Digest, Signer as _, Verified,
         tests::people::{self, SoftToken},
     };
 
@@ -458,5 +459,8 @@ pub(super) mod tests {
         let keys = rosters.checkpoint_keys();
         assert_eq!(keys.len(), 2);
         assert_eq!(keys[0].name(), "vault-1");
+        // The origin of that host's notes is its key id.
+        let (hosts, id) = (rosters.hosts(), people::host().public().id());
+        assert!(Owner::with_id(&hosts, &id.to_string()).is_some());
     }
 }
