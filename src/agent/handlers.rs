@@ -23,7 +23,7 @@ use crate::{
     ceremony::Stage,
     protocol::{
         Code, Problem,
-        evidence::Acknowledge,
+        evidence::{Acknowledge, Lapse},
         job::{Approval, Ask},
         people::Confirm,
         socket::{
@@ -448,23 +448,24 @@ fn whole_seconds(text: &str) -> Option<Timestamp> {
     Timestamp::parse(&format!("{}Z", text.get(..19)?))
 }
 
-/// One line for a sink that does not keep up.
+/// One line for a sink that does not keep up, before that is on record, or that says something although it works.
 fn lagging(sink: &SinkStatus) -> Option<String> {
-    let Some(error) = &sink.error else {
-        let complaint = sink.complaint.as_ref()?;
-        return Some(format!("sink {}: {complaint}", sink.name));
+    let why = match (&sink.error, &sink.complaint) {
+        (Some(error), _) => error.to_string(),
+        (None, Some(complaint)) => complaint.clone(),
+        (None, None) => return None,
     };
-    // In minutes: whoever looks for what has changed is not to find something every second.
-    let minutes = sink.failing_for.map_or(0, |d| d.as_secs() / 60);
-    let since = match minutes {
-        0 => "less than a minute".to_owned(),
-        n => format!("{n} min"),
-    };
-    Some(match error {
-        SinkError::Diverged { .. } => format!("sink {}: {error}", sink.name),
-        _ => format!(
-            "sink {} has failed for {since} and lacks {} events: {error}",
-            sink.name, sink.lag
-        ),
+    let oldest = sink.oldest.as_deref().and_then(whole_seconds);
+    Some(match (&sink.error, oldest) {
+        (Some(SinkError::Diverged { .. }) | None, _) | (_, None) => {
+            format!("sink {}: {why}", sink.name)
+        }
+        (Some(_), Some(since)) => Lapse {
+            sink: sink.name.clone(),
+            since,
+            why,
+            restored: None,
+        }
+        .in_words(),
     })
 }

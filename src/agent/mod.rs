@@ -25,6 +25,7 @@ mod duties;
 mod evidence;
 mod exports;
 mod fingerprints;
+mod flaws;
 mod handlers;
 mod hands;
 mod held;

@@ -68,6 +68,7 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
     agent.take_up(watched.found).await?;
     tokio::spawn(Arc::clone(&agent).keep_record(watched.live));
     tokio::spawn(Arc::clone(&agent).keep_evidence());
+    tokio::spawn(Arc::clone(&agent).keep_flaws());
     tokio::spawn(Arc::clone(&agent).keep_time());
     tokio::spawn(Arc::clone(&agent).keep_watch());
     super::log(&format!("serving on {}", agent.config.socket.display()));

@@ -82,6 +82,7 @@ fn is_about(line: &Line, record: &Record) -> bool {
             EventType::AgentStarted
             | EventType::DegradedEvidence
             | EventType::EvidenceRestored
+            | EventType::EvidenceFlawed
             | EventType::AuditTampered
             | EventType::TamperingAcknowledged
             | EventType::StoreReset,

@@ -37,6 +37,7 @@ use twotap::{
     trust::Bytes,
 };
 
+#[allow(unused_imports, reason = "each test file uses its part")]
 pub use twotap_rig::people::{AGENT, ALICE, BOB, CAROL, DANA, IVAN, SOFIA};
 
 use paper::Paper;

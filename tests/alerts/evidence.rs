@@ -4,7 +4,7 @@ use std::{fs, net::TcpListener};
 
 use crate::{
     Alerted,
-    agent_support::paper::Paper,
+    agent_support::{DANA, Host, paper::Paper, until},
     outside_support::{Does, Receiver},
 };
 
@@ -43,4 +43,46 @@ fn evidence_that_is_degraded_is_told_by_the_sink_that_works_and_its_end_as_well(
         got.iter().any(|g| g.seq() == requested)
     });
     assert!(held.iter().all(|g| g.signed));
+}
+
+fn said_by_siem(host: &Host) -> String {
+    let sinks = host.status(DANA).sinks;
+    let siem = sinks.into_iter().find(|sink| sink.name == "siem");
+    siem.and_then(|sink| sink.complaint).unwrap_or_default()
+}
+
+#[test]
+fn what_a_sink_passed_over_is_told_once_even_where_it_passes_over_that_too() {
+    let strict = Receiver::start(Does::RefusesText(422, "twotap.alert"));
+    let more = format!(
+        "degraded_seconds = 1\n[sinks.siem]\nkind = 'webhook'\nurl = '{}'\nsecret_file = 'secret'\nonly = ['BREAK_GLASS_REQUESTED', 'EVIDENCE_FLAWED']\n",
+        strict.url()
+    );
+    let mut alerted = Alerted::prepare_with(Paper::new(), &more);
+    alerted.host.start_agent();
+    let view = alerted.host.ask();
+    alerted.told_of(&["EVIDENCE_FLAWED"]);
+    let flawed = alerted.host.events_named("EVIDENCE_FLAWED").remove(0);
+    assert_eq!(flawed.what["sink"], "siem");
+    let requested = alerted.host.events_named("BREAK_GLASS_REQUESTED").remove(0);
+    let why = flawed.what["why"].as_str().expect("words");
+    assert!(
+        why.contains(&format!("does not take event {}", requested.seq)),
+        "{why}"
+    );
+    // It passes over the event that tells of it, and another request: more to say, and the same event.
+    until("it passes over what told of it", || {
+        said_by_siem(&alerted.host).contains("the last of 2")
+    });
+    alerted.host.ask();
+    until("it passes over the next", || {
+        said_by_siem(&alerted.host).contains("the last of 3")
+    });
+    assert_eq!(alerted.host.events_named("EVIDENCE_FLAWED").len(), 1);
+    // Whoever reads of the request reads of it.
+    let trail = alerted
+        .host
+        .get(DANA, &format!("/v1/requests/{}/events", view.id));
+    let trail = String::from_utf8(trail.body).expect("lines");
+    assert!(trail.contains("EVIDENCE_FLAWED"), "{trail}");
 }

@@ -32,9 +32,9 @@ fn watch(agent: &StandIn, columns: u16, rows: u16, variables: &[(&str, &str)]) -
 fn a_busy_afternoon_fits_and_can_be_scrolled() {
     let agent = StandIn::of(busy());
     let screen = watch(&agent, 80, 24, &[]);
-    matches("live_first_page", &screen.until("of 40"));
+    matches("live_first_page", &screen.until("of 41"));
     screen.press(&["End"]);
-    matches("live_last_page", &screen.until("to 40 of 40"));
+    matches("live_last_page", &screen.until("to 41 of 41"));
     // Nothing of what came from elsewhere moves the cursor.
     assert!(screen.until("siem").contains("\\u{1b}[2Jconnection"));
 }

@@ -39,7 +39,7 @@ pub(crate) fn busy() -> Status {
             ended(ago(300)),
         ],
         degraded: vec![
-            "sink siem has failed for 3 min and lacks 12 events: \u{1b}[2Jconnection refused"
+            "sink siem lacks events since 2026-01-06T10:00:00Z: \u{1b}[2Jconnection refused"
                 .to_owned(),
             "vault prod: readiness: bob has not shown for 97 days that the own share opens"
                 .to_owned(),

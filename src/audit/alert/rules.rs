@@ -374,6 +374,12 @@ fn standing(kind: E) -> Option<Rule> {
             &["sink", "since"],
             "nothing",
         ),
+        E::EvidenceFlawed => say(
+            P1,
+            "what another place holds of the record is not what it was sent",
+            &["sink", "why"],
+            "compare that place with the host's record: twotap status; twotap audit verify --against",
+        ),
         E::AuditTampered => say(
             P0,
             "the record on the agent's host was touched",
@@ -488,8 +494,7 @@ fn has(record: &Record, name: &str) -> bool {
 
 /// 1, 4, 16, 64...; and what is no count at all.
 fn first_or_power_of_four(tries: Option<&Value>) -> bool {
-    let Some(tries) = tries.and_then(Value::as_u64) else {
-        return true;
-    };
-    tries <= 1 || (tries.is_power_of_two() && tries.trailing_zeros().is_multiple_of(2))
+    tries.and_then(Value::as_u64).is_none_or(|tries| {
+        tries <= 1 || (tries.is_power_of_two() && tries.trailing_zeros().is_multiple_of(2))
+    })
 }

@@ -138,6 +138,8 @@ catalogue! {
     DegradedEvidence = "DEGRADED_EVIDENCE", "degrade_evidence";
     /// Such a sink has caught up.
     EvidenceRestored = "EVIDENCE_RESTORED", "restore_evidence";
+    /// What a sink holds is not all that it was sent, or not only that; `what.why` says how. Once for each sink and start of the agent.
+    EvidenceFlawed = "EVIDENCE_FLAWED", "flaw_evidence";
     /// The live record on this host was deleted, cut off, replaced or changed; `what` says how and where.
     AuditTampered = "AUDIT_TAMPERED", "find_tampering";
     /// An officer has seen what was done to the live record; what was refused because of it is allowed again.

@@ -157,6 +157,7 @@ fn of(event_type: EventType) -> &'static What {
         E::RecoverySheetChecked => &proofs::SHEET,
         E::DegradedEvidence => &evidence::DEGRADED,
         E::EvidenceRestored => &evidence::RESTORED,
+        E::EvidenceFlawed => &evidence::FLAWED,
         E::AuditTampered => &evidence::TAMPERED,
         E::TamperingAcknowledged => &evidence::ACKNOWLEDGED,
         E::FingerprintCompared => &evidence::COMPARED,

@@ -139,6 +139,10 @@ fn told(event: &Record, request: &Request) -> Option<String> {
             text("sink").unwrap_or("unnamed"),
             text("since").unwrap_or("a time that the record does not say"),
         )),
+        E::EvidenceFlawed => Some(format!(
+            "at {at} sink {} said of what it holds: {why}",
+            text("sink").unwrap_or("unnamed")
+        )),
         E::AuditTampered => Some(format!(
             "at {at} the live record on the host was found tampered with: {why}"
         )),

@@ -95,7 +95,7 @@ pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
     }
     if !status.sinks.is_empty() {
         rows.push(Row::Heading("record goes to".to_owned()));
-        rows.extend(status.sinks.iter().map(|s| sink(s, now)));
+        rows.extend(status.sinks.iter().flat_map(|s| sink(s, now)));
     }
     let over = stages(&[Stage::Closed, Stage::Denied, Stage::Expired, Stage::Failed]);
     part(&mut rows, "ended within a day", &over, now, ended);
@@ -268,37 +268,23 @@ fn vault(vault: &VaultStatus) -> Vec<Row> {
     ]
 }
 
-fn sink(sink: &SinkView, now: Timestamp) -> Row {
-    let since = sink.oldest.map_or(String::new(), |oldest| {
-        format!(" since {}", span::show(oldest.until(now)))
-    });
-    let right = match (sink.failing_seconds, sink.lag) {
-        (Some(seconds), lag) => format!(
-            "failing for {}, lacks {lag}{since}",
-            span::show(i64::try_from(seconds).unwrap_or(i64::MAX))
-        ),
-        (None, 0) => "holds everything".to_owned(),
-        (None, lag) => format!("lacks {lag}{since}"),
-    };
+/// One that holds everything in one line; what another one lacks and why, in the words of `status`.
+fn sink(sink: &SinkView, now: Timestamp) -> Vec<Row> {
     let tone = match (sink.failing_seconds, sink.lag, &sink.complaint) {
         (Some(_), _, _) => Tone::Bad,
         (None, 0, None) => Tone::Plain,
         _ => Tone::Look,
     };
-    let why = sink.why.as_deref().filter(|_| tone == Tone::Bad);
-    let said = [why, sink.complaint.as_deref()].into_iter().flatten();
-    let mut notes: Vec<String> = said.map(plain).collect();
-    notes.extend(sinks::asked(sink));
-    let notes = notes.iter().map(|note| format!("  {note}"));
-    Row::Title {
-        left: format!(
-            "{}  event {}{}",
-            plain(&sink.name),
-            sink.acknowledged,
-            notes.collect::<String>()
-        ),
+    let asked = sinks::asked(sink).map_or(String::new(), |asked| format!("  {asked}"));
+    let title = |right| Row::Title {
+        left: format!("{}  event {}{asked}", plain(&sink.name), sink.acknowledged),
         right,
         tone,
+    };
+    let state = sinks::state(sink, now);
+    match tone {
+        Tone::Plain => vec![title(state)],
+        _ => vec![title(String::new()), fact("state", state, tone)],
     }
 }
 

@@ -49,6 +49,15 @@ pub(super) const RESTORED: What = What {
     actions: &[],
 };
 
+pub(super) const FLAWED: What = What {
+    fields: &[&[
+        must("sink", Text, "the sink, by its name in the configuration"),
+        must("why", Text, "what the sink says, in words"),
+    ]],
+    envelopes: &[],
+    actions: &[],
+};
+
 pub(super) const TAMPERED: What = What {
     fields: &[&[
         must("how", OneOf(HOW), "what was done to it"),
