@@ -17,6 +17,11 @@ pub(crate) const SECONDS: Duration = Duration::from_secs(5);
 pub(crate) fn host(audit: &str) -> Host {
     let mut host = prepared(audit);
     host.start_agent();
+    // What an agent writes at its start ends with a checkpoint: nothing comes between a hand and what is found of it.
+    until("it has started", || {
+        let newest = host.events().pop();
+        newest.is_some_and(|event| event.event_type == "CHECKPOINT")
+    });
     written(&host);
     host
 }
