@@ -29,12 +29,6 @@ use twotap::audit::{
     verify::Problem,
 };
 
-// The accounts that the papers name.
-const DANA: u32 = 61010;
-const ALICE: u32 = 61011;
-const BOB: u32 = 61012;
-const SOFIA: u32 = 61013;
-
 const CASES: u64 = 1000;
 
 fn base() -> Base {

@@ -14,6 +14,8 @@
 //! }
 //! ```
 
+pub(super) mod debug;
+
 use std::{
     ffi::{OsStr, OsString},
     fmt,
@@ -155,6 +157,13 @@ impl Aws {
         program: &OsStr,
         arguments: &[S],
     ) -> Result<Vec<u8>, Failed> {
+        let _said = Waiting::begin("aws");
+        let command = self.command(program, arguments);
+        runtime()?.block_on(ended(command, self.time))
+    }
+
+    /// The command, with nothing on its input, and pipes for what it answers and says.
+    fn command<S: AsRef<OsStr>>(&self, program: &OsStr, arguments: &[S]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).args(["--output", "json"]);
         for (option, value) in [
@@ -179,14 +188,15 @@ impl Aws {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let _said = Waiting::begin("aws");
-        let failed = |why: io::Error| Failed::Otherwise(format!("cannot run aws: {why}"));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        runtime.block_on(ended(command, self.time))
+        command
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| Failed::Otherwise(format!("cannot run aws: {why}")))
 }
 
 /// The endpoint that the environment names, where it does. The AWS CLI heeds the same variables, but version 1 forgets them for some services
@@ -208,10 +218,7 @@ fn endpoint<S: AsRef<OsStr>>(arguments: &[S]) -> Option<OsString> {
 
 /// Runs the command to its end, or until its time is over.
 async fn ended(mut command: Command, time: Duration) -> Result<Vec<u8>, Failed> {
-    let mut child = command.spawn().map_err(|why| match why.kind() {
-        ErrorKind::NotFound => Failed::NotInstalled("there is none in PATH".to_owned()),
-        _ => Failed::NotInstalled(why.to_string()),
-    })?;
+    let mut child = command.spawn().map_err(|why| not_run(&why))?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let pipes = (child.stdout.take(), child.stderr.take());
     let status = {
@@ -248,6 +255,13 @@ async fn ended(mut command: Command, time: Duration) -> Result<Vec<u8>, Failed> 
         )));
     }
     Ok(out)
+}
+
+fn not_run(why: &io::Error) -> Failed {
+    Failed::NotInstalled(match why.kind() {
+        ErrorKind::NotFound => "there is none in PATH".to_owned(),
+        _ => why.to_string(),
+    })
 }
 
 /// Reads at most one byte more than `most`, and lets the writer go on.

@@ -32,15 +32,29 @@ fn filled() -> Bench {
 }
 
 fn verify(bench: &Bench, prefix: &str, days: &str, more: &[&str]) -> Output {
-    let place = format!("s3://{}/{prefix}", bench.bucket);
     let bin = tools::script("aws").expect("the AWS CLI");
-    let bin = bin.parent().expect("a folder");
+    let bin = bin.parent().expect("a folder").display().to_string();
+    verify_with(bench, &bin, prefix, days, more)
+}
+
+/// With the `aws` that is in a folder.
+pub(crate) fn verify_with(
+    bench: &Bench,
+    bin: &str,
+    prefix: &str,
+    days: &str,
+    more: &[&str],
+) -> Output {
+    let place = format!("s3://{}/{prefix}", bench.bucket);
+    let temporary = bench.dir.path().join("tmp");
+    std::fs::create_dir_all(&temporary).expect("a folder");
     Command::new(env!("CARGO_BIN_EXE_twotap"))
         .args(["audit", "verify", "--s3", &place, "--retention-days", days])
         .args(more)
         .env_clear()
         .env("HOME", bench.dir.path())
-        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+        .env("TMPDIR", &temporary)
+        .env("PATH", format!("{bin}:/usr/bin:/bin"))
         .env("AWS_ENDPOINT_URL", &bench.direct)
         .env("AWS_ACCESS_KEY_ID", &bench.account)
         .env("AWS_SECRET_ACCESS_KEY", "not-checked")
@@ -59,7 +73,7 @@ fn found(bench: &Bench) -> (String, String) {
     (first.expect("an error").to_owned(), said)
 }
 
-fn version(bench: &Bench, key: &str) -> String {
+pub(crate) fn version(bench: &Bench, key: &str) -> String {
     let versions = bench.s3.list_object_versions().bucket(&bench.bucket);
     let versions = bench.wait(versions.prefix(key).send()).expect("a list");
     versions.versions()[0]
@@ -69,13 +83,28 @@ fn version(bench: &Bench, key: &str) -> String {
 }
 
 /// As the root: past every lock that is not COMPLIANCE.
-fn delete(bench: &Bench, key: &str, version: Option<String>) {
+pub(crate) fn delete(bench: &Bench, key: &str, version: Option<String>) {
     let bypass = version.is_some().then_some(true);
     let gone = bench.s3.delete_object().bucket(&bench.bucket).key(key);
     let gone = gone
         .set_version_id(version)
         .set_bypass_governance_retention(bypass);
     bench.wait(gone.send()).expect("deleted");
+}
+
+/// As the root: a lock that ends so many seconds from now, whatever it was.
+pub(crate) fn retain_until(bench: &Bench, key: &str, seconds: i64) {
+    let until = OffsetDateTime::now_utc().unix_timestamp() + seconds;
+    let retention = ObjectLockRetention::builder()
+        .mode(ObjectLockRetentionMode::Governance)
+        .retain_until_date(DateTime::from_secs(until))
+        .build();
+    let kept = bench.s3.put_object_retention().bucket(&bench.bucket);
+    let kept = kept
+        .key(key)
+        .bypass_governance_retention(true)
+        .retention(retention);
+    bench.wait(kept.send()).expect("a lock");
 }
 
 #[test]
@@ -129,17 +158,7 @@ fn a_delete_marker_is_found_and_what_it_hides_is_read() {
 fn a_lock_that_was_shortened_is_found() {
     let bench = filled();
     let key = bench.keys().remove(2);
-    let tomorrow = OffsetDateTime::now_utc().unix_timestamp() + 24 * 3600;
-    let retention = ObjectLockRetention::builder()
-        .mode(ObjectLockRetentionMode::Governance)
-        .retain_until_date(DateTime::from_secs(tomorrow))
-        .build();
-    let shorter = bench.s3.put_object_retention().bucket(&bench.bucket);
-    let shorter = shorter
-        .key(&key)
-        .bypass_governance_retention(true)
-        .retention(retention);
-    bench.wait(shorter.send()).expect("shortened");
+    retain_until(&bench, &key, 24 * 3600);
     let (first, said) = found(&bench);
     assert!(
         first.contains(&format!("the lock of {key} was shortened")),
@@ -196,18 +215,7 @@ fn another_history_and_an_object_without_a_lock_are_found() {
 /// Puts an object where the sink would, locked for eight days.
 fn locked(bench: &Bench, key: &str, bytes: &[u8]) {
     bench.put(key, bytes);
-    let until = OffsetDateTime::now_utc().unix_timestamp() + 8 * 24 * 3600;
-    let lock = ObjectLockRetention::builder()
-        .mode(ObjectLockRetentionMode::Governance)
-        .retain_until_date(DateTime::from_secs(until))
-        .build();
-    let lock = bench
-        .s3
-        .put_object_retention()
-        .bucket(&bench.bucket)
-        .key(key)
-        .retention(lock);
-    bench.wait(lock.send()).expect("locked");
+    retain_until(bench, key, 8 * 24 * 3600);
 }
 
 /// After a store was put back the bucket holds both histories: the new one is verified, and the old one is what its epoch says was lost.

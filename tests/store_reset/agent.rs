@@ -198,7 +198,7 @@ fn where_the_file_is_no_continuation_the_epoch_says_what_is_lost() {
     // Somebody has had his hand in the file too: a line that the store does not have is another.
     let text = String::from_utf8(before.clone()).expect("text");
     let at = text.rfind("\"actor\":\"bob\"").expect("bob approved");
-    let forged = format!("{}\"actor\":\"eve\"{}", &text[..at], &text[at + 13..]);
+    let forged = format!("{}\"actor\":\"dana\"{}", &text[..at], &text[at + 13..]);
     fs::write(host.path("audit/events.jsonl"), &forged).expect("written");
     host.start_agent();
     let reset = reset(&host);
@@ -240,7 +240,7 @@ fn an_agent_that_is_stopped_while_it_begins_an_epoch_begins_it_at_the_next_start
     let live = host.path("audit/events.jsonl");
     let text = String::from_utf8(before).expect("text");
     let at = text.rfind("\"actor\":\"bob\"").expect("bob approved");
-    let forged = format!("{}\"actor\":\"eve\"{}", &text[..at], &text[at + 13..]);
+    let forged = format!("{}\"actor\":\"dana\"{}", &text[..at], &text[at + 13..]);
     fs::write(&live, &forged).expect("written");
     // The epoch does not come onto the record: nothing has been moved.
     refusals(

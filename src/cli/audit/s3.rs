@@ -1,9 +1,12 @@
 //! `twotap audit verify --s3`: the record as it stands in the bucket, read with the person's own credentials.
 
+mod together;
+
 use std::{
     cell::RefCell,
     collections::VecDeque,
     io::{self, BufReader, Read},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -26,13 +29,17 @@ use crate::{
 use crate::cli::{
     Door,
     aws_cli::{Aws, Failed, Options},
-    ui::Waiting,
+    ui::{Ui, Waiting},
 };
 
+use self::together::{Together, too_large};
+
 /// How many versions are listed by one call.
-const PAGE: &str = "5000";
-/// How many objects are read at the same time.
+const PAGE: &str = "20000";
+/// How many objects are read at the same time, where each is a run of `aws`.
 const TOGETHER: usize = 4;
+/// How often it is said how far it is.
+const PROGRESS: Duration = Duration::from_secs(3);
 
 /// Arguments of `audit verify --s3`. Without it the others mean nothing, and are refused.
 #[derive(clap::Args)]
@@ -91,15 +98,18 @@ impl BucketArgs {
         door: &Door,
     ) -> Result<(Checked, Rosters, InBucket), Problem> {
         let (bucket, prefix) = parse(place)?;
-        let from = Bucket {
+        let mut from = Bucket {
             aws: Aws::of(&self.aws),
+            copied: None,
             bucket: bucket.to_owned(),
             retention: time::Duration::days(i64::from(self.retention_days)),
             seen: RefCell::default(),
             failed: RefCell::default(),
         };
         let said = Waiting::begin(format!("{place} to be listed"));
-        let stock = Inventory::of(&prefix, from.list(&prefix)?);
+        let listed = from.list(&prefix)?;
+        let large = too_large(&listed);
+        let mut stock = Inventory::of(&prefix, listed);
         if stock.events.is_empty() && stock.findings.is_empty() {
             return Err(
                 Problem::new(Code::Usage, format!("there is no record at {place}"))
@@ -109,14 +119,18 @@ impl BucketArgs {
         let mut seen = InBucket {
             objects: stock.events.len(),
             envelopes: stock.envelopes.len(),
-            findings: stock.findings,
+            findings: std::mem::take(&mut stock.findings),
             ..InBucket::default()
         };
         let rosters = super::verify::rosters(None, &args.roster, door)?;
         said.now_for(format!("{} objects to be read and checked", seen.objects));
+        from.copied = Together::of(&from.aws, bucket, &prefix, &stock, &large, &door.ui)?;
         let (copy, others) = from.histories(&stock.events, place, &rosters)?;
         let mut objects = Objects {
             from: &from,
+            ui: &door.ui,
+            all: stock.events.len(),
+            due: Instant::now() + PROGRESS,
             left: stock.events.into(),
             ready: VecDeque::new(),
             copy,
@@ -171,6 +185,8 @@ fn parse(place: &str) -> Result<(&str, String), Problem> {
 /// The bucket as the AWS CLI shows it.
 struct Bucket {
     aws: Aws,
+    /// What was copied by one run.
+    copied: Option<Together>,
     bucket: String,
     retention: time::Duration,
     seen: RefCell<Locks>,
@@ -241,25 +257,38 @@ impl Bucket {
         Ok((Copy::of(told, parted), others))
     }
 
-    /// Reads some objects at the same time: each is a run of `aws`, which takes its time to start.
+    /// Reads some objects at the same time, where each is a run of `aws`, which takes its time to start.
     fn together(&self, some: &[(EventsName, Listed)]) -> Vec<Result<Got, Failed>> {
         let (aws, bucket) = (&self.aws, self.bucket.as_str());
         std::thread::scope(|scope| {
             let reading: Vec<_> = some
                 .iter()
-                .map(|(_, listed)| scope.spawn(move || get(aws, bucket, listed)))
+                .map(|(_, listed)| match self.copied(listed) {
+                    Some(got) => Err(got),
+                    None => Ok(scope.spawn(move || get(aws, bucket, listed))),
+                })
                 .collect();
             let lost = || Failed::Unreadable("a reader ended by an error of its own".to_owned());
             let ended = reading.into_iter();
             ended
-                .map(|thread| thread.join().unwrap_or_else(|_| Err(lost())))
+                .map(|thread| match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(|_| Err(lost())),
+                    Err(got) => Ok(got),
+                })
                 .collect()
         })
     }
 
+    fn copied(&self, listed: &Listed) -> Option<Got> {
+        self.copied.as_ref()?.read(listed)
+    }
+
     /// Reads one version, and notes what its lock is.
     fn read(&self, listed: &Listed) -> Result<Got, Failed> {
-        let got = get(&self.aws, &self.bucket, listed)?;
+        let got = match self.copied(listed) {
+            Some(got) => got,
+            None => get(&self.aws, &self.bucket, listed)?,
+        };
         self.note(listed, &got);
         Ok(got)
     }
@@ -328,6 +357,10 @@ fn time_of(text: &str) -> Option<OffsetDateTime> {
 /// The lines of the objects, one object after the other, some read ahead.
 struct Objects<'b> {
     from: &'b Bucket,
+    ui: &'b Ui,
+    all: usize,
+    /// When it is said how far it is.
+    due: Instant,
     left: VecDeque<(EventsName, Listed)>,
     ready: VecDeque<(EventsName, Listed, Got)>,
     copy: Copy,
@@ -344,6 +377,12 @@ impl Objects<'_> {
             let got = got?;
             self.from.note(&listed, &got);
             self.ready.push_back((name, listed, got));
+        }
+        if Instant::now() >= self.due && !self.left.is_empty() {
+            let done = self.all - self.left.len();
+            self.ui
+                .note(format!("{done} of {} objects checked so far", self.all));
+            self.due = Instant::now() + PROGRESS;
         }
         Ok(())
     }

@@ -5,13 +5,13 @@ use std::{fs, os::unix::fs::PermissionsExt as _, time::Instant};
 use super::*;
 
 /// A program that is run in the place of `aws`.
-struct Stand {
+pub(super) struct Stand {
     _folder: tempfile::TempDir,
-    program: std::path::PathBuf,
+    pub(super) program: std::path::PathBuf,
 }
 
 impl Stand {
-    fn of(script: &str) -> Self {
+    pub(super) fn of(script: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let program = folder.path().join("aws");
         let beside = folder.path().join("half");

@@ -1,19 +1,19 @@
 //! The private AWS configuration of a session: a folder of this user alone that names the session and holds no secret, gone at the end.
 
 use std::{
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
-
-use rand_core::{OsRng, RngCore as _};
 
 use crate::{
     protocol::{Code, Problem},
     trust::file::write_new,
 };
 
-use super::{super::files, Opened, Role};
+use super::{
+    super::{files, private::Private},
+    Opened, Role,
+};
 
 /// What would win over the private configuration, or leak another session into the command.
 const REMOVED: [&str; 16] = [
@@ -54,7 +54,7 @@ impl Config {
             &session.roles(),
         )?;
         let folder = Private::new()?;
-        let file = folder.0.join("config");
+        let file = folder.path().join("config");
         write_new(&file, text.as_bytes(), 0o600).map_err(|why| files::unwritable(&file, &why))?;
         Ok(Self {
             _folder: folder,
@@ -64,7 +64,7 @@ impl Config {
 
     /// The folder that it lies in, for what else belongs to the command.
     pub(super) fn folder(&self) -> &Path {
-        &self._folder.0
+        self._folder.path()
     }
 
     /// Lets `command` find it, and nothing that would win over it.
@@ -131,36 +131,6 @@ pub(in crate::cli) fn process(exe: &Path, socket: &Path) -> Result<String, Probl
     ))
 }
 
-/// A folder of this user alone, in memory where there is such a place; gone when dropped.
-struct Private(PathBuf);
-
-impl Private {
-    fn new() -> Result<Self, Problem> {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute() && path.is_dir());
-        let places = runtime
-            .into_iter()
-            .chain([PathBuf::from("/dev/shm"), std::env::temp_dir()]);
-        let name = format!("twotap-{}-{:016x}", std::process::id(), OsRng.next_u64());
-        let mut last = None;
-        for place in places {
-            let folder = place.join(&name);
-            match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-                Ok(()) => return Ok(Self(folder)),
-                Err(why) => last = Some(files::unwritable(&folder, &why)),
-            }
-        }
-        Err(last.unwrap_or_else(|| Problem::new(Code::Internal, "no place for a private folder")))
-    }
-}
-
-impl Drop for Private {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,19 +156,5 @@ mod tests {
                 "{bad}"
             );
         }
-    }
-
-    #[test]
-    fn the_private_folder_is_private_and_goes() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = Private::new().expect("a folder");
-        let path = folder.0.clone();
-        let mode = std::fs::metadata(&path)
-            .expect("there")
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o700);
-        drop(folder);
-        assert!(!path.exists());
     }
 }

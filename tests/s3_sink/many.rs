@@ -1,0 +1,208 @@
+//! `twotap audit verify --s3` of a record of some hundred objects: one run of `aws` copies them, whatever was done to some of them is found all the
+//! same, and what cannot be copied is read one by one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::ObjectLockMode;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::datetime;
+use twotap::audit::chain::{Hash, Head};
+use twotap::audit::event::{Actor, Event, EventType};
+use twotap::audit::sinks::s3::names::{self, EventsName};
+use twotap_rig::tools;
+
+use crate::record_at_aws::{Bench, PREFIX};
+use crate::verify::{self, delete, retain_until, version};
+
+/// A record of so many objects with two events each, written as the sink writes them, and so many envelopes that its first events name.
+fn filled(objects: u64, envelopes: u64) -> Bench {
+    let bench = Bench::new();
+    let envelope = |n: u64| format!("{{\"envelope\":{n}}}").into_bytes();
+    let done = bench.store.commit(|tx| {
+        for n in 1..=objects * 2 {
+            let mut event = Event::new(EventType::BreakGlassAction, Actor::agent());
+            if n <= envelopes {
+                event = event.envelope("report", envelope(n));
+            }
+            tx.append(&event, datetime!(2026-01-06 10:00 UTC))?;
+        }
+        Ok(())
+    });
+    done.expect("recorded");
+    let lines: Vec<_> = bench.store.lines().map(|l| l.expect("a line")).collect();
+    for pair in lines.chunks(2) {
+        let (first, last) = (pair[0].seq, &pair[1]);
+        let end = Head {
+            seq: last.seq,
+            hash: last.hash,
+        };
+        let bytes: Vec<u8> = pair
+            .iter()
+            .flat_map(|e| [&e.line[..], b"\n"].concat())
+            .collect();
+        put_locked(&bench, &EventsName::of(first, &end).key(PREFIX), bytes);
+    }
+    for n in 1..=envelopes {
+        let bytes = envelope(n);
+        put_locked(&bench, &names::envelope(PREFIX, &Hash::of(&bytes)), bytes);
+    }
+    bench
+}
+
+fn put_locked(bench: &Bench, key: &str, bytes: Vec<u8>) {
+    let until = OffsetDateTime::now_utc().unix_timestamp() + 8 * 24 * 3600;
+    let put = bench.s3.put_object().bucket(&bench.bucket).key(key);
+    let put = put
+        .object_lock_mode(ObjectLockMode::Governance)
+        .object_lock_retain_until_date(DateTime::from_secs(until))
+        .body(ByteStream::from(bytes));
+    bench.wait(put.send()).expect("put");
+}
+
+/// An `aws` that notes each of its runs; before it is the real one it does what `script` says.
+fn watched(bench: &Bench, script: &str) -> String {
+    let bin = bench.dir.path().join("bin");
+    let real = tools::script("aws").expect("the AWS CLI");
+    fs::create_dir_all(&bin).expect("a folder");
+    let _ = fs::remove_file(bench.dir.path().join("runs"));
+    let text = format!(
+        "#!/bin/sh\necho \"$1 $2\" >> '{}/runs'\n{script}\nexec '{}' \"$@\"\n",
+        bench.dir.path().display(),
+        real.display()
+    );
+    fs::write(bin.join("half"), text).expect("written");
+    fs::set_permissions(bin.join("half"), fs::Permissions::from_mode(0o755)).expect("set");
+    // Copied by another process: none of this one's children can hold it open for writing when it is run.
+    let copied = Command::new("cp")
+        .args(["-pf".as_ref(), bin.join("half").as_os_str()])
+        .arg(bin.join("aws"))
+        .status();
+    assert!(copied.expect("cp").success());
+    bin.display().to_string()
+}
+
+fn run(bench: &Bench, script: &str) -> (Output, String, Vec<String>) {
+    let path = watched(bench, script);
+    let output = verify::verify_with(bench, &path, PREFIX, "7", &["--json"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let runs = fs::read_to_string(bench.dir.path().join("runs")).expect("it ran");
+    (output, said, runs.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn some_hundred_objects_are_read_by_two_runs_of_aws() {
+    let bench = filled(300, 0);
+    let begun = Instant::now();
+    let (output, said, runs) = run(&bench, "");
+    let took = begun.elapsed();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let object: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(object["events"], 600);
+    assert_eq!(object["head"]["hash"], bench.head().hash.to_string());
+    assert_eq!(
+        object["bucket"],
+        json!({ "objects": 300, "envelopes": 0, "lock_modes": ["GOVERNANCE"] })
+    );
+    assert_eq!(runs, ["s3api list-object-versions", "s3 cp"], "{said}");
+    // Nothing is left where temporary files go.
+    let left = fs::read_dir(bench.dir.path().join("tmp")).expect("a folder");
+    assert_eq!(left.count(), 0);
+
+    // What one run for each takes, by one of them, four at a time.
+    let one = begun_at(|| {
+        let (_, _, runs) = run(
+            &bench,
+            "[ \"$1\" = s3 ] && exit 1; [ \"$2\" = get-object ] && exit 1",
+        );
+        assert!(runs.contains(&"s3api get-object".to_owned()), "{runs:?}");
+    });
+    let one_by_one = one / 3 * 300 / 4;
+    println!(
+        "300 objects: {took:?}; one by one about {one_by_one:?}, {:.0} times as long",
+        one_by_one.as_secs_f64() / took.as_secs_f64()
+    );
+}
+
+fn begun_at(work: impl FnOnce()) -> Duration {
+    let begun = Instant::now();
+    work();
+    begun.elapsed()
+}
+
+#[test]
+fn what_was_done_to_some_of_many_is_found_and_only_these_are_read_one_by_one() {
+    let bench = filled(60, 20);
+    let keys = bench.keys();
+    let events: Vec<&String> = keys.iter().filter(|k| k.contains("/events/")).collect();
+    let envelope = keys
+        .iter()
+        .find(|k| k.contains("/envelopes/"))
+        .expect("one");
+    delete(&bench, events[10], None);
+    delete(&bench, events[20], Some(version(&bench, events[20])));
+    retain_until(&bench, events[30], 24 * 3600);
+    bench.put(events[40], b"{}\n");
+    // Too large to be copied, and put over what the sink wrote.
+    bench.put(events[45], &vec![b'x'; 9 << 20]);
+    retain_until(&bench, envelope, 24 * 3600);
+    bench.put(&format!("{PREFIX}events/notes.txt"), b"hello");
+    let (output, said, mut runs) = run(&bench, "");
+    assert_eq!(output.status.code(), Some(11), "{said}");
+    for words in [
+        format!("{} was deleted at", events[10]),
+        "events 41 to 42 are missing in the bucket".into(),
+        format!("the lock of {} was shortened", events[30]),
+        format!("{} was written over: it has 2 versions", events[40]),
+        format!("{} was written over: it has 2 versions", events[45]),
+        format!("the lock of {envelope} was shortened"),
+        format!("{PREFIX}events/notes.txt was not written by the sink"),
+    ] {
+        let found =
+            String::from_utf8_lossy(&output.stdout).contains(&words) || said.contains(&words);
+        assert!(found, "{words}: {said}");
+    }
+    // Of each the version that the sink wrote is read, with its own lock.
+    assert!(!said.contains("is not locked"), "{said}");
+    assert!(!said.contains("does not hold"), "{said}");
+    runs.sort();
+    assert_eq!(
+        runs,
+        [
+            "s3 cp",
+            "s3api get-object",
+            "s3api get-object",
+            "s3api get-object",
+            "s3api list-object-versions"
+        ],
+        "{said}"
+    );
+}
+
+/// Whoever may read versions alone, or has an `aws` that says something else: it takes longer, and comes to the same.
+#[test]
+fn what_cannot_be_copied_together_is_read_one_by_one() {
+    let bench = filled(9, 0);
+    for (script, warned) in [
+        ("[ \"$1\" = s3 ] && exit 1", true),
+        // Copied, and nothing told of versions and locks.
+        (
+            "[ \"$1\" = s3 ] && { \"$REAL\" \"$@\" 2>/dev/null; exit 0; }",
+            false,
+        ),
+    ] {
+        let real = tools::script("aws").expect("the AWS CLI");
+        let script = format!("REAL='{}'\n{script}", real.display());
+        let (output, said, runs) = run(&bench, &script);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_eq!(said.contains("read one by one"), warned, "{said}");
+        let single = runs.iter().filter(|r| *r == "s3api get-object").count();
+        assert_eq!(single, 9, "{runs:?}");
+        let object: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(object["bucket"]["lock_modes"], json!(["GOVERNANCE"]));
+    }
+}
