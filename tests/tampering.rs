@@ -181,6 +181,24 @@ fn a_signed_epoch_is_understood_by_both() {
     let resets = good.checked(&[], &[]).report.resets;
     assert_eq!((resets.len(), resets[0].lost()), (1, 5));
 
+    // A head of a lost number that was signed since is of the history that is told now, and that does not have it.
+    let number = Head {
+        seq: lost.seq - 1,
+        hash: lost.hash,
+    };
+    for (later, bad) in [(0, false), (1, true)] {
+        let now = record::BEGAN + std::time::Duration::from_millis(later);
+        let signed = base
+            .signers
+            .checkpoint
+            .sign(&base.signers.origin, &number, now);
+        let mut since = good.clone();
+        since.note = signed.expect("signed");
+        let (found, problems) = since.verdict();
+        assert_eq!(found.bad.is_some(), bad, "{problems:?}");
+        assert_eq!(python.verdict(&since).0, found);
+    }
+
     let less = heads[usize::try_from(lost.seq - 1).expect("small")];
     for (bundle, at) in [
         (put_back(lost, 2, false), back + 1),

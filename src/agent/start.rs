@@ -31,6 +31,7 @@ use crate::{
     audit::{
         checkpoint::CheckpointKey,
         event::{Actor, Event, EventType},
+        live::Written,
         sinks::{Backoff, FileSink, Options, Sinks},
         store::Store,
     },
@@ -94,7 +95,8 @@ pub(super) async fn run(config: Config) -> Result<(), Problem> {
 /// The agent on its state, with its sinks running.
 fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
     state_folder(&config.state)?;
-    let sinks = open_sinks(&mut config)?;
+    let written = Written::default();
+    let sinks = open_sinks(&mut config, &written)?;
     let keys = Keys {
         checkpoint: checkpoint_key(&config)?,
         fingerprints: super::fingerprints::open(&mut config)?,
@@ -103,7 +105,7 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
     // Before anything is written, here or there.
     super::reset::at_start(&store, &config, &keys)?;
     let began = store.head().map_err(|why| book::problem(&why))?;
-    let watched = Watched::begin(&store, &config.audit)?;
+    let watched = Watched::begin(&store, &config.audit, &written)?;
     let sinks =
         Sinks::start(&store, sinks, Backoff::default()).map_err(|why| book::problem(&why))?;
     let book = Arc::new(Book::open(store, keys, &config.host_name)?);
@@ -136,13 +138,17 @@ fn open(mut config: Config) -> Result<(Arc<Agent>, Watched), Problem> {
 }
 
 /// The sink that is always on, and those that are configured. What one of them cannot work with is said before anything is served.
-fn open_sinks(config: &mut Config) -> Result<Vec<Asked>, Problem> {
+fn open_sinks(config: &mut Config, written: &Written) -> Result<Vec<Asked>, Problem> {
     let file = Options {
         envelopes: true,
         ..Options::default()
     };
     let mut sinks: Vec<Asked> = vec![(
-        Box::new(FileSink::new(&config.audit).rotated(config.rotate)),
+        Box::new(
+            FileSink::new(&config.audit)
+                .rotated(config.rotate)
+                .telling(written),
+        ),
         file,
     )];
     for table in std::mem::take(&mut config.sinks) {

@@ -120,7 +120,7 @@ fn a_sink_that_dies_in_a_session_is_told_after_the_stated_time_and_once() {
 
 #[test]
 fn one_that_works_is_never_told() {
-    let mut host = prepared("degraded_seconds = 1", &[("siem", ""), ("other", "")]);
+    let mut host = prepared("degraded_seconds = 4", &[("siem", ""), ("other", "")]);
     let receiver = Receiver::start(&host, "siem");
     let other = Receiver::start(&host, "other");
     host.start_agent();

@@ -17,6 +17,7 @@ pub(crate) const SECONDS: Duration = Duration::from_secs(5);
 pub(crate) fn host(audit: &str) -> Host {
     let mut host = prepared(audit);
     host.start_agent();
+    signed(&host);
     written(&host);
     host
 }
@@ -32,6 +33,14 @@ pub(crate) fn prepared(audit: &str) -> Host {
 
 pub(crate) fn file(host: &Host) -> PathBuf {
     host.path("audit/events.jsonl")
+}
+
+/// Waits for the checkpoint with which everything ends that an agent writes at its start and after a finding: nothing comes after it.
+pub(crate) fn signed(host: &Host) {
+    until("a checkpoint is the newest event", || {
+        let newest = host.events().pop();
+        newest.is_some_and(|event| event.event_type == "CHECKPOINT")
+    });
 }
 
 /// Waits until the file has all of the record.
@@ -51,6 +60,7 @@ pub(crate) fn finds(host: &Host, hand: impl FnOnce(&Path)) -> Record {
         host.events_named("AUDIT_TAMPERED").len() > before
     });
     assert!(began.elapsed() < SECONDS, "it took {:?}", began.elapsed());
+    signed(host);
     written(host);
     let mut found = host.events_named("AUDIT_TAMPERED");
     assert_eq!(found.len(), before + 1, "it is told once");

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::{
     agent_support::{DANA, until},
-    bench::{file, finds, host, kept, prepared, said, what, written},
+    bench::{file, finds, host, kept, prepared, said, signed, what, written},
 };
 
 /// The kernel tells of these; looks at a gap would come too late.
@@ -221,6 +221,7 @@ fn a_store_that_is_changed_under_the_agents_feet_is_found_when_it_is_read_again(
     // The file has the line as it was written, and is not blamed; and it is told once, however often it is read.
     let text = fs::read_to_string(file(&host)).expect("there");
     assert!(text.lines().nth(1).expect("two").contains("host-1"));
+    signed(&host);
     let before = host.events().len();
     let began = std::time::Instant::now();
     until("there was time for looks", || {

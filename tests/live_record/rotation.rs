@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use twotap::audit::{
     event::{Actor, Event, EventType},
     folder::{FolderWriter, Rotate},
-    live::LiveRecord,
+    live::{LiveRecord, Written},
     store::Store,
 };
 
@@ -24,7 +24,8 @@ fn a_file_that_is_begun_anew_under_a_look_is_no_tampering() {
         age: Duration::MAX,
     };
     let mut writer = FolderWriter::open(&folder).expect("opened").rotated(rotate);
-    let mut live = LiveRecord::new(&folder, &store);
+    let written = Written::default();
+    let mut live = LiveRecord::new(&folder, &store, &written);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -36,6 +37,7 @@ fn a_file_that_is_begun_anew_under_a_look_is_no_tampering() {
                 let entry = store.events(head.seq, 1).expect("read").pop();
                 let line = entry.expect("one").line;
                 writer.append(&[line]).expect("written");
+                written.reached(head.seq);
             }
             done.store(true, Ordering::SeqCst);
         });

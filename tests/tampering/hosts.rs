@@ -1,7 +1,6 @@
 //! A record is proven by its own host's key: another host's, which the roster lists as well, proves nothing of it, to both verifiers.
 
 use ed25519_dalek::SigningKey;
-use time::macros::datetime;
 use twotap::{
     audit::{
         chain::Head,
@@ -17,7 +16,7 @@ use twotap::{
 
 use crate::{
     cases,
-    record::{Bundle, Python, Signers, incident},
+    record::{BEGAN, Bundle, Python, Signers, Writer, incident},
 };
 
 /// Another host: its key for checkpoints, as it signs, and itself as a roster lists it.
@@ -45,8 +44,7 @@ impl Other {
     }
 
     fn note(&self, origin: &str, head: Head) -> String {
-        let now = datetime!(2026-01-06 10:00:00.123 UTC);
-        self.checkpoint.sign(origin, &head, now).expect("signed")
+        self.checkpoint.sign(origin, &head, BEGAN).expect("signed")
     }
 
     fn id(&self) -> String {
@@ -105,12 +103,43 @@ fn another_listed_hosts_checkpoint_proves_nothing_of_this_record() {
     }
     // Nor may its own key speak for the other.
     let mut foreign = whole.clone();
-    let now = datetime!(2026-01-06 10:00:00.123 UTC);
     foreign.note = signers
         .checkpoint
-        .sign(&other.id(), &head, now)
+        .sign(&other.id(), &head, BEGAN)
         .expect("signed");
     assert_eq!(both(&mut python, &foreign).0, Some(0));
+}
+
+/// Also where nothing of its own host's has signed it before: its lines say whose it is.
+#[test]
+fn the_names_in_the_lines_say_whose_the_first_checkpoint_has_to_be() {
+    let other = Other::new("host-2");
+    let signers = Signers::under(|roster| roster.hosts.push(other.listed.clone()));
+    let mut python = Python::start();
+    for (name, by_other, bad) in [
+        ("host-1", false, None),
+        ("host-1", true, Some(2)),
+        ("host-2", true, None),
+        ("host-2", false, Some(2)),
+    ] {
+        let mut writer = Writer::new(&signers);
+        writer.host = name.to_owned();
+        writer.add(Event::new(EventType::AgentStarted, Actor::agent()));
+        let sign = |head| match by_other {
+            true => other.note(&other.id(), head),
+            false => signers.note(head),
+        };
+        writer.carry(&sign(writer.head));
+        let end = writer.head;
+        let mut bundle = writer.done(&signers);
+        bundle.note = sign(end);
+        let (found, _, problems) = both(&mut python, &bundle);
+        // What is beside the record is told first.
+        let first = bad.map(|_| 0);
+        assert_eq!(found, first, "{name}: {problems:?}");
+        let inside = problems.iter().map(Problem::seq).max();
+        assert_eq!(inside, bad, "{name}: {problems:?}");
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ use twotap::{
 
 use crate::paper::{Paper, Times, ask};
 
-const BEGAN: OffsetDateTime = datetime!(2026-01-06 10:00:00.123 UTC);
+pub(crate) const BEGAN: OffsetDateTime = datetime!(2026-01-06 10:00:00.123 UTC);
 
 /// Who signs: people, the host's worker, and the agent.
 pub(crate) struct Signers {
@@ -89,6 +89,8 @@ pub(crate) struct Bundle {
 pub(crate) struct Writer {
     pub(crate) bundle: Bundle,
     pub(crate) head: Head,
+    /// The host that its lines name.
+    pub(crate) host: String,
     now: OffsetDateTime,
 }
 
@@ -105,6 +107,7 @@ impl Writer {
                 note: String::new(),
             },
             head: Head::default(),
+            host: "bg-1".to_owned(),
             now: BEGAN,
         }
     }
@@ -120,7 +123,7 @@ impl Writer {
     pub(crate) fn add(&mut self, event: Event) {
         self.now += Duration::milliseconds(1250);
         let place = Place {
-            host: Some("bg-1".to_owned()),
+            host: Some(self.host.clone()),
             ..Place::default()
         };
         let line = event.place(place).line_after(&self.head, self.now);

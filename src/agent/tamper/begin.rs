@@ -7,7 +7,7 @@ use crate::{
     agent::book,
     audit::{
         event::{EventType, Record},
-        live::{Finding, LiveRecord, kept_folders},
+        live::{Finding, LiveRecord, Written, kept_folders},
         sinks::cursor,
         store::{Store, StoreError, Table},
     },
@@ -30,8 +30,12 @@ pub(in crate::agent) struct Watched {
 
 impl Watched {
     /// Looks whether the files are where the sink has left them. A folder that the configuration names anew is none that was left.
-    pub(in crate::agent) fn begin(store: &Store, dir: &Path) -> Result<Self, Problem> {
-        let mut live = LiveRecord::new(dir, store);
+    pub(in crate::agent) fn begin(
+        store: &Store,
+        dir: &Path,
+        written: &Written,
+    ) -> Result<Self, Problem> {
+        let mut live = LiveRecord::new(dir, store, written);
         let looked = || -> Result<(Vec<PathBuf>, Option<Finding>), StoreError> {
             let before: Option<PathBuf> = store.record_as(Table::Setting, FOLDER)?;
             if before.as_deref() == Some(dir) {

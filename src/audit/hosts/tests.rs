@@ -96,11 +96,36 @@ fn a_host_that_was_replaced_goes_on_with_its_record() {
 }
 
 #[test]
+fn hosts_that_never_stood_for_one_another_are_not_one() {
+    // Each in the place of the one before: one that follows goes on, one that is further off is nobody's word.
+    let first: &[Said] = &[("vault-1", 'a', 'A')];
+    let third: &[Said] = &[("vault-3", 'c', 'C')];
+    let chain = hosts(&[first, &[("vault-2", 'b', 'B')], third]);
+    assert_eq!(read(&chain, &["a/A", "b/B", "c/C"]), [true; 3]);
+    assert_eq!(read(&chain, &["a/A", "c/C"]), [true, false]);
+    // Of another vault's roster.
+    let mut both = hosts(&[first]);
+    let other = hosts(&[third]);
+    both.versions
+        .extend(other.versions.into_iter().map(|version| Version {
+            vault: "staging".to_owned(),
+            ..version
+        }));
+    assert_eq!(read(&both, &["a/A", "c/C"]), [true, false]);
+}
+
+#[test]
 fn one_key_that_was_changed_is_still_that_host() {
     let checkpoints = hosts(&[&TWO[..1], &[("vault-1", 'a', 'C'), TWO[1]]]);
     assert_eq!(read(&checkpoints, &["vault-1", "a/A", "a/C"]), [true, true]);
+    let replaced = hosts(&[&TWO[..1], &[("vault-1", 'c', 'C'), TWO[1]]]);
+    assert_eq!(read(&replaced, &["a/A", "c/C"]), [true, true]);
+    assert_eq!(read(&replaced, &["a/A", "b/B"]), [true, false]);
     // Never listed side by side, and two hosts all the same.
     assert_eq!(read(&checkpoints, &["a/A", "b/B"]), [true, false]);
+    let renamed = hosts(&[&TWO[..1], &[("vault-9", 'a', 'C'), TWO[1]]]);
+    assert_eq!(read(&renamed, &["a/A", "a/C"]), [true, true]);
+    assert_eq!(read(&renamed, &["a/A", "b/B"]), [true, false]);
     let own = hosts(&[TWO, &[("vault-1", 'c', 'A'), TWO[1]]]);
     assert_eq!(read(&own, &["vault-1", "a/A", "c/A"]), [true, true]);
 }

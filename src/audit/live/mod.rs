@@ -8,6 +8,7 @@ mod compare;
 mod kept;
 mod listed;
 mod notice;
+mod written;
 
 use std::{
     fs, io,
@@ -17,6 +18,7 @@ use std::{
 
 pub use self::kept::{KEPT, kept_folders};
 pub use self::notice::Notice;
+pub use self::written::Written;
 
 use self::listed::{Listed, ids};
 
@@ -84,6 +86,8 @@ pub struct LiveRecord {
     folder: Option<Stat>,
     /// The files, in the record's order; the one that is written to is the last.
     known: Vec<Known>,
+    /// Up to where the sink has written.
+    written: Written,
 }
 
 /// A file that was compared.
@@ -135,13 +139,14 @@ impl Stat {
 }
 
 impl LiveRecord {
-    /// The live record in `dir`. Nothing is looked at yet.
-    pub fn new(dir: &Path, store: &Store) -> Self {
+    /// The live record in `dir`, whose sink tells how far it has `written`. Nothing is looked at yet.
+    pub fn new(dir: &Path, store: &Store, written: &Written) -> Self {
         Self {
             dir: dir.to_owned(),
             store: store.clone(),
             folder: None,
             known: Vec::new(),
+            written: written.clone(),
         }
     }
 
@@ -197,16 +202,18 @@ impl LiveRecord {
         }
         let Some(now) = now else { return Ok(None) };
         self.folder = Some(now);
+        // Asked before the files are: the sink may go on meanwhile.
+        let written = self.written.through();
         for _ in 0..TRIES {
             let found = self.list()?;
-            let finding = self.examine(&found, deep)?;
+            let finding = self.examine(&found, deep, written)?;
             // Where the sink has begun another file meanwhile, one list is not what stands there: it is looked at once more.
             if finding.is_none() || ids(&found) == ids(&self.list()?) {
                 return Ok(finding);
             }
         }
         let found = self.list()?;
-        self.examine(&found, deep)
+        self.examine(&found, deep, written)
     }
 
     /// The files as they stand there now, held open: whatever they are called later, these are looked at.
@@ -223,13 +230,25 @@ impl LiveRecord {
         Ok(found)
     }
 
-    fn examine(&mut self, found: &[Listed], deep: bool) -> io::Result<Option<Finding>> {
+    fn examine(
+        &mut self,
+        found: &[Listed],
+        deep: bool,
+        written: u64,
+    ) -> io::Result<Option<Finding>> {
         for known in &self.known {
             if let Some(finding) = gone_or_open(known, found) {
                 return Ok(Some(finding));
             }
         }
-        self.compare_all(found, deep)
+        let finding = self.compare_all(found, deep)?;
+        let live = folder::live(&self.dir);
+        let ends = self.known.last().filter(|known| known.path == live);
+        Ok(finding.or_else(|| {
+            // Nobody has looked since those lines were written, so what is known of the file does not tell.
+            let cut_off = ends.filter(|known| known.head.seq < written)?;
+            Some(cut(cut_off, written))
+        }))
     }
 
     fn folder_changed(&self, now: Option<Stat>) -> Option<Finding> {
@@ -292,7 +311,7 @@ impl LiveRecord {
                     if let Some(was) = was
                         && known.head.seq < was.head.seq
                     {
-                        return Ok(Some(cut(&known, &was)));
+                        return Ok(Some(cut(&known, was.head.seq)));
                     }
                     seen.push(known);
                 }
@@ -345,11 +364,14 @@ impl LiveRecord {
                     .map(|()| None);
             }
             How::FolderMoved => {
+                self.written.unknown();
                 (self.folder, self.known) = (None, Vec::new());
                 return Ok(None);
             }
             How::Removed | How::Replaced | How::Cut | How::Changed => {}
         }
+        // The sink finds its file gone, and begins it anew.
+        self.written.unknown();
         let files = folder::files(&self.dir)?;
         // What was removed may be a file before others: they cannot stay behind a hole.
         let first = self
@@ -370,11 +392,6 @@ impl LiveRecord {
             return Ok(None);
         }
         folder::move_aside(&self.dir, KEPT, aside).map(Some)
-    }
-
-    /// Begins with nothing known: what is looked at next is new.
-    pub fn forget(&mut self) {
-        (self.folder, self.known) = (None, Vec::new());
     }
 }
 
@@ -406,16 +423,16 @@ fn gone_or_open(known: &Known, found: &[Listed]) -> Option<Finding> {
     None
 }
 
-fn cut(now: &Known, was: &Known) -> Finding {
+/// A file that ends before an event which stood in it.
+fn cut(now: &Known, held: u64) -> Finding {
     Finding {
         how: How::Cut,
         file: now.path.clone(),
         from: Some(now.head.seq + 1),
         why: format!(
-            "{} ends at event {} and held {} before",
+            "{} ends at event {} and held {held} before",
             now.path.display(),
-            now.head.seq,
-            was.head.seq
+            now.head.seq
         ),
     }
 }

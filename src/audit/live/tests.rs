@@ -8,6 +8,7 @@ use crate::audit::samples;
 struct Bench {
     dir: tempfile::TempDir,
     store: Store,
+    written: Written,
 }
 
 impl Bench {
@@ -15,9 +16,13 @@ impl Bench {
     fn new() -> (Self, LiveRecord) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("state.db")).unwrap();
-        let bench = Self { dir, store };
+        let bench = Self {
+            dir,
+            store,
+            written: Written::default(),
+        };
         bench.grow(10);
-        let mut live = LiveRecord::new(&bench.folder(), &bench.store);
+        let mut live = LiveRecord::new(&bench.folder(), &bench.store, &bench.written);
         assert_eq!(live.look(true).unwrap(), None);
         (bench, live)
     }
@@ -46,7 +51,9 @@ impl Bench {
         let mut writer = FolderWriter::open(&self.folder()).unwrap();
         let entries = self.store.events(writer.tail().seq + 1, 1000).unwrap();
         let lines: Vec<_> = entries.into_iter().map(|e| e.line).collect();
+        self.written.reached(writer.tail().seq);
         writer.append(&lines).unwrap();
+        self.written.reached(writer.tail().seq);
     }
 
     /// Finds it, sets it aside, lets the sink go on, and finds nothing any more.
@@ -66,6 +73,26 @@ impl Bench {
         assert_eq!(fs::read(self.file()).unwrap(), whole);
         (finding, kept)
     }
+}
+
+/// Lines that are written and cut off again before anybody looks: no look has seen them, and the sink knows that they were there.
+#[test]
+fn what_is_cut_off_before_it_was_looked_at_is_found() {
+    let (bench, mut live) = Bench::new();
+    let before = fs::metadata(bench.file()).unwrap().len();
+    bench.grow(3);
+    let file = fs::File::options().write(true).open(bench.file()).unwrap();
+    file.set_len(before).unwrap();
+    let (finding, kept) = bench.finds(&mut live, false);
+    assert_eq!((finding.how, finding.from), (How::Cut, Some(11)));
+    assert!(finding.why.ends_with("ends at event 10 and held 13 before"));
+    assert!(kept.is_some());
+    // All of it, before the first look of all.
+    let mut first = LiveRecord::new(&bench.folder(), &bench.store, &bench.written);
+    let file = fs::File::options().write(true).open(bench.file()).unwrap();
+    file.set_len(0).unwrap();
+    let (finding, _) = bench.finds(&mut first, false);
+    assert_eq!((finding.how, finding.from), (How::Cut, Some(1)));
 }
 
 #[test]

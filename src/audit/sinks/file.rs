@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Delivery, Sink, SinkError};
 use crate::audit::chain::Head;
 use crate::audit::folder::{FolderError, FolderWriter, Rotate};
+use crate::audit::live::Written;
 
 /// The name under which its cursor stands.
 const NAME: &str = "file";
@@ -16,6 +17,7 @@ const NAME: &str = "file";
 pub struct FileSink {
     dir: PathBuf,
     rotate: Rotate,
+    written: Written,
     /// Absent before the first use and after a failure.
     writer: Option<FolderWriter>,
 }
@@ -26,6 +28,7 @@ impl FileSink {
         Self {
             dir: dir.to_owned(),
             rotate: Rotate::NEVER,
+            written: Written::default(),
             writer: None,
         }
     }
@@ -34,6 +37,13 @@ impl FileSink {
     #[must_use]
     pub fn rotated(mut self, rotate: Rotate) -> Self {
         self.rotate = rotate;
+        self
+    }
+
+    /// Tells whoever looks after the file how far it is written.
+    #[must_use]
+    pub fn telling(mut self, written: &Written) -> Self {
+        self.written = written.clone();
         self
     }
 
@@ -68,8 +78,10 @@ impl Sink for FileSink {
     fn resume(&mut self, _cursor: Head) -> Result<Head, SinkError> {
         // The old one first: it holds the lock.
         self.writer = None;
+        self.written.unknown();
         let writer = self.open().map_err(sink_error)?;
         let tail = writer.tail();
+        self.written.reached(tail.seq);
         self.writer = Some(writer);
         Ok(tail)
     }
@@ -77,8 +89,13 @@ impl Sink for FileSink {
     fn send(&mut self, batch: &[Delivery]) -> Result<(), SinkError> {
         self.write(batch).map_err(|error| {
             self.writer = None;
+            self.written.unknown();
             sink_error(error)
-        })
+        })?;
+        if let Some(last) = batch.last() {
+            self.written.reached(last.seq);
+        }
+        Ok(())
     }
 }
 
