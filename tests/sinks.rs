@@ -2,11 +2,15 @@
 //! after days. Nothing is lost, nothing comes out of order, and nobody waits for them.
 
 mod agent_support;
+mod outside_support;
+mod record_at_aws;
 
 #[path = "sinks/agent.rs"]
 mod agent;
 #[path = "sinks/bench.rs"]
 mod bench;
+#[path = "sinks/drains.rs"]
+mod drains;
 #[path = "sinks/faults.rs"]
 mod faults;
 #[path = "live_record/people.rs"]

@@ -266,3 +266,64 @@ fn nothing_of_the_host_is_run() {
     git(&whole, &["push", "--quiet", "origin", "HEAD:refs/heads/x"]);
     assert!(marker.exists());
 }
+
+/// Requests come and go by the hundred in a test of alarms, or in an attack: a batch of them costs no process of git each, nor does each batch after it,
+/// however many stay open.
+#[test]
+fn a_thousand_requests_are_committed_by_a_few_calls_of_git() {
+    let bench = Bench::new();
+    let now = crate::NOW;
+    let done = bench.store.commit(|tx| {
+        for n in 0..1_000 {
+            let request = format!("r-{n:013}");
+            let asked = bench.of(E::BreakGlassRequested, "dana", &request);
+            tx.append(&asked, now)?;
+            if n % 10 == 0 {
+                let over = Event::new(E::RequestExpired, twotap::audit::event::Actor::agent());
+                tx.append(&over.correlation(&request).incident("INC-42"), now)?;
+            }
+        }
+        Ok(())
+    });
+    done.expect("on record");
+    bench.checkpoint();
+    let mut sink = bench.open("");
+    sink.resume(twotap::audit::chain::Head::default())
+        .expect("it is empty");
+    let all = bench.deliveries(1);
+    let (first, rest) = all.split_at(1_024);
+    let mut took = Vec::new();
+    let mut send = |batch: &[_]| {
+        let begun = std::time::Instant::now();
+        // A machine that does much else may need longer than a try has; the runner tries again, too.
+        let outcomes = (0..5).map(|_| sink.send(batch));
+        let mut failed = outcomes.take_while(Result::is_err).collect::<Vec<_>>();
+        assert!(failed.len() < 5, "{:?}", failed.pop());
+        took.push(begun.elapsed());
+    };
+    send(first);
+    send(rest);
+    // One event more, with nine hundred requests open.
+    bench.on_record(bench.of(E::BreakGlassApproved, "alice", "r-0000000000001"));
+    bench.checkpoint();
+    send(&bench.deliveries(all.len() as u64 + 1));
+    println!("a thousand requests: {took:.1?}");
+
+    let repository = bench.path("git/evidence");
+    // Each file that is kept by a call of its own is an object of its own.
+    let loose = git(&repository, &["count-objects"]);
+    let loose: u32 = loose
+        .split(' ')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
+    assert!(loose < 100, "{loose}");
+    assert_eq!(log(&repository, "evidence/bg-1").len(), 100);
+    let whole = bench.checkout(&repository, "record/bg-1", "whole");
+    let open = fs::read_dir(whole.join("open")).expect("open requests");
+    assert_eq!(open.count(), 900);
+    assert_eq!(
+        read(whole.join("open/r-0000000000001.jsonl")),
+        lines_of(&bench.lines(), "r-0000000000001")
+    );
+}

@@ -1,31 +1,16 @@
-//! Sinks of a running agent: what `agent.toml` says of them, what people see of them, and what a long queue costs.
+//! Sinks of a running agent: what `agent.toml` says of them, and what people see of them.
 
 use std::{
     fs,
-    io::Read as _,
     net::TcpListener,
-    os::unix::fs::chown,
     process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
     time::{Duration, Instant},
 };
 
-use time::OffsetDateTime;
-use twotap::{
-    audit::{
-        event::{Actor, Event, EventType},
-        folder::{Folder, files},
-        store::Store,
-    },
-    protocol::live::SinkView,
-};
+use twotap::{audit::folder::files, protocol::live::SinkView};
 
 use crate::{
-    agent_support::{AGENT, DANA, Host, paper::Paper},
+    agent_support::{DANA, Host, paper::Paper},
     bench::{distinct, lines_of, until},
     people,
     rsyslog::{Input, Rsyslog},
@@ -38,7 +23,7 @@ fn host(sinks: &str) -> Host {
     host
 }
 
-fn configure(host: &Host, more: &str) {
+pub(crate) fn configure(host: &Host, more: &str) {
     let path = host.path("agent.toml");
     let mut text = fs::read_to_string(&path).expect("its configuration");
     text.push_str(more);
@@ -197,102 +182,4 @@ fn an_agent_killed_in_between_leaves_no_gap_at_the_receiver() {
             .iter()
             .all(|h| h.contains(" host-1 twotap "))
     );
-}
-
-/// A receiver that reads everything and keeps nothing, once it is allowed to.
-fn drain(listener: TcpListener, read: Arc<AtomicUsize>) {
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut buffer = vec![0; 1 << 16];
-            while let Ok(n @ 1..) = stream.read(&mut buffer) {
-                read.fetch_add(n, Ordering::SeqCst);
-            }
-        }
-    });
-}
-
-/// The most memory that the agent has ever used, in bytes.
-fn peak(host: &Host) -> usize {
-    let path = format!("/proc/{}/status", host.agent_pid().as_raw_nonzero());
-    let status = fs::read_to_string(path).expect("it runs");
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"));
-    let kib = line.and_then(|l| l.split_ascii_whitespace().nth(1));
-    kib.and_then(|k| k.parse::<usize>().ok()).expect("a number") << 10
-}
-
-#[test]
-fn ten_thousand_events_that_wait_for_several_sinks_cost_no_memory_to_speak_of() {
-    let mut host = host("");
-    host.start_agent();
-    let idle = peak(&host);
-    host.stop_agent();
-    // 40 MB of lines that no sink has yet.
-    {
-        let store = Store::open(&host.path("state/state.db")).expect("its store");
-        let text = "x".repeat(4_000);
-        for _ in 0..10 {
-            let done = store.commit(|tx| {
-                for _ in 0..1_000 {
-                    let event = Event::new(EventType::BreakGlassAction, Actor::agent())
-                        .action("note")
-                        .justification(text.clone())
-                        .detail("note", "one of many");
-                    tx.append(&event, OffsetDateTime::now_utc())?;
-                }
-                Ok(())
-            });
-            done.expect("appended");
-        }
-    }
-    for name in ["state.db", "state.db-wal", "state.db-shm"] {
-        let path = host.path("state").join(name);
-        if path.exists() {
-            chown(path, Some(AGENT), Some(AGENT)).expect("owner");
-        }
-    }
-    let listeners: Vec<_> = (0..4)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
-        .collect();
-    let tables = listeners.iter().enumerate().map(|(n, listener)| {
-        let confirm = if n % 2 == 0 { "close" } else { "kernel" };
-        format!(
-            "[sinks.s{n}]\nkind = 'syslog'\ntcp = '{}'\nconfirm = '{confirm}'\n",
-            listener.local_addr().expect("its address")
-        )
-    });
-    let tables: String = tables.collect();
-    configure(&host, &tables);
-    host.start_agent();
-    let read = Arc::<AtomicUsize>::default();
-    for listener in listeners {
-        drain(listener, Arc::clone(&read));
-    }
-    let head = host.status(DANA).head.seq;
-    assert!(head > 10_000);
-    until("every sink holds all of it", || {
-        let sinks = host.status(DANA).sinks;
-        assert_eq!(sinks.len(), 5);
-        sinks.iter().all(|s| s.acknowledged >= head)
-    });
-    assert!(
-        read.load(Ordering::SeqCst) > 160 << 20,
-        "four times all of it"
-    );
-    let grown = peak(&host) - idle;
-    // Five sinks, each with a batch of 1 MiB and what is made of it.
-    assert!(
-        grown < 32 << 20,
-        "{} MiB more than idle ({})",
-        grown >> 20,
-        idle >> 20
-    );
-    println!("idle {} MiB, at most {} MiB more", idle >> 20, grown >> 20);
-    let folder = Folder::open(&host.path("audit")).expect("its folder");
-    let mut bytes = Vec::new();
-    folder
-        .lines()
-        .expect("lines")
-        .read_to_end(&mut bytes)
-        .expect("read");
-    assert!(bytes.iter().filter(|b| **b == b'\n').count() as u64 >= head);
 }

@@ -15,7 +15,7 @@ use twotap::audit::{
     event::{Actor, Event, EventType, Record},
     sinks::{
         Backoff, Opening, Options, Pace, Sink, SinkConfigError, SinkStatus, Sinks,
-        syslog::SyslogConfig,
+        syslog::{Patience, SyslogConfig},
     },
     store::Store,
 };
@@ -81,15 +81,15 @@ impl Bench {
         config.open(&self.opening(name))
     }
 
-    /// One whose receiver is given so long.
-    pub(crate) fn impatient(
+    /// One that waits for its receiver so long.
+    pub(crate) fn patient(
         &self,
         name: &str,
         keys: &str,
-        bound: Duration,
+        patience: Patience,
     ) -> (Box<dyn Sink>, Options) {
         let config: SyslogConfig = toml::from_str(keys).expect("settings");
-        let sink = config.open_within(&self.opening(name), bound);
+        let sink = config.open_within(&self.opening(name), patience);
         (sink.expect("good settings"), Options::default())
     }
 

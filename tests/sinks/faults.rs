@@ -18,13 +18,17 @@ use twotap::audit::{
     folder::{Folder, Rotate},
     sinks::{
         Backoff, Begins, Delivery, FileSink, Only, Options, Sink, SinkError, SinkStatus, Sinks,
+        syslog::Patience,
     },
 };
 
 use crate::bench::{Ahead, BOUND, Bench, FAST, distinct, lines_of, status, until};
 
 /// What a receiver is given to take a batch, where a test waits for the end of it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Patience = Patience {
+    deliver: Duration::from_secs(2),
+    look: Duration::from_millis(100),
+};
 
 /// A receiver of octet-counted messages on TCP, in this process; it ends with the test.
 struct Receiver {
@@ -120,9 +124,9 @@ fn whatever_a_receiver_does_nobody_waits_for_it() {
     let sinks = bench.start(vec![
         bench.syslog("dead", &dead),
         bench.syslog("slow", &slow.keys()),
-        bench.impatient("half-open", &half_open.keys(), PATIENCE),
+        bench.patient("half-open", &half_open.keys(), PATIENCE),
         // Connections stand in its queue and are never taken.
-        bench.impatient("hole", &hole.keys(), PATIENCE),
+        bench.patient("hole", &hole.keys(), PATIENCE),
         file(&bench),
     ]);
     let begun = Instant::now();
@@ -296,6 +300,16 @@ fn ten_thousand_events_are_handed_over_in_bounded_pieces() {
 fn a_sink_is_sent_what_it_is_for_and_what_comes_after_it_was_named() {
     let bench = Bench::new();
     bench.append(1..=5);
+    let alert = || {
+        let denied = twotap::audit::event::Event::new(
+            EventType::BreakGlassDenied,
+            twotap::audit::event::Actor::person("bob").expect("a name"),
+        );
+        let now = time::OffsetDateTime::now_utc();
+        let done = bench.store.commit(|tx| tx.append(&denied, now));
+        done.expect("appended");
+    };
+    alert();
     let receiver = Receiver::new();
     receiver.answer(read_whole);
     let (mut sink, mut options) = bench.syslog("pager", &receiver.keys());
@@ -303,22 +317,14 @@ fn a_sink_is_sent_what_it_is_for_and_what_comes_after_it_was_named() {
     // The history is nobody's alert; the syslog sink cannot look, so the cursor alone says where it begins.
     let sinks = bench.start(vec![(sink, options.clone())]);
     bench.held(&sinks, "pager");
-    bench.append(6..=300);
+    bench.append(7..=300);
     bench.held(&sinks, "pager");
     assert_eq!(
         receiver.lines(),
         Vec::<Vec<u8>>::new(),
-        "steps are no alerts"
+        "steps are no alerts, and what was there before is none any more"
     );
-    let tampered = twotap::audit::event::Event::new(
-        EventType::BreakGlassDenied,
-        twotap::audit::event::Actor::person("bob").expect("a name"),
-    );
-    let now = time::OffsetDateTime::now_utc();
-    bench
-        .store
-        .commit(|tx| tx.append(&tampered, now))
-        .expect("appended");
+    alert();
     bench.held(&sinks, "pager");
     assert_eq!(receiver.lines(), bench.lines()[300..]);
     assert!(sinks.shutdown(BOUND));

@@ -27,32 +27,29 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 use self::{
-    evidence::{
-        folder, head_of, is_over, joined, lines, message, open_file, records, segment, time_of,
-    },
+    evidence::{head_of, joined, message, open_file, segment, time_of},
+    objects::{AT_ONCE, Adds},
     pairs::Pair,
     remote::{Pushed, Remote, RemoteKeys, key_path},
     repo::{Change, Repo},
-    summary::summary,
+    settle::With,
 };
 use super::{Delivery, Most, Opening, Sink, SinkConfigError, SinkError};
-use crate::audit::{
-    alert::clean,
-    chain::{Hash, Head},
-    epoch::Epoch,
-    event::Record,
-};
+use crate::audit::{alert::clean, chain::Head, epoch::Epoch, event::Record};
 
 mod evidence;
+mod objects;
 mod pairs;
 mod remote;
 mod repo;
+mod settle;
 mod summary;
 
+/// So many requests are looked at together.
+const TOGETHER: usize = 256;
 /// What was pushed.
 const PUSHED: &str = "refs/twotap/pushed";
 /// What was taken back from the remote and not yet compared with the record to its end.
@@ -174,10 +171,6 @@ impl GitSink {
             return Ok(());
         };
         let tip = self.repo.tip(&self.pair.record)?;
-        let before = |path: &str| match &tip {
-            Some(tip) => self.repo.read(tip, path).map(Option::unwrap_or_default),
-            None => Ok(Vec::new()),
-        };
         let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut gone: Vec<String> = Vec::new();
         let mut by_file: BTreeMap<String, Vec<&[u8]>> = BTreeMap::new();
@@ -193,27 +186,44 @@ impl GitSink {
                 files.insert(path, envelope.body.clone());
             }
         }
-        for (path, lines) in by_file {
-            let all = joined(&before(&path)?, &lines);
-            files.insert(path, all);
+        let by_file: Vec<(String, Vec<&[u8]>)> = by_file.into_iter().collect();
+        for some in by_file.chunks(TOGETHER) {
+            let paths: Vec<&str> = some.iter().map(|(path, _)| path.as_str()).collect();
+            let before = self.before(tip.as_deref(), &paths)?;
+            for ((path, lines), before) in some.iter().zip(before) {
+                files.insert(path.clone(), joined(&before.unwrap_or_default(), lines));
+            }
         }
         if let Some(note) = new.iter().rev().find_map(|d| d.checkpoint.as_deref()) {
             files.insert("checkpoint.note".to_owned(), note.into());
-            for path in self.open_files(tip.as_deref(), &files)? {
-                let lines = match files.get(&path) {
-                    Some(lines) => lines.clone(),
-                    None => before(&path)?,
+            let open = self.open_files(tip.as_deref(), &files)?;
+            let evidence = self.repo.tip(&self.pair.evidence)?;
+            let mut commits: Vec<Adds> = Vec::new();
+            for some in open.chunks(TOGETHER) {
+                let with = With {
+                    note,
+                    tip: tip.as_deref(),
+                    evidence: evidence.as_deref(),
+                    files: &files,
+                    last,
                 };
-                if self.settle(&lines, note, tip.as_deref(), &files, last)? {
-                    files.remove(&path);
-                    gone.push(path);
+                let (more, over) = self.settle(some, &with)?;
+                commits.extend(more);
+                if commits.iter().map(Adds::size).sum::<usize>() > AT_ONCE {
+                    self.repo.commit_all(&self.pair.evidence, &commits)?;
+                    commits.clear();
                 }
+                for path in &over {
+                    files.remove(path);
+                }
+                gone.extend(over);
             }
+            self.repo.commit_all(&self.pair.evidence, &commits)?;
         }
-        let mut changes: Vec<Change> = Vec::new();
-        for (path, bytes) in &files {
-            changes.push((path.clone(), Some(self.repo.blob(bytes)?)));
-        }
+        let all: Vec<&[u8]> = files.values().map(Vec::as_slice).collect();
+        let blobs = self.repo.blobs(&all)?;
+        let paths = files.keys().cloned();
+        let mut changes: Vec<Change> = paths.zip(blobs.into_iter().map(Some)).collect();
         changes.extend(gone.into_iter().map(|path| (path, None)));
         let first = new.first().map_or(last.seq, |d| d.seq);
         let subject = match first == last.seq {
@@ -225,116 +235,6 @@ impl GitSink {
             .commit(&self.pair.record, None, &changes, &text, &time_of(last))?;
         self.committed = last.head();
         Ok(())
-    }
-
-    /// The files under `open/`, those to be written among them.
-    fn open_files(
-        &self,
-        tip: Option<&str>,
-        files: &BTreeMap<String, Vec<u8>>,
-    ) -> Result<Vec<String>, SinkError> {
-        let mut all = match tip {
-            Some(tip) => self.repo.files(tip, "open/")?,
-            None => Vec::new(),
-        };
-        all.extend(
-            files
-                .keys()
-                .filter(|path| path.starts_with("open/"))
-                .cloned(),
-        );
-        all.sort();
-        all.dedup();
-        Ok(all)
-    }
-
-    /// Commits the evidence of one request, if it is over or was before; whether it is there now.
-    fn settle(
-        &self,
-        lines: &[u8],
-        note: &str,
-        record_tip: Option<&str>,
-        files: &BTreeMap<String, Vec<u8>>,
-        last: &Delivery,
-    ) -> Result<bool, SinkError> {
-        let more = records(lines);
-        let Some((first, request)) = more
-            .first()
-            .and_then(|r| Some((r, r.correlation_id.as_deref()?)))
-        else {
-            return Ok(false);
-        };
-        let dir = folder(first, request);
-        let path = format!("{dir}/events.jsonl");
-        let before = match self.repo.tip(&self.pair.evidence)? {
-            Some(tip) => self.repo.read(&tip, &path)?,
-            None => None,
-        };
-        let before = before
-            .map(|file| self.still(file, record_tip, files))
-            .transpose()?;
-        if before.is_none() && !is_over(&more) {
-            return Ok(false);
-        }
-        let again = before.is_some();
-        let before = before.unwrap_or_default();
-        let new: Vec<&[u8]> = self::lines(lines).collect();
-        let all = joined(&before, &new);
-        if all == before {
-            return Ok(true);
-        }
-        let events = records(&all);
-        let branch = self.pair.record.trim_start_matches("refs/heads/");
-        let mut changes: Vec<Change> = vec![
-            (path, Some(self.repo.blob(&all)?)),
-            (
-                format!("{dir}/summary.md"),
-                Some(
-                    self.repo
-                        .blob(summary(request, &events, branch).as_bytes())?,
-                ),
-            ),
-            (
-                format!("{dir}/checkpoint.note"),
-                Some(self.repo.blob(note.as_bytes())?),
-            ),
-        ];
-        for named in more.iter().flat_map(|r| &r.envelopes) {
-            let name = format!("envelopes/{}.json", named.sha256);
-            let body = match (files.get(&name), record_tip) {
-                (Some(body), _) => Some(body.clone()),
-                (None, Some(tip)) => self.repo.read(tip, &name)?,
-                (None, None) => None,
-            };
-            // Where envelopes are not asked for there is none; and what was taken back from the remote may be another.
-            let ours =
-                |body: &Vec<u8>| Hash::from_bytes(Sha256::digest(body).into()) == named.sha256;
-            if let Some(body) = body.filter(ours) {
-                changes.push((format!("{dir}/{name}"), Some(self.repo.blob(&body)?)));
-            }
-        }
-        let incident = first.incident_id.as_deref().unwrap_or("no incident");
-        let what = match again {
-            true => "what came later",
-            false => "evidence",
-        };
-        // Foreign words make no line and no trailer of their own.
-        let subject = format!("{}: {what} of {}", clean(incident), clean(request));
-        let names: Vec<String> = more
-            .iter()
-            .map(|r| {
-                format!(
-                    "{} {} {}",
-                    r.timestamp,
-                    clean(&r.event_type),
-                    clean(&r.actor)
-                )
-            })
-            .collect();
-        let text = message(&subject, &names.join("\n"), &last.head());
-        self.repo
-            .commit(&self.pair.evidence, None, &changes, &text, &time_of(last))?;
-        Ok(true)
     }
 
     /// Pushes what there is; what it came to.

@@ -54,8 +54,8 @@ pub(super) struct Repo {
     /// Until when calls may take.
     until: Instant,
     /// Who commits: name and address.
-    identity: (String, String),
-    signing_key: Option<PathBuf>,
+    pub(super) identity: (String, String),
+    pub(super) signing_key: Option<PathBuf>,
 }
 
 /// What a call needs beside its arguments.
@@ -258,23 +258,6 @@ impl Repo {
             .filter(|n| !n.is_empty())
             .map(str::to_owned)
             .collect())
-    }
-
-    /// A file's bytes; nothing where it is not in the commit.
-    pub(super) fn read(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
-        let found = self.run(&["ls-tree", "-z", commit, "--", path], With::default())?;
-        let blob = found
-            .split(['\t', '\0'])
-            .next()
-            .and_then(|entry| entry.split(' ').nth(2));
-        let Some(blob) = blob else {
-            return Ok(None);
-        };
-        let output = self.output(&["cat-file", "blob", blob], With::default())?;
-        match output.status.success() {
-            true => Ok(Some(output.stdout)),
-            false => Err(GitError::Said(said(&output))),
-        }
     }
 
     /// Keeps bytes; their name.

@@ -44,7 +44,8 @@ use tokio::runtime::Runtime;
 
 pub use self::format::Facility;
 use self::tail::Tail;
-use self::wire::{DELIVER, Kept, Target};
+pub use self::wire::Patience;
+use self::wire::{Kept, Target};
 
 use super::net::{self, Endpoint, TlsSettings};
 use super::{Delivery, Opening, Sink, SinkConfigError, SinkError};
@@ -102,14 +103,14 @@ enum Confirm {
 impl SyslogConfig {
     /// The sink; nothing is connected to yet.
     pub fn open(self, at: &Opening<'_>) -> Result<Box<dyn Sink>, SinkConfigError> {
-        self.open_within(at, DELIVER)
+        self.open_within(at, Patience::default())
     }
 
-    /// The same, where a receiver on a stream has `bound` to take a batch, instead of 20 s.
+    /// The same with another patience.
     pub fn open_within(
         self,
         at: &Opening<'_>,
-        bound: Duration,
+        patience: Patience,
     ) -> Result<Box<dyn Sink>, SinkConfigError> {
         let settings = TlsSettings {
             ca_file: self.ca_file,
@@ -146,7 +147,7 @@ impl SyslogConfig {
             framing: self.framing,
             confirm: self.confirm,
             target,
-            bound,
+            patience,
             link: Link::None,
             tail: Tail::default(),
             runtime: net::runtime()?,
@@ -167,8 +168,7 @@ struct SyslogSink {
     framing: Framing,
     confirm: Confirm,
     target: Target,
-    /// For a batch on a stream, from its first byte until it counts as held.
-    bound: Duration,
+    patience: Patience,
     link: Link,
     /// What went over the link and may be lost with its reader.
     tail: Tail,
@@ -207,15 +207,16 @@ impl SyslogSink {
             (_, Confirm::Close) => {
                 let bytes = self.framed(batch);
                 self.runtime
-                    .block_on(self.target.hand_over(&bytes, self.bound))
+                    .block_on(self.target.hand_over(&bytes, &self.patience))
             }
             (_, Confirm::Kernel) => {
                 let bytes = self.framed(batch);
                 let mut kept = match std::mem::replace(&mut self.link, Link::None) {
                     Link::Kept(kept) => kept,
-                    _ => self.runtime.block_on(self.target.connect())?,
+                    _ => self.runtime.block_on(self.target.connect(&self.patience))?,
                 };
-                self.runtime.block_on(kept.write(&bytes, self.bound))?;
+                self.runtime
+                    .block_on(kept.write(&bytes, self.patience.deliver))?;
                 for delivery in batch {
                     let size = delivery.line.len();
                     self.tail.push(delivery.head(), size, BUFFER);

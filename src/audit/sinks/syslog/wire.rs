@@ -17,12 +17,26 @@ use crate::audit::sinks::net::{Endpoint, Wire, within};
 
 /// For a connection with its handshake.
 const CONNECT: Duration = Duration::from_secs(5);
-/// For a batch, from its first byte until it counts as held.
-pub(super) const DELIVER: Duration = Duration::from_secs(20);
-/// How long it is looked at, after a handshake of TLS and beside twice the handshake's own time, whether the receiver wants us.
-const LOOK: Duration = Duration::from_millis(100);
 /// The most that a receiver may say; syslog has no answers.
 const MOST_SAID: usize = 64 * 1024;
+
+/// How long a receiver on a stream is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a batch, from its first byte until it counts as held: 20 s.
+    pub deliver: Duration,
+    /// After a handshake of TLS, and beside twice the handshake's own time, for a refusal of our certificate: 100 ms.
+    pub look: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            deliver: Duration::from_secs(20),
+            look: Duration::from_millis(100),
+        }
+    }
+}
 
 /// Where messages go.
 pub(super) enum Target {
@@ -42,13 +56,13 @@ impl Target {
     }
 
     /// A connection that stays open.
-    pub(super) async fn connect(&self) -> io::Result<Kept> {
+    pub(super) async fn connect(&self, patience: &Patience) -> io::Result<Kept> {
         Ok(Kept {
-            stream: self.stream().await?,
+            stream: self.stream(patience).await?,
         })
     }
 
-    async fn stream(&self) -> io::Result<Stream> {
+    async fn stream(&self, patience: &Patience) -> io::Result<Stream> {
         match self {
             Self::Unix(path) => {
                 let stream = within(CONNECT, UnixStream::connect(path)).await?;
@@ -61,16 +75,17 @@ impl Target {
                     .await
                     .map_err(|why: SinkError| io::Error::other(why.to_string()))?;
                 let mut stream = Stream::Net(wire);
-                let patience = LOOK + begun.elapsed() * 2;
-                stream.welcome(patience.min(CONNECT)).await?;
+                let look = patience.look + (begun.elapsed() * 2).min(CONNECT);
+                stream.welcome(look).await?;
                 Ok(stream)
             }
         }
     }
 
     /// Hands bytes over a connection of their own. `Ok`: the receiving process has read all of them.
-    pub(super) async fn hand_over(&self, bytes: &[u8], bound: Duration) -> io::Result<()> {
-        let mut stream = self.stream().await?;
+    pub(super) async fn hand_over(&self, bytes: &[u8], patience: &Patience) -> io::Result<()> {
+        let bound = patience.deliver;
+        let mut stream = self.stream(patience).await?;
         let hand_over = async {
             stream.write_all(bytes).await?;
             stream.flush().await?;
