@@ -5,7 +5,7 @@ FOLDER is what `twotap audit export -o FOLDER` writes, or what the file sink kee
 It ends with 0 if nothing was changed and with 1 if something was: the first event concerned is named.
 
 Checked here, with nothing but Python's own library: each line is whole and names the SHA-256 of the line before; the heads in signed checkpoints, in
-the record and beside it, are heads of this chain, and rightly signed (Ed25519, verify_checkpoints.py); a new epoch is signed and says what was lost; each signed
+the record and beside it, are heads of this chain, and rightly signed by this record's host (Ed25519, verify_checkpoints.py); a new epoch is signed and says what was lost; each signed
 envelope at hand is the one that its line names. Not checked here, and left to `twotap audit verify --export FOLDER`: the P-256 signatures of custodians
 on rosters and approvals, attestations, what requests, manifests and receipts say (the heads in them, too). The keys are those of rosters.json: compare it with a custodian's.
 """
@@ -32,7 +32,7 @@ def verify(folder):  # How many events follow one another, the newest proof, new
         epochs += [(n, event["what"])] if event["event_type"] == "STORE_RESET" else []
         kept = [(e.get("sha256"), read(f"{folder}/envelopes/{e.get('sha256')}.json")) for e in event.get("envelopes", [])]
         bad += [(n, "a signed envelope of it was changed") for digest, data in kept if data is not None and sha256(data) != digest]
-    claims, wrong, signed = claims_of(notes, read(folder + "/rosters.json") or "{}")
+    claims, wrong, signed = claims_of(notes, read(folder + "/rosters.json") or "{}", lines[: len(hashes) - 1])
     bad += wrong + [(n, "no key signed the new epoch") for n, _ in epochs if n not in signed]
     if broken := len(hashes) <= len(lines):  # Which of two lines was changed, if the hash of one is known from elsewhere.
         n, known = len(hashes), {seq: digest for seq, digest, *_ in reversed(claims)}
@@ -42,7 +42,7 @@ def verify(folder):  # How many events follow one another, the newest proof, new
         bad, hashes = bad + [(at, "it was changed, or does not stand where it should")], hashes if 0 < seq < n and at == seq else hashes[:at]
     good = {(seq, digest): by for seq, digest, by, *_ in claims if hashes[seq : seq + 1] == [digest]}
     for seq, digest, by, at, time in claims:  # A new epoch excuses what was signed before it: later heads of these numbers are of the new history.
-        lost = [n for n, w in epochs if (w["lost_from"] <= seq < w["held"]["seq"] or w["held"] == {"seq": seq, "hash": digest}) and time <= signed.get(n, "")]
+        lost = [n for n, w in epochs if w["lost_from"] <= seq < w["held"]["seq"] and time <= signed.get(n, "") or n in signed and w["held"] == {"seq": seq, "hash": digest}]
         if (seq, digest) not in good and not lost and (seq < len(hashes) or 0 < at <= seq or not broken):
             bad.append((at if 0 < at <= seq else min(seq, len(hashes)), f"{by} vouches for another event, or for one that is missing"))
     return len(hashes) - 1, max(((seq, by) for (seq, _), by in good.items()), default=(0, "nobody")), epochs, sorted(bad)

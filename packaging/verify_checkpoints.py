@@ -1,6 +1,7 @@
 """Signed checkpoints of a record, for verify.py: whose they are, what they say, whether they are rightly signed.
 
-A checkpoint is a signed note (https://c2sp.org/signed-note) by the agent's Ed25519 key, which the roster lists. Signatures are checked after RFC 8032
+A checkpoint is a signed note (https://c2sp.org/signed-note) by the agent's Ed25519 key, which the roster lists for its host: it counts for that host's
+record, and for no other's. Signatures are checked after RFC 8032
 section 5.1, with Python's own library alone; good for checking, not for making them.
 """
 import base64
@@ -10,7 +11,7 @@ import json
 import os
 import re
 
-TEXT = re.compile("twotap audit checkpoint v1\norigin \\S+\nseq (0|[1-9][0-9]{0,18})\nhash ([0-9a-f]{64})\ntime (\\S+)\n")
+TEXT = re.compile("twotap audit checkpoint v1\norigin (\\S+)\nseq (0|[1-9][0-9]{0,18})\nhash ([0-9a-f]{64})\ntime (\\S+)\n")
 
 
 def sha256(data):
@@ -22,33 +23,78 @@ def read(path):
     return open(path, "rb").read() if os.path.exists(path) else None
 
 
-def keys_of(rosters):
-    """(name, key) of every host in rosters.json. The name in a note is a label: the host's name, or its key id."""
-    keys = set()
-    for envelope in (envelope for chain in json.loads(rosters).values() for envelope in chain):
-        for host in json.loads(base64.b64decode(envelope["payload"]))["hosts"]:
-            key = base64.b64decode(host["checkpoint_key"])[-32:]
-            keys |= {(host["name"], key), (sha256(base64.b64decode(host["key"])), key)}
-    return keys
+def versions_of(rosters):
+    """The hosts of each version in rosters.json, as (vault, name, key id, key for checkpoints)."""
+    versions = []
+    for vault, chain in json.loads(rosters).items():
+        for envelope in chain:
+            hosts = json.loads(base64.b64decode(envelope["payload"]))["hosts"]
+            key, id = lambda h: base64.b64decode(h["checkpoint_key"])[-32:], lambda h: sha256(base64.b64decode(h["key"]))
+            versions.append([(vault, host["name"], id(host), key(host)) for host in hosts])
+    return versions
 
 
-def claims_of(notes, rosters):
+def claims_of(notes, rosters, lines):
     """The heads that checkpoints vouch for, as (seq, hash, signer, the event that carries it, time); what is wrong with others; and when the event right
-    before each in the record was signed."""
-    keys, claims, bad = keys_of(rosters), [], []
-    for at, note in notes:
+    before each in the record was signed. Event 0 stands for what was given beside the record; lines are those that follow one another."""
+    versions, claims, bad, signed = versions_of(rosters), [], [], []
+    # The name in a note is a label: the host's name, or its key id.
+    keys = {(label, host[3]) for version in versions for host in version for label in host[1:3]}
+    tells = re.compile(b'"event_type":"(AGENT_STARTED|STORE_RESET)"')
+    names = [(n, json.loads(line).get("where", {}).get("host")) for n, line in enumerate(lines, 1) if n == 1 or tells.search(line[:200])]
+    names = [(n, name) for n, name in names if name]
+    for at, note in sorted(notes, key=lambda note: note[0] or len(lines) + 1):
         try:
-            claim = opened(note, keys)
-            claims += [(*claim[:3], at, claim[3])] if claim else []
+            if not (claim := opened(note, keys)):
+                continue
+            seq, digest, signer, time, origin, key = claim
+            # In the record the host that writes there by then; beside it any that has written it.
+            now = [name for n, name in names if not at or n <= at][-1 if at else 0 :]
+            if why := foreign(origin, key, now, signed, versions):
+                raise ValueError(why)
+            claims, signed = claims + [(seq, digest, signer, at, time)], signed + [key] * bool(at)
         except ValueError as why:
             bad.append((at, f"the checkpoint is bad: {why}"))
     return claims, bad, {seq: time for seq, _, _, at, time in claims if at == seq + 1}
 
 
+def foreign(origin, key, names, signed, versions):
+    """Why a checkpoint with this origin, by this key, does not count for a record whose lines name these hosts and that these keys have signed; None where
+    it does. A host that was replaced goes on with its record: no version of the roster lists both, side by side."""
+    hosts = [host for version in versions for host in version]
+    own = [host for host in hosts if host[3] == key]
+    meant = [host for host in hosts if origin in host[1:3]]
+    if meant and not any(host[3] == key for host in meant):
+        return f"it speaks for host {meant[0][1]}, and host {own[-1][1]} has signed it"
+
+    def seat(version, key):
+        mine = [host for host in hosts if host[3] == key]
+        same_key = [i for i, host in enumerate(version) if host[3] == key]
+        same_id = [i for i, host in enumerate(version) if host[2] in [m[2] for m in mine]]
+        return (same_key + same_id + [i for i, host in enumerate(version) if host[:2] in [m[:2] for m in mine]] + [None])[0]
+
+    def replaced(out, new):
+        pairs = ((a, b) for a, b in zip(versions, versions[1:]) if a[0][0] == b[0][0])
+        moves = ([seat(a, out), seat(b, out), seat(a, new), seat(b, new)] for a, b in pairs)
+        return any([place is None for place in seats] == [False, True, True, False] for seats in moves)
+
+    def one(other):
+        same = any(a[2] == b[2] or a[:2] == b[:2] for a in own for b in hosts if b[3] == other)
+        return same or replaced(other, key) or replaced(key, other)
+
+    def two(other):
+        return other != key and any(None not in (a := seat(v, other), b := seat(v, key)) and a != b for v in versions)
+
+    named = [name for name in names if name in [host[1] for host in hosts]]
+    fits = not named or any(host[1] in named for host in own)
+    goes_on = not signed or key in signed or any(map(one, signed)) and not any(map(two, signed))
+    return None if fits and goes_on else f"host {own[-1][1]} has signed it, and the record is not by this host"
+
+
 def opened(note, keys):
-    """(seq, hash, signer, time) of a checkpoint; None if no known key signed it. Raises ValueError if it is bad."""
+    """(seq, hash, signer, time, origin, key) of a checkpoint; None if no known key signed it. Raises ValueError if it is bad."""
     end = note.rindex("\n\n") + 1
-    text, signer = note[:end], None
+    text, signer, by = note[:end], None, None
     lines = re.findall("(.*)\n", note[end + 1 :])
     for line in lines:
         dash, name, raw = line.split(" ")
@@ -58,11 +104,11 @@ def opened(note, keys):
         for key in (key for n, key in keys if n == name and key_id(name, key) == raw[:4]):
             if not verifies(key, text.encode(), raw[4:]):
                 raise ValueError("its signature is wrong")
-            signer = signer or name
+            signer, by = signer or name, by or key
     said = TEXT.fullmatch(text)
     if not lines or not note.endswith("\n") or signer and not said:
         raise ValueError("not a checkpoint")
-    return (int(said[1]), said[2], signer, said[3]) if signer else None
+    return (int(said[2]), said[3], signer, said[4], said[1], by) if signer else None
 
 
 def key_id(name, key):

@@ -181,7 +181,7 @@ fn a_vote_that_does_not_count_is_answered_and_recorded() {
     let host = Host::start();
     let view = host.ask();
     let unlisted = twotap::protocol::job::Approval {
-        approval: host.worker.paper().approval(&view.offer, "mallory"),
+        approval: host.worker.paper().approval(&view.offer, "stranger"),
         sealed_share: Bytes(vec![1]),
     };
     let path = format!("/v1/requests/{}/approvals", view.id);

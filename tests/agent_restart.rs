@@ -339,6 +339,41 @@ fn the_agent_does_not_run_as_root_and_names_what_is_wrong_with_its_file() {
 }
 
 #[test]
+fn what_keeps_it_from_starting_is_said_whatever_sinks_stand_before_it() {
+    // Each of these has threads or a clock of its own to take down; the end must be about what is wrong, not about that.
+    const SINKS: &str =
+        "\n[sinks.a]\nkind = 'git'\n[sinks.b]\nkind = 'syslog'\ntcp = '127.0.0.1:9'\n";
+    let host = Host::prepare(Paper::new());
+    let path = host.path("agent.toml");
+    let before = std::fs::read_to_string(&path).expect("its configuration");
+    for (wrong, said, hint) in [
+        (
+            "[sinks.d]\nkind = 'syslog'\ntcp = 'nowhere'\n",
+            "sinks.d.",
+            "sinks",
+        ),
+        (
+            "[fingerprints]\nrequired = true\n",
+            "PEPPER_REQUIRED_BUT_NOT_SET",
+            "pepper",
+        ),
+    ] {
+        std::fs::write(&path, format!("{before}{SINKS}{wrong}")).expect("written");
+        let output = host.command().output().expect("it ends");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{log}");
+        let mut lines = log.lines().map(str::to_lowercase);
+        let (error, advice) = (lines.next(), lines.next());
+        let starts = |line: &Option<String>, with: &str| {
+            line.as_deref().is_some_and(|line| line.starts_with(with))
+        };
+        assert!(starts(&error, "error: ") && log.contains(said), "{log}");
+        assert!(starts(&advice, "hint: ") && log.contains(hint), "{log}");
+        assert_eq!(lines.next(), None, "{log}");
+    }
+}
+
+#[test]
 fn a_worker_that_comes_up_later_is_met_and_its_journal_taken_up() {
     let mut host = Host::start();
     host.worker.told(|s| s.silent_after = Some("minted"));

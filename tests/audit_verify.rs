@@ -24,12 +24,6 @@ use std::{
 
 use serde_json::Value;
 
-// The accounts that the papers name.
-const DANA: u32 = 61010;
-const ALICE: u32 = 61011;
-const BOB: u32 = 61012;
-const SOFIA: u32 = 61013;
-
 const TAMPERING: i32 = 11;
 const USAGE: i32 = 2;
 

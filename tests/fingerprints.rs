@@ -9,13 +9,17 @@ use std::{
     os::unix::fs::{PermissionsExt as _, chown},
     path::Path,
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
-use agent_support::{AGENT, DANA, Host, SOFIA, paper::Paper};
+use agent_support::{AGENT, BOUND, DANA, Host, SOFIA, paper::Paper};
 use data_encoding::BASE64;
 use serde_json::Value;
 use twotap::{audit::event::Record, protocol::socket::Credentials};
 use twotap_rig::{Aws, World, tools};
+
+/// Where nobody listens (tcpmux).
+const NOBODY: &str = "127.0.0.1:1";
 
 fn pepper(byte: u8) -> String {
     BASE64.encode(&[byte; 32])
@@ -42,6 +46,25 @@ fn keep(host: &Host, name: &str, text: &str) {
     fs::write(&path, text).expect("written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("mode");
     chown(&path, Some(AGENT), Some(AGENT)).expect("owner");
+}
+
+/// What an agent says that is to refuse its start: one that serves after all is ended, and the test with it.
+fn refused(command: &mut Command) -> Output {
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let began = Instant::now();
+    while child.try_wait().expect("waited").is_none() {
+        if began.elapsed() > BOUND {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("it serves, or has not ended within {BOUND:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().expect("it ended")
 }
 
 /// The event of the newest access, and the access key id that the record does not say.
@@ -105,13 +128,23 @@ fn a_required_pepper_that_is_missing_is_named_and_nothing_starts() {
             "required = true\nkid = 'kid_202611'\ncredential = 'pepper'",
             "systemd has given no credentials",
         ),
+        (
+            "required = true\nkid = 'kid_202611'\nfile = 'group'",
+            "others than its owner can use it (chmod 600)",
+        ),
+        (
+            "required = true\nkid = 'kid_202611'\nfile = 'foreign'",
+            "foreign: Permission denied",
+        ),
     ] {
         let host = host(table);
-        let output = host
-            .command()
-            .env_remove("CREDENTIALS_DIRECTORY")
-            .output()
-            .expect("it ends");
+        for (name, mode, owner) in [("group", 0o640, AGENT), ("foreign", 0o600, 0)] {
+            keep(&host, name, &pepper(9));
+            let path = host.path(name);
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
+            chown(&path, Some(owner), None).expect("owner");
+        }
+        let output = refused(host.command().env_remove("CREDENTIALS_DIRECTORY"));
         let log = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{log}");
         assert!(
@@ -120,6 +153,8 @@ fn a_required_pepper_that_is_missing_is_named_and_nothing_starts() {
                 && log.contains("hint: "),
             "{log}"
         );
+        // Another pepper under an id that is in use would make older fingerprints wrong ones: only who has none is told to make one.
+        assert_eq!(log.contains("make one"), said == "names no pepper", "{log}");
         assert!(!host.socket().exists() && !host.path("state/state.db").exists());
     }
 }
@@ -216,6 +251,7 @@ fn after_a_change_of_pepper_old_events_stay_checkable_and_new_ones_carry_the_new
         matching(&host, AGENT, &arguments, &value).status.code()
     };
     assert_eq!(by_hand("pepper-1", "access-key"), Some(0));
+    assert_eq!(by_hand("pepper-1", "access_key"), Some(0));
     assert_eq!(by_hand("pepper-1", "subject"), Some(3));
     assert_eq!(by_hand("pepper-2", "access-key"), Some(3));
 }
@@ -246,8 +282,10 @@ fn a_pepper_comes_from_a_systemd_credential() {
     let mut host = host("kid = 'kid_202611'\ncredential = 'twotap-pepper'\nrequired = true");
     fs::create_dir(host.path("credentials")).expect("a folder");
     keep(&host, "credentials/twotap-pepper", &pepper(3));
-    // As systemd hands it over: the folder's name in the environment.
-    let output = host.command().output().expect("it ends");
+    // As systemd hands it over: readable by an access list, which shows as the group's right; the folder's name in the environment.
+    let shown = fs::Permissions::from_mode(0o440);
+    fs::set_permissions(host.path("credentials/twotap-pepper"), shown).expect("mode");
+    let output = refused(&mut host.command());
     assert_eq!(output.status.code(), Some(2));
     let folder = host.path("credentials");
     chown(&folder, Some(AGENT), Some(AGENT)).expect("owner");
@@ -266,6 +304,8 @@ fn a_pepper_comes_from_secrets_manager() {
     let aws = Aws::shared().expect("the emulator");
     let world = World::new().expect("an account");
     let arn = world.make_secret("pepper", &pepper(4)).expect("a secret");
+    let absent = arn.replace("pepper", "absent");
+    let garbage = world.make_secret("text", "GARBAGE").expect("a secret");
     let table = |arn: &str| {
         format!(
             "kid = 'kid_202611'\nrequired = true\nsecret = {{ arn = '{arn}', key_file = 'reader.json', endpoint = 'http://{}' }}",
@@ -278,7 +318,7 @@ fn a_pepper_comes_from_secrets_manager() {
         reply.expect_ok(action).expect(action)
     };
     let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arn
+        "Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": [&arn, &garbage, &absent]
     }]});
     let policy = policy.to_string();
     iam("CreateUser", &[("UserName", "pepper-reader")]);
@@ -320,12 +360,51 @@ fn a_pepper_comes_from_secrets_manager() {
         Some(0)
     );
 
-    configure(&host, &table(&arn.replace("pepper", "absent")));
-    let output = host.command().output().expect("it ends");
-    let log = String::from_utf8_lossy(&output.stderr);
+    // What can go wrong there is said by name, and nothing of what was read.
+    let other = world
+        .make_secret("other", &pepper(5))
+        .expect("another secret");
+    let cases = [
+        (table(&absent), "ResourceNotFound"),
+        (table(&other), "AccessDenied"),
+        (table(&garbage), "not 32 bytes in base64"),
+        (
+            table(&arn).replace(&aws.address().to_string(), NOBODY),
+            "could not be reached",
+        ),
+        (table(&arn).replace("reader.json", "open.json"), "open.json"),
+        (table(&arn).replace("reader.json", "none.json"), "none.json"),
+        (table("prod/pepper"), "'arn' is not that of a secret"),
+    ];
+    keep(&host, "open.json", &key.to_string());
+    let open = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(host.path("open.json"), open).expect("mode");
+    for (required, said) in &cases {
+        configure(&host, required);
+        let output = refused(&mut host.command());
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(2)
+                && log.contains("PEPPER_REQUIRED_BUT_NOT_SET: kid_202611: ")
+                && log.contains(said)
+                && log.contains("hint: "),
+            "{said}: {log}"
+        );
+        assert!(!log.contains("GARBAGE") && !log.contains(&made.secret_access_key));
+    }
+    // Where it is not required an emergency goes on, with the host's own, and it shows.
+    let (required, _) = &cases[1];
+    configure(
+        &host,
+        &required.replace("required = true", "required = false"),
+    );
+    host.start_agent();
+    let (line, _) = access(&host);
+    let print = line.what["access_key"].as_str().unwrap_or_default();
+    assert!(print.starts_with("kid_dev:"), "{print}");
+    let degraded = host.status(SOFIA).degraded.join("\n");
     assert!(
-        output.status.code() == Some(2)
-            && log.contains("PEPPER_REQUIRED_BUT_NOT_SET: kid_202611: "),
-        "{log}"
+        degraded.contains("kid_202611") && degraded.contains("AccessDenied"),
+        "{degraded}"
     );
 }

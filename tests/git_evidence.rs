@@ -9,6 +9,8 @@ mod commits;
 mod epochs;
 #[path = "git_evidence/https.rs"]
 mod https;
+#[path = "git_evidence/let_in.rs"]
+mod let_in;
 #[path = "git_evidence/remotes.rs"]
 mod remotes;
 #[path = "git_evidence/ssh.rs"]

@@ -4,6 +4,8 @@
 //! `TWOTAP_REMAKE=1 cargo test --test record` writes schema, table and the kept lines (`tests/golden/record/`) anew.
 
 mod agent_support;
+#[path = "record/exports.rs"]
+mod exports;
 #[path = "record/lines.rs"]
 mod lines;
 #[path = "record/shapes.rs"]

@@ -47,14 +47,14 @@ fn next(bench: &Bench, change: impl FnOnce(&mut Roster), by: &[&SoftCustodian]) 
     envelope
 }
 
-/// Carol goes, erin comes.
-fn carol_for_erin(erin: &SoftCustodian) -> impl FnOnce(&mut Roster) {
-    let token = erin.token();
+/// Carol goes, newcomer comes.
+fn carol_for_newcomer(newcomer: &SoftCustodian) -> impl FnOnce(&mut Roster) {
+    let token = newcomer.token();
     move |roster| {
         roster.people.retain(|p| p.name != "carol");
         roster.tokens.retain(|t| t.person != "carol");
         roster.people.push(Person {
-            name: "erin".to_owned(),
+            name: "newcomer".to_owned(),
             roles: vec![Role::Custodian],
             accounts: Vec::new(),
             recipient: None,

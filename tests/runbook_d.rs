@@ -192,7 +192,7 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
     assert!(of(&came, "REVOCATION REMOVED").is_empty(), "{came:#?}");
 
     // Somebody of the account goes around the lock of a line of the record, with every right to, and no ticket.
-    let mallory = somebody(world, "mallory", &["s3:*"]).expect("a user");
+    let insider = somebody(world, "insider", &["s3:*"]).expect("a user");
     let last = events(&site, &request).pop().expect("events");
     let key = held(
         &site,
@@ -208,7 +208,7 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
     let version = listed.expect("python")[0]["answer"]["Versions"][0]["VersionId"].clone();
     let gone = s3(
         &world.endpoint(),
-        &mallory,
+        &insider,
         &value!([{"call": "delete_object", "with": {
             "Bucket": bucket, "Key": key, "VersionId": version, "BypassGovernanceRetention": true,
         }}]),
@@ -220,7 +220,7 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
     let mail = fields(of(&came, kind)[0]);
     // Enough for triage without a console.
     let actor = mail["actor_arn"].as_str().expect("who");
-    assert_eq!(actor, format!("arn:aws:iam::{account}:user/mallory"));
+    assert_eq!(actor, format!("arn:aws:iam::{account}:user/insider"));
     assert_eq!(mail["source_ip"], "127.0.0.1");
     assert_eq!(mail["request_parameters"]["key"], key.as_str());
     assert_eq!(mail["account"], account.as_str());
@@ -267,7 +267,7 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": format!("arn:aws:iam::{account}:root")}},
     ]});
     let role = [
-        ("RoleName", "mallory"),
+        ("RoleName", "insider"),
         ("AssumeRolePolicyDocument", &*trust.to_string()),
     ];
     let role = world.admin().query("iam", "CreateRole", &role);
@@ -309,7 +309,7 @@ fn a_bypass_is_told_triaged_frozen_and_accounted_for() {
         if line.starts_with("aws iam put-user-policy") {
             let again = s3(
                 &world.endpoint(),
-                &mallory,
+                &insider,
                 &value!([{"call": "list_buckets", "with": {}}]),
             );
             assert_eq!(again.expect("python")[0]["code"], "AccessDenied", "frozen");

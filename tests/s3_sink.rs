@@ -22,9 +22,3 @@ mod start;
 mod verify;
 #[path = "s3_sink/writing.rs"]
 mod writing;
-
-// The accounts that the papers name.
-const DANA: u32 = 61010;
-const ALICE: u32 = 61011;
-const BOB: u32 = 61012;
-const SOFIA: u32 = 61013;

@@ -5,6 +5,8 @@
 
 #[path = "tampering/cases.rs"]
 mod cases;
+#[path = "tampering/hosts.rs"]
+mod hosts;
 #[path = "agent_support/paper.rs"]
 #[allow(
     dead_code,
@@ -26,12 +28,6 @@ use twotap::audit::{
     event::{Actor, Event, EventType},
     verify::Problem,
 };
-
-// The accounts that the papers name.
-const DANA: u32 = 61010;
-const ALICE: u32 = 61011;
-const BOB: u32 = 61012;
-const SOFIA: u32 = 61013;
 
 const CASES: u64 = 1000;
 

@@ -10,6 +10,7 @@ use super::{
     Agent,
     book::Change,
     hands::Closer,
+    pauses::{self, Pauses},
     people::Listed,
     record::{Mint, Record},
     secrets::owe_secrets,
@@ -26,9 +27,6 @@ use crate::{
     trust::Timestamp,
 };
 
-/// The first pause after a failed try; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a worker may be at it after the time box has ended, or where that is near.
 const LAST_WORD: i64 = 5 * 60;
 /// The pause after a try that no repetition helps.
@@ -143,12 +141,13 @@ impl Agent {
     }
 
     async fn close_until_over(self: &Arc<Self>, id: &str) {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::of_tries();
         loop {
             let Some(record) = self.book.request(id) else {
                 return;
             };
             let tried = self.try_to_close(&record).await;
+            let pause = pauses.next();
             let outcome = match tried {
                 Ok(outcome) => outcome,
                 Err(problem) => {
@@ -161,7 +160,6 @@ impl Agent {
                     Try::Later(wait)
                 }
             };
-            pause = (pause * 2).min(LONGEST_PAUSE);
             let rest = record.now().until(record.request.not_after);
             let until_end = Duration::from_secs(u64::try_from(rest).unwrap_or(0));
             match outcome {
@@ -175,7 +173,7 @@ impl Agent {
                 },
                 Try::NotKept => {
                     self.not_kept(id).await;
-                    tokio::time::sleep(until_end.min(LONGEST_PAUSE)).await;
+                    tokio::time::sleep(until_end.min(pauses::LONGEST)).await;
                 }
                 // Once the time is over closing needs nobody's leave: that is not put off.
                 Try::Later(wait) if rest > 0 => tokio::time::sleep(wait.min(until_end)).await,
@@ -223,7 +221,7 @@ impl Agent {
             _ if self.is_over(id) => Ok(Try::Over),
             // A request that had ended before its session became known: closed, though its stage is another.
             Ok(()) if self.book.request(id).is_some_and(|r| r.stage.is_final()) => Ok(Try::Over),
-            Ok(()) => Ok(Try::Later(FIRST_PAUSE)),
+            Ok(()) => Ok(Try::Later(pauses::FIRST)),
             Err(problem) if problem.error == NOT_KEPT && self.is_closed(id) => {
                 self.secrets_are_owed(id).await?;
                 Ok(Try::Over)

@@ -1,9 +1,10 @@
 //! Rotations whose worker nobody of this agent's is connected to: one that went on while no agent ran, and one that died.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     Agent,
+    pauses::Pauses,
     record::{Record, Rotation, VaultRotation, isolated},
     start::BEFORE_ROTATED,
 };
@@ -14,19 +15,14 @@ use crate::{
     trust::Timestamp,
 };
 
-/// The shortest and the longest pause between two looks into the journal: each starts a worker.
-pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
 impl Agent {
     /// Looks into a vault's journal until no worker of before can be at it any more: a sealing has no request that would be followed. What is
     /// left running then was left by a worker that died.
     pub(super) async fn follow_vault(self: Arc<Self>, vault: String) {
         let began = Timestamp::now();
-        let mut pause = fail::quicker(Duration::from_secs(1)).max(SHORTEST_PAUSE);
+        let mut pauses = Pauses::of_looks();
         while began.until(Timestamp::now()) < fail::patience(BEFORE_ROTATED) {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pauses.wait().await;
             let caught_up = self.catch_up(&vault).await;
             self.alarms.set(
                 &format!("journal of vault {vault}"),

@@ -34,6 +34,7 @@ mod keys;
 mod left;
 mod offers;
 mod overdue;
+mod pauses;
 mod people;
 mod proofs;
 mod readiness;

@@ -217,7 +217,11 @@ impl Agent {
                 continue;
             }
             let Ahead {
-                sink, held, agreed, ..
+                sink,
+                held,
+                at,
+                agreed,
+                ..
             } = ahead;
             let why = format!(
                 "sink {sink} holds event {}, which is not the store's; both had event {}",
@@ -230,7 +234,7 @@ impl Agent {
                 why,
                 taken_back: None,
             };
-            self.begin_epoch(reset).await?;
+            self.begin_epoch(reset, at).await?;
             self.evidence.note_ahead(sink);
         }
         Ok(())
@@ -241,11 +245,11 @@ impl Agent {
     async fn vouches(self: &Arc<Self>, ahead: &Ahead) -> Result<bool, Problem> {
         let key = self.book.checkpoint_key();
         let signed = ahead.note.as_deref().and_then(|n| epoch::signed(n, key));
-        let Some(signed) = signed else {
+        let Some((signed, at)) = signed else {
             return Ok(false);
         };
         let reach = signed.seq..=signed.seq.saturating_add(epoch::REACH);
-        Ok(signed.seq > 0 && reach.contains(&ahead.held.seq) && !self.has(signed).await?)
+        Ok(signed.seq > 0 && reach.contains(&ahead.held.seq) && !self.has(signed, at).await?)
     }
 
     /// Begins an epoch where the newest manifest of a vault carries a head that the store does not have.
@@ -259,33 +263,46 @@ impl Agent {
             seq: manifest.audit.seq,
             hash: Hash::from_bytes(manifest.audit.hash.0),
         };
-        if held.seq == 0 || self.has(held).await? {
+        let at = Some(manifest.created_at.into());
+        if held.seq == 0 || self.has(held, at).await? {
             return Ok(());
         }
         let (head, generation) = (self.began, manifest.generation);
-        self.begin_epoch(Reset {
+        let reset = Reset {
             // What was written since the start is not lost.
             lost_from: Some((head.seq + 1).min(held.seq)),
             held,
-            by: format!("the manifest of generation {generation} of vault {}", known.vault),
+            by: format!(
+                "the manifest of generation {generation} of vault {}",
+                known.vault
+            ),
             why: format!(
                 "that manifest, signed by host {}, was made when the record stood at event {}, and the store has none such",
                 known.host, held.seq
             ),
             taken_back: None,
-        })
-        .await
+        };
+        self.begin_epoch(reset, at).await
     }
 
-    /// Whether a head is one of this chain, or of what an epoch says was lost.
-    async fn has(self: &Arc<Self>, held: Head) -> Result<bool, Problem> {
+    /// Whether a head is one of this chain, or, written or seen at `at`, of what an epoch says was lost.
+    async fn has(
+        self: &Arc<Self>,
+        held: Head,
+        at: Option<OffsetDateTime>,
+    ) -> Result<bool, Problem> {
         self.book
-            .read(move |store| epoch::is_known(store, &held))
+            .read(move |store| epoch::is_known(store, &held, at))
             .await
     }
 
-    async fn begin_epoch(self: &Arc<Self>, reset: Reset) -> Result<(), Problem> {
-        if self.has(reset.held).await? {
+    /// Begins an epoch, unless what it says was lost, which was there at `at`, is known by now.
+    async fn begin_epoch(
+        self: &Arc<Self>,
+        reset: Reset,
+        at: Option<OffsetDateTime>,
+    ) -> Result<(), Problem> {
+        if self.has(reset.held, at).await? {
             return Ok(());
         }
         let host = *self.host.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,24 +3,20 @@
 //! A share lives only as long as its credential. So a request for which as many shares were released as open the vault owes a rotation,
 //! whatever else became of it: denied, expired, its worker lost. The next ceremony of the vault pays it, whichever that is.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     Agent,
     book::Change,
+    pauses::Pauses,
     record::{Mint, Record, Rotation, VaultRotation},
     workers::gone,
 };
 use crate::{
     audit::event::{Actor, Event, EventType},
     ceremony::{Stage, Standing},
-    fail,
     protocol::{Code, Problem},
 };
-
-/// Between two tries to put on record what has become of a request; it doubles up to the longest.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Record {
     /// Whether as many shares as open the vault may have reached the worker, at once or one after another.
@@ -68,12 +64,11 @@ impl Agent {
             &format!("journal of vault {vault}"),
             caught_up.as_ref().err(),
         );
-        let mut pause = fail::quicker(FIRST_PAUSE);
+        let mut pauses = Pauses::of_writes();
         // A request that nobody works on must not go on looking as if somebody did.
         while let Err(problem) = self.settle(vault, id, why.clone()).await {
             self.alarms.set(&format!("request {id}"), Some(&problem));
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pauses.wait().await;
         }
         self.alarms.set(&format!("request {id}"), None);
         if let Some(record) = self.book.request(id) {

@@ -18,7 +18,7 @@ use super::{
     closing::Closings,
     config::{Config, sinks::Asked},
     deadlines::HEARTBEAT,
-    left::SHORTEST_PAUSE,
+    pauses::Pauses,
     record::{Mint, Record, Rotation},
     seals::Seals,
     server::Server,
@@ -56,7 +56,10 @@ pub(super) const BEFORE_ROTATED: i64 = 15 * 60;
 pub(super) async fn run(config: Config) -> Result<(), Problem> {
     // The socket first: of two agents the second changes nothing.
     let server = Server::bind(&config.socket).await?;
-    let (agent, watched) = open(config)?;
+    // Beside the event loop: sinks have loops of their own, which may not end within another.
+    let (agent, watched) = tokio::task::spawn_blocking(|| open(config))
+        .await
+        .map_err(|why| Problem::new(Code::Internal, format!("cannot start: {why}")))??;
     let (mut term, mut int) = (
         stop(SignalKind::terminate())?,
         stop(SignalKind::interrupt())?,
@@ -258,7 +261,7 @@ impl Agent {
     /// Follows a worker that was left alone by its journal, until it is done or must be taken for lost.
     async fn follow(self: Arc<Self>, id: String) {
         let began = Timestamp::now();
-        let mut pause = fail::quicker(Duration::from_secs(1)).max(SHORTEST_PAUSE);
+        let mut pauses = Pauses::of_looks();
         loop {
             let Some(record) = self.book.request(&id) else {
                 return;
@@ -274,8 +277,7 @@ impl Agent {
                 self.end_ceremony(&vault, &id, Some(problem)).await;
                 return;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(30));
+            pauses.wait().await;
             let caught_up = self.catch_up(&vault).await;
             self.alarms.set(
                 &format!("journal of vault {vault}"),

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Agent, book::Change, record::isolated};
+use super::{Agent, book::Change, pauses::Pauses, record::isolated};
 use crate::{
     audit::event::{Actor, Event, EventType},
     protocol::{
@@ -14,9 +14,6 @@ use crate::{
     },
 };
 
-/// The first pause after a failed try; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long a worker may be silent: it observes, and goes on trying by itself until the session has ended.
 const PATIENCE: Duration = Duration::from_secs(12 * 3600);
 
@@ -64,11 +61,10 @@ impl Agent {
 
     async fn close_one_unknown(self: &Arc<Self>, vault: &str, id: &str) {
         let alarm = format!("session of {id}, which this record does not know");
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::of_tries();
         while let Err(problem) = self.try_to_close_unknown(vault, id).await {
             self.alarms.set(&alarm, Some(&problem));
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pauses.wait().await;
         }
         self.alarms.set(&alarm, None);
         self.checkpoint().await;

@@ -9,17 +9,11 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Agent,
-    book::Change,
-    ceremonies::Ceremony,
-    duties,
-    record::Vote as Counted,
-    settle::{FIRST_PAUSE, LONGEST_PAUSE},
+    Agent, book::Change, ceremonies::Ceremony, duties, pauses::Pauses, record::Vote as Counted,
 };
 use crate::{
     audit::event::{Actor, EventType},
     ceremony::{Stage, Standing},
-    fail,
     protocol::{
         Code, Problem,
         job::{Approval, ToWorker, Vote},
@@ -127,7 +121,7 @@ impl Ceremony {
             }
         );
         let begun = Instant::now();
-        let mut pause = fail::quicker(FIRST_PAUSE);
+        let mut pauses = Pauses::of_writes();
         loop {
             let problem = match self.record_vote(vote.clone(), cast).await {
                 Ok(answer) => return Ok(answer),
@@ -138,8 +132,7 @@ impl Ceremony {
             if !quorum && begun.elapsed() > PATIENCE {
                 return Err(problem);
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pauses.wait().await;
         }
     }
 

@@ -8,6 +8,7 @@
 //! | [`store`] | state and events in one SQLite transaction |
 //! | [`fingerprint`] | keyed fingerprints in the place of tokens and subjects |
 //! | [`note`], [`checkpoint`] | signed statements 'the record stood at seq N with hash H' |
+//! | [`hosts`] | whose record a checkpoint counts for |
 //! | [`folder`] | the files in which a record travels: lines, checkpoint, envelopes |
 //! | [`shapes`] | the shapes in which an event leaves for other systems |
 //! | [`export`], [`sinks`] | from the store to a folder, once or for ever |
@@ -31,6 +32,7 @@ pub mod export;
 mod files;
 pub mod fingerprint;
 pub mod folder;
+pub mod hosts;
 pub mod live;
 pub mod note;
 pub mod reconcile;

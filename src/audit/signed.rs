@@ -16,6 +16,7 @@ pub use self::checker::{Checker, head};
 pub use self::openings::Doubt;
 pub use self::tokens::{Listed, listed};
 
+use super::hosts::{HostKeys, Hosts};
 use super::note::NoteKey;
 use super::verify::{Copy, Evidence, FindEnvelope, Problem, Report, Witness, verify};
 use crate::trust::{
@@ -54,10 +55,11 @@ pub fn verify_signed(
     rosters: &Rosters,
     brought: &Brought<'_>,
 ) -> io::Result<Checked> {
-    let keys = rosters.checkpoint_keys();
+    let (keys, hosts) = (rosters.checkpoint_keys(), rosters.hosts());
     let checker = RefCell::new(Checker::new(rosters));
     let evidence = Evidence {
         keys: &keys,
+        hosts: Some(&hosts),
         checkpoints: brought.checkpoints,
         held: brought.held,
         envelopes: brought.envelopes,
@@ -118,15 +120,21 @@ impl Rosters {
         self.versions.iter().find(|r| r.digest() == *digest)
     }
 
+    /// Which host has which key, in each version.
+    pub fn hosts(&self) -> Hosts {
+        let mut hosts = Hosts::default();
+        for version in &self.versions {
+            hosts.add(&version.vault, host_keys(version));
+        }
+        hosts
+    }
+
     /// The keys whose checkpoints count. The name in a note is a label; agents use the host's name or its key id.
     pub fn checkpoint_keys(&self) -> Vec<NoteKey> {
         let mut keys: Vec<NoteKey> = Vec::new();
-        for host in self.versions.iter().flat_map(|r| &r.hosts) {
-            let PublicKey::Ed25519(key) = &host.checkpoint_key else {
-                continue;
-            };
-            for name in [host.name.clone(), host.key.id().to_string()] {
-                match NoteKey::new(&name, *key) {
+        for host in self.versions.iter().flat_map(|r| host_keys(r)) {
+            for name in [&host.name, &host.id] {
+                match NoteKey::new(name, host.key) {
                     Ok(key) if !keys.contains(&key) => keys.push(key),
                     _ => {}
                 }
@@ -159,6 +167,20 @@ impl Rosters {
             .find_map(|r| r.token_by_approve_key(key))
             .map_or_else(|| "a custodian".to_owned(), owner)
     }
+}
+
+fn host_keys(roster: &Roster) -> Vec<HostKeys> {
+    let hosts = roster.hosts.iter().filter_map(|host| {
+        let PublicKey::Ed25519(key) = &host.checkpoint_key else {
+            return None;
+        };
+        Some(HostKeys {
+            name: host.name.clone(),
+            id: host.key.id().to_string(),
+            key: *key,
+        })
+    });
+    hosts.collect()
 }
 
 fn owner(token: &Token) -> String {

@@ -29,6 +29,7 @@ use self::lost::Lost;
 use self::resets::Resets;
 use super::chain::{Fault, Hash, Head, Walk, Why};
 use super::event::{EnvelopeRef, EventType, Record};
+use super::hosts::{Hosts, Owner};
 use super::note::NoteKey;
 
 /// Lines that are read and examined together, before any of them is looked at; enough that threads are worth starting.
@@ -66,6 +67,8 @@ pub struct EventView<'a> {
 pub struct Evidence<'a> {
     /// Public keys whose checkpoints count.
     pub keys: &'a [NoteKey],
+    /// The hosts that rosters list: where they are given, a key counts for the record of its own host alone.
+    pub hosts: Option<&'a Hosts>,
     /// Signed checkpoints held elsewhere.
     pub checkpoints: &'a [String],
     /// Heads held elsewhere, e.g. what a client has seen.
@@ -101,6 +104,7 @@ pub fn verify(
         claims: std::mem::take(&mut given.claims),
         resets: Resets::default(),
         gaps: Gaps::default(),
+        owner: Owner::new(evidence.hosts),
         evidence,
     };
     let mut last = Vec::new();
@@ -133,7 +137,7 @@ pub fn verify(
             let known = |seq| {
                 run.claims
                     .iter()
-                    .find(|c| c.witness.head.seq == seq)
+                    .find(|c| c.witness.head.seq == seq && c.is_owners(&run.owner).is_ok())
                     .map(|c| c.witness.head.hash)
             };
             let fault = walk.diagnose(seen, here.chain(later), known);
@@ -156,6 +160,8 @@ struct Run<'e> {
     claims: Vec<Claim>,
     resets: Resets,
     gaps: Gaps,
+    /// Whose record it is.
+    owner: Owner<'e>,
     evidence: &'e Evidence<'e>,
 }
 
@@ -174,13 +180,28 @@ impl Run<'_> {
         }
         let kind = kind(&line.bytes);
         let is = |event: EventType| kind == event.name().as_bytes();
-        if is(EventType::AgentStarted) {
-            self.gaps.started(&line.bytes);
+        // These say which host writes from there on.
+        if (head.seq == 1 || is(EventType::AgentStarted) || is(EventType::StoreReset))
+            && let Ok(record) = Record::parse(&line.bytes)
+        {
+            if let Some(host) = &record.place.host {
+                self.owner.named(host);
+            }
+            if is(EventType::AgentStarted) {
+                self.gaps.started(&record);
+            }
         }
         let waiting = self.resets.waiting();
         let mut signer = None;
         if let Some(note) = note_in(&line.bytes) {
-            match open_checkpoint(&note, self.evidence.keys, Some(head.seq)) {
+            let opened = open_checkpoint(&note, self.evidence.keys, Some(head.seq));
+            let opened = opened.map_err(|why| why.to_string()).and_then(|claim| {
+                if let Some((checkpoint, key)) = claim.as_ref().and_then(|c| c.signed.as_ref()) {
+                    self.owner.take(checkpoint, key)?;
+                }
+                Ok(claim)
+            });
+            match opened {
                 Ok(Some(claim)) => {
                     self.gaps
                         .checkpoint(head.seq, claim.time.as_deref().unwrap_or_default());
@@ -190,10 +211,7 @@ impl Run<'_> {
                     self.claims.push(claim);
                 }
                 Ok(None) => self.report.checkpoints_unknown += 1,
-                Err(error) => self.problem(Problem::Checkpoint {
-                    seq: head.seq,
-                    why: error.to_string(),
-                }),
+                Err(why) => self.problem(Problem::Checkpoint { seq: head.seq, why }),
             }
         }
         if let Some(seq) = waiting {
@@ -258,6 +276,7 @@ impl Run<'_> {
                     source: Source::Envelope,
                     time: Some(record.timestamp.clone()),
                     carrier: Some(head.seq),
+                    signed: None,
                 }),
                 Err(why) => self.problem(Problem::Envelope { seq: head.seq, why }),
             }
@@ -284,7 +303,10 @@ impl Run<'_> {
         }
         self.compare_copies(broken);
         for claim in std::mem::take(&mut self.claims) {
-            self.weigh(claim, broken);
+            match claim.is_owners(&self.owner) {
+                Ok(()) => self.weigh(claim, broken),
+                Err(why) => self.problem(Problem::Checkpoint { seq: 0, why }),
+            }
         }
         self.report.events = end;
         self.report.head = Head {
@@ -350,10 +372,12 @@ impl Run<'_> {
             let by = compared.standing.name.clone();
             for note in compared.notes {
                 match open_checkpoint(note, self.evidence.keys, None) {
-                    Ok(Some(claim)) => self.claims.push(claim),
+                    // The line that carries it differs already, and is named: also where another host has signed it.
+                    Ok(Some(claim)) if claim.is_owners(&self.owner).is_ok() => {
+                        self.claims.push(claim);
+                    }
                     Ok(None) => self.report.checkpoints_unknown += 1,
-                    // The line that carries it differs already, and is named.
-                    Err(_) => {}
+                    Ok(Some(_)) | Err(_) => {}
                 }
             }
             if let Some(line) = compared.broken {

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use hyper::Uri;
 
+use crate::trust::partition;
+
 /// Places where Linux distributions keep their root certificates, tried in order when
 /// [`Endpoints::ca_file`] is not set. A sandbox must let these be read.
 pub const CA_FILES: [&str; 4] = [
@@ -17,43 +19,6 @@ pub const CA_FILES: [&str; 4] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
-];
-
-/// A partition of AWS: its DNS suffix, and the host and signing Region of IAM, which has one control plane a partition.
-struct Partition {
-    name: &'static str,
-    suffix: &'static str,
-    iam_host: &'static str,
-    iam_region: &'static str,
-}
-
-/// The partitions that are known. Source: AWS General Reference, 'IAM endpoints'; the isolated
-/// partitions need clients from inside and are left out.
-const PARTITIONS: [Partition; 4] = [
-    Partition {
-        name: "aws",
-        suffix: "amazonaws.com",
-        iam_host: "iam.amazonaws.com",
-        iam_region: "us-east-1",
-    },
-    Partition {
-        name: "aws-us-gov",
-        suffix: "amazonaws.com",
-        iam_host: "iam.us-gov.amazonaws.com",
-        iam_region: "us-gov-west-1",
-    },
-    Partition {
-        name: "aws-cn",
-        suffix: "amazonaws.com.cn",
-        iam_host: "iam.cn-north-1.amazonaws.com.cn",
-        iam_region: "cn-north-1",
-    },
-    Partition {
-        name: "aws-eusc",
-        suffix: "amazonaws.eu",
-        iam_host: "iam.eusc-de-east-1.amazonaws.eu",
-        iam_region: "eusc-de-east-1",
-    },
 ];
 
 /// Where to find AWS. Checked by [`crate::aws::Aws::new`].
@@ -89,7 +54,7 @@ impl Endpoints {
         sts_regions: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
         let partition = partition.into();
-        let known = PARTITIONS.iter().find(|p| p.name == partition);
+        let known = partition::named(&partition);
         Endpoints {
             iam_region: known.map_or("", |p| p.iam_region).into(),
             partition,
@@ -157,9 +122,7 @@ pub(crate) struct Resolved {
 
 impl Resolved {
     pub(crate) fn parse(endpoints: &Endpoints) -> Result<Self, ConfigError> {
-        let partition = PARTITIONS
-            .iter()
-            .find(|p| p.name == endpoints.partition)
+        let partition = partition::named(&endpoints.partition)
             .ok_or_else(|| ConfigError::UnknownPartition(endpoints.partition.clone()))?;
         let base = endpoints
             .override_url
@@ -345,7 +308,7 @@ impl ConfigError {
             ConfigError::BadRegion(_) => "a region looks like eu-west-1".into(),
             ConfigError::NoRegion => "name at least one, best two, in the order to try them".into(),
             ConfigError::UnknownPartition(_) => {
-                let names: Vec<_> = PARTITIONS.iter().map(|p| p.name).collect();
+                let names: Vec<_> = partition::PARTITIONS.iter().map(|p| p.name).collect();
                 format!("known are {}", names.join(", "))
             }
             ConfigError::NoRoots { tried } => {

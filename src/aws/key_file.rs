@@ -7,33 +7,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::Credentials;
-
-/// The largest file that is read, in bytes.
-const LARGEST: u64 = 4096;
-
-/// What `aws iam create-access-key` prints, as borrowed text: a string with an escape would need a buffer that nobody wipes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document<'a> {
-    #[serde(rename = "AccessKey", borrow)]
-    access_key: Fields<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct Fields<'a> {
-    #[serde(rename = "UserName")]
-    _user_name: &'a str,
-    access_key_id: &'a str,
-    status: &'a str,
-    secret_access_key: &'a str,
-    #[serde(rename = "CreateDate")]
-    _create_date: &'a str,
-}
+use crate::trust::access_key::{MAX_DOCUMENT, NoAccessKey, Parts};
 
 /// Why a key's file cannot be used. Nothing of what stands in it is ever quoted.
 #[derive(Debug)]
@@ -42,8 +19,10 @@ pub enum KeyFileError {
     Io(io::Error),
     /// Others than its owner may use it, or it belongs to somebody else.
     Exposed(String),
+    /// It is no file, or one that is too large.
+    Shape(&'static str),
     /// It does not hold what `aws iam create-access-key` prints.
-    Shape(String),
+    NoKey(NoAccessKey),
 }
 
 impl KeyFileError {
@@ -57,7 +36,12 @@ impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(why) => why.fmt(f),
-            Self::Exposed(why) | Self::Shape(why) => f.write_str(why),
+            Self::Exposed(why) => f.write_str(why),
+            Self::Shape(why) => f.write_str(why),
+            Self::NoKey(why) => write!(
+                f,
+                "it is not what 'aws iam create-access-key' prints: {why}"
+            ),
         }
     }
 }
@@ -73,7 +57,7 @@ pub fn read_key_file(path: &Path) -> Result<Credentials, KeyFileError> {
         .map_err(KeyFileError::Io)?;
     let facts = file.metadata().map_err(KeyFileError::Io)?;
     if !facts.is_file() {
-        return Err(KeyFileError::Shape("it is no file".to_owned()));
+        return Err(KeyFileError::Shape("it is no file"));
     }
     let mode = facts.mode() & 0o7777;
     if mode & 0o077 != 0 {
@@ -87,44 +71,23 @@ pub fn read_key_file(path: &Path) -> Result<Credentials, KeyFileError> {
             facts.uid()
         )));
     }
-    if facts.len() > LARGEST {
-        return Err(KeyFileError::Shape("it is larger than 4 KiB".to_owned()));
+    if facts.len() > MAX_DOCUMENT as u64 {
+        return Err(KeyFileError::Shape("it is over 4 KiB"));
     }
     // Sized beforehand: a buffer that grows leaves copies behind.
-    let mut json = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
+    let mut json = Zeroizing::new(Vec::with_capacity(MAX_DOCUMENT + 1));
     file.by_ref()
-        .take(LARGEST)
+        .take(MAX_DOCUMENT as u64)
         .read_to_end(&mut json)
         .map_err(KeyFileError::Io)?;
-    parse(&json)
-}
-
-fn parse(json: &[u8]) -> Result<Credentials, KeyFileError> {
-    let shape = |why: String| KeyFileError::Shape(why);
-    if json.contains(&b'\\') {
-        return Err(shape("it has a backslash in it".to_owned()));
-    }
-    // The parser's own words may quote the input.
-    let document: Document<'_> = serde_json::from_slice(json).map_err(|why| {
-        shape(format!(
-            "it is not what 'aws iam create-access-key' prints (line {}, column {})",
-            why.line(),
-            why.column()
-        ))
-    })?;
-    let key = document.access_key;
-    if key.status != "Active" {
-        return Err(shape("its Status is not Active".to_owned()));
-    }
-    let id = key.access_key_id;
-    if !(16..=128).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return Err(shape("its AccessKeyId is none".to_owned()));
-    }
-    let secret = key.secret_access_key;
-    if !(16..=256).contains(&secret.len()) || !secret.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(shape("its SecretAccessKey is none".to_owned()));
-    }
-    Ok(Credentials::new(id, secret, None, None, "key file"))
+    let key = Parts::read(&json).map_err(KeyFileError::NoKey)?;
+    Ok(Credentials::new(
+        key.access_key_id,
+        key.secret_access_key,
+        None,
+        None,
+        "key file",
+    ))
 }
 
 #[cfg(test)]

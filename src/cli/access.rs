@@ -7,10 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 use serde_json::json;
 
 use crate::{
-    protocol::{
-        Code, Problem,
-        socket::{Status, VaultView},
-    },
+    protocol::{Code, Problem, socket::VaultView},
     trust::{
         pattern,
         power::{self, document},
@@ -21,6 +18,7 @@ use crate::{
 
 use super::{
     Door, Ended,
+    choice::the_vault,
     client::vault_path,
     inputs,
     roster::{believed, read_newest, shown},
@@ -169,28 +167,7 @@ pub(super) fn condition(condition: &document::Condition) -> String {
 /// The roster of a vault, as this person has seen it; of the agent's only vault where none is named.
 pub(super) fn roster(vault: Option<&str>, door: &Door) -> Result<Roster, Problem> {
     let agent = door.agent()?;
-    let vault = match vault {
-        Some(vault) => vault.to_owned(),
-        None => {
-            let status: Status = agent.ask("/v1/status")?;
-            let names: Vec<String> = status.vaults.into_iter().map(|v| v.vault).collect();
-            match names.as_slice() {
-                [one] => one.clone(),
-                [] => {
-                    return Err(Problem::new(Code::Usage, "the agent has no vault")
-                        .hint("draw one up: twotap vault create; or read a file: --from"));
-                }
-                several => {
-                    return Err(
-                        Problem::new(Code::Usage, "the agent has several vaults").hint(format!(
-                            "name one of {} with --vault",
-                            plain(&several.join(", "))
-                        )),
-                    );
-                }
-            }
-        }
-    };
+    let vault = the_vault(vault, &agent, door)?;
     let view: VaultView = agent.ask(&vault_path(&vault, "")?)?;
     believed(&vault, &view.roster_chain, door)?;
     shown(&view.roster_chain)

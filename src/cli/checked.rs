@@ -92,7 +92,8 @@ pub(super) fn check(
         )
         .hint("do not go on; tell the security officer"));
     }
-    let epochs = Epochs::of(papers.epochs, roster.host(request.host))?;
+    let own = (claimed.as_str(), papers.roster_chain);
+    let epochs = Epochs::of(papers.epochs, own, request.host)?;
     let seen = memory.seen();
     seen.accept_manifest(&manifest)?;
     // A manifest carries the head that its own ceremony began with, so it is older than its date says; a request that is made

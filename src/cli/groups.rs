@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// How a group is written, for hints.
-const FORM: &str = "e.g. --group security:1:alice,bob --group platform:1:carol,dave";
+const FORM: &str = "e.g. --group security:1:alice,bob --group platform:1:carol,ivan";
 
 /// Reads what stands behind each `--group`.
 pub(super) fn read(arguments: &[String]) -> Result<Vec<Group>, Problem> {

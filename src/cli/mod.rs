@@ -18,6 +18,7 @@ mod audit;
 mod aws;
 mod aws_cli;
 mod checked;
+mod choice;
 mod client;
 mod close;
 mod confirm;

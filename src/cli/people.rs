@@ -228,7 +228,7 @@ mod tests {
         view.people = vec![
             hand(Did::Asked, "dana", 61010, None),
             hand(Did::Approved, "alice", 61011, Some(key)),
-            hand(Did::Closed, "eve\u{1b}[2J", 61099, None),
+            hand(Did::Closed, "stranger\u{1b}[2J", 61099, None),
         ];
         let short = &key.to_string()[..12];
         assert_eq!(
@@ -242,7 +242,10 @@ mod tests {
                     "approved",
                     format!("alice, token 10001, key {short}, uid 61011 on vault-1")
                 ),
-                ("closed", "eve\\u{1b}[2J, uid 61099 on vault-1".to_owned()),
+                (
+                    "closed",
+                    "stranger\\u{1b}[2J, uid 61099 on vault-1".to_owned()
+                ),
             ]
         );
     }

@@ -15,9 +15,11 @@
 //!   token may therefore stand in a roster;
 //! * [`program`]: whose a program is that is run for us;
 //! * [`power`]: what a session's policy becomes for one request, what it allows, and whether that was said plainly enough;
+//! * [`access_key`]: what `aws iam create-access-key` prints, read without leaving copies; [`partition`]: where a partition of AWS has its IAM;
 //! * [`words`]: six words to compare on a call;
 //! * [`seen`]: the newest roster, generation and audit head that this machine has met, so that nothing can be rolled back.
 
+pub mod access_key;
 pub mod attestation;
 pub mod drill;
 pub mod dsse;
@@ -27,6 +29,7 @@ pub mod file;
 pub mod firmware;
 pub mod keys;
 pub mod manifest;
+pub mod partition;
 pub mod pattern;
 pub mod policy;
 pub mod power;

@@ -157,9 +157,7 @@ impl Seen {
 
     /// Accepts a manifest unless a newer, or another of the same number, was seen; remembers it.
     pub fn accept_manifest(&mut self, manifest: &Verified<Manifest>) -> Result<(), TrustError> {
-        let entry = self.vaults.get_mut(&manifest.vault).ok_or_else(|| {
-            TrustError::mismatch("manifest", "this machine is not pinned to its vault")
-        })?;
+        let entry = self.entry(&manifest.vault, "manifest")?;
         let mark = Mark {
             number: manifest.generation,
             sha256: manifest.digest(),
@@ -192,9 +190,7 @@ impl Seen {
         head: Head,
         at: Timestamp,
     ) -> Result<(), TrustError> {
-        let entry = self.vaults.get_mut(vault).ok_or_else(|| {
-            TrustError::mismatch("record", "this machine is not pinned to its vault")
-        })?;
+        let entry = self.entry(vault, "record")?;
         match entry.audit {
             Some(seen) if head.seq < seen.head.seq && at > seen.at => Err(TrustError::Rollback {
                 what: "audit head",
@@ -222,11 +218,15 @@ impl Seen {
         head: Head,
         at: Timestamp,
     ) -> Result<(), TrustError> {
-        let entry = self.vaults.get_mut(vault).ok_or_else(|| {
-            TrustError::mismatch("record", "this machine is not pinned to its vault")
-        })?;
+        let entry = self.entry(vault, "record")?;
         entry.audit = Some(HeadAt { head, at });
         self.save()
+    }
+
+    /// What was seen of a vault, for a document of this kind to be held against.
+    fn entry(&mut self, vault: &str, what: &'static str) -> Result<&mut Entry, TrustError> {
+        let entry = self.vaults.get_mut(vault);
+        entry.ok_or_else(|| TrustError::mismatch(what, "this machine is not pinned to its vault"))
     }
 
     fn save(&self) -> Result<(), TrustError> {

@@ -1,13 +1,13 @@
 //! The credential in a vault: exactly what `aws iam create-access-key` prints.
 
-use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::VaultError;
+use crate::trust::access_key::{MAX_DOCUMENT, Parts};
 
 /// The largest credential that is read, in bytes.
-pub const MAX_CREDENTIAL: usize = 4096;
+pub const MAX_CREDENTIAL: usize = MAX_DOCUMENT;
 
 /// A long-term access key of an IAM user. It cannot be printed, cloned or compared with `==`.
 ///
@@ -35,24 +35,6 @@ pub struct AccessKey {
     create_date: String,
 }
 
-/// The document as borrowed text: strings that would need a buffer of their own (escapes) are refused.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document<'a> {
-    #[serde(rename = "AccessKey", borrow)]
-    access_key: Fields<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct Fields<'a> {
-    user_name: &'a str,
-    access_key_id: &'a str,
-    status: &'a str,
-    secret_access_key: &'a str,
-    create_date: &'a str,
-}
-
 impl AccessKey {
     /// A key from its parts, as the API returns them. `create_date` is an ISO 8601 time, e.g. `2026-01-06T10:00:00+00:00`.
     pub fn new(
@@ -61,17 +43,7 @@ impl AccessKey {
         secret: Zeroizing<String>,
         create_date: &str,
     ) -> Result<Self, VaultError> {
-        check("UserName", user_name, 1..=64, |b| {
-            b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b)
-        })?;
-        check("AccessKeyId", id, 16..=128, |b| b.is_ascii_alphanumeric())?;
-        // AWS's are 40 characters of base64; anything that JSON need not escape is taken.
-        check("SecretAccessKey", &secret, 16..=256, |b| {
-            b.is_ascii_graphic() && !b"\"\\".contains(&b)
-        })?;
-        check("CreateDate", create_date, 10..=40, |b| {
-            b.is_ascii_alphanumeric() || b"+-:.".contains(&b)
-        })?;
+        Parts::new(user_name, id, &secret, create_date).map_err(VaultError::credential)?;
         Ok(Self {
             user_name: user_name.to_owned(),
             id: id.to_owned(),
@@ -85,27 +57,13 @@ impl AccessKey {
     /// # Errors
     /// [`VaultError::Credential`]; it names a place or a field, never what stands there.
     pub fn parse(json: &[u8]) -> Result<Self, VaultError> {
-        if json.len() > MAX_CREDENTIAL {
-            return Err(VaultError::credential("it is over 4 KiB"));
-        }
-        // A string with an escape would be unescaped into a buffer that nobody wipes. AWS's values have none.
-        if json.contains(&b'\\') {
-            return Err(VaultError::credential("it has a backslash in it"));
-        }
-        // The parser's own words may quote the input.
-        let document: Document<'_> = serde_json::from_slice(json).map_err(|why| {
-            VaultError::credential(format!("line {}, column {}", why.line(), why.column()))
-        })?;
-        let fields = document.access_key;
-        if fields.status != "Active" {
-            return Err(VaultError::credential("its Status is not Active"));
-        }
-        Self::new(
-            fields.user_name,
-            fields.access_key_id,
-            Zeroizing::new(fields.secret_access_key.to_owned()),
-            fields.create_date,
-        )
+        let parts = Parts::read(json).map_err(VaultError::credential)?;
+        Ok(Self {
+            user_name: parts.user_name.to_owned(),
+            id: parts.access_key_id.to_owned(),
+            secret: Zeroizing::new(parts.secret_access_key.to_owned()),
+            create_date: parts.create_date.to_owned(),
+        })
     }
 
     /// The key's id (`AKIA...`); not secret.
@@ -159,23 +117,6 @@ pub(super) fn concat(parts: &[&str]) -> Zeroizing<Vec<u8>> {
         out.extend_from_slice(part.as_bytes());
     }
     out
-}
-
-fn check(
-    field: &str,
-    value: &str,
-    length: std::ops::RangeInclusive<usize>,
-    allowed: impl Fn(u8) -> bool,
-) -> Result<(), VaultError> {
-    if length.contains(&value.len()) && value.bytes().all(allowed) {
-        Ok(())
-    } else {
-        Err(VaultError::credential(format!(
-            "{field} must have {} to {} of the characters that AWS uses",
-            length.start(),
-            length.end()
-        )))
-    }
 }
 
 #[cfg(test)]

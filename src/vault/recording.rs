@@ -98,13 +98,13 @@ mod tests {
 
     #[test]
     fn every_officer_opens_it_and_nobody_else() {
-        let ((sofia, to_sofia), (ivan, to_ivan), (mallory, _)) = (officer(), officer(), officer());
+        let ((sofia, to_sofia), (ivan, to_ivan), (stranger, _)) = (officer(), officer(), officer());
         assert_eq!(sofia.recipient(), to_sofia);
         let readers = Readers::new([&*to_sofia, &*to_ivan].into_iter()).expect("recipients");
         let sealed = readers.seal(b"what was seen").expect("sealed");
         assert_eq!(**sofia.open(&sealed).expect("opens"), *b"what was seen");
         assert_eq!(**ivan.open(&sealed).expect("opens"), *b"what was seen");
-        let refused = mallory.open(&sealed).err();
+        let refused = stranger.open(&sealed).err();
         assert!(matches!(refused, Some(VaultError::NotForThisKey { .. })));
         let mut changed = sealed.clone();
         let last = changed.len() - 1;

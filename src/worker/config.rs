@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::places::PlaceConfig;
 use crate::{
-    aws::{Endpoints, Timeouts},
+    aws::Endpoints,
     protocol::{Code, Problem},
     trust::text::check_name,
 };
@@ -118,8 +118,8 @@ struct AwsConfig {
     partition: String,
     /// Asked in this order.
     sts_regions: Vec<String>,
-    #[serde(default = "default_iam_region")]
-    iam_region: String,
+    /// Signs requests to IAM; the partition's own where it is absent.
+    iam_region: Option<String>,
     /// For AWS-compatible endpoints; plain http to loopback alone.
     endpoint: Option<String>,
     /// PEM file of trusted roots, instead of the system's.
@@ -203,13 +203,13 @@ impl Config {
 
     /// Where AWS is, as the `aws` module wants it.
     pub(super) fn endpoints(&self) -> Endpoints {
+        let aws = &self.aws;
+        let usual = Endpoints::of(aws.partition.as_str(), &aws.sts_regions);
         Endpoints {
-            partition: self.aws.partition.clone(),
-            sts_regions: self.aws.sts_regions.clone(),
-            iam_region: self.aws.iam_region.clone(),
-            override_url: self.aws.endpoint.clone(),
-            ca_file: self.aws.ca_file.clone(),
-            timeouts: Timeouts::default(),
+            iam_region: aws.iam_region.clone().unwrap_or(usual.iam_region),
+            override_url: aws.endpoint.clone(),
+            ca_file: aws.ca_file.clone(),
+            ..usual
         }
     }
 }
@@ -226,17 +226,17 @@ fn default_partition() -> String {
     "aws".to_owned()
 }
 
-fn default_iam_region() -> String {
-    "us-east-1".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(limits: &str) -> Result<Config, Problem> {
+        read_aws(&format!("\n{limits}"))
+    }
+
+    fn read_aws(more: &str) -> Result<Config, Problem> {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let text = format!("[aws]\nsts_regions = [\"eu-central-1\"]\n{limits}");
+        let text = format!("[aws]\nsts_regions = [\"eu-central-1\"]\n{more}");
         std::fs::write(file.path(), text).expect("written");
         Config::read(file.path())
     }
@@ -263,6 +263,15 @@ mod tests {
             assert_eq!(read(&bad).expect_err("refused").code, Code::Usage);
         }
         assert!(read("[limits]\nrotation_minutes = 5").is_err());
+    }
+
+    #[test]
+    fn iam_is_asked_as_the_partition_has_it_unless_said_otherwise() {
+        let signs = |more| read_aws(more).expect("good").endpoints().iam_region;
+        assert_eq!(signs(""), "us-east-1");
+        assert_eq!(signs("partition = 'aws-cn'"), "cn-north-1");
+        let said = "partition = 'aws-us-gov'\niam_region = 'us-gov-east-1'";
+        assert_eq!(signs(said), "us-gov-east-1");
     }
 
     #[test]

@@ -37,16 +37,12 @@ use twotap::{
     trust::Bytes,
 };
 
-pub use paper::CAROL;
+pub use twotap_rig::people::{AGENT, ALICE, BOB, CAROL, DANA, IVAN, SOFIA};
+
 use paper::Paper;
 use worker::FakeWorker;
 
-pub const AGENT: u32 = 61001;
-pub const DANA: u32 = 61010;
-pub const ALICE: u32 = 61011;
-pub const BOB: u32 = 61012;
-pub const SOFIA: u32 = 61013;
-pub const IVAN: u32 = 61014;
+/// Nobody's account.
 pub const STRANGER: u32 = 61099;
 
 /// How long anything may take before a test gives up on it.

@@ -25,10 +25,7 @@ use twotap::{
     },
 };
 
-use super::{ALICE, BOB, DANA, SOFIA};
-
-/// Carol's account.
-pub const CAROL: u32 = 61015;
+use twotap_rig::people::{ALICE, BOB, CAROL, DANA, SOFIA};
 
 /// A token's key without the token.
 pub struct SoftToken(p256::ecdsa::SigningKey);

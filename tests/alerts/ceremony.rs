@@ -113,8 +113,8 @@ fn a_denial_a_vote_that_does_not_count_and_a_request_that_runs_out_are_told() {
     let host = &alerted.host;
     let view = host.ask();
     let unlisted = twotap::protocol::job::Approval {
-        approval: host.worker.paper().approval(&view.offer, "mallory"),
-        sealed_share: twotap::trust::Bytes(b"SECRET-OF-MALLORY".to_vec()),
+        approval: host.worker.paper().approval(&view.offer, "stranger"),
+        sealed_share: twotap::trust::Bytes(b"SECRET-OF-STRANGER".to_vec()),
     };
     let path = format!("/v1/requests/{}/approvals", view.id);
     assert_ne!(host.call(DANA, "POST", &path, &unlisted).status, 200);

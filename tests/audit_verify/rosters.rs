@@ -65,8 +65,8 @@ fn a_session_under_a_roster_that_counted_no_more_is_shown() {
 fn an_approval_by_somebody_whom_the_roster_of_that_time_does_not_list_is_tampering() {
     let home = tempfile::tempdir().expect("a folder");
     let signers = Signers::new();
-    // Mallory's token is listed nowhere; alice's is, and in the line of somebody else.
-    let bundle = approved_by(&signers, &["alice", "mallory"]).done(&signers);
+    // A stranger's token is listed nowhere; alice's is, and in the line of somebody else.
+    let bundle = approved_by(&signers, &["alice", "stranger"]).done(&signers);
     export(&home, &bundle);
     let said = refused(home.path(), &["--export", "export"], TAMPERING);
     assert!(

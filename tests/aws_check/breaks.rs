@@ -18,7 +18,7 @@ pub(crate) const MAY_BE_LEFT: &str =
 /// What no command can decide: these stay until somebody has looked.
 pub(crate) const LEFT_TO_PEOPLE: [&str; 2] = [
     "role /twotap/helper: nobody shipped it",
-    "user /twotap/eve: nobody shipped it",
+    "user /twotap/extra: nobody shipped it",
 ];
 
 const NOBODY: &str = r#"'{"Version":"2012-10-17","Statement":[{"Sid":"Own","Effect":"Deny","Principal":"*","Action":"sts:AssumeRole"}]}'"#;
@@ -91,7 +91,7 @@ fn identities(account: &Whole) -> Vec<Break> {
              aws iam attach-user-policy --user-name audit-writer --policy-arn arn:aws:iam::{number}:policy/wide")),
         one("user /twotap/watch", "it has no inline policy twotap",
             "aws iam delete-user-policy --user-name watch --policy-name twotap".into()),
-        one("user /twotap/eve", "nobody shipped it", "aws iam create-user --path /twotap/ --user-name eve".into()),
+        one("user /twotap/extra", "nobody shipped it", "aws iam create-user --path /twotap/ --user-name extra".into()),
         one("policy /twotap/ceiling", "not what was shipped: NotTheEvidence is missing", format!(
             "aws iam create-policy-version --set-as-default --policy-arn arn:aws:iam::{number}:policy/twotap/ceiling --policy-document {ceiling}")),
         one("role /twotap/op-admin", "no permissions boundary", "aws iam delete-role-permissions-boundary --role-name op-admin".into()),

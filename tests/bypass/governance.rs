@@ -63,8 +63,8 @@ const EVENTS: [&str; 4] = [
 #[test]
 fn every_call_that_bypasses_governance_is_told_with_who_where_and_what_in_both_forms() {
     let (world, alerts) = standing();
-    let admin = somebody(&world, "mallory", &["s3:*"]).expect("a user");
-    let who = format!("arn:aws:iam::{}:user/mallory", world.account());
+    let admin = somebody(&world, "administrator", &["s3:*"]).expect("a user");
+    let who = format!("arn:aws:iam::{}:user/administrator", world.account());
     for (form, shown) in [
         (
             BypassForm::Header,
@@ -121,7 +121,7 @@ fn a_bypass_that_is_refused_is_told_as_well() {
     let objects = locked(&world, &alerts, &admin);
     let thief = somebody(
         &world,
-        "mallory",
+        "administrator",
         &[
             "s3:DeleteObject",
             "s3:DeleteObjectVersion",
@@ -134,7 +134,7 @@ fn a_bypass_that_is_refused_is_told_as_well() {
     let came = alerts.wait(SOON, |came| !of(came, KIND).is_empty());
     let came = came.expect("the alert");
     let alert = of(&came, KIND)[0];
-    let who = format!("arn:aws:iam::{}:user/mallory", world.account());
+    let who = format!("arn:aws:iam::{}:user/administrator", world.account());
     tells(alert, &who, &[alerts.bucket()]);
     assert_eq!(fields(alert)["error"], "AccessDenied", "{alert}");
 }

@@ -72,7 +72,7 @@ fn any_use_of_the_break_glass_user_is_told_a_read_only_call_too() {
 #[test]
 fn a_key_made_for_the_break_glass_user_is_told_from_the_region_where_iam_is() {
     let (world, alerts) = standing();
-    let insider = somebody(&world, "mallory", &["iam:*"]).expect("a user");
+    let insider = somebody(&world, "insider", &["iam:*"]).expect("a user");
     let made = world.through_proxy(insider).query(
         "iam",
         "CreateAccessKey",
@@ -82,7 +82,7 @@ fn a_key_made_for_the_break_glass_user_is_told_from_the_region_where_iam_is() {
     let kind = "IDENTITY CHANGED";
     let came = alerts.wait(SOON, |came| !of(came, kind).is_empty());
     let came = came.expect("the alert");
-    let who = format!("arn:aws:iam::{}:user/mallory", world.account());
+    let who = format!("arn:aws:iam::{}:user/insider", world.account());
     let alert = of(&came, kind)[0];
     tells(alert, &who, &["break-glass"]);
     assert_eq!(fields(alert)["region"], "us-east-1");
@@ -110,7 +110,7 @@ fn a_revocation_taken_away_is_told_and_one_that_the_steward_puts_is_not() {
     );
     put.expect("an answer").expect_ok("put").expect("revoked");
 
-    let insider = somebody(&world, "mallory", &["iam:*"]).expect("a user");
+    let insider = somebody(&world, "insider", &["iam:*"]).expect("a user");
     let gone = world.through_proxy(insider).query(
         "iam",
         "DeleteRolePolicy",
@@ -126,7 +126,7 @@ fn a_revocation_taken_away_is_told_and_one_that_the_steward_puts_is_not() {
         told.iter().all(|alert| fields(alert)["event_id"] == *id),
         "{told:#?}"
     );
-    let who = format!("arn:aws:iam::{}:user/mallory", world.account());
+    let who = format!("arn:aws:iam::{}:user/insider", world.account());
     tells(told[0], &who, &[name, "op-admin"]);
     assert_eq!(fields(told[0])["event"], "DeleteRolePolicy");
 }

@@ -135,7 +135,7 @@ fn a_rule_that_is_off_and_an_alert_that_lacks_who_are_named() {
     transformer["InputPathsMap"]["who"] = "$.detail.userIdentity.userName".into();
     alerts.put_rule(&nameless).expect("changed");
 
-    let done = simulate(&world, &sofia, &[&here[..], &["--within", "8s"]].concat());
+    let done = simulate(&world, &sofia, &[&here[..], &["--within", "25s"]].concat());
     assert_eq!(done.status.code(), Some(10), "{done:?}");
     let said = json_of(&done)["error"].to_string();
     assert!(said.contains("revocation-removed did not arrive"), "{said}");

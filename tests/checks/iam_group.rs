@@ -13,7 +13,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// An account with the users `dana` and `erin`, the group, and the check's own user.
+    /// An account with the users `dana` and `carol`, the group, and the check's own user.
     fn new() -> Self {
         let aws = Aws::shared().expect("an emulator");
         let account = aws.new_account();
@@ -22,7 +22,7 @@ impl Bench {
             let reply = admin.query("iam", action, parameters).expect("an answer");
             reply.expect_ok(action).expect("done")
         };
-        for user in ["dana-iam", "erin-iam", "check"] {
+        for user in ["dana-iam", "carol-iam", "check"] {
             call("CreateUser", &[("UserName", user)]);
         }
         for group in ["Support-L2", "Support-L2-alumni"] {
@@ -92,7 +92,7 @@ fn a_member_with_an_mfa_device_passes_and_nobody_else() {
         );
     };
     join("dana-iam", "Support-L2-alumni");
-    join("erin-iam", "Support-L2");
+    join("carol-iam", "Support-L2");
     bench.is(1, "dana-iam is not a member of Support-L2");
     join("dana-iam", "Support-L2");
     bench.is(

@@ -83,14 +83,11 @@ fn merged_and_approved_by_somebody_else_passes_and_says_by_whom() {
     assert!(said.ends_with("approved by carol (carol-gh)"), "{said}");
     // A comment afterwards takes nothing back; an operator who did not write it changes nothing.
     let (code, said) = bench.with(
-        changed(pull(), "/user/login", "erin-gh".into()),
-        vec![
-            review("frank-gh", "APPROVED"),
-            review("frank-gh", "COMMENTED"),
-        ],
+        changed(pull(), "/user/login", "sofia-gh".into()),
+        vec![review("bob-gh", "APPROVED"), review("bob-gh", "COMMENTED")],
     );
     assert_eq!(code, 0, "{said}");
-    assert!(said.ends_with("approved by frank-gh"), "{said}");
+    assert!(said.ends_with("approved by bob-gh"), "{said}");
     // The subject, where there is one.
     assert_eq!(bench.asks(Some("user-4711")).0, 0);
 }
@@ -109,7 +106,7 @@ fn whatever_is_missing_is_named() {
         "0".repeat(40).into(),
     );
     let stranger = changed(
-        review("eve-gh", "APPROVED"),
+        review("stranger-gh", "APPROVED"),
         "/author_association",
         "NONE".into(),
     );
@@ -173,17 +170,17 @@ fn whatever_is_missing_is_named() {
     // Whose approval counts may be said.
     let named = bench
         .config
-        .replace("[people]", "approvers = ['Erin-GH']\n[people]");
+        .replace("[people]", "approvers = ['Sofia-GH']\n[people]");
     assert_eq!(
         bench.check.run(&named, &request(None)),
         (1, nobody.to_owned())
     );
-    bench.with(pull(), vec![review("erin-gh", "APPROVED")]);
+    bench.with(pull(), vec![review("sofia-gh", "APPROVED")]);
     assert_eq!(bench.check.run(&named, &request(None)).0, 0);
     // An operator without a login is nobody there.
     let mut other = request(None);
-    other["operator"] = "heidi".into();
-    let said = (1, "the configuration has no login for heidi".to_owned());
+    other["operator"] = "bob".into();
+    let said = (1, "the configuration has no login for bob".to_owned());
     assert_eq!(bench.check.run(&bench.config, &other), said);
 }
 
@@ -202,7 +199,7 @@ fn all_pages_are_read_and_the_search_ends_where_nothing_counts_any_more() {
         held.pulls.push(pull());
         // The newest word of a reviewer stands on the second page.
         let mut reviews = vec![review("carol-gh", "APPROVED")];
-        reviews.extend((0..120).map(|_| review("frank-gh", "COMMENTED")));
+        reviews.extend((0..120).map(|_| review("bob-gh", "COMMENTED")));
         reviews.push(review("carol-gh", "CHANGES_REQUESTED"));
         held.reviews = [(17, reviews)].into();
     });

@@ -14,9 +14,8 @@ use twotap_token::{
 
 use crate::agent::Agent;
 
-pub(crate) const DANA: u32 = 61010;
-pub(crate) const ALICE: u32 = 61011;
-pub(crate) const BOB: u32 = 61012;
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub(crate) use twotap_rig::people::{ALICE, BOB, DANA};
 
 /// The PIN that custodians choose at enrolment.
 pub(crate) const PIN: &str = "471147";

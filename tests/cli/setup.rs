@@ -21,31 +21,7 @@ roles = ["custodian"]
 uids = [61012]
 "#;
 
-pub(crate) const ACCESS: &str = r#"
-[aws]
-user_arn = "arn:aws:iam::111122223333:user/twotap/break-glass"
-steward_role_arn = "arn:aws:iam::111122223333:role/twotap/steward"
-external_id = "prod-7f3a"
-[[access]]
-name = "admin"
-account = "111122223333"
-role_arn = "arn:aws:iam::111122223333:role/twotap/op-admin"
-regions = ["eu-central-1"]
-probe = "ec2:DescribeRegions"
-policy = '''{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListAllMyBuckets","Resource":"*"}]}'''
-"#;
-
-/// What the AWS CLI prints; the secret is the one of AWS's own examples.
-pub(crate) const PRINTED: &str = r#"{
-    "AccessKey": {
-        "UserName": "break-glass",
-        "AccessKeyId": "AKIAIOSFODNN7EXAMPLE",
-        "Status": "Active",
-        "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "CreateDate": "2026-01-06T10:00:00+00:00"
-    }
-}
-"#;
+pub(crate) use twotap_rig::papers::{ACCESS, PRINTED};
 
 pub(crate) fn words(object: &Value) -> String {
     let words = object["words"].as_array().expect("words");

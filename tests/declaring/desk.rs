@@ -11,15 +11,13 @@ use twotap::{
     },
 };
 
+use twotap_rig::papers::PRINTED;
+
 use crate::{
     bench::{Bench, DANA, Run},
     paper::with_scenarios,
     support::{SoftCustodian, account, person},
 };
-
-/// What the AWS CLI prints; the secret is the one of AWS's own examples.
-const PRINTED: &str = r#"{"AccessKey": {"UserName": "break-glass", "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "Status": "Active",
-"SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "CreateDate": "2026-01-06T10:00:00+00:00"}}"#;
 
 /// A vault with scenarios, as dana finds it.
 pub(crate) struct Desk {

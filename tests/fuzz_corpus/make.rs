@@ -24,12 +24,6 @@ use twotap::{
 use maker::Case;
 use paper::{Paper, Times};
 
-const DANA: u32 = 61010;
-const ALICE: u32 = 61011;
-const BOB: u32 = 61012;
-const SOFIA: u32 = 61013;
-const CAROL: u32 = 61015;
-
 struct Key(SigningKey);
 
 impl Signer for Key {
@@ -172,7 +166,7 @@ fn signed() {
     put("corpus/approval/bob", file(paper.approval(&offer, "bob")));
     put(
         "corpus/approval/a-stranger",
-        file(paper.approval(&offer, "mallory")),
+        file(paper.approval(&offer, "stranger")),
     );
     put("corpus/approval/the-offer", file(offer.clone()));
     put(

@@ -8,9 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use twotap::audit::chain::Head;
-
-use crate::{Bench, log};
+use crate::{Bench, let_in::only_with};
 
 fn key(path: &Path) {
     let made = Command::new("ssh-keygen")
@@ -75,32 +73,9 @@ fn evidence_goes_over_ssh_to_the_host_that_is_known_and_to_no_other() {
             remote.display()
         )
     };
-    bench.incident("r-aaaaaaaaaaaaa");
-    bench.checkpoint();
-    for (key, known) in [("own", "wrong"), ("other", "known")] {
-        let mut sink = bench.open(&table(key, known));
-        sink.resume(Head::default())
-            .expect("it is met when it is pushed to");
-        let why = sink
-            .send(&bench.deliveries(1))
-            .expect_err("it is not let in");
-        let said = why.to_string();
-        let expected = match key {
-            "own" => "Host key verification failed",
-            _ => "Permission denied",
-        };
-        assert!(said.contains(expected), "{key} {known}: {said}");
-    }
-    assert_eq!(
-        fs::read_dir(remote.join("refs/heads"))
-            .expect("read")
-            .count(),
-        0
-    );
-    let sinks = bench.run(&table("own", "known"), false);
-    bench.holds_all(&sinks);
-    assert_eq!(
-        log(&remote, "evidence/bg-1"),
-        ["INC-42: evidence of r-aaaaaaaaaaaaa"]
-    );
+    let refused = [
+        (table("own", "wrong"), "Host key verification failed"),
+        (table("other", "known"), "Permission denied"),
+    ];
+    only_with(&bench, &remote, &refused, &[], &table("own", "known"));
 }

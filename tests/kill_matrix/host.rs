@@ -28,7 +28,7 @@ use twotap_rig::{Credentials, memory, people};
 use crate::{
     flow::Status,
     points::{Rig, kill},
-    support::{Bench, account, person},
+    support::{Bench, account, person, program},
     wait::{BOUND, until},
 };
 
@@ -97,10 +97,10 @@ impl Host {
         }
         // Links: a host's processes are told by the path of their program.
         fs::set_permissions(self.bin.path(), fs::Permissions::from_mode(0o755)).expect("mode");
-        for (name, built) in PROGRAMS {
-            let path = self.bin.path().join(name);
-            fs::hard_link(built, &path)
-                .or_else(|_| fs::copy(built, &path).map(drop))
+        for name in PROGRAMS {
+            let (built, path) = (program(name), self.bin.path().join(name));
+            fs::hard_link(&built, &path)
+                .or_else(|_| fs::copy(&built, &path).map(drop))
                 .expect("a program");
         }
         let rig = self.rig.table();
@@ -358,9 +358,5 @@ fn connect(socket: &Path, uid: u32) -> Option<UnixStream> {
     connected.join().expect("the thread ends")
 }
 
-/// The programs with failpoints in them.
-pub(crate) const PROGRAMS: [(&str, &str); 3] = [
-    ("twotap", env!("CARGO_BIN_EXE_twotap")),
-    ("twotapd", env!("CARGO_BIN_EXE_twotapd")),
-    ("twotap-worker", env!("CARGO_BIN_EXE_twotap-worker")),
-];
+/// The programs with failpoints in them, which stand where this one does.
+pub(crate) const PROGRAMS: [&str; 3] = ["twotap", "twotapd", "twotap-worker"];

@@ -7,6 +7,8 @@ use std::{
 
 use twotap::trust::{Envelope, PublicKey, Timestamp, enrollment::Enrollment};
 
+use twotap_rig::papers::PROFILE;
+
 use crate::support::SoftCustodian;
 
 const PEOPLE: &str = r#"
@@ -20,19 +22,6 @@ roles = ["custodian"]
 [[person]]
 name = "bob"
 roles = ["custodian"]
-"#;
-
-const HEAD: &str = r#"
-[aws]
-user_arn = "arn:aws:iam::111122223333:user/twotap/break-glass"
-steward_role_arn = "arn:aws:iam::111122223333:role/twotap/steward"
-external_id = "prod-7f3a"
-[[access]]
-name = "admin"
-account = "111122223333"
-role_arn = "arn:aws:iam::111122223333:role/twotap/op-admin"
-regions = ["eu-central-1"]
-probe = "ec2:DescribeRegions"
 "#;
 
 const EVERYTHING: &str = r#"policy = '''{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'''
@@ -135,14 +124,14 @@ fn exists(desk: &Desk) -> bool {
 #[test]
 fn a_roster_with_undeclared_power_is_not_drawn_up() {
     let desk = Desk::new();
-    let done = desk.create(&format!("{HEAD}{EVERYTHING}"));
+    let done = desk.create(&format!("{PROFILE}{EVERYTHING}"));
     assert_eq!(done.status.code(), Some(3), "{done:?}");
     assert!(
         said(&done).contains("does not say that it is broad"),
         "{done:?}"
     );
     assert!(said(&done).contains("hint: "), "{done:?}");
-    let done = desk.create(&format!("{HEAD}broad = true\n{EVERYTHING}"));
+    let done = desk.create(&format!("{PROFILE}broad = true\n{EVERYTHING}"));
     assert_eq!(done.status.code(), Some(3), "{done:?}");
     assert!(said(&done).contains("outlives the session"), "{done:?}");
     let long = format!(
@@ -150,7 +139,7 @@ fn a_roster_with_undeclared_power_is_not_drawn_up() {
 "#,
         "x".repeat(2000)
     );
-    let done = desk.create(&format!("{HEAD}{long}"));
+    let done = desk.create(&format!("{PROFILE}{long}"));
     assert!(
         said(&done).contains("characters; aws takes 2048"),
         "{done:?}"
@@ -159,7 +148,7 @@ fn a_roster_with_undeclared_power_is_not_drawn_up() {
         r#""Resource":"*""#,
         r#""Resource":"arn:aws:s3:::a/${subject}""#,
     );
-    let done = desk.create(&format!("{HEAD}{asks}"));
+    let done = desk.create(&format!("{PROFILE}{asks}"));
     assert!(
         said(&done).contains("what a subject looks like"),
         "{done:?}"
@@ -167,7 +156,7 @@ fn a_roster_with_undeclared_power_is_not_drawn_up() {
     assert!(!exists(&desk), "nothing was half-written");
 
     let done = desk.create(&format!(
-        "{HEAD}broad = true\npersistence = true\n{EVERYTHING}"
+        "{PROFILE}broad = true\npersistence = true\n{EVERYTHING}"
     ));
     assert!(done.status.success(), "{done:?}");
     // Whoever signs it, or looks it up, reads what it amounts to.

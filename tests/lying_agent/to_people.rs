@@ -96,7 +96,7 @@ fn lies(worker_key: String, bobs_share: Bytes) -> Vec<(&'static str, BundleLie)>
             "another roster",
             Box::new(|bundle| {
                 let change = |r: &mut Roster| r.hosts[0].name = "host-2".into();
-                let stranger = SoftCustodian::new("mallory", 9);
+                let stranger = SoftCustodian::new("stranger", 9);
                 bundle.roster_chain[0] = changed(&bundle.roster_chain[0], change, Some(&stranger));
             }),
         ),

@@ -119,7 +119,7 @@ fn an_operator_whom_the_roster_does_not_name_as_one_gets_no_offer() {
     let bench = Bench::sealed();
     for name in [
         "alice",
-        "mallory",
+        "stranger",
         "",
         "dana ",
         "Dana",
@@ -362,7 +362,7 @@ fn an_agent_that_talks_nonsense_after_the_quorum_stops_nothing_that_has_begun() 
 fn another_credential_than_the_roster_names_is_not_sealed() {
     let bench = Bench::new();
     let admin = bench.world.admin();
-    let user = [("UserName", "mallory")];
+    let user = [("UserName", "stranger")];
     assert!(
         admin
             .query("iam", "CreateUser", &user)
@@ -394,7 +394,7 @@ fn another_credential_than_the_roster_names_is_not_sealed() {
     });
     let why = worker.rest().1.expect_err("refused");
     assert!(
-        why.contains("that key belongs to") && why.contains("user/mallory"),
+        why.contains("that key belongs to") && why.contains("user/stranger"),
         "{why}"
     );
     let mut worker = bench.worker();

@@ -7,11 +7,9 @@
 )]
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::Command,
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -23,6 +21,7 @@ use data_encoding::BASE64;
 use hmac::{Hmac, Mac as _};
 use serde_json::Value;
 use time::OffsetDateTime;
+use twotap_rig::certificates;
 
 /// How long anything may take before a test gives up on it.
 pub const BOUND: Duration = Duration::from_secs(30);
@@ -286,39 +285,9 @@ fn verified(id: &str, stamp: &str, header: &str, body: &[u8]) -> bool {
     near && header.split(' ').any(|one| one == expected)
 }
 
-fn openssl(folder: &Path, args: &str) {
-    let done = Command::new("openssl")
-        .args(args.split(' '))
-        .current_dir(folder)
-        .output()
-        .expect("openssl");
-    assert!(
-        done.status.success(),
-        "{args}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-}
-
 /// An authority (`NAME.ca.pem`), and a certificate of it for 127.0.0.1 (`NAME.pem`, `NAME.key`).
 pub fn authority(folder: &Path, name: &str) {
-    openssl(
-        folder,
-        &format!(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} -keyout {name}.ca.key -out {name}.ca.pem"
-        ),
-    );
-    openssl(
-        folder,
-        &format!(
-            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=hook -keyout {name}.key -out {name}.csr"
-        ),
-    );
-    let extensions = folder.join("extensions");
-    fs::write(&extensions, "subjectAltName=IP:127.0.0.1\n").expect("written");
-    openssl(
-        folder,
-        &format!(
-            "x509 -req -in {name}.csr -CA {name}.ca.pem -CAkey {name}.ca.key -CAcreateserial -days 2 -extfile extensions -out {name}.pem"
-        ),
-    );
+    let ca = format!("{name}.ca");
+    certificates::authority(folder, &ca).expect("an authority");
+    certificates::certificate(folder, name, "IP:127.0.0.1", &ca).expect("a certificate");
 }

@@ -24,12 +24,12 @@ use crate::agent_support::{
 };
 
 /// Somebody else who may authorise.
-const GRACE: u32 = 61020;
+const DEPUTY: u32 = 61020;
 
-/// Alice, bob and carol hold tokens, and alice may command as well; ivan and grace do nothing else.
+/// Alice, bob and carol hold tokens, and alice may command as well; ivan and deputy do nothing else.
 fn people(roster: &mut Roster, host: KeyId) {
     roster.people[0].roles.push(Role::Commander);
-    for (name, uid) in [("ivan", IVAN), ("grace", GRACE)] {
+    for (name, uid) in [("ivan", IVAN), ("deputy", DEPUTY)] {
         roster.people.push(Person {
             name: name.to_owned(),
             roles: vec![Role::Commander],
@@ -151,7 +151,7 @@ fn a_name_is_the_operators_word_until_that_person_confirms_it() {
     // An answer that was lost is asked for again: nothing new is recorded.
     assert_eq!(confirm(&host, IVAN, &view).status, 200);
     assert_eq!(authorised(&host), 1);
-    let other = confirm(&host, GRACE, &view).problem();
+    let other = confirm(&host, DEPUTY, &view).problem();
     assert_eq!(other.error, "ivan has authorised this request already");
     assert_eq!(authorised(&host), 1);
 }
@@ -170,7 +170,7 @@ fn nobody_confirms_for_the_one_who_is_named() {
         );
     }
     // Others command, and are not the one.
-    for uid in [GRACE, ALICE] {
+    for uid in [DEPUTY, ALICE] {
         let problem = confirm(&host, uid, &view).problem();
         assert_eq!(problem.error, "dana says that ivan authorised this request");
     }
@@ -308,7 +308,7 @@ fn a_commander_is_named_by_the_roster_and_is_not_the_operator() {
     });
     for (named, why) in [
         ("bob", "bob is no commander of this vault"),
-        ("mallory", "mallory is no commander of this vault"),
+        ("stranger", "stranger is no commander of this vault"),
         (
             "dana",
             "dana is the operator of this request and cannot be its commander too",

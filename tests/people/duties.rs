@@ -47,7 +47,7 @@ fn a_worker_offers_no_request_under_a_commander_who_cannot_be_one() {
     let bench = bench(commanders);
     for (named, why) in [
         ("bob", "bob is no commander of this vault"),
-        ("mallory", "mallory is no commander of this vault"),
+        ("stranger", "stranger is no commander of this vault"),
         (
             "dana",
             "dana is the operator of this request and cannot be its commander too",

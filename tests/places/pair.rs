@@ -16,14 +16,14 @@ use twotap::{
     trust::{
         Bytes, Envelope, Head, PublicKey, Timestamp,
         request::{Offer, SealOffer},
-        roster::{Access, AwsBinding, Host, Person, Place, PlaceKind, Role, Roster},
+        roster::{Access, Host, Person, Place, PlaceKind, Role, Roster},
         strict::Json,
     },
     vault::seal_to,
 };
 use twotap_rig::{World, world};
 
-use crate::support::{SoftCustodian, Worker, ask, nonce};
+use crate::support::{SoftCustodian, Worker, admin, ask, binding, nonce};
 
 /// What a case makes of its two hosts.
 pub(crate) struct Plan<'p> {
@@ -320,30 +320,14 @@ impl Pair {
             people,
             tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
             hosts: keys.into_iter().enumerate().map(host).collect(),
-            aws: AwsBinding {
-                user_arn: world.user_arn(),
-                steward_role_arn: world.role_arn(world::STEWARD_ROLE),
-                external_id: world::EXTERNAL_ID.to_owned(),
-            },
+            aws: binding(world),
             access: vec![Access {
-                name: "admin".to_owned(),
-                account: world.account().to_owned(),
-                role_arn: world.role_arn(world::OPERATOR_ROLE),
                 policy: Json(serde_json::json!({
                     "Version": "2012-10-17",
                     "Id": "x".repeat(plan.padding),
                     "Statement": [{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets"], "Resource": "*"}],
                 })),
-                regions: vec![world.region().to_owned()],
-                probe: "ec2:DescribeRegions".to_owned(),
-                default_seconds: 4 * 3600,
-                max_seconds: 11 * 3600,
-                also: Vec::new(),
-                secrets: Vec::new(),
-                broad: false,
-                persistence: false,
-                subject: None,
-                recording: Default::default(),
+                ..admin(world)
             }],
             recovery: None,
             places: (plan.places)(world),

@@ -19,7 +19,7 @@ const SCP: &str = "scp.json";
 fn role(path: &str) -> Who {
     let name = path.rsplit('/').next().unwrap_or(path);
     Who {
-        principal: format!("arn:aws:sts::111122223333:assumed-role/{name}/eve"),
+        principal: format!("arn:aws:sts::111122223333:assumed-role/{name}/somebody"),
         administrator: true,
         organisation: Some(SCP),
         context: [("aws:PrincipalArn", json!(iam(&format!("role/{path}"))))].into(),
@@ -38,7 +38,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// Refused to every administrator, allowed to whoever deploys.
 fn organisation() -> Vec<Case> {
-    let (eve, deployer) = (role("administrator"), role("deploy"));
+    let (administrator, deployer) = (role("administrator"), role("deploy"));
     let mut calls: Vec<(&'static str, String)> = Vec::new();
     for bucket in [
         audit_bucket(""),
@@ -163,7 +163,7 @@ fn organisation() -> Vec<Case> {
     }
     let mut all = Vec::new();
     for (action, resource) in calls {
-        all.push(Case::new(&eve, action, resource.clone(), Refused));
+        all.push(Case::new(&administrator, action, resource.clone(), Refused));
         all.push(Case::new(&deployer, action, resource, Allowed));
     }
     // What twotap does itself goes on, and everything that is not twotap's.
@@ -190,20 +190,36 @@ fn organisation() -> Vec<Case> {
             "iam:PermissionsBoundary",
             json!(iam("policy/twotap/ceiling")),
         ),
-        Case::new(&eve, "iam:CreateUser", iam("user/new"), Allowed),
+        Case::new(&administrator, "iam:CreateUser", iam("user/new"), Allowed),
         Case::new(
-            &eve,
+            &administrator,
             "events:PutRule",
             at("events", "rule/nightly"),
             Allowed,
         ),
-        Case::new(&eve, "s3:PutBucketPolicy", s3("assets"), Allowed),
-        Case::new(&eve, "kms:DeleteAlias", at("kms", "alias/app"), Allowed),
-        Case::new(&eve, "organizations:LeaveOrganization", "*".into(), Refused),
+        Case::new(&administrator, "s3:PutBucketPolicy", s3("assets"), Allowed),
+        Case::new(
+            &administrator,
+            "kms:DeleteAlias",
+            at("kms", "alias/app"),
+            Allowed,
+        ),
+        Case::new(
+            &administrator,
+            "organizations:LeaveOrganization",
+            "*".into(),
+            Refused,
+        ),
         // Roles are taken by the user alone, whatever a trust policy came to say.
         Case::new(&own, "sts:AssumeRole", iam("role/twotap/op-admin"), Allowed).under(ANYBODY),
-        Case::new(&eve, "sts:AssumeRole", iam("role/twotap/op-admin"), Refused).under(ANYBODY),
-        Case::new(&eve, "sts:AssumeRole", iam("role/app"), Allowed).under(ANYBODY),
+        Case::new(
+            &administrator,
+            "sts:AssumeRole",
+            iam("role/twotap/op-admin"),
+            Refused,
+        )
+        .under(ANYBODY),
+        Case::new(&administrator, "sts:AssumeRole", iam("role/app"), Allowed).under(ANYBODY),
     ]);
     all
 }

@@ -246,7 +246,7 @@ fn watch() -> Vec<Case> {
     let ask = "iam:GetAccessKeyLastUsed";
     let mut all = vec![
         Case::new(&who, ask, iam("user/twotap/break-glass"), Allowed),
-        Case::new(&who, ask, iam("user/carl"), Refused),
+        Case::new(&who, ask, iam("user/clerk"), Refused),
     ];
     all.extend(each(
         &who,
@@ -315,7 +315,7 @@ fn writer() -> Vec<Case> {
             Refused,
         ),
         Case::new(&who, simulate, iam("user/twotap/audit-writer"), Allowed),
-        Case::new(&who, simulate, iam("user/carl"), Refused),
+        Case::new(&who, simulate, iam("user/clerk"), Refused),
     ]);
     let escapes = || {
         vec![
@@ -366,7 +366,7 @@ fn writer() -> Vec<Case> {
         .under("role-trust.json")
         .with("sts:ExternalId", json!("vault-prod"))
         .with("aws:RequestTag/twotap", json!("r-jmlboxtovwmsu"))
-        .with("sts:SourceIdentity", json!("eve")),
+        .with("sts:SourceIdentity", json!("stranger")),
     );
     all
 }

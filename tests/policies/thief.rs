@@ -52,7 +52,12 @@ fn keys() -> Vec<Case> {
         "iam:ListAccessKeys",
     ] {
         all.push(Case::new(&user, action, own.clone(), Verdict::Allowed));
-        all.push(Case::new(&user, action, iam("user/carl"), Verdict::Refused));
+        all.push(Case::new(
+            &user,
+            action,
+            iam("user/clerk"),
+            Verdict::Refused,
+        ));
         all.push(Case::new(
             &user,
             action,
@@ -126,7 +131,7 @@ fn roles() -> Vec<Case> {
     ]);
     // Somebody else's administrator: what the account's policies allow, the roles' trust does not.
     let other = Who {
-        principal: "arn:aws:iam::444455556666:user/carl".into(),
+        principal: "arn:aws:iam::444455556666:user/clerk".into(),
         administrator: true,
         ..Who::default()
     };

@@ -97,11 +97,25 @@ pub(crate) fn validate<'l>(lines: impl Iterator<Item = &'l String>) -> Vec<Strin
 
 /// The same by another schema of this folder.
 pub(crate) fn by_schema<'l>(schema: &str, lines: impl Iterator<Item = &'l String>) -> Vec<String> {
+    python("validate.py", &[schema], lines)
+}
+
+/// What OCSF's own schema, as PyPI's `ocsf-json-schema` carries it, says of each event: `ok`, or why not.
+pub(crate) fn by_ocsf<'l>(events: impl Iterator<Item = &'l String>) -> Vec<String> {
+    python("ocsf.py", &[], events)
+}
+
+/// A line for each line, by a program of this folder.
+fn python<'l>(
+    program: &str,
+    files: &[&str],
+    lines: impl Iterator<Item = &'l String>,
+) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let lines: Vec<&String> = lines.collect();
     let mut python = Command::new(twotap_rig::tools::python().expect("python"))
-        .arg(root.join("tests/record/validate.py"))
-        .arg(root.join(schema))
+        .arg(root.join("tests/record").join(program))
+        .args(files.iter().map(|file| root.join(file)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -225,7 +225,7 @@ fn a_wrong_pin_a_stranger_and_a_changed_share_open_nothing() {
     let _tokens = (laptop.insert(0), laptop.insert(1));
     let wrong = laptop.open(&["--to", "key.json"], &format!("{PIN}\n999999\n"));
     assert_eq!(wrong.status, Some(5), "{wrong:?}");
-    let stranger = laptop.open(&["--to", "key.json", "--custodian", "mallory"], &pins());
+    let stranger = laptop.open(&["--to", "key.json", "--custodian", "stranger"], &pins());
     assert_eq!(stranger.status, Some(2), "{stranger:?}");
     let one = laptop.open(&["--to", "key.json", "--custodian", "alice"], &pins());
     assert_eq!(one.status, Some(2), "{one:?}");

@@ -137,13 +137,13 @@ fn signed<D: Document>(payload: Vec<u8>, by: &HostKey) -> Envelope {
 #[test]
 fn a_custodian_signs_nothing_that_is_forged_or_by_a_host_that_is_not_listed() {
     let desk = Desk::new();
-    let mallory = HostKey::new();
+    let stranger = HostKey::new();
     let good = &desk.good;
     let manifest: Manifest = good.manifest.unverified().expect("good");
     let resigned = |envelope: &Envelope| {
         let mut envelope = envelope.clone();
         envelope.signatures.clear();
-        envelope.sign(&mallory);
+        envelope.sign(&stranger);
         envelope
     };
     let by_host = "valid signature by a listed host";
@@ -161,10 +161,10 @@ fn a_custodian_signs_nothing_that_is_forged_or_by_a_host_that_is_not_listed() {
     desk.tampered(&desk.with(|b| b.offer = carried), by_host);
     // The stranger under the own name, with a manifest and a request that fit each other.
     let own = Manifest {
-        host: twotap::trust::Signer::public(&mallory).id(),
+        host: twotap::trust::Signer::public(&stranger).id(),
         ..manifest.clone()
     };
-    let own = Envelope::signed(&own, &mallory).expect("signed");
+    let own = Envelope::signed(&own, &stranger).expect("signed");
     let mut theirs = desk.offering(|r| r.manifest_sha256 = own.digest());
     theirs.manifest = own;
     desk.tampered(&theirs, by_host);

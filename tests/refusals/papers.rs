@@ -95,7 +95,7 @@ fn sealed_by_host(bench: &Bench, number: u64, previous: Option<Digest>) -> Gener
     let host = HostKey::of(bench);
     let mut printed: serde_json::Value =
         serde_json::from_str(bench.world.first_key_json()).expect("json");
-    printed["AccessKey"]["AccessKeyId"] = "AKIAMALLORYMALLORY11".into();
+    printed["AccessKey"]["AccessKeyId"] = "AKIASTRANGERSTRANGER".into();
     let key = AccessKey::parse(printed.to_string().as_bytes()).expect("a key");
     let input = SealInput {
         vault: "prod",
@@ -148,24 +148,24 @@ fn a_forged_generation_is_refused_though_its_shares_are_for_the_real_custodians(
     let bench = Bench::sealed();
     let real = look(&bench).expect("good").manifest.expect("sealed");
     let good = sealed_by_host(&bench, 3, Some(real.digest()));
-    let mallory = HostKey::new();
+    let stranger = HostKey::new();
     let manifest: Manifest = good.manifest.unverified().expect("ours");
 
     let mut unsigned = good.manifest.clone();
     unsigned.signatures.clear();
     let mut strangers = unsigned.clone();
-    strangers.sign(&mallory);
+    strangers.sign(&stranger);
     let mut mislabelled = strangers.clone();
     mislabelled.signatures[0].keyid = HostKey::of(&bench).public().id();
     let mut custodians = unsigned.clone();
     custodians.sign(&bench.custodians[0]);
     let own_name = Manifest {
-        host: mallory.public().id(),
+        host: stranger.public().id(),
         ..manifest.clone()
     };
-    let own_name = Envelope::signed(&own_name, &mallory).expect("signed");
+    let own_name = Envelope::signed(&own_name, &stranger).expect("signed");
     let renamed = Manifest {
-        host: mallory.public().id(),
+        host: stranger.public().id(),
         ..manifest.clone()
     };
     let renamed = Envelope::signed(&renamed, &HostKey::of(&bench)).expect("signed");

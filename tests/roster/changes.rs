@@ -11,7 +11,7 @@ use twotap::{
 use twotap_rig::{Credentials, world};
 
 use crate::{
-    carol_for_erin, must_count, newest, next, offer,
+    carol_for_newcomer, must_count, newest, next, offer,
     support::{Bench, SoftCustodian, names},
     take_up,
 };
@@ -19,7 +19,7 @@ use crate::{
 #[test]
 fn a_removed_custodians_old_share_opens_nothing_alive() {
     let bench = Bench::sealed();
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     let [alice, bob, carol] = &bench.custodians[..] else {
         panic!("three custodians");
     };
@@ -31,7 +31,11 @@ fn a_removed_custodians_old_share_opens_nothing_alive() {
     assert!(worker.hang_up().success());
     let old_roster = newest(&bench);
 
-    let version = next(&bench, carol_for_erin(&erin), &[alice, bob, &erin]);
+    let version = next(
+        &bench,
+        carol_for_newcomer(&newcomer),
+        &[alice, bob, &newcomer],
+    );
     let entries = take_up(&bench, &version).expect("taken up");
     assert_eq!(names(&entries).last().map(String::as_str), Some("rotated"));
     let roster = newest(&bench);
@@ -51,16 +55,16 @@ fn a_removed_custodians_old_share_opens_nothing_alive() {
     assert!(!bench.world.key_works(&dead).expect("an answer"));
     assert_eq!(bench.world.list_keys(world::USER).expect("a list").len(), 1);
 
-    // Her approval counts no more, and she has no share; erin's does.
+    // Her approval counts no more, and she has no share; newcomer's does.
     let (mut worker, made) = offer(&bench);
     assert!(made.shares.iter().all(|s| s.custodian != "carol"));
-    let mut by_carol = erin.approve(&made);
+    let mut by_carol = newcomer.approve(&made);
     by_carol.approval = carol.yes(&made);
     match worker.vote(by_carol) {
         Vote::Refused(problem) => assert_eq!(problem.code, Code::Tampering),
         other => panic!("carol's vote: {other:?}"),
     }
-    must_count(worker.vote(erin.approve(&made)));
+    must_count(worker.vote(newcomer.approve(&made)));
     must_count(worker.vote(bob.approve(&made)));
     let (session, end) = worker.rest();
     end.expect("opened");
@@ -70,11 +74,15 @@ fn a_removed_custodians_old_share_opens_nothing_alive() {
 #[test]
 fn nothing_counts_before_the_quorum_and_nobody_may_approve_the_own_change() {
     let bench = Bench::sealed();
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     let [alice, bob, _] = &bench.custodians[..] else {
         panic!("three custodians");
     };
-    let version = next(&bench, carol_for_erin(&erin), &[alice, bob, &erin]);
+    let version = next(
+        &bench,
+        carol_for_newcomer(&newcomer),
+        &[alice, bob, &newcomer],
+    );
     let (mut worker, answer) = bench.hand_in(&version);
     let Some(FromWorker::Offer(made)) = answer else {
         panic!("no offer: {answer:?}");
@@ -82,9 +90,9 @@ fn nothing_counts_before_the_quorum_and_nobody_may_approve_the_own_change() {
     assert_eq!(made.next_roster.as_ref(), Some(&version));
     must_count(worker.vote(alice.approve(&made)));
     // The new custodian is none yet.
-    let mut by_erin = bob.approve(&made);
-    by_erin.approval = erin.yes(&made);
-    assert!(matches!(worker.vote(by_erin), Vote::Refused(_)));
+    let mut by_newcomer = bob.approve(&made);
+    by_newcomer.approval = newcomer.yes(&made);
+    assert!(matches!(worker.vote(by_newcomer), Vote::Refused(_)));
     assert!(worker.hang_up().success());
     assert_eq!(newest(&bench).version, 1);
     // The old quorum opens, and a removed one was never removed.
@@ -97,12 +105,16 @@ fn nothing_counts_before_the_quorum_and_nobody_may_approve_the_own_change() {
 #[test]
 fn what_is_approved_is_one_version_and_no_other() {
     let bench = Bench::sealed();
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     let [alice, bob, carol] = &bench.custodians[..] else {
         panic!("three custodians");
     };
     // Approvals of one request are worth nothing for the other, though both are for version 2 of the same roster.
-    let good = next(&bench, carol_for_erin(&erin), &[alice, bob, &erin]);
+    let good = next(
+        &bench,
+        carol_for_newcomer(&newcomer),
+        &[alice, bob, &newcomer],
+    );
     let other = next(&bench, |r| r.threshold = 3, &[alice, carol]);
     let (_first, answer) = bench.hand_in(&good);
     let Some(FromWorker::Offer(for_good)) = answer else {
@@ -119,7 +131,7 @@ fn what_is_approved_is_one_version_and_no_other() {
 #[test]
 fn a_version_that_does_not_follow_is_tampering_and_changes_nothing() {
     let bench = Bench::sealed();
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     let [alice, bob, carol] = &bench.custodians[..] else {
         panic!("three custodians");
     };
@@ -146,7 +158,7 @@ fn a_version_that_does_not_follow_is_tampering_and_changes_nothing() {
         &[alice, bob],
     );
     let by_one = next(&bench, change, &[alice]);
-    let unsigned_newcomer = next(&bench, carol_for_erin(&erin), &[alice, bob]);
+    let unsigned_newcomer = next(&bench, carol_for_newcomer(&newcomer), &[alice, bob]);
     let mut changed = next(&bench, change, &[alice, bob]);
     let at = changed.payload.len() / 2;
     changed.payload[at] ^= 1;
@@ -162,7 +174,11 @@ fn a_version_that_does_not_follow_is_tampering_and_changes_nothing() {
     assert!(matches!(refused(&changed), Code::Tampering | Code::Usage));
 
     // Taken up once, it is not taken up again, nor is its rival.
-    let second = next(&bench, carol_for_erin(&erin), &[alice, carol, &erin]);
+    let second = next(
+        &bench,
+        carol_for_newcomer(&newcomer),
+        &[alice, carol, &newcomer],
+    );
     let rival = next(&bench, change, &[alice, bob]);
     take_up(&bench, &second).expect("taken up");
     for version in [&second, &rival] {
@@ -204,11 +220,15 @@ fn a_change_that_this_host_cannot_carry_out_is_refused_before_anybody_taps() {
 #[test]
 fn before_anything_is_sealed_a_version_counts_at_once() {
     let bench = Bench::new();
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     let [alice, bob, _] = &bench.custodians[..] else {
         panic!("three custodians");
     };
-    let version = next(&bench, carol_for_erin(&erin), &[alice, bob, &erin]);
+    let version = next(
+        &bench,
+        carol_for_newcomer(&newcomer),
+        &[alice, bob, &newcomer],
+    );
     match bench.hand_in(&version).1 {
         Some(FromWorker::Vault(facts)) => assert_eq!(facts.roster_chain.len(), 2),
         other => panic!("not taken up: {other:?}"),
@@ -216,17 +236,21 @@ fn before_anything_is_sealed_a_version_counts_at_once() {
     bench.seal().expect("sealed under version 2");
     let (_worker, made) = offer(&bench);
     let holders: Vec<&str> = made.shares.iter().map(|s| s.custodian.as_str()).collect();
-    assert_eq!(holders, ["alice", "bob", "erin"]);
+    assert_eq!(holders, ["alice", "bob", "newcomer"]);
 }
 
 #[test]
 fn a_ceremony_that_cannot_reach_iam_leaves_the_old_roster_and_the_next_one_pays() {
     let bench = Bench::sealed();
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     let [alice, bob, carol] = &bench.custodians[..] else {
         panic!("three custodians");
     };
-    let version = next(&bench, carol_for_erin(&erin), &[alice, bob, &erin]);
+    let version = next(
+        &bench,
+        carol_for_newcomer(&newcomer),
+        &[alice, bob, &newcomer],
+    );
     let down = twotap_rig::Rule::new(
         "iam:CreateAccessKey",
         twotap_rig::When::Always,
@@ -256,7 +280,7 @@ fn a_ceremony_that_cannot_reach_iam_leaves_the_old_roster_and_the_next_one_pays(
 #[test]
 fn a_session_outlives_the_roster_that_it_was_opened_under() {
     let bench = Bench::sealed();
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     let [alice, bob, _] = &bench.custodians[..] else {
         panic!("three custodians");
     };
@@ -265,7 +289,11 @@ fn a_session_outlives_the_roster_that_it_was_opened_under() {
     must_count(worker.vote(bob.approve(&made)));
     let (session, end) = worker.rest();
     end.expect("opened");
-    let version = next(&bench, carol_for_erin(&erin), &[alice, bob, &erin]);
+    let version = next(
+        &bench,
+        carol_for_newcomer(&newcomer),
+        &[alice, bob, &newcomer],
+    );
     take_up(&bench, &version).expect("taken up");
     let mut worker = bench.worker();
     worker.send(&twotap::protocol::job::Job::Close {
@@ -279,21 +307,21 @@ fn a_session_outlives_the_roster_that_it_was_opened_under() {
 #[test]
 fn a_token_that_nothing_vouches_for_does_not_come_in_by_a_change() {
     let bench = Bench::sealed();
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     let [alice, bob, _] = &bench.custodians[..] else {
         panic!("three custodians");
     };
     let version = next(
         &bench,
         |roster| {
-            carol_for_erin(&erin)(roster);
+            carol_for_newcomer(&newcomer)(roster);
             roster.accept_unattested.retain(|serial| *serial != 5);
         },
-        &[alice, bob, &erin],
+        &[alice, bob, &newcomer],
     );
     match bench.hand_in(&version).1 {
         Some(FromWorker::Failed(problem)) => {
-            assert!(problem.error.contains("erin"), "{problem}");
+            assert!(problem.error.contains("newcomer"), "{problem}");
         }
         other => panic!("it was taken: {other:?}"),
     }

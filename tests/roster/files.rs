@@ -8,7 +8,7 @@ use twotap::protocol::{
 };
 
 use crate::{
-    carol_for_erin, next, offer,
+    carol_for_newcomer, next, offer,
     support::{self, Bench, SoftCustodian},
     take_up,
 };
@@ -16,12 +16,16 @@ use crate::{
 /// A host at version 2, and what its files were.
 fn at_version_2() -> Bench {
     let bench = Bench::sealed();
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     let version = {
         let [alice, bob, _] = &bench.custodians[..] else {
             panic!("three custodians");
         };
-        next(&bench, carol_for_erin(&erin), &[alice, bob, &erin])
+        next(
+            &bench,
+            carol_for_newcomer(&newcomer),
+            &[alice, bob, &newcomer],
+        )
     };
     take_up(&bench, &version).expect("taken up");
     bench
@@ -97,12 +101,16 @@ fn a_generation_of_before_the_change_is_not_believed_again() {
         .status()
         .expect("cp");
     assert!(copied.success());
-    let erin = SoftCustodian::new("erin", 5);
+    let newcomer = SoftCustodian::new("newcomer", 5);
     {
         let [alice, bob, _] = &bench.custodians[..] else {
             panic!("three custodians");
         };
-        let version = next(&bench, carol_for_erin(&erin), &[alice, bob, &erin]);
+        let version = next(
+            &bench,
+            carol_for_newcomer(&newcomer),
+            &[alice, bob, &newcomer],
+        );
         take_up(&bench, &version).expect("taken up");
     }
     // Root puts the old generation back and points to it: old roster, old shares.

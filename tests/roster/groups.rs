@@ -21,13 +21,13 @@ fn groups() -> Vec<Group> {
     };
     vec![
         group("security", ["alice", "bob"]),
-        group("platform", ["carol", "dave"]),
+        group("platform", ["carol", "deputy"]),
     ]
 }
 
 /// Four custodians, sealed; from version 2 on one of each group has to approve.
 fn grouped() -> Bench {
-    let people = [("alice", 1), ("bob", 2), ("carol", 3), ("dave", 4)];
+    let people = [("alice", 1), ("bob", 2), ("carol", 3), ("deputy", 4)];
     let bench = Bench::of(
         people
             .map(|(n, serial)| SoftCustodian::new(n, serial))
@@ -56,7 +56,7 @@ fn standing(vote: Vote) -> Standing {
 #[test]
 fn a_ceremony_needs_one_of_each_group() {
     let bench = grouped();
-    let [alice, bob, carol, dave] = &bench.custodians[..] else {
+    let [alice, bob, carol, deputy] = &bench.custodians[..] else {
         panic!("four custodians");
     };
     // Two of security are two people, and nothing opens; one of platform is what was missing.
@@ -67,7 +67,7 @@ fn a_ceremony_needs_one_of_each_group() {
     );
     assert_eq!(standing(worker.vote(bob.approve(&made))), Standing::Waiting);
     assert_eq!(
-        standing(worker.vote(dave.approve(&made))),
+        standing(worker.vote(deputy.approve(&made))),
         Standing::Approved
     );
     let (session, end) = worker.rest();
@@ -85,7 +85,7 @@ fn a_ceremony_needs_one_of_each_group() {
         "one share, held by both"
     );
     // A no of one group leaves the other member; of both it is final, though three could still say yes.
-    for (by, expected) in [(carol, Standing::Waiting), (dave, Standing::Denied)] {
+    for (by, expected) in [(carol, Standing::Waiting), (deputy, Standing::Denied)] {
         worker.send(&twotap::protocol::job::ToWorker::Denial {
             denial: by.deny(&made),
         });

@@ -7,6 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use twotap_rig::certificates::{authority, certificate};
+
 use crate::bench::{lines_of, until};
 
 /// How messages come in.
@@ -162,44 +164,15 @@ impl Drop for Rsyslog {
 
 /// An authority, a server and a client of it, and an authority that nobody asked.
 fn certificates(dir: &Path) {
-    authority(dir, "ca");
-    authority(dir, "other-ca");
-    signed(dir, "server", "siem.example", "ca");
-    signed(dir, "client", "host-1.example", "ca");
-    signed(dir, "stranger", "host-1.example", "other-ca");
-    signed(dir, "unnamed", "host-9.example", "ca");
-}
-
-fn authority(dir: &Path, name: &str) {
-    openssl(
-        dir,
-        &format!(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} \
-             -keyout {name}.key -out {name}.pem"
-        ),
-    );
-}
-
-fn signed(dir: &Path, name: &str, host: &str, by: &str) {
-    openssl(
-        dir,
-        &format!(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={host} \
-             -addext subjectAltName=DNS:{host} -addext basicConstraints=critical,CA:FALSE \
-             -CA {by}.pem -CAkey {by}.key -keyout {name}.key -out {name}.pem"
-        ),
-    );
-}
-
-fn openssl(dir: &Path, arguments: &str) {
-    let output = Command::new("openssl")
-        .args(arguments.split_ascii_whitespace())
-        .current_dir(dir)
-        .output()
-        .expect("openssl runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    for name in ["ca", "other-ca"] {
+        authority(dir, name).expect("an authority");
+    }
+    for (name, host, by) in [
+        ("server", "siem.example", "ca"),
+        ("client", "host-1.example", "ca"),
+        ("stranger", "host-1.example", "other-ca"),
+        ("unnamed", "host-9.example", "ca"),
+    ] {
+        certificate(dir, name, &format!("DNS:{host}"), by).expect("a certificate");
+    }
 }

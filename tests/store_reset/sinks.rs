@@ -1,6 +1,7 @@
 //! A sink that looks what it holds, and holds more than a store that was put back.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -9,7 +10,7 @@ use time::OffsetDateTime;
 use twotap::audit::{
     chain::Head,
     checkpoint::CheckpointKey,
-    epoch::{self, Reset},
+    epoch::{self, Epoch, Reset},
     event::{Actor, Event, EventType, Place},
     sinks::{Ahead, Backoff, Delivery, Options, Sink, SinkError, Sinks},
     store::Store,
@@ -19,10 +20,17 @@ use crate::agent_support::until;
 
 /// What a sink of this kind holds: a place that outlives the agent's host.
 #[derive(Clone, Default)]
-struct Elsewhere(Arc<Mutex<Vec<Head>>>);
+struct Elsewhere(Arc<Mutex<Vec<Held>>>);
+
+/// An event, and when it was written.
+type Held = (Head, Option<OffsetDateTime>);
 
 impl Elsewhere {
     fn head(&self) -> Head {
+        self.last().0
+    }
+
+    fn last(&self) -> Held {
         let held = self.0.lock().expect("whole");
         held.last().copied().unwrap_or_default()
     }
@@ -41,17 +49,25 @@ impl Sink for Elsewhere {
         self.0
             .lock()
             .expect("whole")
-            .extend(batch.iter().map(Delivery::head));
+            .extend(batch.iter().map(|d| (d.head(), epoch::written_at(&d.line))));
         Ok(())
+    }
+
+    fn held_at(&self) -> Option<OffsetDateTime> {
+        self.last().1
     }
 }
 
 fn grow(store: &Store, events: u64, what: &str) {
+    grow_at(store, events, what, OffsetDateTime::UNIX_EPOCH);
+}
+
+fn grow_at(store: &Store, events: u64, what: &str, now: OffsetDateTime) {
     let grown = store.commit(|tx| {
         for n in 0..events {
             let event = Event::new(EventType::BreakGlassAction, Actor::agent())
                 .correlation(format!("{what}-{n}"));
-            tx.append(&event, OffsetDateTime::UNIX_EPOCH)?;
+            tx.append(&event, now)?;
         }
         Ok(())
     });
@@ -67,6 +83,80 @@ fn start(store: &Store, sink: &Elsewhere) -> Sinks {
     Sinks::start(store, sinks, backoff).expect("started")
 }
 
+/// A backup as SQLite makes one: what stands in the log goes with it.
+fn copy(path: &Path, to: &Path) {
+    let live = rusqlite::Connection::open(path).expect("opened");
+    live.execute("VACUUM INTO ?1", [to.to_str().expect("text")])
+        .expect("copied");
+}
+
+/// An epoch that says what was lost, begun at the same time as all that was lost.
+fn begin(store: &Store, dir: &Path, agreed: Head, held: Head) -> Epoch {
+    begin_at(store, dir, agreed, held, OffsetDateTime::UNIX_EPOCH)
+}
+
+fn begin_at(store: &Store, dir: &Path, agreed: Head, held: Head, now: OffsetDateTime) -> Epoch {
+    let key = CheckpointKey::open_or_create(&dir.join("key"), "host-1").expect("a key");
+    let reset = Reset {
+        lost_from: Some(agreed.seq + 1),
+        held,
+        by: "sink elsewhere".into(),
+        why: format!("it holds event {}", held.seq),
+        taken_back: None,
+    };
+    let sign = (&key, "host-1");
+    let begun = store.commit(|tx| epoch::begin(tx, &reset, &Place::default(), sign, now));
+    begun.expect("begun").0
+}
+
+/// The new history counts its events by the numbers of those that were lost: a second loss is not what the first epoch says.
+#[test]
+fn what_was_written_since_an_epoch_began_is_not_what_that_epoch_says_was_lost() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, old) = (dir.path().join("state.db"), dir.path().join("old.db"));
+    let elsewhere = Elsewhere::default();
+    let store = Store::open(&path).expect("opened");
+    grow(&store, 5, "before");
+    let agreed = store.head().expect("a head");
+    drop(store);
+    copy(&path, &old);
+    let store = Store::open(&path).expect("opened");
+    grow(&store, 15, "lost");
+    let held = store.head().expect("a head");
+    drop(store);
+    // It was put back, and an epoch says what was lost: events 6 to 20.
+    let store = Store::open(&old).expect("opened");
+    begin(&store, dir.path(), agreed, held);
+    let known = store.head().expect("a head");
+    let (second, at) = (dir.path().join("second.db"), OffsetDateTime::UNIX_EPOCH);
+    copy(&old, &second);
+    let sinks = start(&store, &elsewhere);
+    grow_at(&store, 4, "lost again", at + Duration::from_millis(1));
+    until("it holds all", || elsewhere.head().seq == known.seq + 4);
+    assert!(sinks.shutdown(Duration::from_secs(5)));
+    drop(store);
+
+    // Put back once more, to where that epoch is known.
+    let store = Store::open(&second).expect("opened");
+    let sinks = start(&store, &elsewhere);
+    until("it says so", || !sinks.ahead().is_empty());
+    assert_eq!(sinks.ahead()[0].held, elsewhere.head());
+    grow_at(&store, 9, "on", at + Duration::from_millis(2));
+    assert_eq!(elsewhere.head().seq, known.seq + 4, "it is sent nothing");
+    let again = begin_at(
+        &store,
+        dir.path(),
+        known,
+        elsewhere.head(),
+        at + Duration::from_millis(3),
+    );
+    assert_eq!(again.epoch, 3);
+    until("it goes on", || {
+        elsewhere.head() == store.head().expect("a head")
+    });
+    assert!(sinks.shutdown(Duration::from_secs(5)));
+}
+
 #[test]
 fn a_sink_that_holds_more_says_so_and_goes_on_once_an_epoch_covers_it() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -80,11 +170,7 @@ fn a_sink_that_holds_more_says_so_and_goes_on_once_an_epoch_covers_it() {
     let agreed = store.head().expect("a head");
     drop(store);
     let old = dir.path().join("old.db");
-    // A backup as SQLite makes one: what stands in the log goes with it.
-    let live = rusqlite::Connection::open(&path).expect("opened");
-    live.execute("VACUUM INTO ?1", [old.to_str().expect("text")])
-        .expect("copied");
-    drop(live);
+    copy(&path, &old);
     let store = Store::open(&path).expect("opened");
     grow(&store, 5, "lost");
     let sinks = start(&store, &elsewhere);
@@ -104,6 +190,7 @@ fn a_sink_that_holds_more_says_so_and_goes_on_once_an_epoch_covers_it() {
         [Ahead {
             sink,
             held,
+            at: Some(OffsetDateTime::UNIX_EPOCH),
             agreed,
             note: None
         }]
@@ -114,25 +201,7 @@ fn a_sink_that_holds_more_says_so_and_goes_on_once_an_epoch_covers_it() {
     ));
     assert_eq!(elsewhere.head(), held, "nothing is written over it");
 
-    let key = CheckpointKey::open_or_create(&dir.path().join("key"), "host-1").expect("a key");
-    let reset = Reset {
-        lost_from: Some(agreed.seq + 1),
-        held,
-        by: "sink elsewhere".into(),
-        why: "it holds event 10".into(),
-        taken_back: None,
-    };
-    let sign = (&key, "host-1");
-    let begun = store.commit(|tx| {
-        epoch::begin(
-            tx,
-            &reset,
-            &Place::default(),
-            sign,
-            OffsetDateTime::UNIX_EPOCH,
-        )
-    });
-    let (epoch, _) = begun.expect("begun");
+    let epoch = begin(&store, dir.path(), agreed, held);
     assert_eq!((epoch.seq, epoch.lost_from), (8, 6));
     // It is sent what has become of the record, from where both agree, and is as any other.
     until("it goes on", || {
@@ -146,7 +215,7 @@ fn a_sink_that_holds_more_says_so_and_goes_on_once_an_epoch_covers_it() {
         .lock()
         .expect("whole")
         .iter()
-        .map(|h| h.seq)
+        .map(|(head, _)| head.seq)
         .collect();
     assert_eq!(all, (1..=10).chain(6..=9).collect::<Vec<_>>());
     grow(&store, 3, "on");

@@ -150,6 +150,11 @@ impl Writer {
 
     pub(crate) fn checkpoint(&mut self, signers: &Signers) {
         let note = signers.note(self.head);
+        self.carry(&note);
+    }
+
+    /// A checkpoint over the newest event, whoever has signed it.
+    pub(crate) fn carry(&mut self, note: &str) {
         let event = Event::new(EventType::Checkpoint, Actor::agent())
             .who("host-1")
             .detail("seq", self.head.seq)
@@ -160,10 +165,13 @@ impl Writer {
 
     /// The next version of the roster counts from here on.
     pub(crate) fn change_roster(&mut self, signers: &Signers) {
+        self.next_roster(signers, |roster| roster.access[0].max_seconds -= 3600);
+    }
+
+    /// The same with what the case changes in it.
+    pub(crate) fn next_roster(&mut self, signers: &Signers, change: impl FnOnce(&mut Roster)) {
         let chain = &signers.paper.chain;
-        let next = signers.paper.version_after(chain, |roster| {
-            roster.access[0].max_seconds -= 3600;
-        });
+        let next = signers.paper.version_after(chain, change);
         let event = Event::new(EventType::RosterChanged, Actor::agent()).detail("vault", "prod");
         self.with(event, "roster", &next);
         let rosters = Chains::from([("prod".to_owned(), vec![chain[0].clone(), next])]);
@@ -347,10 +355,11 @@ impl Bundle {
 
     /// The same without the signatures in envelopes: chain, checkpoints, and that each envelope is the one that its line names.
     pub(crate) fn verdict_of_lines(&self) -> (Verdict, Vec<Problem>) {
-        let keys = self.verified.checkpoint_keys();
+        let (keys, hosts) = (self.verified.checkpoint_keys(), self.verified.hosts());
         let find = |hash: &Hash| self.envelopes.get(&hash.to_string()).cloned();
         let evidence = Evidence {
             keys: &keys,
+            hosts: Some(&hosts),
             checkpoints: std::slice::from_ref(&self.note),
             envelopes: Some(&find),
             ..Evidence::default()

@@ -342,7 +342,7 @@ fn identities(account: &str) -> Vec<Sample> {
             iam(
                 &Administrator,
                 "CreateAccessKey",
-                json!({"userName": "carl"}),
+                json!({"userName": "clerk"}),
             ),
             &[],
         ),

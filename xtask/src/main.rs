@@ -6,6 +6,7 @@
 
 mod console;
 mod demo;
+mod inside;
 mod quiet;
 mod reach;
 mod setup;

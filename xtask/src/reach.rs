@@ -38,7 +38,11 @@ exec "$@"
 /// added. Without root nobody else runs anything, and the command stays as it is.
 pub(crate) fn for_everybody(command: Command) -> Result<Command, Failure> {
     let target = setup::workspace().join("target");
-    let closed = closed_folders(&[&target.join("debug"), &target.join("tools/venv/bin")]);
+    let closed = closed_folders(&[
+        &target.join("debug"),
+        &target.join("failpoints"),
+        &target.join("tools/venv/bin"),
+    ]);
     if closed.is_empty() || !people::is_root() {
         return Ok(command);
     }
@@ -62,19 +66,8 @@ pub(crate) fn for_everybody(command: Command) -> Result<Command, Failure> {
             "sh",
         ])
         .args(closed)
-        .arg("--")
-        .arg(command.get_program())
-        .args(command.get_args());
-    if let Some(folder) = command.get_current_dir() {
-        covered.current_dir(folder);
-    }
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => covered.env(name, value),
-            None => covered.env_remove(name),
-        };
-    }
-    Ok(covered)
+        .arg("--");
+    Ok(crate::inside::run(covered, &command))
 }
 
 /// The folders on the ways to `paths` that other people may not pass through, outermost first.

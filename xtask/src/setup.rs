@@ -326,7 +326,9 @@ fn age_plugin(console: Console, folder: &Path, log: &Path) -> Result<(), Failure
                 "--root",
             ])
             .arg(folder)
-            .arg(name),
+            .arg(name)
+            // It runs a few times: optimising it whole takes minutes, and saves none of them.
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
         &format!("building {name}"),
         log,
     )

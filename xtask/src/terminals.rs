@@ -27,17 +27,6 @@ pub(crate) fn for_tests(command: Command) -> Command {
     let mut inside = Command::new("unshare");
     inside
         .args(["--mount", "--propagation", "unchanged"])
-        .args(["sh", "-c", MOUNT, "sh"])
-        .arg(command.get_program())
-        .args(command.get_args());
-    if let Some(folder) = command.get_current_dir() {
-        inside.current_dir(folder);
-    }
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => inside.env(name, value),
-            None => inside.env_remove(name),
-        };
-    }
-    inside
+        .args(["sh", "-c", MOUNT, "sh"]);
+    crate::inside::run(inside, &command)
 }

@@ -1,38 +1,44 @@
 //! `cargo xtask test`: set up, build, run every test, and say at the end how it went.
+//!
+//! Whoever says what to test has it run by `cargo test`, as it stands. The whole is built first, and then its programs run side by side: most of
+//! them wait most of the time, for AWS to have refused for 30 s, for a finger, for a process.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::console::{Console, Failure};
 use crate::{reach, setup, terminals};
 
-/// What the test programs reported, added up.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Totals {
-    programs: u32,
-    passed: u32,
-    failed: u32,
-    ignored: u32,
-}
+mod pool;
+mod programs;
+mod times;
+mod totals;
+
+use pool::{Limits, Order, Pool};
+use programs::Program;
+use totals::Totals;
+
+/// Everything is built with this: what only some of the members ask of a crate would have it, and all that stands on it, compiled once more for
+/// the others.
+const EVERYTHING: &[&str] = &["--workspace"];
 
 /// The test programs whose binaries have failpoints. They start tens of thousands of processes of ours, so these are worth optimising: for
 /// a minute more of building, half of the processor time of the runs.
 const WITH_FAILPOINTS: &[&str] = &[
     "--config",
     "profile.dev.package.twotap.opt-level=1",
-    "-p",
-    "twotap",
+    "--workspace",
     "--features",
-    "failpoints",
+    "twotap/failpoints",
     "--test",
     "kill_matrix",
     "--test",
     "fault_matrix",
 ];
 
-/// Once more at the end, one test of it: it holds every line that the agents of all tests have written to the shipped schema.
-const RECORDS: &[&str] = &["-p", "twotap", "--test", "record", "every_line_that"];
+/// Once more at the end, one test of this program: it holds every line that the agents of all tests have written to the shipped schema.
+const RECORDS: (&str, &str) = ("record", "every_line_that");
 
 /// Says to that test that all others have run, so that each kind of event has to be among the lines.
 const ALL_HAVE_RUN: &str = "TWOTAP_ALL_HAVE_RUN";
@@ -40,7 +46,28 @@ const ALL_HAVE_RUN: &str = "TWOTAP_ALL_HAVE_RUN";
 /// Runs the tests; `arguments` go to `cargo test`. The exit code is that of the first part that failed.
 pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     let console = Console::new(false);
-    let tools = setup::run(console)?;
+    let environment = Environment {
+        tools: setup::run(console)?.environment(),
+    };
+    // What an earlier run has left says nothing of this one.
+    empty(&setup::workspace().join("target/records"))?;
+    let mut totals = Totals::default();
+    let worst = match arguments {
+        [] => whole(console, &[], &environment, &mut totals)?,
+        [first, rest @ ..] if first == "--" => whole(console, rest, &environment, &mut totals)?,
+        chosen => some(console, chosen, &environment, &mut totals)?,
+    };
+    println!("{totals}");
+    Ok(worst)
+}
+
+/// The tests that `cargo test` runs with these arguments.
+fn some(
+    console: Console,
+    arguments: &[String],
+    environment: &Environment,
+    totals: &mut Totals,
+) -> Result<u8, Failure> {
     console.step("building the workspace");
     let built = setup::cargo()
         .args(["build", "--workspace", "--quiet"])
@@ -49,55 +76,76 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     if !built.success() {
         return Ok(code(built));
     }
-    // What an earlier run has left says nothing of this one.
-    let records = setup::workspace().join("target/records");
-    match std::fs::remove_dir_all(&records) {
-        Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Failure::new(format!("{}: {why}", records.display())));
-        }
-        _ => {}
-    }
-    let mut totals = Totals::default();
-    let mut worst = 0;
-    // The matrices first: their programs have failpoints, and those of the other tests take their place again. Whoever says what to test
-    // says by that whether it is meant.
-    let chosen = arguments.first().is_some_and(|first| first != "--");
-    let everything: &[&str] = &["--workspace"];
-    let parts = [WITH_FAILPOINTS, everything, RECORDS];
-    let parts = match chosen {
-        false => &parts[..],
-        true => &parts[1..2],
-    };
-    for part in parts.iter().copied() {
-        let mut environment = tools.environment().to_vec();
-        if part == RECORDS {
-            environment.push((ALL_HAVE_RUN, "1".into()));
-        }
-        let status = tests(part, arguments, &environment, &mut totals)?;
-        worst = if worst == 0 { code(status) } else { worst };
-    }
-    println!(
-        "{} passed, {} failed, {} ignored in {} test programs",
-        totals.passed, totals.failed, totals.ignored, totals.programs
-    );
-    Ok(worst)
+    one_after_the_other(
+        &[EVERYTHING, &words(arguments)].concat(),
+        environment,
+        totals,
+    )
 }
 
-/// One run of `cargo test`; its results are added up.
-fn tests(
-    part: &[&str],
+/// Every test of the workspace; `arguments` go to each program.
+fn whole(
+    console: Console,
     arguments: &[String],
-    environment: &[(&'static str, PathBuf)],
+    environment: &Environment,
     totals: &mut Totals,
-) -> Result<ExitStatus, Failure> {
-    let mut cargo = reach::for_everybody(terminals::for_tests(setup::cargo()))?;
+) -> Result<u8, Failure> {
+    console.step("building the tests");
+    // Those with failpoints first: the programs without take their place in the build folder, so these are kept beside it.
+    let built = setup::workspace().join("target/debug");
+    let beside = setup::workspace().join("target/failpoints");
+    empty(&beside)?;
+    let mut programs = match programs::build(WITH_FAILPOINTS)? {
+        Ok(found) => found.keep(&beside, "failpoints")?,
+        Err(status) => return Ok(code(status)),
+    };
+    match programs::build(EVERYTHING)? {
+        Ok(found) => programs.extend(found.tests),
+        Err(status) => return Ok(code(status)),
+    }
+    programs::complete(&beside, &built)?;
+    let records = programs
+        .iter()
+        .find(|program| program.name == RECORDS.0)
+        .map(|program| Program {
+            chosen: format!("{} {}", program.chosen, RECORDS.1),
+            ..program.clone()
+        });
+
+    let said = setup::workspace().join("target/test-output");
+    empty(&said)?;
+    let mut pool = Pool::new(Limits::USUAL, &said, std::io::stdout(), totals)?;
+    let order = Order::of(programs);
+    let as_it_is = |program: &Program| environment.command(program, arguments);
+    let at_the_end = |program: &Program| {
+        let mut command = environment.command(program, arguments)?;
+        command.arg(RECORDS.1).env(ALL_HAVE_RUN, "1");
+        Ok(command)
+    };
+    pool.side_by_side(order.together, &as_it_is)?;
+    pool.one_by_one(order.alone, &as_it_is)?;
+    pool.one_by_one(records.into_iter().collect(), &at_the_end)?;
+    let worst = pool.end();
+
+    let mut examples = [EVERYTHING, &["--doc"]].concat();
+    if !arguments.is_empty() {
+        examples.push("--");
+        examples.extend(words(arguments));
+    }
+    let ended = one_after_the_other(&examples, environment, totals)?;
+    Ok(if worst == 0 { ended } else { worst })
+}
+
+/// One run of `cargo test`, which runs program after program; its results are added up.
+fn one_after_the_other(
+    part: &[&str],
+    environment: &Environment,
+    totals: &mut Totals,
+) -> Result<u8, Failure> {
+    let mut cargo = environment.around(setup::cargo())?;
     let mut child = cargo
         .args(["test", "--no-fail-fast"])
         .args(part)
-        .args(arguments)
-        .envs(environment.iter().cloned())
-        // The long ones wait (for AWS to have refused for 30 s, for a finger): more of them than there are cores.
-        .env("RUST_TEST_THREADS", threads())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| Failure::new(format!("cargo test: {error}")))?;
@@ -113,9 +161,37 @@ fn tests(
         // A reader that has gone away (a pipe into head) is no reason to stop the tests.
         let _ = out.write_all(&line).and_then(|()| out.write_all(b"\n"));
     }
-    child
+    let status = child
         .wait()
-        .map_err(|error| Failure::new(format!("cargo test: {error}")))
+        .map_err(|error| Failure::new(format!("cargo test: {error}")))?;
+    Ok(code(status))
+}
+
+/// What tests find around them.
+struct Environment {
+    tools: [(&'static str, PathBuf); 2],
+}
+
+impl Environment {
+    /// A test program as `cargo test` would run it.
+    fn command(&self, program: &Program, arguments: &[String]) -> Result<Command, Failure> {
+        let mut command = Command::new(&program.file);
+        command
+            .args(arguments)
+            .current_dir(&program.folder)
+            .env("CARGO_MANIFEST_DIR", &program.folder);
+        self.around(command)
+    }
+
+    /// The command where there are terminals, where everybody may come to the checkout, and where the tools can be found.
+    fn around(&self, command: Command) -> Result<Command, Failure> {
+        let mut command = reach::for_everybody(terminals::for_tests(command))?;
+        command
+            .envs(self.tools.iter().cloned())
+            // The long ones wait (for AWS to have refused for 30 s, for a finger): more of them than there are cores.
+            .env("RUST_TEST_THREADS", threads());
+        Ok(command)
+    }
 }
 
 /// How many tests of one program run side by side.
@@ -123,29 +199,17 @@ fn threads() -> String {
     std::env::var("RUST_TEST_THREADS").unwrap_or_else(|_| "6".to_owned())
 }
 
-impl Totals {
-    /// Takes up a line such as `test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; ...`.
-    fn add(&mut self, line: &str) {
-        let Some((_, counts)) = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
-        else {
-            return;
-        };
-        self.programs += 1;
-        for count in counts.split("; ") {
-            let mut words = count.split(' ');
-            let number = words
-                .next()
-                .and_then(|number| number.parse::<u32>().ok())
-                .unwrap_or_default();
-            match words.next() {
-                Some("passed") => self.passed += number,
-                Some("failed") => self.failed += number,
-                Some("ignored") => self.ignored += number,
-                _ => {}
-            }
+fn words(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+/// Takes away what an earlier run has left there.
+fn empty(folder: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(folder) {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::new(format!("{}: {why}", folder.display())))
         }
+        _ => Ok(()),
     }
 }
 
@@ -155,30 +219,4 @@ fn code(status: ExitStatus) -> u8 {
         .code()
         .and_then(|code| u8::try_from(code).ok())
         .unwrap_or(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_add_up() {
-        let mut totals = Totals::default();
-        for line in [
-            "running 2 tests",
-            "test result: ok. 7 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.03s",
-            "test result: FAILED. 6 passed; 2 failed; 0 ignored; 0 measured; 3 filtered out; finished in 6.32s",
-        ] {
-            totals.add(line);
-        }
-        assert_eq!(
-            totals,
-            Totals {
-                programs: 2,
-                passed: 13,
-                failed: 2,
-                ignored: 1
-            }
-        );
-    }
 }

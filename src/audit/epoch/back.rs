@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use time::OffsetDateTime;
+
 use crate::audit::{
     chain::{self, Head, Links, Walk},
     checkpoint::Checkpoint,
@@ -114,7 +116,7 @@ fn compare(
                 return other(seq, "it has another event of this number");
             }
         } else if let Some(note) = note_of(&line)
-            && signed(&note, key) != Some(before)
+            && signed(&note, key).map(|(head, _)| head) != Some(before)
         {
             return other(head.seq + 1, "a checkpoint in it is not one of this agent");
         }
@@ -136,27 +138,34 @@ fn vouched(store: &Store, paths: &[PathBuf], key: &NoteKey) -> io::Result<Option
         };
         let follows = newest == Some(before);
         let later = newest.is_none_or(|newest| before.seq > newest.seq);
-        let signs = || note_of(&line).and_then(|note| signed(&note, key)) == Some(before);
-        if follows || (later && signs() && !is_known(store, &before).map_err(io_error)?) {
+        let signs = || note_of(&line).and_then(|note| signed(&note, key));
+        let lost = |(head, at): (Head, Option<OffsetDateTime>)| {
+            Ok::<_, io::Error>(head == before && !is_known(store, &head, at).map_err(io_error)?)
+        };
+        if follows || (later && signs().map(lost).transpose()? == Some(true)) {
             newest = Some(before.after(&line));
         }
     }
     Ok(newest)
 }
 
-/// The head that a note signs, if it is one by `key`.
-pub fn signed(note: &str, key: &NoteKey) -> Option<Head> {
+/// The head that a note signs and when it was signed, if it is one by `key`.
+pub fn signed(note: &str, key: &NoteKey) -> Option<(Head, Option<OffsetDateTime>)> {
     let opened = Checkpoint::open(note, std::slice::from_ref(key)).ok();
-    opened.map(|(checkpoint, _)| checkpoint.head)
+    opened.map(|(checkpoint, _)| (checkpoint.head, super::time(&checkpoint.time)))
 }
 
-/// Whether a head is one of this chain, or of what an epoch says was lost.
-pub fn is_known(store: &Store, head: &Head) -> Result<bool, StoreError> {
+/// Whether a head is one of this chain, or, written or seen at `at`, of what an epoch says was lost.
+pub fn is_known(
+    store: &Store,
+    head: &Head,
+    at: Option<OffsetDateTime>,
+) -> Result<bool, StoreError> {
     let found = store.events(head.seq, 1)?;
     let own = found
         .first()
         .is_some_and(|e| e.seq == head.seq && e.hash == head.hash);
-    Ok(own || super::all(store)?.iter().any(|e| e.covers(head)))
+    Ok(own || super::all(store)?.iter().any(|e| e.covers(head, at)))
 }
 
 /// Puts the lines that follow the store's head back, with their envelopes where the folder has them; each line that was put back goes to

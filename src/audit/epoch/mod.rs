@@ -17,7 +17,8 @@ pub use self::back::{Beyond, REACH, beyond, is_known, over, put_back, set_aside,
 
 use super::chain::{Hash, Head};
 use super::checkpoint::{Checkpoint, CheckpointKey};
-use super::event::{Actor, Event, EventType, Place, Record};
+use super::event::{Actor, Event, EventType, Place, Record, timestamp};
+use super::hosts::Owner;
 use super::note::NoteKey;
 use super::store::{Store, StoreError, Table, Tx};
 
@@ -36,13 +37,24 @@ pub struct Epoch {
     pub lost_from: u64,
     /// The newest head that anybody vouched for.
     pub held: Head,
+    /// When it began: its event and the checkpoint that signs it have one time. Not kept beside the event, which says it.
+    #[serde(skip, default = "unknown")]
+    pub at: OffsetDateTime,
+}
+
+/// Earlier than anything was written: an epoch of which nobody knows when it began covers nothing.
+fn unknown() -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH
 }
 
 impl Epoch {
-    /// Whether a head that the chain does not have is of what this epoch says was lost.
-    pub fn covers(&self, head: &Head) -> bool {
-        (self.lost_from..=self.held.seq).contains(&head.seq)
-            && (head.seq < self.held.seq || head.hash == self.held.hash)
+    /// Whether a head that the chain does not have, and that was written or seen at `at`, is of what this epoch says was lost: it is the very one that
+    /// the epoch names, or one before that by its number which is not younger than the epoch. The new history counts its events by the same
+    /// numbers; where nobody knows when a head was seen, its number says nothing.
+    pub fn covers(&self, head: &Head, at: Option<OffsetDateTime>) -> bool {
+        let lost = (self.lost_from..self.held.seq).contains(&head.seq)
+            && at.is_some_and(|at| at <= self.at);
+        lost || (*head == self.held && self.lost_from <= head.seq)
     }
 }
 
@@ -63,7 +75,24 @@ pub struct Reset {
 
 /// The epochs after the first, oldest first.
 pub fn all(store: &Store) -> Result<Vec<Epoch>, StoreError> {
-    Ok(store.record_as(Table::Setting, ROW)?.unwrap_or_default())
+    let mut epochs: Vec<Epoch> = store.record_as(Table::Setting, ROW)?.unwrap_or_default();
+    for epoch in &mut epochs {
+        let began = store.events(epoch.seq, 1)?;
+        epoch.at = began
+            .first()
+            .and_then(|entry| written_at(&entry.line))
+            .unwrap_or_else(unknown);
+    }
+    Ok(epochs)
+}
+
+/// When a line was written, as it says; to the millisecond, as everything in a record.
+pub fn written_at(line: &[u8]) -> Option<OffsetDateTime> {
+    time(&Record::parse(line).ok()?.timestamp)
+}
+
+fn time(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
 /// Begins an epoch: its event, and the checkpoint that signs it; the epoch and the note. `origin` is the host key id.
@@ -81,6 +110,7 @@ pub fn begin(
         seq,
         lost_from: reset.lost_from.unwrap_or(seq).min(seq),
         held: reset.held,
+        at: time(&timestamp(now)).unwrap_or(now),
     };
     let mut event = Event::new(EventType::StoreReset, Actor::agent())
         .place(place.clone())
@@ -111,23 +141,18 @@ pub struct Proven {
     pub epoch: Epoch,
     /// The event that begins it: two epochs may have one number, where a store was put back twice.
     pub began: Head,
-    /// When it was signed.
-    pub at: OffsetDateTime,
     /// How it came about, in words.
     pub why: String,
 }
 
-impl Proven {
-    /// Whether a head that was seen at `at` may belong to what was lost: by its number, and because it is not younger than the epoch. The new
-    /// history counts its events by the same numbers.
-    pub fn covers(&self, head: &Head, at: OffsetDateTime) -> bool {
-        self.epoch.covers(head) && at <= self.at
-    }
-}
-
-/// The epoch that a `STORE_RESET` line begins, if `note` is a checkpoint over exactly that line by one of `keys`. The error says in words
-/// what is wrong.
-pub fn proven(line: &[u8], note: &str, keys: &[NoteKey]) -> Result<Proven, String> {
+/// The epoch that a `STORE_RESET` line begins, if `note` is a checkpoint over exactly that line, by that one of `keys` which is the owner's. The error
+/// says in words what is wrong.
+pub fn proven(
+    line: &[u8],
+    note: &str,
+    keys: &[NoteKey],
+    owner: &Owner<'_>,
+) -> Result<Proven, String> {
     #[derive(Deserialize)]
     struct What {
         epoch: u64,
@@ -135,7 +160,8 @@ pub fn proven(line: &[u8], note: &str, keys: &[NoteKey]) -> Result<Proven, Strin
         held: Head,
         why: String,
     }
-    let (checkpoint, _) = Checkpoint::open(note, keys).map_err(|why| why.to_string())?;
+    let (checkpoint, key) = Checkpoint::open(note, keys).map_err(|why| why.to_string())?;
+    owner.accepts(&checkpoint, key)?;
     let record = Record::parse(line).map_err(|why| why.to_string())?;
     let own = Head {
         seq: record.seq,
@@ -146,19 +172,19 @@ pub fn proven(line: &[u8], note: &str, keys: &[NoteKey]) -> Result<Proven, Strin
     }
     let what: What = serde_json::from_value(record.what.into())
         .map_err(|_| "it does not say what was lost".to_owned())?;
-    let at = OffsetDateTime::parse(&checkpoint.time, &Rfc3339)
-        .map_err(|_| "its checkpoint does not say when it was signed".to_owned())?;
+    let at = time(&checkpoint.time)
+        .ok_or_else(|| "its checkpoint does not say when it was signed".to_owned())?;
     let epoch = Epoch {
         epoch: what.epoch,
         seq: own.seq,
         lost_from: what.lost_from,
         held: what.held,
+        at,
     };
     match epoch.lost_from <= epoch.seq {
         true => Ok(Proven {
             epoch,
             began: own,
-            at,
             why: what.why,
         }),
         false => Err("it says that events were lost which cannot have been".to_owned()),

@@ -186,27 +186,40 @@ fn an_epoch_says_what_was_lost_and_its_checkpoint_comes_right_after_it() {
         super::super::checkpoint::Checkpoint::open(&note, &[bench.key.public().clone()]).unwrap();
     assert_eq!(checkpoint.head.hash, entries[0].hash);
     // Who has the line and the note knows it, and who has one of them changed does not.
-    let keys = [bench.key.public().clone()];
+    let (keys, own) = ([bench.key.public().clone()], Owner::default());
     let line = &entries[0].line;
-    let known = proven(line, &note, &keys).unwrap();
+    let known = proven(line, &note, &keys, &own).unwrap();
     assert_eq!(
         (&known.epoch, known.why.as_str()),
         (&epoch, "it holds more")
     );
     assert_eq!((known.began.seq, known.began.hash), (6, entries[0].hash));
     // What was seen since it was signed is of the history that is told now.
-    assert!(known.covers(&held, known.at));
-    assert!(!known.covers(&held, known.at + time::Duration::milliseconds(1)));
+    let at = known.epoch.at;
+    assert_eq!(at, samples::NOW);
+    let since = at + ::time::Duration::milliseconds(1);
+    let lost = Head {
+        seq: held.seq - 1,
+        ..held
+    };
+    for (at, is) in [(Some(at), true), (Some(since), false), (None, false)] {
+        assert_eq!(known.epoch.covers(&lost, at), is, "{at:?}");
+        assert_eq!(is_known(&old, &lost, at).unwrap(), is, "{at:?}");
+        // The very head that it names is lost, whenever somebody tells of it.
+        assert!(is_known(&old, &held, at).unwrap());
+    }
+    assert!(is_known(&old, &old.head().unwrap(), None).unwrap());
     let text = String::from_utf8(line.clone()).unwrap();
     let forged = text.replace("\"lost_from\":6", "\"lost_from\":1");
     assert_ne!(text, forged);
-    assert!(proven(forged.as_bytes(), &note, &keys).is_err());
-    assert!(proven(line, &note, &[]).is_err());
+    assert!(proven(forged.as_bytes(), &note, &keys, &own).is_err());
+    assert!(proven(line, &note, &[], &own).is_err());
     let other = tempfile::tempdir().unwrap();
     let stranger = CheckpointKey::open_or_create(&other.path().join("k"), "host-1").unwrap();
-    assert!(proven(line, &note, &[stranger.public().clone()]).is_err());
+    assert!(proven(line, &note, &[stranger.public().clone()], &own).is_err());
     // It excuses what was lost, and nothing else.
-    assert!(epoch.covers(&held));
+    let at = Some(at);
+    assert!(epoch.covers(&held, at));
     let another = Head {
         seq: held.seq,
         ..Head::default()
@@ -216,7 +229,7 @@ fn an_epoch_says_what_was_lost_and_its_checkpoint_comes_right_after_it() {
         ..held
     };
     let before = Head { seq: 5, ..held };
-    assert!(![another, later, before].iter().any(|h| epoch.covers(h)));
+    assert!(![another, later, before].iter().any(|h| epoch.covers(h, at)));
     let (third, _) = old
         .commit(|tx| {
             begin(

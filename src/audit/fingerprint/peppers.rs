@@ -88,8 +88,10 @@ enum Source {
 pub enum PepperError {
     /// The table contradicts itself.
     Table(String),
-    /// It says that a pepper is required, and there is none.
+    /// It says that a pepper is required, and names none.
     Required(String),
+    /// It says that a pepper is required, and the one that it names cannot be had.
+    NotAtHand(String),
     /// The host's own pepper cannot be used.
     Own(String),
 }
@@ -102,6 +104,10 @@ impl PepperError {
             Self::Required(_) => {
                 "make one (head -c 32 /dev/urandom | base64), keep it in a secret store, and name it in [fingerprints] of agent.toml by file, credential or secret"
             }
+            // Another pepper under the same id would make every older fingerprint a wrong one.
+            Self::NotAtHand(_) => {
+                "it has to be what [fingerprints] in agent.toml names, and this account's to read; if it is lost, make another under a new kid"
+            }
             Self::Own(_) => "it is fingerprint.key in the agent's state folder, 0600",
         }
     }
@@ -111,7 +117,9 @@ impl fmt::Display for PepperError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Table(why) => write!(f, "fingerprints{why}"),
-            Self::Required(why) => write!(f, "PEPPER_REQUIRED_BUT_NOT_SET: {why}"),
+            Self::Required(why) | Self::NotAtHand(why) => {
+                write!(f, "PEPPER_REQUIRED_BUT_NOT_SET: {why}")
+            }
             Self::Own(why) => f.write_str(why),
         }
     }
@@ -194,7 +202,7 @@ impl FingerprintTable {
                     missing: None,
                 })
             }
-            Err(why) if self.required => Err(PepperError::Required(format!("{kid}: {why}"))),
+            Err(why) if self.required => Err(PepperError::NotAtHand(format!("{kid}: {why}"))),
             Err(why) => Ok(Peppers {
                 current: open_own(&own)?,
                 missing: Some(format!(

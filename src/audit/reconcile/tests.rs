@@ -266,7 +266,7 @@ fn what_the_record_does_not_know_is_unmatched_and_why() {
                 user("AKIAOLD"),
                 ADMIN,
                 REQUEST,
-                "mallory",
+                "stranger",
                 "ASIAX",
             ),
             "by whom the session names",

@@ -5,7 +5,7 @@
 //! | [`Shape::Jsonl`] | verifying | the line as it is kept, byte for byte |
 //! | [`Shape::Siem`] | a SIEM | `event_type`, `actor`, `action`, `justification`, `timestamp`, `incident_id`, and no others |
 //! | [`Shape::EventStore`] | an event store | `correlation_id`, `event_type`, `event_data` (`action`, `justification`, `incident_id`), `actor`, `created_at`, and no others |
-//! | [`Shape::Ocsf`] | a security lake | OCSF 1.1.0, class Entity Management (3004) |
+//! | [`Shape::Ocsf`] | a security lake | OCSF 1.1.0, class Entity Management (3004), profiles `cloud` and `host` |
 //!
 //! Only the first can be verified; the others are copies for reading. None has a signed envelope or a detail that is not in the line.
 

@@ -57,3 +57,34 @@ fn ocsf_has_what_its_class_requires_and_no_nulls() {
     assert_eq!(event["unmapped"]["what"]["vault"], "prod");
     assert!(!shaped(Shape::Ocsf).contains("null"));
 }
+
+#[test]
+fn ocsf_says_where_only_what_is_so() {
+    let at = |host: Option<&str>| {
+        let place = crate::audit::event::Place {
+            host: host.map(str::to_owned),
+            region: None,
+            ip: Some("192.0.2.7".to_owned()),
+        };
+        let event = Event::new(EventType::AgentStarted, Actor::agent()).place(place);
+        let line = event.line_after(&Head::default(), datetime!(2026-01-06 10:00:00 UTC));
+        let shaped = Shape::Ocsf.of(&line.expect("a line")).expect("a shape");
+        serde_json::from_slice::<serde_json::Value>(&shaped).expect("json")
+    };
+    // A name may have what no host name on a network has: it is a name then, and no host name.
+    for (name, is_one) in [
+        ("bg-1", true),
+        ("bg.example.org", true),
+        ("bg_1", false),
+        ("bg-", false),
+        ("bg.", false),
+    ] {
+        let device = &at(Some(name))["device"];
+        assert_eq!(device["name"], name);
+        assert_eq!(device["hostname"] == name, is_one, "{name}");
+    }
+    let nowhere = at(None);
+    assert!(nowhere.get("device").is_none() && nowhere.get("src_endpoint").is_none());
+    assert_eq!(nowhere["unmapped"]["caller_ip"], "192.0.2.7");
+    assert_eq!(nowhere["actor"]["user"]["type"], "System");
+}

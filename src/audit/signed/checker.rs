@@ -333,8 +333,9 @@ fn no_roster() -> String {
 pub(super) mod tests {
     use super::super::Chains;
     use super::*;
+    use crate::audit::hosts::Owner;
     use crate::trust::{
-        Digest, Verified,
+        Digest, Signer as _, Verified,
         tests::people::{self, SoftToken},
     };
 
@@ -391,14 +392,14 @@ pub(super) mod tests {
 
     #[test]
     fn a_signature_by_the_wrong_side_is_bad() {
-        let [alice, bob, mallory] = ["alice", "bob", "mallory"].map(SoftToken::new);
+        let [alice, bob, stranger] = ["alice", "bob", "stranger"].map(SoftToken::new);
         let (rosters, roster) = rosters(&alice, &bob);
         let mut checker = Checker::new(&rosters);
         let offer = offer(&roster);
         assert!(checker.check(offer.to_json().as_bytes()).is_ok());
 
         let mut forged = offer.repurposed::<Approval>();
-        forged.sign(&mallory);
+        forged.sign(&stranger);
         let mut by_host = offer.repurposed::<Approval>();
         by_host.sign(&people::host());
         let mut by_custodian = offer.clone();
@@ -439,7 +440,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_withdrawal_is_a_custodians_and_nobody_elses() {
-        let [alice, bob, mallory] = ["alice", "bob", "mallory"].map(SoftToken::new);
+        let [alice, bob, stranger] = ["alice", "bob", "stranger"].map(SoftToken::new);
         let (rosters, roster) = rosters(&alice, &bob);
         let withdrawal = Withdrawal {
             v: 1,
@@ -448,7 +449,7 @@ pub(super) mod tests {
         let mut checker = Checker::new(&rosters);
         let by = |token: &SoftToken| Envelope::signed(&withdrawal, token).expect("signed");
         assert!(checker.check(by(&bob).to_json().as_bytes()).is_ok());
-        assert!(checker.check(by(&mallory).to_json().as_bytes()).is_err());
+        assert!(checker.check(by(&stranger).to_json().as_bytes()).is_err());
     }
 
     #[test]
@@ -458,5 +459,8 @@ pub(super) mod tests {
         let keys = rosters.checkpoint_keys();
         assert_eq!(keys.len(), 2);
         assert_eq!(keys[0].name(), "vault-1");
+        // The origin of that host's notes is its key id.
+        let (hosts, id) = (rosters.hosts(), people::host().public().id());
+        assert!(Owner::with_id(&hosts, &id.to_string()).is_some());
     }
 }

@@ -27,6 +27,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use self::{
     evidence::{head_of, joined, message, open_file, segment, time_of},
@@ -311,6 +312,15 @@ impl Sink for GitSink {
         self.repo.within(PUSH);
         self.push()?;
         Ok(())
+    }
+
+    fn held_at(&self) -> Option<OffsetDateTime> {
+        let held = match &self.remote {
+            None => self.pair.record.as_str(),
+            Some(_) => PUSHED,
+        };
+        let tip = self.repo.tip(held).ok().flatten()?;
+        self.written_at(&tip, &self.head_at(held).ok()?)
     }
 
     fn vouched(&self) -> Option<String> {

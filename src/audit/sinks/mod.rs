@@ -41,6 +41,8 @@ pub use self::pace::{Backoff, Pace, SystemPace};
 pub use self::runner::{Ahead, Lacking, SinkStatus, Sinks, cursor};
 pub use self::s3::{S3Config, S3Sink};
 
+use time::OffsetDateTime;
+
 use super::chain::{Hash, Head};
 use super::epoch::Epoch;
 use super::event::{Envelope, EventType, Record};
@@ -83,6 +85,12 @@ pub trait Sink: Send + 'static {
     /// Looks after itself: whether the receiver is still there, and still what it has to be. An error is one as from [`send`](Self::send).
     fn tend(&mut self) -> Result<(), SinkError> {
         Ok(())
+    }
+
+    /// When the last event that it holds was written, as that says itself; asked after [`resume`](Self::resume) where the store does not have that
+    /// event. While that is not known, of what an epoch says was lost only its newest event is told.
+    fn held_at(&self) -> Option<OffsetDateTime> {
+        None
     }
 
     /// Of what it holds and the store may not have: the newest checkpoint, as a note. Without one of this host's own nobody believes that the store

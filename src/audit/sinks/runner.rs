@@ -266,10 +266,12 @@ impl Task {
             held = remembered;
         }
         if let Err(error) = self.check(&held) {
-            if !epochs.iter().any(|e| e.covers(&held)) {
+            let at = self.sink.held_at();
+            if !epochs.iter().any(|e| e.covers(&held, at)) {
                 let ahead = Ahead {
                     sink: self.name.clone(),
                     held,
+                    at,
                     agreed: self.agreed(remembered)?,
                     note: self.sink.vouched(),
                 };

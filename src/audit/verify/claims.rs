@@ -2,6 +2,7 @@
 
 use super::{Evidence, Problem, Source, Witness};
 use crate::audit::checkpoint::{Checkpoint, CheckpointError};
+use crate::audit::hosts::Owner;
 use crate::audit::note::{NoteError, NoteKey};
 
 /// A head that somebody claims, still to be compared with the chain.
@@ -11,6 +12,18 @@ pub(super) struct Claim {
     pub(super) time: Option<String>,
     /// The event that carries the claim; `None` if it was brought from outside.
     pub(super) carrier: Option<u64>,
+    /// The checkpoint that claims it, and the key that signed that.
+    pub(super) signed: Option<(Checkpoint, NoteKey)>,
+}
+
+impl Claim {
+    /// Whether a checkpoint that was brought is by the host whose record this is; what is claimed by others is theirs to say.
+    pub(super) fn is_owners(&self, owner: &Owner<'_>) -> Result<(), String> {
+        match (&self.signed, self.carrier) {
+            (Some((checkpoint, key)), None) => owner.accepts(checkpoint, key),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What the caller brought, opened.
@@ -27,6 +40,7 @@ impl Given {
             source: Source::Held,
             time: None,
             carrier: None,
+            signed: None,
         };
         let mut given = Self {
             claims: evidence.held.iter().map(held).collect(),
@@ -61,8 +75,9 @@ pub(super) fn open_checkpoint(
                 at: Some(checkpoint.time.clone()),
             },
             source: Source::Checkpoint,
-            time: Some(checkpoint.time),
+            time: Some(checkpoint.time.clone()),
             carrier,
+            signed: Some((checkpoint, key.clone())),
         })),
         Err(CheckpointError::Note(NoteError::UnknownKey)) => Ok(None),
         Err(error) => Err(error),

@@ -38,10 +38,7 @@ pub(super) struct Gaps {
 
 impl Gaps {
     /// The agent was started: does it say how often it signs?
-    pub(super) fn started(&mut self, line: &[u8]) {
-        let Ok(record) = Record::parse(line) else {
-            return;
-        };
+    pub(super) fn started(&mut self, record: &Record) {
         self.restarted = true;
         if let Some(stated) = record.what.get("checkpoint_every_seconds")
             && let Some(stated) = stated.as_i64().filter(|s| *s > 0)

@@ -13,6 +13,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Witness;
 use crate::audit::chain::{Hash, Head};
+use crate::audit::epoch::Epoch;
 use crate::audit::event::Record;
 
 /// A new epoch of the record: what was written from one event on is lost.
@@ -42,14 +43,17 @@ impl Reset {
         (self.held.seq + 1).saturating_sub(self.lost_from)
     }
 
-    /// Whether a head that was seen at `at` may belong to what was lost: by its number, and because it is not younger than the epoch.
+    /// Whether a head that was seen at `at` may belong to what was lost: see [`Epoch::covers`].
     pub(super) fn covers(&self, head: &Head, at: Option<&str>) -> bool {
-        (self.lost_from..=self.held.seq).contains(&head.seq)
-            && (head.seq < self.held.seq || head.hash == self.held.hash)
-            && at.and_then(time).is_some_and(|at| {
-                let signed = self.signed_at.as_deref().and_then(time);
-                signed.is_some_and(|signed| at <= signed)
-            })
+        let signed = self.signed_at.as_deref().and_then(time);
+        let epoch = signed.map(|at| Epoch {
+            epoch: self.epoch,
+            seq: self.seq,
+            lost_from: self.lost_from,
+            held: self.held,
+            at,
+        });
+        epoch.is_some_and(|epoch| epoch.covers(head, at.and_then(time)))
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use tempfile::TempDir;
 
 mod elsewhere;
+mod hosts;
 
 /// A key for the tests of this file; making one costs a file and two syncs.
 static KEY: LazyLock<CheckpointKey> = LazyLock::new(|| {

@@ -21,7 +21,7 @@ use crate::{
 
 use crate::cli::{files, ui::Waiting};
 
-use super::pages::split_notes;
+use super::{pages::split_notes, shaped::not_for_reading};
 
 /// The most files of one copy.
 const MOST: usize = 100_000;
@@ -87,6 +87,7 @@ impl Against {
             self.copies.push(copy);
             return Ok(());
         }
+        not_for_reading(path)?;
         let text = files::read_text(path)?;
         match Envelope::parse(text.as_bytes()) {
             Ok(envelope) => self.held.push(signed_head(path, &envelope, rosters)?),

@@ -21,7 +21,7 @@ use crate::{
 #[derive(clap::Args)]
 #[command(
     after_help = "An officer asks the agent by the event's number. Without an agent: the fingerprint as it stands in the line, its purpose \
-(subject, access-key), and the pepper in a file."
+(the field's name), and the pepper in a file."
 )]
 pub(super) struct Args {
     /// Number of the event
@@ -38,7 +38,7 @@ pub(super) struct Args {
         requires = "purpose"
     )]
     fingerprint: Option<String>,
-    /// What it is the fingerprint of
+    /// What it is the fingerprint of: the field of the line, access_key or subject
     #[arg(long, requires = "fingerprint")]
     purpose: Option<String>,
     /// The pepper's file: 32 bytes in base64
@@ -90,7 +90,9 @@ fn by_hand(args: &Args, (print, purpose, pepper): (&str, &str, &Path), door: &Do
     let key = FingerprintKey::from_base64(print.kid(), text)
         .map_err(|why| Problem::new(Code::Usage, format!("{}: {why}", files::shown(pepper))))?;
     let value = value(args.value.as_deref(), door)?;
-    let matches = key.matches(&print, purpose, value.as_bytes());
+    // As a line names the field, or as the purpose is called.
+    let purpose = purpose.replace('_', "-");
+    let matches = key.matches(&print, &purpose, value.as_bytes());
     let text = match matches {
         true => "the value is the one",
         false => "another value, another purpose, or not the pepper that made it",
@@ -135,6 +137,7 @@ fn value(from: Option<&Path>, door: &Door) -> Result<Zeroizing<String>, Problem>
         _ => Err(Problem::new(
             Code::Usage,
             format!("the value is text of 1 to {MAX_VALUE} bytes"),
-        )),
+        )
+        .hint("type it at a terminal, or give it by --value FILE or on standard input")),
     }
 }

@@ -115,6 +115,12 @@ fn one_file(args: &Args, format: Format, door: &Door) -> Ended {
         until: time("until", args.until.as_deref())?,
         request: args.request.clone(),
     };
+    if let (Some(since), Some(until)) = (&wanted.since, &wanted.until)
+        && since >= until
+    {
+        return Err(Problem::new(Code::Usage, "--since is not before --until")
+            .hint("an event at --since is taken, one at --until is not"));
+    }
     let agent = door.agent()?;
     if !to_stdout {
         files::must_be_new(&args.output)?;
@@ -128,10 +134,13 @@ fn one_file(args: &Args, format: Format, door: &Door) -> Ended {
                 format!("cannot write to standard output: {}", why.kind()),
             )
         };
-        shaped::write(&agent, &wanted, end, &door.ui, io::stdout().lock(), failed)?;
+        let out = io::stdout().lock();
+        let written = shaped::write(&agent, &wanted, end, &door.ui, out, failed)?;
+        say_if_none(written, end, &door.ui);
         return Ok(ExitCode::SUCCESS);
     }
     let written = shaped::to_file(&agent, &wanted, end, &door.ui, &args.output)?;
+    say_if_none(written, end, &door.ui);
     let shown = files::shown(&args.output);
     let object = serde_json::json!({ "output": args.output, "events": written });
     let next = match (format, wanted.all()) {
@@ -146,6 +155,15 @@ fn one_file(args: &Args, format: Format, door: &Door) -> Ended {
         &format!("wrote {written} events to {shown}\n{next}"),
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A mistyped request and a quiet day look the same in an empty file.
+fn say_if_none(written: u64, end: u64, ui: &Ui) {
+    if written == 0 {
+        ui.warn(format!(
+            "none of the {end} events is one that was asked for"
+        ));
+    }
 }
 
 /// A time as people write it: a day, or to the second.

@@ -3,13 +3,17 @@
 //! A page is written before the next is asked for, so a record of any length takes no more memory than one page.
 
 use std::{
-    io::{self, BufWriter, Write},
+    fs::File,
+    io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
 use crate::{
-    audit::{event::Record, shapes::Shape},
+    audit::{
+        event::{MAX_LINE, Record},
+        shapes::Shape,
+    },
     cli::{client::Agent, files, ui::Ui},
     protocol::{Code, Problem},
     trust::Timestamp,
@@ -116,4 +120,26 @@ pub(super) fn to_file(
         let _ = std::fs::remove_file(path);
     }
     written
+}
+
+/// Refuses a file that is a copy for reading, as [`to_file`] writes it in any shape but the record's own: to say that it was tampered with would be a
+/// false alarm. Its first line has none of the fields by which lines of a record follow one another.
+pub(super) fn not_for_reading(path: &Path) -> Result<(), Problem> {
+    let file = File::open(path).map_err(|why| files::unreadable(path, &why))?;
+    let mut first = Vec::new();
+    BufReader::new(file.take(MAX_LINE as u64))
+        .read_until(b'\n', &mut first)
+        .map_err(|why| files::unreadable(path, &why))?;
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&first).unwrap_or_default();
+    let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
+    if has(&["v", "seq", "prev"]) || !has(&["event_type", "class_uid"]) {
+        return Ok(());
+    }
+    let error = format!(
+        "{} is a copy for reading: it proves nothing",
+        files::shown(path)
+    );
+    Err(Problem::new(Code::Usage, error)
+        .hint("take a folder with all events: twotap audit export -o DIR"))
 }

@@ -197,7 +197,7 @@ pub(super) fn shown(checked: &Checked, rosters: &Rosters) -> String {
     }
     if report.envelopes_missing > 0 {
         text.push_str(&format!(
-            "{} signed envelopes were not there to be checked; {} were\n",
+            "{} signed envelopes were not there to be checked ('audit export --with-envelopes' takes them along); {} were\n",
             report.envelopes_missing, report.envelopes_checked
         ));
     }

@@ -31,6 +31,7 @@ use super::{
     export::ROSTERS,
     pages::{Kept, Record, chains, checkpoints},
     s3,
+    shaped::not_for_reading,
     shown::{json, shown, warnings},
 };
 
@@ -140,6 +141,7 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<(Checked, Rosters), 
             examine(lines, &rosters, notes, Vec::new(), &find, against)
         }
         None => {
+            not_for_reading(path)?;
             let file = File::open(path).map_err(|why| files::unreadable(path, &why))?;
             let lines = BufReader::with_capacity(1 << 20, file);
             examine(lines, &rosters, notes, Vec::new(), &find, against)

@@ -15,6 +15,7 @@ use crate::{
         ui::Waiting,
     },
     protocol::{Code, Problem},
+    trust::partition,
 };
 
 use super::{
@@ -25,17 +26,6 @@ use super::{
     needed::{KEY_ALIAS, Needed},
     store,
 };
-
-/// Where a partition's IAM events are seen, and nowhere else; in `aws` those of the global STS endpoint too.
-/// Source: AWS General Reference, 'IAM endpoints'.
-pub(super) fn iam_region(partition: &str) -> &'static str {
-    match partition {
-        "aws-us-gov" => "us-gov-west-1",
-        "aws-cn" => "cn-north-1",
-        "aws-eusc" => "eusc-de-east-1",
-        _ => "us-east-1",
-    }
-}
 
 /// Arguments of `aws check`.
 #[derive(clap::Args)]
@@ -135,7 +125,8 @@ fn looked(args: &Args) -> Result<Outcome, Problem> {
             .collect::<Result<(), Problem>>()
     })?;
     let mut elsewhere: Vec<&str> = args.also.iter().map(String::as_str).collect();
-    elsewhere.push(iam_region(partition));
+    let iam = partition::named(partition).map(|known| known.iam_region);
+    elsewhere.extend(iam);
     elsewhere.sort_unstable();
     elsewhere.dedup();
     for other in elsewhere.into_iter().filter(|other| *other != region) {
@@ -148,6 +139,11 @@ fn looked(args: &Args) -> Result<Outcome, Problem> {
     found.differences.sort_by(|a, b| a.thing.cmp(&b.thing));
     for difference in &mut found.differences {
         complete(&mut difference.mend, &args.stack, &region, &needed);
+    }
+    if iam.is_none() {
+        found.unseen.push(format!(
+            "the Region of IAM's events: the partition {partition} is not known"
+        ));
     }
     found.unseen.sort();
     found.unseen.dedup();

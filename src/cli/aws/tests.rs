@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     agrees::{agrees, covers, told},
-    check::{complete, iam_region},
+    check::complete,
     difference::aws,
     needed::Needed,
 };
@@ -161,18 +161,6 @@ fn a_deployment_names_what_is_known_and_guesses_nothing() {
     assert!(some.contains("ExternalId=vault-prod"), "{some}");
     assert!(some.contains("RotatedSecretsArn=VALUE"), "{some}");
     assert!(some.contains("--stack-name prod"), "{some}");
-}
-
-#[test]
-fn iam_is_seen_where_its_partition_has_it() {
-    for (partition, region) in [
-        ("aws", "us-east-1"),
-        ("aws-us-gov", "us-gov-west-1"),
-        ("aws-cn", "cn-north-1"),
-        ("aws-eusc", "eusc-de-east-1"),
-    ] {
-        assert_eq!(iam_region(partition), region);
-    }
 }
 
 #[test]

@@ -5,15 +5,12 @@
 use crate::{
     cli::{
         Door,
-        client::{Agent, vault_path},
+        choice::the_vault,
+        client::vault_path,
         roster, scenario, span,
         ui::{columns, plain},
     },
-    protocol::{
-        Code, Problem,
-        job::Ask,
-        socket::{Status, VaultView},
-    },
+    protocol::{Code, Problem, job::Ask, socket::VaultView},
     trust::{
         Verified,
         request::{BannedUse, MAX_INCIDENT, MAX_REASON, check_subject},
@@ -35,7 +32,7 @@ pub(super) fn complete(
 ) -> Result<Ask, Problem> {
     given.check()?;
     let agent = door.agent()?;
-    let vault = the_vault(vault, &agent, door)?;
+    let vault = the_vault(vault.as_deref(), &agent, door)?;
     let view: Result<VaultView, Problem> = agent.ask(&vault_path(&vault, "")?);
     let known = view.and_then(|view| {
         roster::believed(&vault, &view.roster_chain, door)?;
@@ -85,32 +82,6 @@ fn basics(given: &Given) -> Option<Problem> {
         )
         .hint("see twotap request --help; at a terminal they are asked for")
     })
-}
-
-/// The vault that is meant where none is named: the only one, or one that is chosen.
-fn the_vault(named: Option<String>, agent: &Agent, door: &Door) -> Result<String, Problem> {
-    if let Some(named) = named {
-        crate::trust::text::check_name("vault name", &named)?;
-        return Ok(named);
-    }
-    let status: Status = agent.ask("/v1/status")?;
-    let names: Vec<&str> = status.vaults.iter().map(|v| v.vault.as_str()).collect();
-    match &names[..] {
-        [only] => Ok((*only).to_owned()),
-        [] => {
-            Err(Problem::new(Code::Usage, "this host has no vault of yours")
-                .hint("see twotap status"))
-        }
-        several if door.ui.has_terminal() => {
-            let question = format!("vault ({}):", plain(&several.join(", ")));
-            let chosen = door.ui.choose(&question, several)?;
-            chosen
-                .map(|at| several[at].to_owned())
-                .ok_or_else(|| no_answer("vault"))
-        }
-        several => Err(Problem::new(Code::Usage, "no vault is named")
-            .hint(format!("name one: {}", plain(&several.join(", "))))),
-    }
 }
 
 /// The questions.

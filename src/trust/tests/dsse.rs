@@ -203,7 +203,7 @@ fn fields_that_are_unknown_or_twice_there_are_refused() {
         text.replacen('{', "{\"threshold\":2,", 1),
         text.replacen(
             "{\"name\":\"alice\"",
-            "{\"name\":\"eve\",\"name\":\"alice\"",
+            "{\"name\":\"ivan\",\"name\":\"alice\"",
             1,
         ),
         text.replacen("{\"Version\"", "{\"Statement\":1,\"Version\"", 1),

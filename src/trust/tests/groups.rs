@@ -7,7 +7,7 @@ use crate::trust::{
 };
 
 fn four() -> [SoftToken; 4] {
-    ["alice", "bob", "carol", "dave"].map(SoftToken::new)
+    ["alice", "bob", "carol", "ivan"].map(SoftToken::new)
 }
 
 fn group(name: &str, threshold: u8, members: &[&str]) -> Group {
@@ -21,7 +21,7 @@ fn group(name: &str, threshold: u8, members: &[&str]) -> Group {
 fn one_of_each() -> Vec<Group> {
     vec![
         group("security", 1, &["alice", "bob"]),
-        group("platform", 1, &["carol", "dave"]),
+        group("platform", 1, &["carol", "ivan"]),
     ]
 }
 
@@ -108,7 +108,7 @@ fn a_change_of_groups_is_said_in_plain_words() {
                 false
             ),
             (
-                "one of platform (carol, dave) has to approve".to_owned(),
+                "one of platform (carol, ivan) has to approve".to_owned(),
                 false
             ),
         ]
@@ -129,7 +129,7 @@ fn a_change_of_groups_is_said_in_plain_words() {
         [
             ("one of security (alice) has to approve".to_owned(), true),
             (
-                "one of platform (carol, dave, bob) has to approve".to_owned(),
+                "one of platform (carol, ivan, bob) has to approve".to_owned(),
                 true
             ),
         ]

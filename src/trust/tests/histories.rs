@@ -15,7 +15,9 @@ use crate::trust::{
     seen::Seen,
 };
 
-const POOL: [&str; 7] = ["alice", "alice/2", "bob", "bob/2", "carol", "dave", "erin"];
+const POOL: [&str; 7] = [
+    "alice", "alice/2", "bob", "bob/2", "carol", "ivan", "deputy",
+];
 
 /// How somebody signs.
 #[derive(Clone, Copy, Debug, PartialEq)]

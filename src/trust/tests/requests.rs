@@ -64,7 +64,7 @@ fn an_approval_is_worth_nothing_for_anything_else() {
     ));
 
     // Signed by somebody who is no custodian, or by the host.
-    let stranger = SoftToken::new("mallory");
+    let stranger = SoftToken::new("stranger");
     assert!(matches!(
         verify_approval(&approved(&offer, &stranger), &offer, &roster),
         Err(TrustError::Unsigned { .. })

@@ -85,7 +85,7 @@ fn a_token_with_another_unseal_key_or_owner_signs_again() {
     let before = newest(std::slice::from_ref(&first));
 
     let mut rekeyed = next(&before);
-    rekeyed.tokens[2].unseal.key = SoftToken::new("mallory").unseal.public_key().into();
+    rekeyed.tokens[2].unseal.key = SoftToken::new("stranger").unseal.public_key().into();
     let by = unsigned_by(verify_chain(&[
         first.clone(),
         signed(&rekeyed, &[&alice, &bob]),
@@ -201,7 +201,9 @@ fn a_roster_that_makes_no_sense_is_refused() {
         ("an account on an unknown host", |r| {
             r.people[3].accounts[0].host = crate::trust::Digest::of(b"");
         }),
-        ("a token of nobody", |r| r.tokens[0].person = "eve".into()),
+        ("a token of nobody", |r| {
+            r.tokens[0].person = "stranger".into()
+        }),
         ("a token of an operator", |r| {
             r.tokens[0].person = "dana".into()
         }),

@@ -82,7 +82,7 @@ fn only_the_pinned_chain_is_followed_and_never_back() {
         seen.accept_chain(chain(&[&first, &second, &fork])),
         Err(TrustError::Mismatch { .. })
     ));
-    let strangers = ["mallory", "eve"].map(SoftToken::new);
+    let strangers = ["stranger", "thief"].map(SoftToken::new);
     let strangers: Vec<&SoftToken> = strangers.iter().collect();
     let theirs = [signed(&roster(2, &strangers), &strangers)];
     let mut theirs = theirs.to_vec();

@@ -30,8 +30,8 @@ fn a_generation_under_an_older_roster_still_verifies_but_not_under_a_strange_one
     let (generation, _) = sealed(&newest(&chain[..1]), 1);
     assert!(Bundle::new(&generation, chain.clone()).verify().is_ok());
 
-    let [dave, erin] = tokens(["dave", "erin"]);
-    let (strange, _) = sealed(&verified(2, &[&dave, &erin]), 1);
+    let [ivan, deputy] = tokens(["ivan", "deputy"]);
+    let (strange, _) = sealed(&verified(2, &[&ivan, &deputy]), 1);
     assert!(matches!(
         Bundle::new(&strange, chain).verify(),
         Err(VaultError::Trust(_))
@@ -72,12 +72,12 @@ fn a_changed_file_has_a_name() {
     let mut bundle = good.clone();
     let again = bundle.shares[0].age.clone();
     bundle.shares.push(BundledShare {
-        custodian: "eve".into(),
+        custodian: "stranger".into(),
         age: again,
     });
     assert_eq!(
         blamed(bundle),
-        ("shares/eve.age".into(), Some("eve".into()))
+        ("shares/stranger.age".into(), Some("stranger".into()))
     );
 
     // Swapped shares are two wrong ones.

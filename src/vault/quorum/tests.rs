@@ -31,12 +31,12 @@ fn verified(tokens: &[&SoftToken], groups: Vec<Group>) -> Verified<Roster> {
     people::newest(&[people::signed(&roster, tokens)])
 }
 
-/// One of security (alice, bob) and one of platform (carol, dave).
+/// One of security (alice, bob) and one of platform (carol, ivan).
 fn one_of_each() -> ([SoftToken; 4], Verified<Roster>, Generation) {
-    let tokens = tokens(["alice", "bob", "carol", "dave"]);
+    let tokens = tokens(["alice", "bob", "carol", "ivan"]);
     let groups = vec![
         group("security", 1, &["alice", "bob"]),
-        group("platform", 1, &["carol", "dave"]),
+        group("platform", 1, &["carol", "ivan"]),
     ];
     let roster = verified(&tokens.each_ref(), groups);
     let (generation, _) = sealed(&roster, 1);

@@ -9,8 +9,10 @@
 //! | [`postgres`] | a real PostgreSQL server for a case |
 //! | [`secrets`] | secrets in Secrets Manager, and rotation functions that do what a case says |
 //! | [`world`] | one AWS account made ready for a case: user, first key, roles, boundary, policies |
+//! | [`certificates`] | authorities and certificates by openssl |
 //! | [`alerts`] | the alerts that AWS sends on its own, from the shipped templates |
 //! | [`client`] | an independent SigV4 client, for assertions that do not trust the code under test |
+//! | [`papers`] | an access file and a printed key, as people write and get them |
 //! | [`people`] | persons as uids, and a stage of private folders for them |
 //! | [`memory`] | looking for secrets in the memory, the arguments and the files of running processes |
 //! | [`door`] | systemd's part: the socket that starts a worker as its own uid |
@@ -26,12 +28,14 @@
 #![forbid(unsafe_code)]
 
 pub mod alerts;
+pub mod certificates;
 pub mod client;
 pub mod door;
 pub mod emulator;
 mod error;
 mod http;
 pub mod memory;
+pub mod papers;
 pub mod people;
 pub mod policies;
 pub mod postgres;

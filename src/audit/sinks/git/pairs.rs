@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use time::OffsetDateTime;
+
 use super::{
     GitSink, TAKEN_BACK,
     evidence::{head_of, lines, message, segment, time_of},
@@ -13,9 +15,12 @@ use super::{
 };
 use crate::audit::{
     chain::{Hash, Head, Links},
-    epoch::Epoch,
+    epoch::{Epoch, written_at},
     sinks::{Delivery, SinkError},
 };
+
+/// A head that a branch has, and when it was written.
+type Seen = (Head, Option<OffsetDateTime>);
 
 /// The two branches of an epoch, as whole refs.
 pub(super) struct Pair {
@@ -99,8 +104,14 @@ impl GitSink {
                 continue;
             }
             let head = head_of(&self.repo.message(&theirs)?);
+            // A commit says to the second when its last event was written, and only the record has that event itself.
+            let at = match (is_record, head) {
+                (true, Some(head)) => self.written_at(&theirs, &head),
+                (false, _) => self.repo.time(&theirs)?,
+                (true, None) => None,
+            };
             let why = format!("{shown} has commits on {branch} that this host did not make");
-            let lost = head.and_then(|head| self.lost(pair.epoch, &[head]));
+            let lost = head.and_then(|head| self.lost(pair.epoch, &[(head, at)]));
             let Some(epoch) = lost.map(|e| e.epoch) else {
                 let seq = self.head_at(branch)?.seq;
                 return Err(SinkError::Diverged { seq, why });
@@ -127,9 +138,16 @@ impl GitSink {
     }
 
     /// The newest epoch after `epoch` that says that one of these was lost.
-    fn lost(&self, epoch: u64, held: &[Head]) -> Option<&Epoch> {
+    fn lost(&self, epoch: u64, held: &[Seen]) -> Option<&Epoch> {
         let mut later = self.epochs.iter().rev().filter(|e| e.epoch > epoch);
-        later.find(|e| held.iter().any(|head| e.covers(head)))
+        later.find(|e| held.iter().any(|(head, at)| e.covers(head, *at)))
+    }
+
+    /// When an event was written that a commit of a record has, as it says itself.
+    pub(super) fn written_at(&self, commit: &str, head: &Head) -> Option<OffsetDateTime> {
+        let file = self.repo.read(commit, &segment(head.seq)).ok()??;
+        let mut lines = lines(&file);
+        written_at(lines.find(|line| Hash::of(line) == head.hash)?)
     }
 
     /// Compares what a batch has of what is committed already. Where they differ and an epoch says why, its branches begin; else nothing
@@ -149,7 +167,10 @@ impl GitSink {
             );
         }
         if let Some((at, there)) = self.differs(batch)? {
-            let held: Vec<Head> = there.into_iter().chain([self.committed]).collect();
+            let tip = self.repo.tip(&self.pair.record)?;
+            let written = tip.and_then(|tip| self.written_at(&tip, &self.committed));
+            let newest = (self.committed, written);
+            let held: Vec<Seen> = there.into_iter().chain([newest]).collect();
             let lost = self.lost(self.pair.epoch, &held);
             // One that the branch has itself is no reason for what differs in it.
             let Some(epoch) = lost.filter(|e| !self.has(e).unwrap_or(true)) else {
@@ -178,7 +199,7 @@ impl GitSink {
     fn differs<'b>(
         &self,
         batch: &'b [Delivery],
-    ) -> Result<Option<(&'b Delivery, Option<Head>)>, SinkError> {
+    ) -> Result<Option<(&'b Delivery, Option<Seen>)>, SinkError> {
         let held = batch.partition_point(|d| d.seq <= self.committed.seq);
         let Some(tip) = self.repo.tip(&self.pair.record)? else {
             return Ok(None);
@@ -199,9 +220,12 @@ impl GitSink {
                     || n.is_some_and(|n| n + 1 == lines.len())
                         && delivery.hash == self.committed.hash;
                 if there != Some(delivery.line.as_slice()) || !ends {
-                    let there = there.map(|line| Head {
-                        seq: delivery.seq,
-                        hash: Hash::of(line),
+                    let there = there.map(|line| {
+                        let head = Head {
+                            seq: delivery.seq,
+                            hash: Hash::of(line),
+                        };
+                        (head, written_at(line))
                     });
                     return Ok(Some((delivery, there)));
                 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use time::OffsetDateTime;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
@@ -338,6 +339,13 @@ impl Repo {
             &["show", "--no-patch", "--format=%B", commit],
             With::default(),
         )
+    }
+
+    /// When a commit was made, as it says; to the second.
+    pub(super) fn time(&self, commit: &str) -> Result<Option<OffsetDateTime>, GitError> {
+        let show = ["show", "--no-patch", "--format=%ct", commit];
+        let seconds = self.run(&show, With::default())?.trim().parse().ok();
+        Ok(seconds.and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok()))
     }
 
     /// Moves a ref of ours.

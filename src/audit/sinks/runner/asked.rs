@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use super::super::{Options, SinkError};
 use super::{Runner, Sinks, lock};
 use crate::audit::chain::Head;
@@ -49,6 +51,8 @@ pub struct Ahead {
     pub sink: String,
     /// What it holds.
     pub held: Head,
+    /// When that was written, as it says itself.
+    pub at: Option<OffsetDateTime>,
     /// An event that both have, as far as the store remembers.
     pub agreed: Head,
     /// The newest checkpoint in what it holds, as a note.

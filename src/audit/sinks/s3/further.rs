@@ -1,8 +1,11 @@
 //! How far the bucket goes on where nobody has acknowledged it.
 
+use time::OffsetDateTime;
+
 use super::names::{self, EventsName};
 use super::{MOST, Store};
 use crate::audit::chain::{Head, Links};
+use crate::audit::epoch::written_at;
 use crate::audit::sinks::amazon::failed;
 use crate::audit::sinks::{SinkError, note_of};
 use crate::aws::s3::Marker;
@@ -14,6 +17,8 @@ const FURTHER: usize = 64;
 /// What the bucket has after what is known.
 pub(super) struct Further {
     pub(super) held: Head,
+    /// When the last of these lines was written.
+    pub(super) at: Option<OffsetDateTime>,
     /// The newest checkpoint among these lines.
     pub(super) note: Option<String>,
     /// An object of another history in the same place.
@@ -32,6 +37,7 @@ impl Store {
         let mut from = Some(Marker::after(&names::after(&self.prefix, held.seq)));
         let mut found = Further {
             held,
+            at: None,
             note: None,
             other: None,
         };
@@ -63,9 +69,10 @@ impl Store {
                     .filter(|object| self.is_locked(object))
                     .and_then(|object| follow(&found.held, &name, &object.bytes));
                 match follows {
-                    Some((end, note)) => {
-                        found.held = end;
-                        found.note = note.or(found.note);
+                    Some(followed) => {
+                        found.held = followed.end;
+                        found.at = followed.at;
+                        found.note = followed.note.or(found.note);
                     }
                     None => found.other = Some(version.key.clone()),
                 }
@@ -76,9 +83,19 @@ impl Store {
     }
 }
 
-/// Where the record stands after the lines of an object, if they follow `held` and are what its name says; and the newest checkpoint among them.
-fn follow(held: &Head, name: &EventsName, bytes: &[u8]) -> Option<(Head, Option<String>)> {
-    let (mut head, mut note) = (*held, None);
+/// The lines of an object.
+struct Followed {
+    /// Where the record stands after them.
+    end: Head,
+    /// When the last of them was written.
+    at: Option<OffsetDateTime>,
+    /// The newest checkpoint among them.
+    note: Option<String>,
+}
+
+/// The lines of an object, if they follow `held` and are what its name says.
+fn follow(held: &Head, name: &EventsName, bytes: &[u8]) -> Option<Followed> {
+    let (mut head, mut at, mut note) = (*held, None, None);
     for line in bytes.strip_suffix(b"\n")?.split(|b| *b == b'\n') {
         let links = Links::parse(line).ok()?;
         // An object may begin before: what is held already is passed over.
@@ -89,7 +106,12 @@ fn follow(held: &Head, name: &EventsName, bytes: &[u8]) -> Option<(Head, Option<
             return None;
         }
         head = head.after(line);
+        at = written_at(line);
         note = note_of(line).or(note);
     }
-    name.ends_at(&head).then_some((head, note))
+    name.ends_at(&head).then_some(Followed {
+        end: head,
+        at,
+        note,
+    })
 }

@@ -57,6 +57,8 @@ pub struct S3Sink {
     other: Option<String>,
     /// The newest checkpoint in what the bucket has beyond the cursor.
     vouched: Option<String>,
+    /// When the last event of that was written.
+    held_at: Option<OffsetDateTime>,
 }
 
 /// Where and how.
@@ -109,6 +111,7 @@ impl S3Sink {
             unasked: None,
             other: None,
             vouched: None,
+            held_at: None,
         }
     }
 
@@ -202,7 +205,7 @@ impl Sink for S3Sink {
             .account
             .run(|aws, key| async move { store.further(aws, key, held).await })?;
         self.other = found.other.or(self.other.take());
-        self.vouched = found.note;
+        (self.vouched, self.held_at) = (found.note, found.at);
         Ok(found.held)
     }
 
@@ -247,6 +250,10 @@ impl Sink for S3Sink {
     fn tend(&mut self) -> Result<(), SinkError> {
         self.account.begin();
         self.check()
+    }
+
+    fn held_at(&self) -> Option<OffsetDateTime> {
+        self.held_at
     }
 
     fn vouched(&self) -> Option<String> {

@@ -1,0 +1,203 @@
+//! Which host's record a checkpoint counts for: rosters say which host has which key, and one host's key proves nothing of another's record.
+//!
+//! A record names its host in its lines, a checkpoint names the host that it speaks for, and the roster gives each host a key of its own.
+//! All three have to fit. A host that was replaced goes on with its record, under a new key, or a new name as well: no version of
+//! the roster lists both of them side by side.
+
+use ed25519_dalek::VerifyingKey;
+
+use super::checkpoint::Checkpoint;
+use super::note::NoteKey;
+
+/// A host as one version of a roster lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostKeys {
+    /// Its name.
+    pub name: String,
+    /// Its key id: what its checkpoints name as their origin.
+    pub id: String,
+    /// The key that it signs checkpoints with.
+    pub key: VerifyingKey,
+}
+
+impl HostKeys {
+    fn is(&self, origin: &str) -> bool {
+        self.id == origin || self.name == origin
+    }
+}
+
+/// One version of a vault's roster.
+#[derive(Clone, Debug)]
+struct Version {
+    vault: String,
+    hosts: Vec<HostKeys>,
+}
+
+/// The hosts of all versions of rosters.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    versions: Vec<Version>,
+}
+
+impl Hosts {
+    /// Takes up the next version of a vault's roster, oldest first.
+    pub fn add(&mut self, vault: &str, hosts: Vec<HostKeys>) {
+        let vault = vault.to_owned();
+        self.versions.push(Version { vault, hosts });
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&str, &HostKeys)> {
+        self.versions
+            .iter()
+            .flat_map(|v| v.hosts.iter().map(|h| (v.vault.as_str(), h)))
+    }
+
+    fn of(&self, key: VerifyingKey) -> impl Iterator<Item = (&str, &HostKeys)> {
+        self.all().filter(move |(_, host)| host.key == key)
+    }
+
+    /// The newest name of the host with this key.
+    fn name_of(&self, key: VerifyingKey) -> Option<&str> {
+        self.of(key).last().map(|(_, host)| host.name.as_str())
+    }
+
+    /// Where a version lists the host that has, had or will have this key: by the key, else by its own key, else by its name.
+    fn seat(&self, version: &Version, key: VerifyingKey) -> Option<usize> {
+        let at = |fits: &dyn Fn(&HostKeys) -> bool| version.hosts.iter().position(fits);
+        at(&|host| host.key == key)
+            .or_else(|| at(&|host| self.of(key).any(|(_, own)| own.id == host.id)))
+            .or_else(|| {
+                at(&|host| {
+                    let mut own = self.of(key);
+                    own.any(|(vault, own)| vault == version.vault && own.name == host.name)
+                })
+            })
+    }
+
+    /// Whether a version lists both, as two hosts.
+    fn are_two(&self, one: VerifyingKey, other: VerifyingKey) -> bool {
+        let mut versions = self.versions.iter();
+        versions.any(
+            |version| match (self.seat(version, one), self.seat(version, other)) {
+                (Some(one), Some(other)) => one != other,
+                _ => false,
+            },
+        )
+    }
+
+    /// Whether it is one host under both keys, or one was struck out as the other came.
+    fn are_one(&self, one: VerifyingKey, other: VerifyingKey) -> bool {
+        let same = self.of(one).any(|(vault, a)| {
+            let mut others = self.of(other);
+            others.any(|(at, b)| a.id == b.id || (vault == at && a.name == b.name))
+        });
+        let replaced = |before: &Version, after: &Version| {
+            let moved = |out, new| {
+                self.seat(before, out).is_some()
+                    && self.seat(after, out).is_none()
+                    && self.seat(before, new).is_none()
+                    && self.seat(after, new).is_some()
+            };
+            before.vault == after.vault && (moved(one, other) || moved(other, one))
+        };
+        let mut pairs = self.versions.windows(2);
+        same || pairs.any(|pair| matches!(pair, [before, after] if replaced(before, after)))
+    }
+}
+
+/// Whose record it is, as far as it was read. The default knows no roster: any key that counts, counts for it.
+#[derive(Clone, Debug, Default)]
+pub struct Owner<'h> {
+    hosts: Option<&'h Hosts>,
+    /// The names that its lines have given, the newest last.
+    names: Vec<String>,
+    /// The keys that have signed it.
+    keys: Vec<VerifyingKey>,
+}
+
+impl<'h> Owner<'h> {
+    /// Of a record of which nothing was read yet.
+    pub fn new(hosts: Option<&'h Hosts>) -> Self {
+        Self {
+            hosts,
+            ..Self::default()
+        }
+    }
+
+    /// The host that has this key id, under the newest key that is listed for it.
+    pub fn with_id(hosts: &'h Hosts, id: &str) -> Option<Self> {
+        let (_, listed) = hosts.all().filter(|(_, host)| host.id == id).last()?;
+        Some(Self {
+            keys: vec![listed.key],
+            ..Self::new(Some(hosts))
+        })
+    }
+
+    /// A line names the host that writes from here on.
+    pub fn named(&mut self, name: &str) {
+        if self.names.last().is_none_or(|last| last != name) {
+            self.names.push(name.to_owned());
+        }
+    }
+
+    /// Takes up a checkpoint in the record, if it is by the host that writes there. The error says in words whose it is.
+    pub fn take(&mut self, checkpoint: &Checkpoint, key: &NoteKey) -> Result<(), String> {
+        let now = self.names.last().map(std::slice::from_ref);
+        self.check(checkpoint, key, now.unwrap_or_default())?;
+        if !self.keys.contains(key.key()) {
+            self.keys.push(*key.key());
+        }
+        Ok(())
+    }
+
+    /// Whether a checkpoint beside the record is by one that has written it.
+    pub fn accepts(&self, checkpoint: &Checkpoint, key: &NoteKey) -> Result<(), String> {
+        self.check(checkpoint, key, &self.names)
+    }
+
+    fn check(
+        &self,
+        checkpoint: &Checkpoint,
+        key: &NoteKey,
+        names: &[String],
+    ) -> Result<(), String> {
+        let Some(hosts) = self.hosts else {
+            return Ok(());
+        };
+        let (origin, key) = (checkpoint.origin.as_str(), *key.key());
+        // A key that was brought beside the rosters: whose it is, who brings it knows.
+        let Some(signer) = hosts.name_of(key) else {
+            return Ok(());
+        };
+        let mut meant = hosts.all().filter(|(_, host)| host.is(origin)).peekable();
+        if let Some((_, named)) = meant.peek().copied()
+            && meant.all(|(_, host)| host.key != key)
+        {
+            return Err(format!(
+                "it speaks for host {}, and host {signer} has signed it",
+                named.name
+            ));
+        }
+        let known = |name: &&String| hosts.all().any(|(_, host)| host.name == **name);
+        let mut listed = names.iter().filter(known).peekable();
+        let named = listed.peek().copied();
+        let fits = named.is_none() || listed.any(|n| hosts.of(key).any(|(_, own)| own.name == *n));
+        let follows = |before: &VerifyingKey| hosts.are_one(*before, key);
+        let beside = |before: &VerifyingKey| *before != key && hosts.are_two(*before, key);
+        let goes_on = self.keys.is_empty()
+            || self.keys.contains(&key)
+            || (self.keys.iter().any(follows) && !self.keys.iter().any(beside));
+        if fits && goes_on {
+            return Ok(());
+        }
+        let before = self.keys.last().and_then(|key| hosts.name_of(*key));
+        let own = before.or(named.map(String::as_str));
+        Err(format!(
+            "host {signer} has signed it, and the record is not by this host but by {}",
+            own.unwrap_or("another")
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+use ed25519_dalek::SigningKey;
+
+use super::*;
+use crate::audit::chain::Head;
+
+/// A host by its name, its own key and its key for checkpoints, each a letter.
+type Said = (&'static str, char, char);
+
+fn key(of: char) -> VerifyingKey {
+    SigningKey::from_bytes(&[of as u8; 32]).verifying_key()
+}
+
+fn hosts(versions: &[&[Said]]) -> Hosts {
+    let mut hosts = Hosts::default();
+    for version in versions {
+        let version = version.iter().map(|(name, id, of)| HostKeys {
+            name: (*name).to_owned(),
+            id: id.to_string(),
+            key: key(*of),
+        });
+        hosts.add("prod", version.collect());
+    }
+    hosts
+}
+
+fn note(origin: &str, of: char) -> (Checkpoint, NoteKey) {
+    let checkpoint = Checkpoint {
+        origin: origin.to_owned(),
+        head: Head::default(),
+        time: "2026-01-06T10:00:00.000Z".to_owned(),
+    };
+    (
+        checkpoint,
+        NoteKey::new("a-label", key(of)).expect("a name"),
+    )
+}
+
+/// What becomes of notes in one record, each by origin and key; a name alone is a line that names the host.
+fn read(hosts: &Hosts, steps: &[&str]) -> Vec<bool> {
+    let mut owner = Owner::new(Some(hosts));
+    let mut taken = Vec::new();
+    for step in steps {
+        match step.split_once('/') {
+            None => owner.named(step),
+            Some((origin, of)) => {
+                let (checkpoint, key) = note(origin, of.chars().next().expect("a key"));
+                taken.push(owner.take(&checkpoint, &key).is_ok());
+            }
+        }
+    }
+    taken
+}
+
+const TWO: &[Said] = &[("vault-1", 'a', 'A'), ("vault-2", 'b', 'B')];
+
+#[test]
+fn a_note_counts_for_the_record_of_the_host_whose_key_signed_it() {
+    let hosts = hosts(&[TWO]);
+    assert_eq!(read(&hosts, &["vault-1", "a/A", "a/A"]), [true, true]);
+    // Another listed host's, whatever it calls itself, or is called in the lines.
+    assert_eq!(read(&hosts, &["vault-1", "b/B"]), [false]);
+    assert_eq!(read(&hosts, &["vault-1", "a/B"]), [false]);
+    assert_eq!(read(&hosts, &["vault-1", "nobody/B"]), [false]);
+    assert_eq!(read(&hosts, &["vault-1", "a/A", "b/B"]), [true, false]);
+    let moved = ["vault-1", "a/A", "vault-2", "b/B", "b/A", "a/A"];
+    assert_eq!(read(&hosts, &moved), [true, false, false, false]);
+    // Its own record is its own.
+    assert_eq!(read(&hosts, &["vault-2", "b/B"]), [true]);
+    // A record that names no host, or one that no roster lists, is whose the first note is.
+    assert_eq!(read(&hosts, &["a/A", "b/B"]), [true, false]);
+    assert_eq!(read(&hosts, &["berlin", "b/B", "a/A"]), [true, false]);
+    // An origin that nobody has, as older records may have it.
+    assert_eq!(read(&hosts, &["vault-1", "host-1/A"]), [true]);
+}
+
+#[test]
+fn a_host_that_was_replaced_goes_on_with_its_record() {
+    let same_name = hosts(&[TWO, &[("vault-1", 'c', 'C'), ("vault-2", 'b', 'B')]]);
+    assert_eq!(read(&same_name, &["vault-1", "a/A", "c/C"]), [true, true]);
+    assert_eq!(read(&same_name, &["vault-1", "a/A", "b/B"]), [true, false]);
+    // What it signs names the host that it is now: one key, one origin.
+    assert_eq!(read(&same_name, &["vault-1", "a/C"]), [false]);
+    let new_name = hosts(&[TWO, &[("vault-3", 'c', 'C'), ("vault-2", 'b', 'B')]]);
+    let steps = ["vault-1", "a/A", "vault-3", "c/C", "b/B"];
+    assert_eq!(read(&new_name, &steps), [true, true, false]);
+    assert_eq!(read(&new_name, &["vault-1", "a/A", "c/C"]), [true, false]);
+    // The other host stays another, though the first is gone, and though it has the first one's name later.
+    let gone = hosts(&[TWO, &[("vault-2", 'b', 'B')], &[("vault-1", 'b', 'B')]]);
+    assert_eq!(read(&gone, &["vault-1", "a/A", "b/B"]), [true, false]);
+    // One that came later, beside the first, is another too.
+    let joined = hosts(&[&TWO[..1], TWO]);
+    assert_eq!(
+        read(&joined, &["vault-1", "a/A", "vault-2", "b/B"]),
+        [true, false]
+    );
+}
+
+#[test]
+fn one_key_that_was_changed_is_still_that_host() {
+    let checkpoints = hosts(&[&TWO[..1], &[("vault-1", 'a', 'C'), TWO[1]]]);
+    assert_eq!(read(&checkpoints, &["vault-1", "a/A", "a/C"]), [true, true]);
+    // Never listed side by side, and two hosts all the same.
+    assert_eq!(read(&checkpoints, &["a/A", "b/B"]), [true, false]);
+    let own = hosts(&[TWO, &[("vault-1", 'c', 'A'), TWO[1]]]);
+    assert_eq!(read(&own, &["vault-1", "a/A", "c/A"]), [true, true]);
+}
+
+#[test]
+fn beside_a_record_each_host_that_has_written_it_counts() {
+    let hosts = hosts(&[TWO, &[("vault-3", 'c', 'C'), ("vault-2", 'b', 'B')]]);
+    let mut owner = Owner::new(Some(&hosts));
+    for (name, origin, of) in [("vault-1", "a", 'A'), ("vault-3", "c", 'C')] {
+        owner.named(name);
+        let (checkpoint, key) = note(origin, of);
+        assert_eq!(owner.take(&checkpoint, &key), Ok(()));
+    }
+    let accepts = |origin: &str, of: char| {
+        let (checkpoint, key) = note(origin, of);
+        owner.accepts(&checkpoint, &key)
+    };
+    assert_eq!(accepts("a", 'A'), Ok(()));
+    assert_eq!(accepts("c", 'C'), Ok(()));
+    let why = accepts("b", 'B').expect_err("another host's");
+    assert_eq!(
+        why,
+        "host vault-2 has signed it, and the record is not by this host but by vault-3"
+    );
+    let why = accepts("b", 'A').expect_err("for another");
+    assert_eq!(
+        why,
+        "it speaks for host vault-2, and host vault-1 has signed it"
+    );
+    // A key of nobody's in the rosters is whose the caller says.
+    assert_eq!(accepts("x", 'X'), Ok(()));
+    // By the host's key id, as an offer names it: also what it signed with the key that it had before.
+    let after = self::hosts(&[TWO, &[("vault-1", 'a', 'C'), TWO[1]]]);
+    let owner = Owner::with_id(&after, "a").expect("listed");
+    assert!(Owner::with_id(&after, "x").is_none());
+    for (of, own) in [('A', true), ('C', true), ('B', false)] {
+        let (checkpoint, key) = note("unlisted", of);
+        assert_eq!(owner.accepts(&checkpoint, &key).is_ok(), own, "{of}");
+    }
+}
+
+#[test]
+fn without_rosters_every_key_that_counts_counts() {
+    let mut owner = Owner::default();
+    owner.named("vault-1");
+    for of in ['A', 'B'] {
+        let (checkpoint, key) = note("a", of);
+        assert_eq!(owner.take(&checkpoint, &key), Ok(()));
+    }
+}

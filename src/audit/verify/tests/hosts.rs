@@ -1,0 +1,111 @@
+//! Whose record it is, by the names in its lines.
+
+use ed25519_dalek::SigningKey;
+
+use super::*;
+use crate::audit::event::{Actor, Event, Place};
+use crate::audit::hosts::HostKeys;
+use crate::audit::note;
+
+const NAMES: [&str; 2] = ["vault-1", "vault-2"];
+
+fn secret(host: &str) -> SigningKey {
+    SigningKey::from_bytes(Hash::of(host.as_bytes()).as_bytes())
+}
+
+fn key(host: &str) -> NoteKey {
+    NoteKey::new(host, secret(host).verifying_key()).unwrap()
+}
+
+fn listed() -> Hosts {
+    let mut hosts = Hosts::default();
+    let host = |name: &str| HostKeys {
+        name: name.to_owned(),
+        id: format!("id-of-{name}"),
+        key: secret(name).verifying_key(),
+    };
+    hosts.add("prod", NAMES.map(host).to_vec());
+    hosts
+}
+
+fn signed(host: &str, head: Head) -> String {
+    let text = format!(
+        "{}\norigin id-of-{host}\nseq {}\nhash {}\ntime 2026-01-06T10:00:00.123Z\n",
+        crate::audit::checkpoint::HEADER,
+        head.seq,
+        head.hash
+    );
+    note::sign(&text, &key(host), &secret(host)).unwrap()
+}
+
+/// A record whose lines are of one host and whose checkpoint is by another.
+fn record(writes: &str, signs: &str) -> Vec<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    let mut head = Head::default();
+    let mut add = |event: &Event| {
+        let line = event.line_after(&head, NOW).unwrap();
+        head = head.after(&line);
+        lines.push(line);
+        head
+    };
+    let place = Place {
+        host: Some(writes.to_owned()),
+        ..Place::default()
+    };
+    let at = add(&Event::new(EventType::AgentStarted, Actor::agent()).place(place));
+    let note = signed(signs, at);
+    add(&Event::new(EventType::Checkpoint, Actor::agent()).detail("note", note));
+    add(&event(3));
+    lines
+}
+
+fn looked_at(lines: &[Vec<u8>], checkpoints: &[String]) -> Report {
+    let (keys, hosts) = (NAMES.map(key), listed());
+    let evidence = Evidence {
+        keys: &keys,
+        hosts: Some(&hosts),
+        checkpoints,
+        ..Evidence::default()
+    };
+    verify(&file(lines)[..], &evidence, &mut no_envelopes).unwrap()
+}
+
+#[test]
+fn the_first_checkpoint_already_has_to_be_by_the_host_that_writes() {
+    for (writes, signs, proven) in [
+        ("vault-1", "vault-1", 1),
+        ("vault-2", "vault-2", 1),
+        ("vault-1", "vault-2", 0),
+        ("vault-2", "vault-1", 0),
+        // No roster lists a host of this name: it is whose the checkpoint is.
+        ("berlin", "vault-2", 1),
+    ] {
+        let report = looked_at(&record(writes, signs), &[]);
+        assert_eq!(report.proven_to(), proven, "{writes} {signs}");
+        let wrong = report.problems.iter().map(Problem::seq);
+        let expected: &[u64] = if proven == 0 { &[2] } else { &[] };
+        assert_eq!(Vec::from_iter(wrong), expected, "{writes} {signs}");
+    }
+}
+
+#[test]
+fn one_that_was_brought_counts_for_its_own_hosts_record_alone() {
+    let lines = record("vault-1", "vault-1");
+    let end = heads(&lines)[3];
+    assert_eq!(looked_at(&lines, &[signed("vault-1", end)]).proven_to(), 3);
+    let report = looked_at(&lines, &[signed("vault-2", end)]);
+    assert_eq!(report.proven_to(), 1);
+    assert_eq!(
+        report.problems[0].to_string(),
+        "a checkpoint that was given is bad: host vault-2 has signed it, and the record is not by this host but by vault-1"
+    );
+    // Nor does it say which of two lines was changed.
+    let mut changed = lines.clone();
+    changed[1] = record("vault-1", "vault-2")[1].clone();
+    let report = looked_at(&changed, &[signed("vault-2", heads(&changed)[2])]);
+    assert_eq!(
+        report.problems.iter().map(Problem::seq).max(),
+        Some(2),
+        "{report:?}"
+    );
+}

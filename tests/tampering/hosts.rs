@@ -1,0 +1,185 @@
+//! A record is proven by its own host's key: another host's, which the roster lists as well, proves nothing of it, to both verifiers.
+
+use ed25519_dalek::SigningKey;
+use time::macros::datetime;
+use twotap::{
+    audit::{
+        chain::Head,
+        checkpoint::CheckpointKey,
+        event::{Actor, Event, EventType},
+        verify::Problem,
+    },
+    trust::{
+        PublicKey,
+        roster::{Host, Roster},
+    },
+};
+
+use crate::{
+    cases,
+    record::{Bundle, Python, Signers, incident},
+};
+
+/// Another host: its key for checkpoints, as it signs, and itself as a roster lists it.
+struct Other {
+    checkpoint: CheckpointKey,
+    listed: Host,
+    _folder: tempfile::TempDir,
+}
+
+impl Other {
+    fn new(name: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let checkpoint = CheckpointKey::open_or_create(&folder.path().join("key"), name);
+        let checkpoint = checkpoint.unwrap_or_else(|why| panic!("{why}"));
+        let listed = Host {
+            name: name.to_owned(),
+            key: PublicKey::Ed25519(SigningKey::from_bytes(&[42; 32]).verifying_key()),
+            checkpoint_key: PublicKey::Ed25519(*checkpoint.public().key()),
+        };
+        Self {
+            checkpoint,
+            listed,
+            _folder: folder,
+        }
+    }
+
+    fn note(&self, origin: &str, head: Head) -> String {
+        let now = datetime!(2026-01-06 10:00:00.123 UTC);
+        self.checkpoint.sign(origin, &head, now).expect("signed")
+    }
+
+    fn id(&self) -> String {
+        self.listed.key.id().to_string()
+    }
+
+    /// In the place of the host that the roster lists.
+    fn replaces(&self, roster: &mut Roster) {
+        let before = roster.hosts[0].key.id();
+        for account in roster.people.iter_mut().flat_map(|p| &mut p.accounts) {
+            if account.host == before {
+                account.host = self.listed.key.id();
+            }
+        }
+        roster.hosts[0] = self.listed.clone();
+    }
+}
+
+fn both(python: &mut Python, bundle: &Bundle) -> (Option<u64>, u64, Vec<Problem>) {
+    let (found, problems) = bundle.verdict();
+    let (by_python, why) = python.verdict(bundle);
+    assert_eq!(by_python, found, "python says {why:?}; {problems:?}");
+    (found.bad, found.proven, problems)
+}
+
+#[test]
+fn another_listed_hosts_checkpoint_proves_nothing_of_this_record() {
+    let other = Other::new("host-2");
+    let signers = Signers::under(|roster| roster.hosts.push(other.listed.clone()));
+    let mut python = Python::start();
+    let whole = incident(&signers).done(&signers);
+    let (bad, proven, problems) = both(&mut python, &whole);
+    assert_eq!(
+        (bad, proven),
+        (None, whole.lines.len() as u64),
+        "{problems:?}"
+    );
+    let head = *cases::heads(&whole.lines).last().expect("one");
+
+    // Beside the record, and in it; and whichever host it says that it speaks for.
+    for origin in [other.id(), signers.origin.clone(), "nobody".to_owned()] {
+        let mut beside = whole.clone();
+        beside.note = other.note(&origin, head);
+        let (bad, proven, problems) = both(&mut python, &beside);
+        assert_eq!(bad, Some(0), "{origin}: {problems:?}");
+        assert!(proven < head.seq, "{origin}");
+        let said = problems[0].to_string();
+        assert!(said.contains("host host-2 has signed it"), "{said}");
+
+        let mut inside = incident(&signers);
+        let end = inside.head;
+        inside.carry(&other.note(&origin, end));
+        inside.add(Event::new(EventType::AgentStarted, Actor::agent()));
+        let (bad, _, problems) = both(&mut python, &inside.done(&signers));
+        assert_eq!(bad, Some(end.seq + 1), "{origin}: {problems:?}");
+    }
+    // Nor may its own key speak for the other.
+    let mut foreign = whole.clone();
+    let now = datetime!(2026-01-06 10:00:00.123 UTC);
+    foreign.note = signers
+        .checkpoint
+        .sign(&other.id(), &head, now)
+        .expect("signed");
+    assert_eq!(both(&mut python, &foreign).0, Some(0));
+}
+
+#[test]
+fn another_listed_host_begins_no_epoch_of_this_record() {
+    let other = Other::new("host-2");
+    let signers = Signers::under(|roster| roster.hosts.push(other.listed.clone()));
+    let mut python = Python::start();
+    let whole = incident(&signers).done(&signers);
+    let heads = cases::heads(&whole.lines);
+    let lost = *heads.last().expect("one");
+    let back = usize::try_from(lost.seq).expect("small") - 5;
+    let mut put_back = |signs: &dyn Fn(Head) -> String| {
+        let mut writer = incident(&signers);
+        writer.bundle = whole.clone();
+        writer.bundle.lines.truncate(back);
+        writer.head = heads[back];
+        writer.add(
+            Event::new(EventType::StoreReset, Actor::agent())
+                .detail("epoch", 2)
+                .detail("lost_from", back + 1)
+                .detail("held", serde_json::json!(lost))
+                .detail("by", "the file sink")
+                .detail("why", "the store was put back from a backup"),
+        );
+        let note = signs(writer.head);
+        writer.carry(&note);
+        let mut bundle = writer.done(&signers);
+        bundle.note = whole.note.clone();
+        both(&mut python, &bundle).0
+    };
+    assert_eq!(put_back(&|head| signers.note(head)), None);
+    let at = back as u64 + 1;
+    for origin in [&other.id(), &signers.origin] {
+        assert_eq!(put_back(&|head| other.note(origin, head)), Some(at));
+    }
+}
+
+/// The machine has burnt, and its record goes on at another that the roster lists in its place.
+#[test]
+fn a_host_that_was_replaced_goes_on_with_the_record() {
+    for name in ["host-1", "host-9"] {
+        let signers = Signers::new();
+        let other = Other::new(name);
+        let mut python = Python::start();
+        let mut writer = incident(&signers);
+        writer.next_roster(&signers, |roster| other.replaces(roster));
+        writer.carry(&other.note(&other.id(), writer.head));
+        writer.add(Event::new(EventType::AgentStarted, Actor::agent()));
+        let end = writer.head;
+        let mut bundle = writer.done(&signers);
+        bundle.note = other.note(&other.id(), end);
+        let (bad, proven, problems) = both(&mut python, &bundle);
+        assert_eq!((bad, proven), (None, end.seq), "{name}: {problems:?}");
+        // What was handed out before is good as well.
+        bundle.note = signers.note(end);
+        assert_eq!(both(&mut python, &bundle).0, None, "{name}");
+        // Who is listed beside the new one later is another host.
+        let mut stranger = Other::new("host-5");
+        stranger.listed.key = PublicKey::Ed25519(SigningKey::from_bytes(&[43; 32]).verifying_key());
+        let mut writer = incident(&signers);
+        let (own, third) = (&other, stranger.listed.clone());
+        writer.next_roster(&signers, |roster| {
+            own.replaces(roster);
+            roster.hosts.push(third);
+        });
+        let before = writer.head;
+        writer.carry(&other.note(&other.id(), before));
+        writer.carry(&stranger.note(&stranger.id(), writer.head));
+        let (bad, _, problems) = both(&mut python, &writer.done(&signers));
+        assert_eq!(bad, Some(before.seq + 2), "{name}: {problems:?}");
+    }
+}
