@@ -53,7 +53,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub(crate) const USUAL: Self = Self {
-        at_least: 3,
+        at_least: 2,
         at_most: 8,
         idle: 0.2,
         settles: Duration::from_secs(2),
