@@ -200,7 +200,10 @@ impl LiveRecord {
         if let Some(finding) = self.folder_changed(now) {
             return Ok(Some(finding));
         }
-        let Some(now) = now else { return Ok(None) };
+        let Some(now) = now else {
+            // Moved away before anybody had looked: its sink knows that it was there.
+            return Ok((self.written.through() > 0).then(|| self.folder_gone()));
+        };
         self.folder = Some(now);
         // Asked before the files are: the sink may go on meanwhile.
         let written = self.written.through();
@@ -253,21 +256,10 @@ impl LiveRecord {
 
     fn folder_changed(&self, now: Option<Stat>) -> Option<Finding> {
         let before = self.folder?;
-        let finding = |how, from, why: String| {
-            Some(Finding {
-                how,
-                file: self.dir.clone(),
-                from,
-                why,
-            })
-        };
+        let finding = |how, from, why| Some(self.of_the_folder(how, from, why));
         let dir = self.dir.display();
         match now {
-            None => finding(
-                How::FolderMoved,
-                Some(1),
-                format!("the folder {dir} is gone"),
-            ),
+            None => Some(self.folder_gone()),
             Some(now) if now.id != before.id => finding(
                 How::FolderMoved,
                 Some(1),
@@ -279,6 +271,20 @@ impl LiveRecord {
                 format!("the folder {dir} {}", rights(&before, &now)),
             ),
             Some(_) => None,
+        }
+    }
+
+    fn folder_gone(&self) -> Finding {
+        let why = format!("the folder {} is gone", self.dir.display());
+        self.of_the_folder(How::FolderMoved, Some(1), why)
+    }
+
+    fn of_the_folder(&self, how: How, from: Option<u64>, why: String) -> Finding {
+        Finding {
+            how,
+            file: self.dir.clone(),
+            from,
+            why,
         }
     }
 

@@ -220,6 +220,17 @@ fn a_folder_that_is_moved_or_exchanged_is_found() {
 }
 
 #[test]
+fn a_folder_that_is_moved_before_anybody_looked_is_found_once() {
+    let (bench, _) = Bench::new();
+    let mut live = LiveRecord::new(&bench.folder(), &bench.store, &bench.written);
+    fs::rename(bench.folder(), bench.dir.path().join("away")).unwrap();
+    let finding = live.look(false).unwrap().expect("a finding");
+    assert_eq!((finding.how, finding.from), (How::FolderMoved, Some(1)));
+    assert_eq!(live.set_aside(&finding).unwrap(), None);
+    assert_eq!(live.look(false).unwrap(), None);
+}
+
+#[test]
 fn what_happened_while_nobody_looked_is_found_by_where_the_sink_had_come() {
     let (bench, live) = Bench::new();
     let head = bench.store.head().unwrap();
