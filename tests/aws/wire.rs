@@ -120,19 +120,28 @@ impl Server {
         self.state.lock().unwrap().connections
     }
 
-    /// A client of this server with short time-outs.
+    /// A client of this server with short time-outs: no shorter than a busy machine needs for an answer.
     pub(crate) fn aws(&self) -> Aws {
         aws_at(self.port)
+    }
+
+    /// One that gives up fast, where a server hangs and the next one is to have time left.
+    pub(crate) fn hasty_aws(&self) -> Aws {
+        aws_within(self.port, Duration::from_millis(300))
     }
 }
 
 pub(crate) fn aws_at(port: u16) -> Aws {
+    aws_within(port, Duration::from_secs(2))
+}
+
+fn aws_within(port: u16, read: Duration) -> Aws {
     Aws::new(Endpoints {
         override_url: Some(format!("http://127.0.0.1:{port}")),
         timeouts: Timeouts {
             connect: Duration::from_secs(2),
-            read: Duration::from_millis(300),
-            call: Duration::from_secs(2),
+            read,
+            call: Duration::from_secs(6),
             pause: Duration::from_millis(1),
         },
         ..Endpoints::commercial(["eu-west-1", "eu-central-1"])
