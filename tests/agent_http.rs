@@ -3,12 +3,14 @@
 mod agent_support;
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::Shutdown,
     time::{Duration, Instant},
 };
 
-use agent_support::{AGENT, ALICE, DANA, Host, STRANGER, connect, raw, read_reply, try_call};
+use agent_support::{
+    AGENT, ALICE, BOUND, DANA, Host, STRANGER, connect, raw, read_reply, try_call,
+};
 use twotap::{
     protocol::{
         Code,
@@ -221,7 +223,7 @@ fn a_client_that_never_reads_holds_nobody_up() {
     let began = Instant::now();
     assert_eq!(host.get(DANA, "/v1/status").status, 200);
     assert_eq!(host.get(ALICE, "/v1/status").status, 200);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < BOUND);
 }
 
 #[test]
@@ -288,14 +290,11 @@ fn a_body_over_the_limit_is_not_read() {
     let reply =
         try_call(&host.socket(), DANA, "POST", "/v1/requests", &[], &large).expect("an answer");
     assert_eq!(reply.status, 413);
-    // A length that says too much is refused without waiting for what it promises.
-    let began = Instant::now();
+    // A length that says too much is refused without waiting for what it promises: that would end in a 408.
     let head = "POST /v1/requests HTTP/1.1\r\nhost: twotap\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\n{";
     let told = raw(&host.socket(), DANA, head.as_bytes().to_vec());
     assert_eq!(told.expect("an answer").status, 413);
-    assert!(began.elapsed() < Duration::from_secs(5));
-    // What has no length is counted as it comes.
-    let began = Instant::now();
+    // What has no length is counted as it comes, and its end is not waited for either.
     let head = "POST /v1/requests HTTP/1.1\r\nhost: twotap\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
     let mut bytes = head.as_bytes().to_vec();
     for _ in 0..5 {
@@ -307,7 +306,6 @@ fn a_body_over_the_limit_is_not_read() {
         raw(&host.socket(), DANA, bytes).expect("an answer").status,
         413
     );
-    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
@@ -324,7 +322,13 @@ fn slow_clients_are_let_go_and_hold_nobody_up() {
         .expect("sent");
     let began = Instant::now();
     assert_eq!(host.get(DANA, "/v1/status").status, 200);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    // Whoever had to wait for them would have waited until they were let go.
+    for slow in [&mut slow_head, &mut slow_body] {
+        slow.set_nonblocking(true).expect("set");
+        let kind = slow.read(&mut [0; 1]).map_err(|why| why.kind());
+        assert_eq!(kind, Err(ErrorKind::WouldBlock), "it is held still");
+        slow.set_nonblocking(false).expect("set");
+    }
 
     let body = read_reply(&mut slow_body).expect("an answer");
     assert_eq!(body.status, 408);
@@ -333,10 +337,7 @@ fn slow_clients_are_let_go_and_hold_nobody_up() {
     let head = read_reply(&mut slow_head);
     assert!(head.is_none_or(|r| r.status == 408));
     let took = began.elapsed();
-    assert!(
-        took > Duration::from_secs(8) && took < Duration::from_secs(20),
-        "{took:?}"
-    );
+    assert!(took > Duration::from_secs(8) && took < BOUND, "{took:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use twotap_rig::{World, alerts::Alerts};
 
 /// How long an alert may take, on a busy machine.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// An account with its alerts.
 fn standing() -> (World, Alerts) {

@@ -9,10 +9,9 @@ use std::{
     os::unix::fs::{PermissionsExt as _, chown},
     path::Path,
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
 };
 
-use agent_support::{AGENT, BOUND, DANA, Host, SOFIA, paper::Paper};
+use agent_support::{AGENT, DANA, Host, SOFIA, paper::Paper, refused};
 use data_encoding::BASE64;
 use serde_json::Value;
 use twotap::{audit::event::Record, protocol::socket::Credentials};
@@ -46,25 +45,6 @@ fn keep(host: &Host, name: &str, text: &str) {
     fs::write(&path, text).expect("written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("mode");
     chown(&path, Some(AGENT), Some(AGENT)).expect("owner");
-}
-
-/// What an agent says that is to refuse its start: one that serves after all is ended, and the test with it.
-fn refused(command: &mut Command) -> Output {
-    let mut child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let began = Instant::now();
-    while child.try_wait().expect("waited").is_none() {
-        if began.elapsed() > BOUND {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("it serves, or has not ended within {BOUND:?}");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.wait_with_output().expect("it ended")
 }
 
 /// The event of the newest access, and the access key id that the record does not say.

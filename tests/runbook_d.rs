@@ -17,7 +17,7 @@ use twotap_rig::{
 };
 
 const PAGE: &str = include_str!("../packaging/runbooks/triage.md");
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 const TAMPERING: i32 = 11;
 /// Under which the record stands in the bucket.
 const PREFIX: &str = "bg/";

@@ -21,13 +21,14 @@ use std::{
         net::UnixStream,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use twotap::{
-    audit::event::Record,
+    audit::{event::Record, store::Store},
     ceremony::Stage,
     protocol::{
         Problem,
@@ -56,6 +57,8 @@ pub struct Host {
     /// What the agent finds in its environment beside the usual.
     pub environment: Vec<(&'static str, PathBuf)>,
     agent: Option<Child>,
+    /// The record has events that no agent wrote.
+    made_up: AtomicBool,
 }
 
 impl Host {
@@ -96,6 +99,7 @@ impl Host {
             worker,
             environment: Vec::new(),
             agent: None,
+            made_up: AtomicBool::new(false),
         }
     }
 
@@ -191,6 +195,19 @@ impl Host {
             ended.is_some()
         });
         assert!(ended.expect("ended").success(), "{}", self.log());
+    }
+
+    /// Works on the store of an agent that does not run, and gives its files back to the agent. What is written so is nothing that an agent
+    /// wrote: the record is not kept.
+    pub fn with_store(&self, work: impl FnOnce(&Store)) {
+        self.made_up.store(true, Ordering::SeqCst);
+        let store = Store::open(&self.path("state/state.db")).expect("its store");
+        work(&store);
+        drop(store);
+        let state = fs::read_dir(self.path("state")).expect("its state");
+        for file in state.flatten() {
+            chown(file.path(), Some(AGENT), Some(AGENT)).expect("owner");
+        }
     }
 
     /// A call by a person.
@@ -326,8 +343,30 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.kill_agent();
-        twotap_rig::records::keep(&self.path("audit"));
+        if !self.made_up.load(Ordering::SeqCst) {
+            twotap_rig::records::keep(&self.path("audit"));
+        }
     }
+}
+
+/// What a program says that is to refuse its start: one that serves after all is ended, and the test with it.
+pub fn refused(command: &mut Command) -> Output {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let began = Instant::now();
+    while child.try_wait().expect("waited").is_none() {
+        if began.elapsed() > BOUND {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("it serves, or has not ended within {BOUND:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().expect("it ended")
 }
 
 /// An answer.

@@ -28,7 +28,7 @@ async fn secret(emulator: &Emulator, root: &Credentials) -> Arn {
 
 #[tokio::test]
 async fn a_label_moves_only_from_where_it_was_seen() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let root = Credentials::new("test", "test", None, None, "root");
     let secret = secret(&emulator, &root).await;
     let aws = Aws::new(emulator.endpoints()).expect("a loopback address");

@@ -55,7 +55,7 @@ fn refusal(observation: &Observation) -> Option<&str> {
 
 #[tokio::test]
 async fn mint_rotate_and_close() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let account = emulator.account().await;
     let aws = Aws::new(emulator.endpoints()).unwrap();
     let in_an_hour = OffsetDateTime::now_utc() + Duration::HOUR;
@@ -231,7 +231,7 @@ async fn mint_rotate_and_close() {
 
 #[tokio::test]
 async fn the_box_and_the_door_hold() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let account = emulator.account().await;
     let aws = Aws::new(emulator.endpoints()).unwrap();
     let now = OffsetDateTime::now_utc();
@@ -338,5 +338,5 @@ async fn the_box_and_the_door_hold() {
 
     // AWS's time.
     let time = aws.aws_time().await.unwrap();
-    assert!((time - OffsetDateTime::now_utc()).abs() < Duration::seconds(5));
+    assert!((time - OffsetDateTime::now_utc()).abs() < Duration::MINUTE);
 }

@@ -1,24 +1,17 @@
-//! The AWS emulator as a child process, and the account that production would have.
+//! The AWS emulator, and the account that production would have.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::region::Region;
 use twotap::aws::{Arn, Credentials, Endpoints};
+use twotap_rig::Aws;
 
 /// The emulator's root keys and account.
 const ACCOUNT: &str = "000000000000";
 
 pub(crate) const USER: &str = "break-glass";
 pub(crate) const EXTERNAL_ID: &str = "vault-prod";
-
-/// Dies with the thread that started it, so that an aborted test leaves nothing behind.
-const START: &str = "import ctypes, runpy, signal
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-runpy.run_module('ministack', run_name='__main__')";
 
 /// The Python that has the emulator.
 pub(crate) fn python() -> PathBuf {
@@ -28,74 +21,19 @@ pub(crate) fn python() -> PathBuf {
 }
 
 pub(crate) struct Emulator {
-    child: Child,
+    /// It ends with this.
+    _aws: Aws,
     pub(crate) url: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Emulator {
-    /// Starts one on a free port. The port can be taken between choosing and binding, so a few are tried.
-    pub(crate) async fn start() -> Emulator {
-        for _ in 0..5 {
-            if let Some(emulator) = Self::try_start().await {
-                return emulator;
-            }
+    /// One of this case's own: the account in it is the same for all.
+    pub(crate) fn start() -> Emulator {
+        let aws = Aws::start().expect("an emulator");
+        Emulator {
+            url: format!("http://{}", aws.address()),
+            _aws: aws,
         }
-        panic!("the emulator did not start on any of five ports");
-    }
-
-    async fn try_start() -> Option<Emulator> {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let folder = tempfile::tempdir().unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let mut child = Command::new(python())
-            .args(["-c", START])
-            .env_clear()
-            .envs([
-                ("AUTH", "true"),
-                ("BIND_HOST", "127.0.0.1"),
-                ("IOT_MTLS_ENABLED", "0"),
-            ])
-            .env("PATH", "/usr/bin:/bin")
-            .env("GATEWAY_PORT", port.to_string())
-            .env("HOME", folder.path())
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .is_ok()
-            {
-                break;
-            }
-            if child.try_wait().unwrap().is_some() || Instant::now() > until {
-                let _ = child.kill();
-                let _ = child.wait();
-                return None;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Some(Emulator {
-            child,
-            url: format!("http://127.0.0.1:{port}"),
-            _folder: folder,
-        })
     }
 
     pub(crate) fn endpoints(&self) -> Endpoints {

@@ -171,10 +171,17 @@ fn it_is_asked_about_after_it_was_shown() {
         );
         terminal
     };
-    for answer in ["no\r", "y\r", "\r"] {
+    // What is neither a yes nor a no is asked about twice more.
+    for (answer, again) in [("no\r", 0), ("y\r", 2), ("\r", 2)] {
         let mut terminal = at_terminal();
         assert_eq!(home.text(), OTHERS, "nothing before the answer");
         terminal.press(answer);
+        for _ in 0..again {
+            terminal.until("type yes in full, or no (yes/no) ");
+            assert_eq!(home.text(), OTHERS, "{answer:?} is no yes");
+            terminal.seen.clear();
+            terminal.press(answer);
+        }
         let (code, screen) = terminal.end();
         assert_eq!(code, Some(3), "{screen}");
         assert!(screen.contains("nothing was written"), "{screen}");

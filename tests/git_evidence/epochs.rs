@@ -16,7 +16,7 @@ use crate::{Bench, NOW, git, log, read};
 const TABLE: &str = "remote = 'remote.git'";
 
 fn end(sinks: Sinks) {
-    assert!(sinks.shutdown(Duration::from_secs(20)));
+    assert!(sinks.shutdown(Duration::from_secs(60)));
 }
 
 impl Bench {

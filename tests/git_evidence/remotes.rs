@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn end(sinks: Sinks) {
-    assert!(sinks.shutdown(Duration::from_secs(20)));
+    assert!(sinks.shutdown(Duration::from_secs(60)));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn held(bench: &Bench) {
     bench.incident("r-aaaaaaaaaaaaa");
     bench.checkpoint();
     bench.holds_all(&sinks);
-    assert!(sinks.shutdown(Duration::from_secs(20)));
+    assert!(sinks.shutdown(Duration::from_secs(60)));
 }
 
 /// What somebody may put there: other bytes, and a trailer.

@@ -14,7 +14,7 @@ use twotap_rig::{
 
 use crate::known::Known;
 
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// What was seen, and what was wrong about it.
 #[derive(Default)]
@@ -152,7 +152,7 @@ impl Ledger {
         // A worker that has just been started has not guarded itself yet: that is its first act.
         let begun = Instant::now();
         let mut wrong = unguarded(pid);
-        while !wrong.is_empty() && begun.elapsed() < Duration::from_secs(2) {
+        while !wrong.is_empty() && begun.elapsed() < BOUND {
             std::thread::park_timeout(Duration::from_millis(5));
             wrong = unguarded(pid);
         }

@@ -11,15 +11,12 @@ use std::{
 
 use time::{OffsetDateTime, macros::datetime};
 use twotap::{
-    audit::{
-        event::{Actor, Event, EventType, Record},
-        store::Store,
-    },
+    audit::event::{Actor, Event, EventType, Record},
     ceremony::Stage,
 };
-use twotap_rig::tools;
+use twotap_rig::{memory, tools};
 
-use super::agent_support::{AGENT, DANA, Host, SOFIA, paper::Paper};
+use super::agent_support::{DANA, Host, SOFIA, paper::Paper};
 
 /// `twotap audit` by the officer, in a folder of her own, through a shell that has first done `before`.
 fn command(host: &Host, before: &str, arguments: &[&str]) -> Command {
@@ -250,8 +247,7 @@ fn act(text: &str) -> Event {
 
 /// Puts events of these times on record, while no agent runs.
 fn put(host: &Host, events: impl IntoIterator<Item = (Event, OffsetDateTime)>) {
-    {
-        let store = Store::open(&host.path("state/state.db")).expect("its store");
+    host.with_store(|store| {
         let done = store.commit(|tx| {
             for (event, at) in events {
                 tx.append(&event, at)?;
@@ -259,11 +255,7 @@ fn put(host: &Host, events: impl IntoIterator<Item = (Event, OffsetDateTime)>) {
             Ok(())
         });
         done.expect("written");
-    }
-    let state = fs::read_dir(host.path("state")).expect("its state");
-    for file in state.flatten() {
-        chown(file.path(), Some(AGENT), Some(AGENT)).expect("owner");
-    }
+    });
 }
 
 /// Makes the record longer by `n` events with `bytes` of text each.
@@ -289,11 +281,7 @@ fn peak_of_export(host: &Host, format: &str) -> (usize, usize) {
         bytes += line.len();
         line.clear();
         if lines == end - 40 {
-            let path = format!("/proc/{}/status", child.id());
-            let status = fs::read_to_string(path).expect("it waits to be read from");
-            let found = status.lines().find(|l| l.starts_with("VmHWM:"));
-            let kib = found.and_then(|l| l.split_ascii_whitespace().nth(1));
-            peak = kib.and_then(|k| k.parse::<usize>().ok()).expect("a number") << 10;
+            peak = memory::peak(child.id()).expect("it waits to be read from");
         }
     }
     assert!(child.wait().expect("it ends").success());

@@ -28,7 +28,7 @@ use twotap_rig::{Aws, Client, Proxy};
 pub(crate) const REGION: &str = "eu-central-1";
 pub(crate) const WRITER: &str = "audit-writer";
 pub(crate) const PREFIX: &str = "bg-1/";
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// Failures are tried again at once.
 const FAST: Backoff = Backoff {

@@ -1,17 +1,12 @@
 //! Sinks of a running agent: what `agent.toml` says of them, and what people see of them.
 
-use std::{
-    fs,
-    net::TcpListener,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{fs, net::TcpListener, time::Instant};
 
 use twotap::{audit::folder::files, protocol::live::SinkView};
 
 use crate::{
-    agent_support::{DANA, Host, paper::Paper},
-    bench::{distinct, lines_of, until},
+    agent_support::{DANA, Host, paper::Paper, refused},
+    bench::{BOUND, distinct, lines_of, until},
     people,
     rsyslog::{Input, Rsyslog},
 };
@@ -63,12 +58,7 @@ fn settings_with_which_a_sink_cannot_work_stop_the_start_and_are_named() {
         ("[sinks.file]\nkind = 'syslog'\nunix = 'x'", "sinks.file: "),
     ] {
         let host = host(sinks);
-        let output = host
-            .command()
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .output()
-            .expect("it ends");
+        let output = refused(&mut host.command());
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{sinks}: {said}");
         assert!(said.contains(words), "{sinks}: {said}");
@@ -93,11 +83,7 @@ fn a_ceremony_goes_on_with_every_sink_dead_and_status_says_which() {
     host.start_agent();
     let begun = Instant::now();
     let view = host.open();
-    assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
     until("the dead are seen", || {
         let fails = |name| sink(&host, name).failing_seconds.is_some();
         fails("dead") && fails("gone")

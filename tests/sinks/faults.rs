@@ -129,16 +129,13 @@ fn whatever_a_receiver_does_nobody_waits_for_it() {
         bench.patient("hole", &hole.keys(), PATIENCE),
         file(&bench),
     ]);
+    // With two seconds for each of them, of two receivers, it would take minutes.
     let begun = Instant::now();
     for n in 1..=200 {
         bench.append(n..=n);
     }
     bench.held(&sinks, "file");
-    assert!(
-        begun.elapsed() < Duration::from_secs(15),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
     bench.fails(&sinks, "dead", "refused");
     for name in ["dead", "slow", "half-open", "hole"] {
         let status = status(&sinks, name);

@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,11 +19,11 @@ use twotap::audit::{
     store::Store,
 };
 
-use crate::agent_support::until;
+use crate::agent_support::{BOUND, until};
 
-/// What a sink of this kind holds: a place that outlives the agent's host.
+/// What a sink of this kind holds, a place that outlives the agent's host, and how often it was asked for that.
 #[derive(Clone, Default)]
-struct Elsewhere(Arc<Mutex<Vec<Held>>>);
+struct Elsewhere(Arc<Mutex<Vec<Held>>>, Arc<AtomicUsize>);
 
 /// An event, and when it was written.
 type Held = (Head, Option<OffsetDateTime>);
@@ -42,6 +45,7 @@ impl Sink for Elsewhere {
     }
 
     fn resume(&mut self, _cursor: Head) -> Result<Head, SinkError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
         Ok(self.head())
     }
 
@@ -133,7 +137,7 @@ fn what_was_written_since_an_epoch_began_is_not_what_that_epoch_says_was_lost() 
     let sinks = start(&store, &elsewhere);
     grow_at(&store, 4, "lost again", at + Duration::from_millis(1));
     until("it holds all", || elsewhere.head().seq == known.seq + 4);
-    assert!(sinks.shutdown(Duration::from_secs(5)));
+    assert!(sinks.shutdown(BOUND));
     drop(store);
 
     // Put back once more, to where that epoch is known.
@@ -142,6 +146,10 @@ fn what_was_written_since_an_epoch_began_is_not_what_that_epoch_says_was_lost() 
     until("it says so", || !sinks.ahead().is_empty());
     assert_eq!(sinks.ahead()[0].held, elsewhere.head());
     grow_at(&store, 9, "on", at + Duration::from_millis(2));
+    let asked = elsewhere.1.load(Ordering::SeqCst);
+    until("it was tried again with these", || {
+        elsewhere.1.load(Ordering::SeqCst) > asked + 1
+    });
     assert_eq!(elsewhere.head().seq, known.seq + 4, "it is sent nothing");
     let again = begin_at(
         &store,
@@ -154,7 +162,7 @@ fn what_was_written_since_an_epoch_began_is_not_what_that_epoch_says_was_lost() 
     until("it goes on", || {
         elsewhere.head() == store.head().expect("a head")
     });
-    assert!(sinks.shutdown(Duration::from_secs(5)));
+    assert!(sinks.shutdown(BOUND));
 }
 
 #[test]
@@ -166,7 +174,7 @@ fn a_sink_that_holds_more_says_so_and_goes_on_once_an_epoch_covers_it() {
     grow(&store, 5, "before");
     let sinks = start(&store, &elsewhere);
     until("it holds five", || elsewhere.head().seq == 5);
-    assert!(sinks.shutdown(Duration::from_secs(5)));
+    assert!(sinks.shutdown(BOUND));
     let agreed = store.head().expect("a head");
     drop(store);
     let old = dir.path().join("old.db");
@@ -176,7 +184,7 @@ fn a_sink_that_holds_more_says_so_and_goes_on_once_an_epoch_covers_it() {
     let sinks = start(&store, &elsewhere);
     until("it holds ten", || elsewhere.head().seq == 10);
     assert!(sinks.ahead().is_empty());
-    assert!(sinks.shutdown(Duration::from_secs(5)));
+    assert!(sinks.shutdown(BOUND));
     let held = elsewhere.head();
 
     // The copy in the store's place; the agent has not noticed, and has written two events.
@@ -220,5 +228,5 @@ fn a_sink_that_holds_more_says_so_and_goes_on_once_an_epoch_covers_it() {
     assert_eq!(all, (1..=10).chain(6..=9).collect::<Vec<_>>());
     grow(&store, 3, "on");
     until("it follows", || elsewhere.head().seq == 12);
-    assert!(sinks.shutdown(Duration::from_secs(5)));
+    assert!(sinks.shutdown(BOUND));
 }

@@ -13,7 +13,10 @@ use std::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
 
-use crate::{Bench, outside_support::authority};
+use crate::{
+    Bench,
+    outside_support::{BOUND, authority},
+};
 
 /// A server that takes everything; how many messages it took.
 fn serve(folder: &std::path::Path, name: &str) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
@@ -78,11 +81,7 @@ fn the_receiver_is_who_the_named_authority_says() {
     let said = failing.error.expect("an error").to_string();
     assert!(said.contains("certificate"), "{said}");
 
-    bench
-        .sinks
-        .take()
-        .expect("started")
-        .shutdown(std::time::Duration::from_millis(100));
+    bench.sinks.take().expect("started").shutdown(BOUND);
     bench.start(&table("ours"));
     bench.holds("hook", seq);
     assert_eq!(taken.load(Ordering::SeqCst), 1);

@@ -37,7 +37,7 @@ const WITH_FAILPOINTS: &[&str] = &[
     "fault_matrix",
 ];
 
-/// Once more at the end, one test of this program: it holds every line that the agents of all tests have written to the shipped schema.
+/// At the end alone, one test of this program: it holds every line that the agents of all tests have written to the shipped schema.
 const RECORDS: (&str, &str) = ("record", "every_line_that");
 
 /// Says to that test that all others have run, so that each kind of event has to be among the lines.
@@ -78,11 +78,18 @@ fn some(
     if !built.success() {
         return Ok(code(built));
     }
-    one_after_the_other(
-        &[EVERYTHING, &words(arguments)].concat(),
-        environment,
-        totals,
-    )
+    let mut part = words(arguments);
+    if !names_a_package(arguments) {
+        part.splice(..0, EVERYTHING.iter().copied());
+    }
+    one_after_the_other(&part, environment, totals)
+}
+
+/// Whether they choose a package, which cargo passes over beside `--workspace`. What is behind `--` is not for cargo.
+fn names_a_package(arguments: &[String]) -> bool {
+    let mut for_cargo = arguments.iter().take_while(|word| *word != "--");
+    for_cargo
+        .any(|word| word.starts_with("-p") || word == "--package" || word.starts_with("--package="))
 }
 
 /// Every test of the workspace; `arguments` go to each program.
@@ -116,9 +123,17 @@ fn whole(
 
     let said = setup::workspace().join("target/test-output");
     empty(&said)?;
-    let mut pool = Pool::new(Limits::USUAL, &said, std::io::stdout(), totals)?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let limits = Limits::usual(processors);
+    let mut pool = Pool::new(limits, &said, std::io::stdout(), totals)?;
     let order = Order::of(programs);
-    let as_it_is = |program: &Program| environment.command(program, arguments);
+    let as_it_is = |program: &Program| {
+        let mut command = environment.command(program, arguments)?;
+        if program.name == RECORDS.0 {
+            command.args(["--skip", RECORDS.1]);
+        }
+        Ok(command)
+    };
     let at_the_end = |program: &Program| {
         let mut command = environment.command(program, arguments)?;
         command.arg(RECORDS.1).env(ALL_HAVE_RUN, "1");
@@ -221,4 +236,29 @@ fn code(status: ExitStatus) -> u8 {
         .code()
         .and_then(|code| u8::try_from(code).ok())
         .unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_that_is_named_is_tested_and_not_the_whole_workspace() {
+        let named = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            names_a_package(&words)
+        };
+        for line in [
+            "-p twotap-rig",
+            "--test people -p twotap",
+            "--package twotap --lib",
+            "--package=twotap",
+            "-ptwotap",
+        ] {
+            assert!(named(line), "{line}");
+        }
+        for line in ["--test people", "--lib -- -p", "aws::probe", "--profile x"] {
+            assert!(!named(line), "{line}");
+        }
+    }
 }

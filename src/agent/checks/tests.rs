@@ -151,10 +151,10 @@ fn one_that_takes_too_long_is_ended_with_all_that_it_has_started() {
     ));
     let began = Instant::now();
     assert_eq!(
-        run(&program(&path, 1)),
-        said(false, "it took longer than 1 s")
+        run(&program(&path, 5)),
+        said(false, "it took longer than 5 s")
     );
-    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(began.elapsed() < Duration::from_secs(60));
     let pids = fs::read_to_string(pids).expect("pids");
     assert_eq!(pids.lines().count(), 2);
     for pid in pids.lines() {
@@ -184,7 +184,7 @@ fn until_gone(pid: &str) {
             return;
         }
         assert!(
-            began.elapsed() < Duration::from_secs(10),
+            began.elapsed() < Duration::from_secs(60),
             "{pid} lives: {stat}"
         );
         std::thread::yield_now();

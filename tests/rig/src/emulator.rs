@@ -173,6 +173,8 @@ async fn wait_ready(aws: &mut Aws) -> Result<(), RigError> {
             .map_err(|error| RigError::new(format!("the request cannot be built: {error}")))?;
         if let Ok(reply) = http::exchange(aws.address, request).await
             && reply.status().is_success()
+            // Whoever else starts an emulator may have got the port first, and answers; our own will find it taken, and end.
+            && listens(aws.child.id(), aws.address.port())
         {
             return Ok(());
         }
@@ -187,10 +189,50 @@ async fn wait_ready(aws: &mut Aws) -> Result<(), RigError> {
     }
 }
 
+/// Whether it is this process that listens at a port of loopback.
+fn listens(pid: u32, port: u16) -> bool {
+    let Ok(sockets) = std::fs::read_to_string("/proc/net/tcp") else {
+        return false;
+    };
+    // proc_net_tcp(5): the address in hexadecimal, the state (0A: it listens), and tenth the inode.
+    let loopback = u32::from_ne_bytes(Ipv4Addr::LOCALHOST.octets());
+    let here = format!("{loopback:08X}:{port:04X}");
+    let inode = sockets.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let found = fields.get(1) == Some(&&*here) && fields.get(3) == Some(&"0A");
+        fields.get(9).filter(|_| found).copied()
+    });
+    let Some(inode) = inode else {
+        return false;
+    };
+    let socket = format!("socket:[{inode}]");
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    files.into_iter().flatten().flatten().any(|file| {
+        std::fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == socket.as_str())
+    })
+}
+
 /// A loopback port that was free a moment ago.
 fn free_port() -> Result<u16, RigError> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|error| RigError::new(format!("no free loopback port: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_port_it_is_can_be_told() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(listens(std::process::id(), port));
+        let mut other = Command::new("sleep").arg("600").spawn().unwrap();
+        let others = listens(other.id(), port);
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(!others);
+    }
 }

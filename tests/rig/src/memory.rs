@@ -44,7 +44,7 @@ const KEY: usize = 8;
 const CHUNK: usize = 1 << 20;
 const PAGE: usize = 4096;
 /// How long a process may take to stop.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// What is looked for.
 #[derive(Default)]
@@ -247,6 +247,20 @@ pub fn scan_arguments(secrets: &Secrets) -> Result<Scan, RigError> {
         }
     }
     Ok(scan.joined())
+}
+
+/// The most memory that a running process has ever used, in bytes (`VmHWM` of proc_pid_status(5), which is near and not exact).
+///
+/// # Errors
+/// It has ended.
+pub fn peak(pid: u32) -> Result<usize, RigError> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).map_err(|why| failed(&path, &why))?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_ascii_whitespace().nth(1));
+    let kib = kib.and_then(|kib| kib.parse::<usize>().ok());
+    kib.map(|kib| kib << 10)
+        .ok_or_else(|| RigError::new(format!("process {pid} has ended")))
 }
 
 /// The processes that run now.

@@ -160,7 +160,23 @@ impl Postgres {
         Ok(self.psql(role, password, "SELECT 1")?.status.success())
     }
 
+    fn answers_at_its_socket(&self) -> Result<bool, RigError> {
+        let asked = self.psql_at(self.socket(), ADMIN.0, ADMIN.1, "SELECT 1")?;
+        Ok(asked.status.success())
+    }
+
     fn psql(&self, role: &str, password: &str, statements: &str) -> Result<Output, RigError> {
+        self.psql_at(Path::new("127.0.0.1"), role, password, statements)
+    }
+
+    /// `host` is an address, or the folder of the socket.
+    fn psql_at(
+        &self,
+        host: &Path,
+        role: &str,
+        password: &str,
+        statements: &str,
+    ) -> Result<Output, RigError> {
         Command::new("psql")
             .args([
                 "--no-psqlrc",
@@ -171,7 +187,7 @@ impl Postgres {
             .arg(format!("--command={statements}"))
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
-            .env("PGHOST", "127.0.0.1")
+            .env("PGHOST", host)
             .env("PGPORT", self.port.to_string())
             .env("PGUSER", role)
             .env("PGDATABASE", "postgres")
@@ -183,7 +199,8 @@ impl Postgres {
 
     fn wait_ready(&mut self) -> Result<(), RigError> {
         let deadline = Instant::now() + READY_WITHIN;
-        while !self.logs_in(ADMIN.0, ADMIN.1)? {
+        // At its own socket: at the port another server may answer, and ours has ended or will. It is bound before the socket is there.
+        while !self.answers_at_its_socket()? {
             let ended = matches!(self.child.try_wait(), Ok(Some(_)));
             if ended || Instant::now() > deadline {
                 return Err(RigError::new(format!(

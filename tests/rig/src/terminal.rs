@@ -16,7 +16,7 @@ use crate::{RigError, site::Invocation};
 /// Longer than anything that a person waits for here.
 const BOUND: Duration = Duration::from_secs(60);
 /// How long what was written last may take to come through, once the program has ended.
-const REST: Duration = Duration::from_millis(200);
+const REST: Duration = Duration::from_secs(2);
 
 /// A running program and its terminal. It ends with this value.
 pub struct Terminal {

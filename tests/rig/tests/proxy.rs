@@ -6,7 +6,7 @@ use twotap_rig::proxy::{Gate, Keep, KeyLag};
 use twotap_rig::world::{EXTERNAL_ID, OPERATOR_ROLE, USER};
 use twotap_rig::{Client, Credentials, Fault, Reply, RigError, Rule, When, World};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 fn create_key(client: &Client) -> Result<Reply, RigError> {
     client.query("iam", "CreateAccessKey", &[("UserName", USER)])

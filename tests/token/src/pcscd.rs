@@ -26,7 +26,7 @@ const DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so.0.8";
 const READER_NAME: &str = "Yubico YubiKey OTP+FIDO+CCID";
 
 /// How long pcscd or a token may take to be ready.
-const READY: Duration = Duration::from_secs(15);
+const READY: Duration = Duration::from_secs(60);
 /// By when a token is powered up, unless pcscd took it for the one before.
 const SOON: Duration = Duration::from_secs(3);
 /// Longer than pcscd takes between two looks.

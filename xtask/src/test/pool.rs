@@ -16,8 +16,9 @@ use crate::console::Failure;
 use crate::inside;
 
 /// The longest first, so that none of them is left over at the end; what is not named takes half a minute at most.
-const LONGEST: [&str; 16] = [
+const LONGEST: [&str; 17] = [
     "kill_matrix",
+    "aws_check",
     "aws_faults",
     "accounts",
     "secrets",
@@ -35,8 +36,15 @@ const LONGEST: [&str; 16] = [
     "audit_verify",
 ];
 
-/// They hold something to seconds that others would take from them.
-const ALONE: [&str; 4] = ["alerts", "evidence", "live_record", "token_session"];
+/// They hold something to seconds that others would take from them; `card_safety` looks for whoever may hold a reader among all processes of the
+/// machine, where others' `ykman` would be.
+const ALONE: [&str; 5] = [
+    "alerts",
+    "card_safety",
+    "evidence",
+    "live_record",
+    "token_session",
+];
 
 /// How many programs run side by side, and for how long.
 pub(crate) struct Limits {
@@ -52,13 +60,18 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) const USUAL: Self = Self {
-        at_least: 2,
-        at_most: 8,
-        idle: 0.2,
-        settles: Duration::from_secs(2),
-        bound: Duration::from_secs(45 * 60),
-    };
+    /// For a machine of so many processors. Programs that wait for the same thing wake together, and none of them can be taken back: there are no more
+    /// than the processors can serve then. More than eight would have more agents than one account may watch files for (128 by inotify's usual limit).
+    pub(crate) fn usual(processors: usize) -> Self {
+        Self {
+            at_least: 2,
+            at_most: (2 * processors).clamp(2, 8),
+            idle: 0.2,
+            settles: Duration::from_secs(2),
+            // By the clock: the longest (`kill_matrix`) takes 13 minutes beside others on two processors.
+            bound: Duration::from_secs(45 * 60),
+        }
+    }
 }
 
 /// Which programs may run beside others, and in which order they begin.
@@ -96,9 +109,20 @@ pub(crate) struct Pool<'t, W> {
 
 struct Running {
     program: Program,
-    child: Child,
+    child: Process,
     since: Instant,
     said: PathBuf,
+}
+
+/// A program that is ended, with what it has running, when this is dropped: whatever goes wrong here, nobody is left behind.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !matches!(self.0.try_wait(), Ok(Some(_))) {
+            end_with_all_it_runs(&mut self.0);
+        }
+    }
 }
 
 struct Ended {
@@ -162,17 +186,7 @@ impl<'t, W: Write> Pool<'t, W> {
                 && running.len() < at_most
                 && let Some(program) = waiting.pop_front()
             {
-                let begun = self.begin(program, start);
-                match begun {
-                    Ok(begun) => running.push(begun),
-                    Err(why) => {
-                        // Nobody is left behind.
-                        for left in &mut running {
-                            end_with_all_it_started(&mut left.child);
-                        }
-                        return Err(why);
-                    }
-                }
+                running.push(self.begin(program, start)?);
                 idle = Idle::begin();
                 continue;
             }
@@ -206,7 +220,7 @@ impl<'t, W: Write> Pool<'t, W> {
             .map_err(|why| failed(&program.file, &why))?;
         Ok(Running {
             program,
-            child,
+            child: Process(child),
             since: Instant::now(),
             said,
         })
@@ -218,6 +232,7 @@ impl<'t, W: Write> Pool<'t, W> {
         let before = times::of_ended_children();
         let status = one
             .child
+            .0
             .try_wait()
             .map_err(|why| failed(&one.program.file, &why))?;
         let took = one.since.elapsed();
@@ -225,7 +240,7 @@ impl<'t, W: Write> Pool<'t, W> {
             if took < self.limits.bound {
                 return Ok(Some(one));
             }
-            end_with_all_it_started(&mut one.child);
+            end_with_all_it_runs(&mut one.child.0);
         }
         let ended = Ended {
             program: one.program,
@@ -294,7 +309,7 @@ impl Ended {
         let source = &self.program.source;
         match self.status {
             None => Some(format!(
-                "{source} had not ended after {} s and was ended, with all that it had started",
+                "{source} had not ended after {} s and was ended, with what it had running",
                 self.took.as_secs()
             )),
             Some(status) if status.success() => None,
@@ -306,7 +321,7 @@ impl Ended {
 }
 
 /// Ends a program that does not end, and what it has left running: first it stands still, so that it starts nothing more.
-fn end_with_all_it_started(child: &mut Child) {
+fn end_with_all_it_runs(child: &mut Child) {
     let signal = |pid: u32, signal| {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let _ = pid.map(|pid| kill_process(pid, signal));
@@ -319,7 +334,7 @@ fn end_with_all_it_started(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Children, their children, and so on.
+/// Children, their children, and so on, as they are now; who has outlived a parent is not among them.
 fn offspring(of: u32) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
         .into_iter()

@@ -14,7 +14,7 @@ use super::{Options, Site, VAULT};
 use crate::{RigError, Stage, World};
 
 /// How long the agent may take to be there, or to go.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// A running `twotapd`; ended when dropped.
 pub(super) struct AgentProcess {

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What any other request may take: the token answers at once.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A hand on a token.
 ///
