@@ -60,7 +60,8 @@ def claims_of(notes, rosters, lines):
 
 def foreign(origin, key, names, signed, versions):
     """Why a checkpoint with this origin, by this key, does not count for a record whose lines name these hosts and that these keys have signed; None where
-    it does. A host that was replaced goes on with its record: no version of the roster lists both, side by side."""
+    it does. A host that was replaced goes on with its record: it comes as the other leaves, or later where nobody came then, and no version of the roster lists
+    both, side by side."""
     hosts = [host for version in versions for host in version]
     own = [host for host in hosts if host[3] == key]
     meant = [host for host in hosts if origin in host[1:3]]
@@ -73,9 +74,22 @@ def foreign(origin, key, names, signed, versions):
         same_id = [i for i, host in enumerate(version) if host[2] in [m[2] for m in mine]]
         return (same_key + same_id + [i for i, host in enumerate(version) if host[:2] in [m[:2] for m in mine]] + [None])[0]
 
+    def places():
+        empty = []
+        for a, b in zip(versions, versions[1:]):
+            if a[0][0] != b[0][0]:
+                empty = []
+                continue
+            left, came = (sum(seat(to, host[3]) is None for host in of) for of, to in [(a, b), (b, a)])
+            if left and came:
+                yield (a, b), (a, b)
+            elif left:
+                empty.append((a, b))
+            for _ in range(0 if left else min(came, len(empty))):
+                yield empty.pop(), (a, b)
+
     def replaced(out, new):
-        pairs = ((a, b) for a, b in zip(versions, versions[1:]) if a[0][0] == b[0][0])
-        moves = ([seat(a, out), seat(b, out), seat(a, new), seat(b, new)] for a, b in pairs)
+        moves = ([seat(a, out), seat(b, out), seat(c, new), seat(d, new)] for (a, b), (c, d) in places())
         return any([place is None for place in seats] == [False, True, True, False] for seats in moves)
 
     def one(other):

@@ -282,10 +282,16 @@ impl Change<'_, '_> {
     }
 
     /// Begins an epoch of the record, and signs it.
-    pub(super) fn begin_epoch(&mut self, reset: &Reset, origin: &str) -> Result<Epoch, Problem> {
+    pub(super) fn begin_epoch(
+        &mut self,
+        reset: &Reset,
+        until: Option<OffsetDateTime>,
+        origin: &str,
+    ) -> Result<Epoch, Problem> {
         fail::add(&mut self.events, || EventType::StoreReset.name());
         let sign = (&self.keys.checkpoint, origin);
-        let begun = epoch::begin(self.tx, reset, self.place, sign, self.now);
+        let now = until.map_or(self.now, |until| until.max(self.now));
+        let begun = epoch::begin(self.tx, reset, self.place, sign, now);
         let (epoch, note) = begun.map_err(|why| problem(&why))?;
         keep_note(self.tx, note).map_err(|why| problem(&why))?;
         Ok(epoch)

@@ -455,17 +455,18 @@ fn lagging(sink: &SinkStatus) -> Option<String> {
         (None, Some(complaint)) => complaint.clone(),
         (None, None) => return None,
     };
-    let oldest = sink.oldest.as_deref().and_then(whole_seconds);
-    Some(match (&sink.error, oldest) {
-        (Some(SinkError::Diverged { .. }) | None, _) | (_, None) => {
-            format!("sink {}: {why}", sink.name)
-        }
-        (Some(_), Some(since)) => Lapse {
+    // It has fallen behind where it fails, not because it holds something else, and since when is known.
+    if let Some(error) = &sink.error
+        && !matches!(error, SinkError::Diverged { .. })
+        && let Some(since) = sink.oldest.as_deref().and_then(whole_seconds)
+    {
+        let lapse = Lapse {
             sink: sink.name.clone(),
             since,
             why,
             restored: None,
-        }
-        .in_words(),
-    })
+        };
+        return Some(lapse.in_words());
+    }
+    Some(format!("sink {}: {why}", sink.name))
 }

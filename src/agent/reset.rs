@@ -78,6 +78,12 @@ pub(super) fn at_start(store: &Store, config: &Config, keys: &Keys) -> Result<()
         ..Place::default()
     };
     let now = OffsetDateTime::now_utc();
+    // The clock may have been put back with the store.
+    let until = match reset.lost_from {
+        Some(_) => epoch::lost_at(&config.audit, &reset.held, keys.checkpoint.public()),
+        None => Ok(None),
+    };
+    let since = until.ok().flatten().map_or(now, |until| until.max(now));
     let begun = store.commit(|tx| {
         let mut journals: BTreeMap<String, u64> =
             tx.record_as(Table::Setting, ROW)?.unwrap_or_default();
@@ -106,7 +112,7 @@ pub(super) fn at_start(store: &Store, config: &Config, keys: &Keys) -> Result<()
         let origin = origin
             .or(known(tx)?)
             .unwrap_or_else(|| config.host_name.clone());
-        let (epoch, note) = epoch::begin(tx, &reset, &place, (&keys.checkpoint, &origin), now)?;
+        let (epoch, note) = epoch::begin(tx, &reset, &place, (&keys.checkpoint, &origin), since)?;
         book::keep_note(tx, note)?;
         tamper::note(tx, epoch.seq, now.into(), &in_words(&epoch, &reset))
     });
@@ -216,6 +222,7 @@ impl Agent {
                 self.never_signed(ahead.sink, ahead.held).await?;
                 continue;
             }
+            let until = epoch::until(ahead.at, self.signed(&ahead).and_then(|(_, at)| at));
             let Ahead {
                 sink,
                 held,
@@ -234,7 +241,7 @@ impl Agent {
                 why,
                 taken_back: None,
             };
-            self.begin_epoch(reset, at).await?;
+            self.begin_epoch(reset, at, until).await?;
             self.evidence.note_ahead(sink);
         }
         Ok(())
@@ -243,13 +250,16 @@ impl Agent {
     /// Whether a checkpoint of this host's own key shows that the store has lost what a sink holds. A sink's word alone does not: whoever may write
     /// there can make up lines.
     async fn vouches(self: &Arc<Self>, ahead: &Ahead) -> Result<bool, Problem> {
-        let key = self.book.checkpoint_key();
-        let signed = ahead.note.as_deref().and_then(|n| epoch::signed(n, key));
-        let Some((signed, at)) = signed else {
+        let Some((signed, at)) = self.signed(ahead) else {
             return Ok(false);
         };
         let reach = signed.seq..=signed.seq.saturating_add(epoch::REACH);
         Ok(signed.seq > 0 && reach.contains(&ahead.held.seq) && !self.has(signed, at).await?)
+    }
+
+    /// The newest checkpoint of this host's own key that the sink has, and when it was signed.
+    fn signed(&self, ahead: &Ahead) -> Option<(Head, Option<OffsetDateTime>)> {
+        epoch::signed(ahead.note.as_deref()?, self.book.checkpoint_key())
     }
 
     /// Begins an epoch where the newest manifest of a vault carries a head that the store does not have.
@@ -282,7 +292,7 @@ impl Agent {
             ),
             taken_back: None,
         };
-        self.begin_epoch(reset, at).await
+        self.begin_epoch(reset, at, at).await
     }
 
     /// Whether a head is one of this chain, or, written or seen at `at`, of what an epoch says was lost.
@@ -296,11 +306,13 @@ impl Agent {
             .await
     }
 
-    /// Begins an epoch, unless what it says was lost, which was there at `at`, is known by now.
+    /// Begins an epoch, unless what it says was lost, which was there at `at`, is known by now. It begins no earlier than `until`: the clock may have
+    /// been put back with the store.
     async fn begin_epoch(
         self: &Arc<Self>,
         reset: Reset,
         at: Option<OffsetDateTime>,
+        until: Option<OffsetDateTime>,
     ) -> Result<(), Problem> {
         if self.has(reset.held, at).await? {
             return Ok(());
@@ -315,7 +327,7 @@ impl Agent {
         super::log(&reset.why);
         self.book
             .commit(move |change| {
-                let epoch = change.begin_epoch(&reset, &host.to_string())?;
+                let epoch = change.begin_epoch(&reset, until, &host.to_string())?;
                 tamper::stand(change, epoch.seq, &in_words(&epoch, &reset))
             })
             .await?;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
+use time::format_description::{BorrowedFormatItem, well_known::Rfc3339};
 use time::macros::format_description;
 
 use super::chain::{Hash, Head};
@@ -339,6 +339,11 @@ pub fn timestamp(now: OffsetDateTime) -> String {
     now.to_offset(time::UtcOffset::UTC)
         .format(FORMAT)
         .unwrap_or_else(|_| now.unix_timestamp().to_string())
+}
+
+/// What [`timestamp`] wrote, or anything else of RFC 3339; `None` where it is no time.
+pub fn read_time(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Which host's record a checkpoint counts for: rosters say which host has which key, and one host's key proves nothing of another's record.
 //!
 //! A record names its host in its lines, a checkpoint names the host that it speaks for, and the roster gives each host a key of its own.
-//! All three have to fit. A host that was replaced goes on with its record, under a new key, or a new name as well: no version of
-//! the roster lists both of them side by side.
+//! All three have to fit. A host that was replaced goes on with its record, under a new key, or a new name as well: it comes as the other is struck
+//! out, or later, where nobody came then, and no version of the roster lists both of them side by side.
 
 use ed25519_dalek::VerifyingKey;
 
@@ -85,25 +85,53 @@ impl Hosts {
         )
     }
 
-    /// Whether it is one host under both keys, or one was struck out as the other came.
+    /// Each place that was given to another host: the step in which one was struck out, and that in which one came. Most often that is one step;
+    /// where nobody came then, it is the next in which somebody came and nobody left.
+    fn places(&self) -> Vec<(Step<'_>, Step<'_>)> {
+        let mut places = Vec::new();
+        let mut empty: Vec<Step<'_>> = Vec::new();
+        for pair in self.versions.windows(2) {
+            let [before, after] = pair else { continue };
+            if before.vault != after.vault {
+                empty.clear();
+                continue;
+            }
+            let gone = |from: &Version, to: &Version| {
+                let hosts = from.hosts.iter();
+                hosts.filter(|h| self.seat(to, h.key).is_none()).count()
+            };
+            let step = (before, after);
+            match (gone(before, after), gone(after, before)) {
+                (0, came) => {
+                    let from = empty.len().saturating_sub(came);
+                    places.extend(empty.drain(from..).map(|left| (left, step)));
+                }
+                (_, 0) => empty.push(step),
+                _ => places.push((step, step)),
+            }
+        }
+        places
+    }
+
+    /// Whether it is one host under both keys, or one came in the place of the other.
     fn are_one(&self, one: VerifyingKey, other: VerifyingKey) -> bool {
         let same = self.of(one).any(|(vault, a)| {
             let mut others = self.of(other);
             others.any(|(at, b)| a.id == b.id || (vault == at && a.name == b.name))
         });
-        let replaced = |before: &Version, after: &Version| {
-            let moved = |out, new| {
-                self.seat(before, out).is_some()
-                    && self.seat(after, out).is_none()
-                    && self.seat(before, new).is_none()
-                    && self.seat(after, new).is_some()
-            };
-            before.vault == after.vault && (moved(one, other) || moved(other, one))
-        };
-        let mut pairs = self.versions.windows(2);
-        same || pairs.any(|pair| matches!(pair, [before, after] if replaced(before, after)))
+        let is_in = |version: &Version, key: VerifyingKey| self.seat(version, key).is_some();
+        let left =
+            |(before, after): Step<'_>, key: VerifyingKey| is_in(before, key) && !is_in(after, key);
+        let came =
+            |(before, after): Step<'_>, key: VerifyingKey| !is_in(before, key) && is_in(after, key);
+        same || self.places().into_iter().any(|(out, new)| {
+            (left(out, one) && came(new, other)) || (left(out, other) && came(new, one))
+        })
     }
 }
+
+/// Two versions of one roster, the second right after the first.
+type Step<'v> = (&'v Version, &'v Version);
 
 /// Whose record it is, as far as it was read. The default knows no roster: any key that counts, counts for it.
 #[derive(Clone, Debug, Default)]

@@ -195,9 +195,9 @@ impl Run<'_> {
         let mut signer = None;
         if let Some(note) = note_in(&line.bytes) {
             let opened = open_checkpoint(&note, self.evidence.keys, Some(head.seq));
-            let opened = opened.map_err(|why| why.to_string()).and_then(|claim| {
-                if let Some((checkpoint, key)) = claim.as_ref().and_then(|c| c.signed.as_ref()) {
-                    self.owner.take(checkpoint, key)?;
+            let opened = opened.map_err(|why| why.to_string()).and_then(|mut claim| {
+                if let Some((checkpoint, key)) = claim.as_mut().and_then(|c| c.signed.take()) {
+                    self.owner.take(&checkpoint, &key)?;
                 }
                 Ok(claim)
             });

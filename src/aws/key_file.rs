@@ -80,7 +80,7 @@ pub fn read_key_file(path: &Path) -> Result<Credentials, KeyFileError> {
         .take(MAX_DOCUMENT as u64)
         .read_to_end(&mut json)
         .map_err(KeyFileError::Io)?;
-    let key = Parts::read(&json).map_err(KeyFileError::NoKey)?;
+    let key = Parts::read_key(&json).map_err(KeyFileError::NoKey)?;
     Ok(Credentials::new(
         key.access_key_id,
         key.secret_access_key,
@@ -116,6 +116,19 @@ mod tests {
             "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
         );
         assert_eq!(key.session_token(), None);
+    }
+
+    #[test]
+    fn one_written_by_hand_need_not_say_whose_it_is_and_since_when() {
+        for (from, to) in [
+            ("audit-writer", ""),
+            ("audit-writer", "/robots/audit writer"),
+            ("2026-01-06T10:00:00+00:00", ""),
+        ] {
+            let (_dir, path) = written(&GOOD.replace(from, to), 0o600);
+            let key = read_key_file(&path).unwrap();
+            assert_eq!(key.access_key_id(), "AKIAIOSFODNN7EXAMPLE");
+        }
     }
 
     #[test]

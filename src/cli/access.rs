@@ -47,7 +47,7 @@ struct ShowArgs {
     /// Fill in this subject
     #[arg(long)]
     subject: Option<String>,
-    /// The vault; may be left out where the agent has one
+    /// The vault; where absent the agent's only one, or asked for
     #[arg(long)]
     vault: Option<String>,
     /// Read the profile from an access.toml or a roster file instead of asking the agent
@@ -164,10 +164,10 @@ pub(super) fn condition(condition: &document::Condition) -> String {
     words::condition(condition, str::to_owned)
 }
 
-/// The roster of a vault, as this person has seen it; of the agent's only vault where none is named.
+/// The roster of a vault, as this person has seen it; where none is named of the agent's only vault, or of the one that is chosen.
 pub(super) fn roster(vault: Option<&str>, door: &Door) -> Result<Roster, Problem> {
     let agent = door.agent()?;
-    let vault = the_vault(vault, &agent, door)?;
+    let vault = the_vault(vault, "--vault", &agent, door)?;
     let view: VaultView = agent.ask(&vault_path(&vault, "")?)?;
     believed(&vault, &view.roster_chain, door)?;
     shown(&view.roster_chain)

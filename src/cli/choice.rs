@@ -7,9 +7,10 @@ use crate::{
 
 use super::{Door, client::Agent, ui::plain};
 
-/// The vault that is named; else the only one, or the one that is chosen at the terminal.
+/// The vault that is named; else the only one, or the one that is chosen at the terminal. `by` is how it is named on the command line.
 pub(super) fn the_vault(
     named: Option<&str>,
+    by: &str,
     agent: &Agent,
     door: &Door,
 ) -> Result<String, Problem> {
@@ -30,13 +31,13 @@ pub(super) fn the_vault(
             let chosen = door.ui.choose(&question, several)?;
             chosen.map(|at| several[at].to_owned()).ok_or_else(|| {
                 Problem::new(Code::Usage, "there was no good answer to: vault")
-                    .hint(named_by(several))
+                    .hint(one_of(several, by))
             })
         }
-        several => Err(Problem::new(Code::Usage, "no vault is named").hint(named_by(several))),
+        several => Err(Problem::new(Code::Usage, "no vault is named").hint(one_of(several, by))),
     }
 }
 
-fn named_by(names: &[&str]) -> String {
-    format!("name one: {}", plain(&names.join(", ")))
+fn one_of(names: &[&str], by: &str) -> String {
+    format!("name one with {by}: {}", plain(&names.join(", ")))
 }

@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// The session that was refused; without it, your only open one, if there is one
     #[arg(long, value_name = "REQUEST")]
     session: Option<String>,
-    /// The vault whose profiles are looked through; the session's, or the agent's only one
+    /// The vault whose profiles are looked through; the session's, else the agent's only one, or asked for
     #[arg(long)]
     vault: Option<String>,
     /// Look through the profiles of this roster file instead of asking the agent

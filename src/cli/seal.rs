@@ -20,12 +20,13 @@ use crate::{
     },
     trust::{
         Bytes, Verified,
+        access_key::MAX_DOCUMENT,
         manifest::Manifest,
         request::SealOffer,
         roster::{self, Roster},
         stack,
     },
-    vault::{AccessKey, credential::MAX_CREDENTIAL, seal_to},
+    vault::{AccessKey, seal_to},
 };
 
 use super::{
@@ -161,7 +162,7 @@ fn encrypt_credential(
     roster: &Roster,
     offer: &SealOffer,
 ) -> Result<(Vec<u8>, String), Problem> {
-    let mut buffer = Zeroizing::new([0; MAX_CREDENTIAL + 1]);
+    let mut buffer = Zeroizing::new([0; MAX_DOCUMENT + 1]);
     let said = Waiting::begin(match args.from.as_os_str() == "-" {
         true => "the credential on standard input, and its end".to_owned(),
         false => format!("{} to be read", files::shown(&args.from)),

@@ -13,6 +13,12 @@ pub const MAX_DOCUMENT: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoAccessKey(String);
 
+impl NoAccessKey {
+    fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
 impl fmt::Display for NoAccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -71,36 +77,53 @@ impl<'a> Parts<'a> {
     /// # Errors
     /// [`NoAccessKey`].
     pub fn read(json: &'a [u8]) -> Result<Self, NoAccessKey> {
-        let wrong = |why: &str| NoAccessKey(why.to_owned());
+        Self::document(json)?.checked()
+    }
+
+    /// The same where only the key itself is asked for: whose it is and since when may be anything, as in a file that was written by hand.
+    ///
+    /// # Errors
+    /// [`NoAccessKey`].
+    pub fn read_key(json: &'a [u8]) -> Result<Self, NoAccessKey> {
+        Self::document(json)?.key_checked()
+    }
+
+    fn document(json: &'a [u8]) -> Result<Self, NoAccessKey> {
         if json.len() > MAX_DOCUMENT {
-            return Err(wrong("it is over 4 KiB"));
+            return Err(NoAccessKey::new("it is over 4 KiB"));
         }
         // AWS's values have none.
         if json.contains(&b'\\') {
-            return Err(wrong("it has a backslash in it"));
+            return Err(NoAccessKey::new("it has a backslash in it"));
         }
         // The parser's own words may quote the input.
-        let document: Document<'a> = serde_json::from_slice(json)
-            .map_err(|why| NoAccessKey(format!("line {}, column {}", why.line(), why.column())))?;
-        document.access_key.checked()
+        let document: Result<Document<'a>, _> = serde_json::from_slice(json);
+        let document = document.map_err(|why| {
+            NoAccessKey::new(format!("line {}, column {}", why.line(), why.column()))
+        })?;
+        Ok(document.access_key)
     }
 
     fn checked(self) -> Result<Self, NoAccessKey> {
-        if self.status != "Active" {
-            return Err(NoAccessKey("its Status is not Active".to_owned()));
-        }
         check("UserName", self.user_name, 1..=64, |b| {
             b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b)
         })?;
+        check("CreateDate", self.create_date, 10..=40, |b| {
+            b.is_ascii_alphanumeric() || b"+-:.".contains(&b)
+        })?;
+        self.key_checked()
+    }
+
+    fn key_checked(self) -> Result<Self, NoAccessKey> {
+        if self.status != "Active" {
+            return Err(NoAccessKey::new("its Status is not Active"));
+        }
         check("AccessKeyId", self.access_key_id, 16..=128, |b| {
             b.is_ascii_alphanumeric()
         })?;
         // AWS's are 40 characters of base64; anything that JSON need not escape is taken.
         check("SecretAccessKey", self.secret_access_key, 16..=256, |b| {
             b.is_ascii_graphic() && !b"\"\\".contains(&b)
-        })?;
-        check("CreateDate", self.create_date, 10..=40, |b| {
-            b.is_ascii_alphanumeric() || b"+-:.".contains(&b)
         })?;
         Ok(self)
     }
@@ -114,7 +137,7 @@ fn check(
 ) -> Result<(), NoAccessKey> {
     match length.contains(&value.len()) && value.bytes().all(allowed) {
         true => Ok(()),
-        false => Err(NoAccessKey(format!(
+        false => Err(NoAccessKey::new(format!(
             "{field} must have {} to {} of the characters that AWS uses",
             length.start(),
             length.end()

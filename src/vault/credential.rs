@@ -4,10 +4,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::VaultError;
-use crate::trust::access_key::{MAX_DOCUMENT, Parts};
-
-/// The largest credential that is read, in bytes.
-pub const MAX_CREDENTIAL: usize = MAX_DOCUMENT;
+use crate::trust::access_key::Parts;
 
 /// A long-term access key of an IAM user. It cannot be printed, cloned or compared with `==`.
 ///

@@ -143,6 +143,7 @@ fn a_remote_that_was_rolled_back_gets_all_again_and_it_is_said() {
     assert_eq!(log(&remote, "evidence/bg-1").len(), 1);
     let said = sink.complaint().expect("a complaint");
     assert!(said.contains("had lost what was pushed"), "{said}");
+    assert_eq!(sink.flaws().len(), 1, "it goes on record");
 }
 
 #[test]

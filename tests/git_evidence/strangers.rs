@@ -121,6 +121,7 @@ fn a_head_that_the_remote_alone_knows_is_not_believed() {
     });
     let said = status.complaint.expect("said");
     assert!(said.contains("up to event 999999"), "{said}");
+    assert_eq!(status.flaws, [], "how far it is compared is no flaw");
     assert!(sinks.ahead().is_empty());
     // What is new has no place there, and is not held.
     bench.incident("r-bbbbbbbbbbbbb");

@@ -380,13 +380,24 @@ fn a_copy_for_reading_is_no_record_that_was_tampered_with() {
     }
     good(export(&host, &["-o", "lines.jsonl"]));
     assert_eq!(verified(&["--export", "lines.jsonl"]).0, Some(0));
+    // Through a pipe it is read once, and whole.
+    let arguments = ["verify", "--export", "/dev/stdin"];
+    good(
+        command(&host, "cat lines.jsonl |", &arguments)
+            .output()
+            .expect("twotap runs"),
+    );
     let path = host.path("sofia/lines.jsonl");
     let text = fs::read_to_string(&path).expect("lines");
     for (from, to) in [
         ("{\"v\":1,", "{"),
         ("\"event_type\"", "\"type\""),
         ("{", "["),
+        // A line of another shape before it, or its own first line made one.
+        ("{", "{\"event_type\":\"x\"}\n{"),
+        ("{\"v\":1,\"seq\":1,\"prev\":", "{\"before\":"),
     ] {
+        assert!(text.contains(from), "{from}");
         fs::write(&path, text.replacen(from, to, 1)).expect("written");
         let (code, said) = verified(&["--export", "lines.jsonl"]);
         assert!(

@@ -208,6 +208,8 @@ fn while_iam_is_down_the_record_is_written_and_it_is_said_what_could_not_be_aske
     bench.wait_held(&sinks, 2);
     let said = bench.complaint(&sinks);
     assert!(said.contains("could not be asked"), "{said}");
+    let status = sinks.status().expect("a status");
+    assert_eq!(status[0].flaws, [], "what is not known is no flaw");
     assert!(sinks.shutdown(SOON));
     assert_eq!(bench.held(), bench.lines());
 }

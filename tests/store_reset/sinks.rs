@@ -57,8 +57,8 @@ impl Sink for Elsewhere {
         Ok(())
     }
 
-    fn held_at(&self) -> Option<OffsetDateTime> {
-        self.last().1
+    fn held_at(&self) -> Result<Option<OffsetDateTime>, SinkError> {
+        Ok(self.last().1)
     }
 }
 

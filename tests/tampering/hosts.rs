@@ -53,13 +53,18 @@ impl Other {
 
     /// In the place of the host that the roster lists.
     fn replaces(&self, roster: &mut Roster) {
+        self.takes_accounts(roster);
+        roster.hosts[0] = self.listed.clone();
+    }
+
+    /// People have their accounts here, and not at the first host any more.
+    fn takes_accounts(&self, roster: &mut Roster) {
         let before = roster.hosts[0].key.id();
         for account in roster.people.iter_mut().flat_map(|p| &mut p.accounts) {
             if account.host == before {
                 account.host = self.listed.key.id();
             }
         }
-        roster.hosts[0] = self.listed.clone();
     }
 }
 
@@ -210,5 +215,27 @@ fn a_host_that_was_replaced_goes_on_with_the_record() {
         writer.carry(&stranger.note(&stranger.id(), writer.head));
         let (bad, _, problems) = both(&mut python, &writer.done(&signers));
         assert_eq!(bad, Some(before.seq + 2), "{name}: {problems:?}");
+    }
+}
+
+/// The machine is lost and struck out at once; another takes its place, and its record, weeks later.
+#[test]
+fn a_host_that_is_replaced_later_goes_on_with_the_record() {
+    let other = Other::new("host-9");
+    let mut beside = Other::new("host-5");
+    beside.listed.key = PublicKey::Ed25519(SigningKey::from_bytes(&[43; 32]).verifying_key());
+    let signers = Signers::under(|roster| roster.hosts.push(beside.listed.clone()));
+    let mut python = Python::start();
+    for (by, good) in [(&other, true), (&beside, false)] {
+        let mut writer = incident(&signers);
+        writer.next_roster(&signers, |roster| {
+            beside.takes_accounts(roster);
+            roster.hosts.remove(0);
+        });
+        writer.next_roster(&signers, |roster| roster.hosts.push(other.listed.clone()));
+        writer.carry(&by.note(&by.id(), writer.head));
+        let at = writer.head.seq;
+        let (bad, _, problems) = both(&mut python, &writer.done(&signers));
+        assert_eq!(bad, (!good).then_some(at), "{problems:?}");
     }
 }

@@ -173,11 +173,12 @@ impl Writer {
 
     /// The same with what the case changes in it.
     pub(crate) fn next_roster(&mut self, signers: &Signers, change: impl FnOnce(&mut Roster)) {
-        let chain = &signers.paper.chain;
-        let next = signers.paper.version_after(chain, change);
+        let mut chain = self.bundle.rosters["prod"].clone();
+        let next = signers.paper.version_after(&chain, change);
         let event = Event::new(EventType::RosterChanged, Actor::agent()).detail("vault", "prod");
         self.with(event, "roster", &next);
-        let rosters = Chains::from([("prod".to_owned(), vec![chain[0].clone(), next])]);
+        chain.push(next);
+        let rosters = Chains::from([("prod".to_owned(), chain)]);
         self.bundle.verified = Arc::new(Rosters::verify(&rosters).expect("good rosters"));
         self.bundle.rosters = rosters;
     }

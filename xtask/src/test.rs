@@ -50,7 +50,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
         tools: setup::run(console)?.environment(),
     };
     // What an earlier run has left says nothing of this one.
-    empty(&setup::workspace().join("target/records"))?;
+    for left in ["records", "emulators"] {
+        empty(&setup::workspace().join("target").join(left))?;
+    }
     let mut totals = Totals::default();
     let worst = match arguments {
         [] => whole(console, &[], &environment, &mut totals)?,

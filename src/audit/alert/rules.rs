@@ -494,7 +494,6 @@ fn has(record: &Record, name: &str) -> bool {
 
 /// 1, 4, 16, 64...; and what is no count at all.
 fn first_or_power_of_four(tries: Option<&Value>) -> bool {
-    tries.and_then(Value::as_u64).is_none_or(|tries| {
-        tries <= 1 || (tries.is_power_of_two() && tries.trailing_zeros().is_multiple_of(2))
-    })
+    let counts = |n: u64| n <= 1 || (n.is_power_of_two() && n.trailing_zeros().is_multiple_of(2));
+    tries.and_then(Value::as_u64).is_none_or(counts)
 }

@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::audit::{
-    chain::{self, Head, Links, Walk},
+    chain::{self, Hash, Head, Links, Walk},
     checkpoint::Checkpoint,
-    event::{Envelope, Record},
+    event::{Envelope, Record, read_time},
     folder::{self, Folder},
     live,
     note::NoteKey,
@@ -24,6 +24,8 @@ use crate::audit::{
 const OVER: &str = "over";
 /// So many events at most come after a host's newest checkpoint: a number beyond is not that host's.
 pub const REACH: u64 = 10_000;
+/// So long after a host's newest checkpoint it may still have written: what says that it is younger may be made up.
+const AFTER: Duration = Duration::DAY;
 /// How many events of the store are held at once.
 const BATCH: usize = 256;
 const NOT_ONE: &str = "its lines are not one chain";
@@ -152,7 +154,33 @@ fn vouched(store: &Store, paths: &[PathBuf], key: &NoteKey) -> io::Result<Option
 /// The head that a note signs and when it was signed, if it is one by `key`.
 pub fn signed(note: &str, key: &NoteKey) -> Option<(Head, Option<OffsetDateTime>)> {
     let opened = Checkpoint::open(note, std::slice::from_ref(key)).ok();
-    opened.map(|(checkpoint, _)| (checkpoint.head, super::time(&checkpoint.time)))
+    opened.map(|(checkpoint, _)| (checkpoint.head, read_time(&checkpoint.time)))
+}
+
+/// Up to when what was lost was written, as far as it is believed: `said` is when its newest line was, as whoever has it says, and `signed` when its
+/// newest checkpoint by this host's key was signed.
+pub fn until(
+    said: Option<OffsetDateTime>,
+    signed: Option<OffsetDateTime>,
+) -> Option<OffsetDateTime> {
+    let signed = signed?;
+    let latest = signed.checked_add(AFTER).unwrap_or(signed);
+    Some(said.map_or(signed, |said| said.min(latest)))
+}
+
+/// [`until`] of what the folder has up to `held`.
+pub fn lost_at(dir: &Path, held: &Head, key: &NoteKey) -> io::Result<Option<OffsetDateTime>> {
+    let (mut said, mut vouched) = (None, None);
+    for line in Lines::of(&folder::files(dir)?) {
+        let line = line?;
+        let note = note_of(&line).and_then(|note| signed(&note, key));
+        vouched = note.and_then(|(_, at)| at).max(vouched);
+        let is_held = Links::parse(&line).is_ok_and(|links| links.seq == held.seq);
+        if is_held && Hash::of(&line) == held.hash {
+            said = super::written_at(&line);
+        }
+    }
+    Ok(until(said, vouched))
 }
 
 /// Whether a head is one of this chain, or, written or seen at `at`, of what an epoch says was lost.

@@ -11,13 +11,15 @@
 mod back;
 
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
-pub use self::back::{Beyond, REACH, beyond, is_known, over, put_back, set_aside, signed};
+pub use self::back::{
+    Beyond, REACH, beyond, is_known, lost_at, over, put_back, set_aside, signed, until,
+};
 
 use super::chain::{Hash, Head};
 use super::checkpoint::{Checkpoint, CheckpointKey};
-use super::event::{Actor, Event, EventType, Place, Record, timestamp};
+use super::event::{Actor, Event, EventType, Place, Record, read_time, timestamp};
 use super::hosts::Owner;
 use super::note::NoteKey;
 use super::store::{Store, StoreError, Table, Tx};
@@ -88,14 +90,12 @@ pub fn all(store: &Store) -> Result<Vec<Epoch>, StoreError> {
 
 /// When a line was written, as it says; to the millisecond, as everything in a record.
 pub fn written_at(line: &[u8]) -> Option<OffsetDateTime> {
-    time(&Record::parse(line).ok()?.timestamp)
+    read_time(&Record::parse(line).ok()?.timestamp)
 }
 
-fn time(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok()
-}
-
-/// Begins an epoch: its event, and the checkpoint that signs it; the epoch and the note. `origin` is the host key id.
+/// Begins an epoch: its event, and the checkpoint that signs it; the epoch and the note. `origin` is the host key id. `now` is no earlier than what
+/// was lost (see [`until`]), whatever the clock says that was put back with the host: a younger line would not be one that the epoch
+/// [covers](Epoch::covers).
 pub fn begin(
     tx: &mut Tx<'_>,
     reset: &Reset,
@@ -110,7 +110,7 @@ pub fn begin(
         seq,
         lost_from: reset.lost_from.unwrap_or(seq).min(seq),
         held: reset.held,
-        at: time(&timestamp(now)).unwrap_or(now),
+        at: read_time(&timestamp(now)).unwrap_or(now),
     };
     let mut event = Event::new(EventType::StoreReset, Actor::agent())
         .place(place.clone())
@@ -172,7 +172,7 @@ pub fn proven(
     }
     let what: What = serde_json::from_value(record.what.into())
         .map_err(|_| "it does not say what was lost".to_owned())?;
-    let at = time(&checkpoint.time)
+    let at = read_time(&checkpoint.time)
         .ok_or_else(|| "its checkpoint does not say when it was signed".to_owned())?;
     let epoch = Epoch {
         epoch: what.epoch,

@@ -157,6 +157,36 @@ fn what_does_not_follow_is_not_taken_back() {
     assert_eq!(at, held);
 }
 
+/// The clock that is put back with the host may be behind what was lost: the epoch begins no earlier. What says that it is far younger than any
+/// checkpoint does not move it.
+#[test]
+fn when_what_was_lost_was_written_is_known_from_its_lines_and_no_later_than_its_checkpoints_bear_out()
+ {
+    let bench = Bench::new();
+    let (_, new) = bench.rolled_back();
+    let (held, key) = (new.head().unwrap(), bench.key.public());
+    let audit = bench.audit();
+    assert_eq!(lost_at(&audit, &held, key).unwrap(), Some(samples::NOW));
+    let elsewhere = Head { seq: 999, ..held };
+    assert_eq!(
+        lost_at(&audit, &elsewhere, key).unwrap(),
+        Some(samples::NOW)
+    );
+    let stranger = tempfile::tempdir().unwrap();
+    let other = CheckpointKey::open_or_create(&stranger.path().join("k"), "host-1").unwrap();
+    assert_eq!(lost_at(&audit, &held, other.public()).unwrap(), None);
+    let hours = |n| Some(samples::NOW + ::time::Duration::hours(n));
+    for (said, signed, believed) in [
+        (hours(2), hours(0), hours(2)),
+        (hours(-2), hours(0), hours(-2)),
+        (hours(999), hours(0), hours(24)),
+        (None, hours(0), hours(0)),
+        (hours(2), None, None),
+    ] {
+        assert_eq!(until(said, signed), believed, "{said:?} {signed:?}");
+    }
+}
+
 fn folder_file(bench: &Bench) -> std::path::PathBuf {
     crate::audit::folder::live(&bench.audit())
 }

@@ -138,7 +138,8 @@ catalogue! {
     DegradedEvidence = "DEGRADED_EVIDENCE", "degrade_evidence";
     /// Such a sink has caught up.
     EvidenceRestored = "EVIDENCE_RESTORED", "restore_evidence";
-    /// What a sink holds is not all that it was sent, or not only that; `what.why` says how. Once for each sink and start of the agent.
+    /// What a sink holds is not all that it was sent, or not only that; `what.why` says how. Never twice on end in the same words;
+    /// of events that a sink passed over at most one is told for each start of the agent.
     EvidenceFlawed = "EVIDENCE_FLAWED", "flaw_evidence";
     /// The live record on this host was deleted, cut off, replaced or changed; `what` says how and where.
     AuditTampered = "AUDIT_TAMPERED", "find_tampering";

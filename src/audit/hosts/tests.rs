@@ -114,6 +114,41 @@ fn hosts_that_never_stood_for_one_another_are_not_one() {
     assert_eq!(read(&both, &["a/A", "c/C"]), [true, false]);
 }
 
+/// Struck out as soon as it is lost, and replaced when there is another machine.
+#[test]
+fn a_host_that_is_replaced_later_goes_on_with_its_record() {
+    let lost: &[Said] = &TWO[1..];
+    let later: &[Said] = &[("vault-2", 'b', 'B'), ("vault-3", 'c', 'C')];
+    let chain = hosts(&[TWO, lost, lost, later]);
+    assert_eq!(
+        read(&chain, &["vault-1", "a/A", "vault-3", "c/C"]),
+        [true; 2]
+    );
+    assert_eq!(read(&chain, &["vault-1", "a/A", "b/B"]), [true, false]);
+    assert_eq!(read(&chain, &["vault-2", "b/B", "c/C"]), [true, false]);
+    // One place is given once: who comes after that has a record of its own.
+    let more: &[Said] = &[later[0], later[1], ("vault-4", 'd', 'D')];
+    let joined = hosts(&[TWO, lost, later, more]);
+    assert_eq!(read(&joined, &["a/A", "c/C"]), [true, true]);
+    assert_eq!(read(&joined, &["a/A", "d/D"]), [true, false]);
+    // Nobody's place: it was there before one left.
+    let beside = hosts(&[TWO, &[TWO[0], TWO[1], later[1]], later]);
+    assert_eq!(read(&beside, &["a/A", "c/C"]), [true, false]);
+    // Two that are lost, and two that come: one step, or one after the other, the last that left first.
+    let three: &[Said] = &[TWO[0], TWO[1], ("vault-9", 'i', 'I')];
+    let both = hosts(&[
+        three,
+        &[TWO[1], three[2]],
+        &three[2..],
+        &[three[2], later[1]],
+    ]);
+    assert_eq!(read(&both, &["b/B", "c/C"]), [true, true], "the second");
+    assert_eq!(read(&both, &["a/A", "c/C"]), [true, false]);
+    // Under a key that it had before it was struck out, and in its own vault alone.
+    let changed = hosts(&[&[TWO[0]], &[("vault-1", 'a', 'X')], &[], &later[1..]]);
+    assert_eq!(read(&changed, &["a/A", "c/C"]), [true, true]);
+}
+
 #[test]
 fn one_key_that_was_changed_is_still_that_host() {
     let checkpoints = hosts(&[&TWO[..1], &[("vault-1", 'a', 'C'), TWO[1]]]);

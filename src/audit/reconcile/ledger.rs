@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::trail::Use;
-use crate::audit::event::{EventType, Record};
+use crate::audit::event::{EventType, Record, read_time};
 use crate::aws::secrets::one_secret_policy;
 
 /// Whose uses are accounted for.
@@ -159,7 +158,7 @@ impl Ledger {
         }
         let journalled = event.what.contains_key("journal");
         let at = text("at").filter(|_| journalled);
-        let at = at.or(Some(&event.timestamp)).and_then(time);
+        let at = at.or(Some(&event.timestamp)).and_then(read_time);
         if journalled && !theirs {
             work.steps.extend(at);
         }
@@ -170,7 +169,7 @@ impl Ledger {
                 let also = event.what.get("also").and_then(Value::as_array);
                 let also = also.into_iter().flatten().filter_map(Value::as_str);
                 work.roles.extend(also.map(str::to_owned));
-                work.not_after = text("not_after").and_then(time).or(work.not_after);
+                work.not_after = text("not_after").and_then(read_time).or(work.not_after);
             }
             Some(EventType::DrillStep) => {
                 let roles = event.what.get("roles").and_then(Value::as_array);
@@ -186,7 +185,7 @@ impl Ledger {
             let Some(request_id) = call["request_id"].as_str() else {
                 continue;
             };
-            let date = call["date"].as_str().and_then(time).or(at);
+            let date = call["date"].as_str().and_then(read_time).or(at);
             let Some(at) = date else { continue };
             if kind == Some(EventType::BreakGlassAccess) {
                 work.opened.extend(text("role").map(str::to_owned));
@@ -223,8 +222,4 @@ impl Ledger {
         let (id, step) = steps.min_by_key(|(_, step)| (at - *step).abs())?;
         super::near(step, at).then_some(id)
     }
-}
-
-fn time(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok()
 }

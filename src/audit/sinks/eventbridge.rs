@@ -6,16 +6,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::amazon::{Account, Place, THROTTLED, failed};
 use super::s3::default_partition;
-use super::{Delivery, Most, Opening, Sink, SinkConfigError, SinkError};
+use super::{Delivery, Flaw, FlawKind, Most, Opening, Sink, SinkConfigError, SinkError};
 use crate::audit::chain::Head;
-use crate::audit::event::Record;
+use crate::audit::event::{Record, read_time};
 use crate::aws::events::{BusEvent, MOST_BYTES, MOST_ENTRIES, NotTaken};
+use serde::Deserialize;
 
 /// `kind = "eventbridge"` in `agent.toml`.
 ///
@@ -129,9 +126,7 @@ impl EventBridgeSink {
 
     fn entry(&self, delivery: &Delivery) -> BusEvent {
         let record = Record::parse(&delivery.line).ok();
-        let time = record
-            .as_ref()
-            .and_then(|r| OffsetDateTime::parse(&r.timestamp, &Rfc3339).ok());
+        let time = record.as_ref().and_then(|r| read_time(&r.timestamp));
         BusEvent {
             source: self.source.clone(),
             detail_type: record.map_or_else(|| "unknown".to_owned(), |r| r.event_type),
@@ -218,5 +213,11 @@ impl Sink for EventBridgeSink {
 
     fn complaint(&self) -> Option<String> {
         self.given_up.clone()
+    }
+
+    fn flaws(&self) -> Vec<Flaw> {
+        let kind = FlawKind::PassedOver;
+        let flaw = self.given_up.clone().map(|why| Flaw { kind, why });
+        flaw.into_iter().collect()
     }
 }

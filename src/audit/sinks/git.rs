@@ -37,7 +37,7 @@ use self::{
     repo::{Change, Repo},
     settle::With,
 };
-use super::{Delivery, Most, Opening, Sink, SinkConfigError, SinkError};
+use super::{Delivery, Flaw, FlawKind, Most, Opening, Sink, SinkConfigError, SinkError};
 use crate::audit::{alert::clean, chain::Head, epoch::Epoch, event::Record};
 
 mod evidence;
@@ -119,7 +119,8 @@ impl GitConfig {
             proven: Head::default(),
             committed: Head::default(),
             look: true,
-            complaint: None,
+            beside: None,
+            had_lost: None,
         }))
     }
 }
@@ -145,7 +146,10 @@ struct GitSink {
     committed: Head,
     /// Whether the remote has to be asked what it has: at first, and after it did not take a push.
     look: bool,
-    complaint: Option<String>,
+    /// What the remote has beside what this host made, in words.
+    beside: Option<String>,
+    /// That the remote had lost what it was sent, in words.
+    had_lost: Option<String>,
 }
 
 impl GitSink {
@@ -314,13 +318,15 @@ impl Sink for GitSink {
         Ok(())
     }
 
-    fn held_at(&self) -> Option<OffsetDateTime> {
+    fn held_at(&self) -> Result<Option<OffsetDateTime>, SinkError> {
         let held = match &self.remote {
             None => self.pair.record.as_str(),
             Some(_) => PUSHED,
         };
-        let tip = self.repo.tip(held).ok().flatten()?;
-        self.written_at(&tip, &self.head_at(held).ok()?)
+        match self.repo.tip(held)? {
+            Some(tip) => self.written_at(&tip, &self.head_at(held)?),
+            None => Ok(None),
+        }
     }
 
     fn vouched(&self) -> Option<String> {
@@ -345,8 +351,10 @@ impl Sink for GitSink {
         self.repo.within(PUSH);
         if self.push()? == Pushed::Moved {
             let shown = self.remote.as_ref().map_or("the remote", Remote::shown);
-            self.complaint = Some(format!(
-                "{shown} had lost what was pushed to it, and has it again: find out who changed it"
+            // By the event it is told from an earlier time.
+            self.had_lost = Some(format!(
+                "{shown} had lost what was pushed to it up to event {}, and has it again: find out who changed it",
+                self.committed.seq
             ));
         }
         self.repo.within(COMMIT);
@@ -361,7 +369,20 @@ impl Sink for GitSink {
                 self.committed.seq, self.proven.seq
             ));
         }
-        self.complaint.clone()
+        let all: Vec<String> = self.flaws().into_iter().map(|flaw| flaw.why).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// Not how far what was taken back is compared: that goes on by itself.
+    fn flaws(&self) -> Vec<Flaw> {
+        let known = [
+            (FlawKind::OtherHistory, &self.beside),
+            (FlawKind::HadLost, &self.had_lost),
+        ];
+        let said = known
+            .into_iter()
+            .filter_map(|(kind, why)| Some((kind, why.clone()?)));
+        said.map(|(kind, why)| Flaw { kind, why }).collect()
     }
 }
 

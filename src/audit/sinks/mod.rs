@@ -88,9 +88,9 @@ pub trait Sink: Send + 'static {
     }
 
     /// When the last event that it holds was written, as that says itself; asked after [`resume`](Self::resume) where the store does not have that
-    /// event. While that is not known, of what an epoch says was lost only its newest event is told.
-    fn held_at(&self) -> Option<OffsetDateTime> {
-        None
+    /// event. Where it does not say, of what an epoch says was lost only its newest event is told; where it cannot be asked now, it is asked again.
+    fn held_at(&self) -> Result<Option<OffsetDateTime>, SinkError> {
+        Ok(None)
     }
 
     /// Of what it holds and the store may not have: the newest checkpoint, as a note. Without one of this host's own nobody believes that the store
@@ -102,6 +102,43 @@ pub trait Sink: Send + 'static {
     /// What people have to know although it works, e.g. that it gave up an event that its receiver will never take. Asked after each call.
     fn complaint(&self) -> Option<String> {
         None
+    }
+
+    /// Of that, what is wrong with what its receiver holds: it goes on record, and people are told. Not how far it is, and not what it does
+    /// not know. Asked after each call.
+    fn flaws(&self) -> Vec<Flaw> {
+        Vec::new()
+    }
+}
+
+/// Something that is wrong with what a sink's receiver holds, although the sink works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// What kind of thing.
+    pub kind: FlawKind,
+    /// What, in words.
+    pub why: String,
+}
+
+/// The kinds of [`Flaw`]: of each sink one of each is known at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlawKind {
+    /// Its receiver lacks an event, which it will never take. The event that tells of it may be the next.
+    PassedOver,
+    /// Its receiver holds another history beside this one.
+    OtherHistory,
+    /// Its receiver had lost what it held.
+    HadLost,
+}
+
+impl FlawKind {
+    /// One word for it, as it is remembered.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PassedOver => "passed-over",
+            Self::OtherHistory => "other-history",
+            Self::HadLost => "had-lost",
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use self::asked::{Ahead, Lacking, SinkStatus};
 
-use super::{BOUND, Backoff, Begins, Delivery, Options, Pace, Sink, SinkError, SystemPace};
+use super::{BOUND, Backoff, Begins, Delivery, Flaw, Options, Pace, Sink, SinkError, SystemPace};
 use crate::audit::chain::Head;
 use crate::audit::epoch;
 use crate::audit::store::{Store, StoreError, Table};
@@ -42,6 +42,7 @@ struct State {
     failing_since: Option<Instant>,
     error: Option<SinkError>,
     complaint: Option<String>,
+    flaws: Vec<Flaw>,
     /// What it holds and the store does not have.
     ahead: Option<Ahead>,
     /// Since when it has been in the sink's hands.
@@ -96,6 +97,7 @@ impl Sinks {
                 failing_since: None,
                 error: None,
                 complaint: None,
+                flaws: Vec::new(),
                 ahead: None,
                 called: None,
             }));
@@ -266,7 +268,7 @@ impl Task {
             held = remembered;
         }
         if let Err(error) = self.check(&held) {
-            let at = self.sink.held_at();
+            let at = self.sink.held_at()?;
             if !epochs.iter().any(|e| e.covers(&held, at)) {
                 let ahead = Ahead {
                     sink: self.name.clone(),
@@ -362,9 +364,9 @@ impl Task {
     ) -> Result<T, SinkError> {
         lock(&self.state).called = Some(self.pace.now());
         let outcome = job(self.sink.as_mut());
-        let complaint = self.sink.complaint();
+        let (complaint, flaws) = (self.sink.complaint(), self.sink.flaws());
         let mut state = lock(&self.state);
-        (state.called, state.complaint) = (None, complaint);
+        (state.called, state.complaint, state.flaws) = (None, complaint, flaws);
         outcome
     }
 

@@ -38,7 +38,10 @@ use self::{
     sign::Secrets,
     wire::{Address, Answer, Wire},
 };
-use super::{Delivery, Most, Opening, Options, Sink, SinkConfigError, SinkError, net::TlsSettings};
+use super::{
+    Delivery, Flaw, FlawKind, Most, Opening, Options, Sink, SinkConfigError, SinkError,
+    net::TlsSettings,
+};
 use crate::audit::{chain::Head, files::read_secret};
 
 mod shape;
@@ -266,6 +269,12 @@ impl Sink for WebhookSink {
         Some(format!(
             "{last}{all}: a notice without its words went in its place; read it with twotap audit tail"
         ))
+    }
+
+    fn flaws(&self) -> Vec<Flaw> {
+        let kind = FlawKind::PassedOver;
+        let flaw = self.complaint().map(|why| Flaw { kind, why });
+        flaw.into_iter().collect()
     }
 }
 

@@ -12,16 +12,16 @@ pub(super) struct Claim {
     pub(super) time: Option<String>,
     /// The event that carries the claim; `None` if it was brought from outside.
     pub(super) carrier: Option<u64>,
-    /// The checkpoint that claims it, and the key that signed that.
+    /// Of a checkpoint that was brought: itself, and the key that signed it.
     pub(super) signed: Option<(Checkpoint, NoteKey)>,
 }
 
 impl Claim {
     /// Whether a checkpoint that was brought is by the host whose record this is; what is claimed by others is theirs to say.
     pub(super) fn is_owners(&self, owner: &Owner<'_>) -> Result<(), String> {
-        match (&self.signed, self.carrier) {
-            (Some((checkpoint, key)), None) => owner.accepts(checkpoint, key),
-            _ => Ok(()),
+        match &self.signed {
+            Some((checkpoint, key)) => owner.accepts(checkpoint, key),
+            None => Ok(()),
         }
     }
 }

@@ -1,9 +1,6 @@
 //! The record's heartbeat: an agent says how often it signs its record's head, and where it did not, that is named.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-use crate::audit::event::Record;
+use crate::audit::event::{Record, read_time};
 
 /// How much later than stated a checkpoint may come, in seconds: the agent's clock wakes it once a minute at least.
 const SLACK: i64 = 60;
@@ -84,6 +81,5 @@ impl Gaps {
 }
 
 fn seconds(time: &str) -> Option<i64> {
-    let time = OffsetDateTime::parse(time, &Rfc3339).ok()?;
-    Some(time.unix_timestamp())
+    Some(read_time(time)?.unix_timestamp())
 }

@@ -9,12 +9,11 @@
 //! same numbers: what somebody has seen since that checkpoint was signed is of the new one, and no number excuses it.
 
 use serde::Deserialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Witness;
 use crate::audit::chain::{Hash, Head};
 use crate::audit::epoch::Epoch;
-use crate::audit::event::Record;
+use crate::audit::event::{Record, read_time};
 
 /// A new epoch of the record: what was written from one event on is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +44,7 @@ impl Reset {
 
     /// Whether a head that was seen at `at` may belong to what was lost: see [`Epoch::covers`].
     pub(super) fn covers(&self, head: &Head, at: Option<&str>) -> bool {
-        let signed = self.signed_at.as_deref().and_then(time);
+        let signed = self.signed_at.as_deref().and_then(read_time);
         let epoch = signed.map(|at| Epoch {
             epoch: self.epoch,
             seq: self.seq,
@@ -53,12 +52,8 @@ impl Reset {
             held: self.held,
             at,
         });
-        epoch.is_some_and(|epoch| epoch.covers(head, at.and_then(time)))
+        epoch.is_some_and(|epoch| epoch.covers(head, at.and_then(read_time)))
     }
-}
-
-fn time(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
 /// What such an event says.

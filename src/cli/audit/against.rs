@@ -87,7 +87,8 @@ impl Against {
             self.copies.push(copy);
             return Ok(());
         }
-        not_for_reading(path)?;
+        let again = File::open(path).map_err(|why| files::unreadable(path, &why))?;
+        not_for_reading(BufReader::new(again), path)?;
         let text = files::read_text(path)?;
         match Envelope::parse(text.as_bytes()) {
             Ok(envelope) => self.held.push(signed_head(path, &envelope, rosters)?),

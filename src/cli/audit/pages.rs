@@ -54,8 +54,37 @@ pub(super) fn chains(agent: &Agent) -> Result<Chains, Problem> {
     Ok(chains)
 }
 
-/// How often it is said how far a long copy is.
-const PROGRESS: Duration = Duration::from_secs(3);
+/// Says now and then how far something is that takes long.
+pub(super) struct Progress(Instant);
+
+impl Progress {
+    /// How often it is said.
+    const PAUSE: Duration = Duration::from_secs(3);
+
+    /// What begins now.
+    pub(super) fn begin() -> Self {
+        Self::at(Instant::now())
+    }
+
+    fn at(now: Instant) -> Self {
+        Self(now + Self::PAUSE)
+    }
+
+    /// Says it, where it is time to.
+    pub(super) fn say(&mut self, ui: &Ui, how_far: impl FnOnce() -> String) {
+        if self.is_due(Instant::now()) {
+            ui.note(how_far());
+        }
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = now >= self.0;
+        if due {
+            *self = Self::at(now);
+        }
+        due
+    }
+}
 
 /// How many events' envelopes are asked for at once; an agent gives no more.
 const ENVELOPES_PAGE: u64 = 100;
@@ -120,7 +149,7 @@ where
         mut take: impl FnMut(u64, &[&[u8]]) -> Result<(), Problem>,
     ) -> Result<u64, Problem> {
         let mut next = 1;
-        let mut due = (self.now)() + PROGRESS;
+        let mut progress = Progress::at((self.now)());
         while next <= end {
             let page = (self.ask)(next)?;
             let most = usize::try_from(end - next + 1).unwrap_or(usize::MAX);
@@ -139,9 +168,8 @@ where
             take(next, &lines)?;
             next += lines.len() as u64;
             let now = (self.now)();
-            if now >= due && next <= end {
+            if next <= end && progress.is_due(now) {
                 (self.say)(format!("{} of {end} events so far", next - 1));
-                due = now + PROGRESS;
             }
         }
         Ok(end)

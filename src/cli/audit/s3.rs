@@ -6,15 +6,15 @@ use std::{
     cell::RefCell,
     collections::VecDeque,
     io::{self, BufReader, Read},
-    time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use crate::{
     audit::{
         chain::Hash,
+        event::read_time,
         signed::{Checked, Rosters},
         sinks::s3::{
             SEVEN_YEARS,
@@ -32,14 +32,14 @@ use crate::cli::{
     ui::{Ui, Waiting},
 };
 
-use self::together::{Together, too_large};
+use super::pages::Progress;
+
+use self::together::{Listing, Place, Together};
 
 /// How many versions are listed by one call.
 const PAGE: &str = "20000";
 /// How many objects are read at the same time, where each is a run of `aws`.
 const TOGETHER: usize = 4;
-/// How often it is said how far it is.
-const PROGRESS: Duration = Duration::from_secs(3);
 
 /// Arguments of `audit verify --s3`. Without it the others mean nothing, and are refused.
 #[derive(clap::Args)]
@@ -108,7 +108,7 @@ impl BucketArgs {
         };
         let said = Waiting::begin(format!("{place} to be listed"));
         let listed = from.list(&prefix)?;
-        let large = too_large(&listed);
+        let listing = Listing::of(&listed);
         let mut stock = Inventory::of(&prefix, listed);
         if stock.events.is_empty() && stock.findings.is_empty() {
             return Err(
@@ -124,13 +124,19 @@ impl BucketArgs {
         };
         let rosters = super::verify::rosters(None, &args.roster, door)?;
         said.now_for(format!("{} objects to be read and checked", seen.objects));
-        from.copied = Together::of(&from.aws, bucket, &prefix, &stock, &large, &door.ui)?;
+        let place_of = Place {
+            bucket,
+            prefix: &prefix,
+            again: &|| from.list(&prefix),
+        };
+        let copied = Together::of(&from.aws, &place_of, &stock, &listing, &door.ui)?;
+        from.copied = copied;
         let (copy, others) = from.histories(&stock.events, place, &rosters)?;
         let mut objects = Objects {
             from: &from,
             ui: &door.ui,
             all: stock.events.len(),
-            due: Instant::now() + PROGRESS,
+            progress: Progress::begin(),
             left: stock.events.into(),
             ready: VecDeque::new(),
             copy,
@@ -333,7 +339,7 @@ fn get(aws: &Aws, bucket: &str, listed: &Listed) -> Result<Got, Failed> {
     let mode = about["ObjectLockMode"].as_str().map(str::to_owned);
     let until = about["ObjectLockRetainUntilDate"]
         .as_str()
-        .and_then(time_of);
+        .and_then(read_time);
     Ok((bytes, mode.zip(until)))
 }
 
@@ -346,12 +352,8 @@ fn entry_of(entry: &Value, delete_marker: bool) -> Option<Listed> {
             true => 0,
             false => entry["Size"].as_u64()?,
         },
-        modified: time_of(entry["LastModified"].as_str()?)?,
+        modified: read_time(entry["LastModified"].as_str()?)?,
     })
-}
-
-fn time_of(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
 /// The lines of the objects, one object after the other, some read ahead.
@@ -359,8 +361,7 @@ struct Objects<'b> {
     from: &'b Bucket,
     ui: &'b Ui,
     all: usize,
-    /// When it is said how far it is.
-    due: Instant,
+    progress: Progress,
     left: VecDeque<(EventsName, Listed)>,
     ready: VecDeque<(EventsName, Listed, Got)>,
     copy: Copy,
@@ -378,11 +379,10 @@ impl Objects<'_> {
             self.from.note(&listed, &got);
             self.ready.push_back((name, listed, got));
         }
-        if Instant::now() >= self.due && !self.left.is_empty() {
-            let done = self.all - self.left.len();
-            self.ui
-                .note(format!("{done} of {} objects checked so far", self.all));
-            self.due = Instant::now() + PROGRESS;
+        if !self.left.is_empty() {
+            let (all, done) = (self.all, self.all - self.left.len());
+            let how_far = || format!("{done} of {all} objects checked so far");
+            self.progress.say(self.ui, how_far);
         }
         Ok(())
     }

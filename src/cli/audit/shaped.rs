@@ -3,11 +3,12 @@
 //! A page is written before the next is asked for, so a record of any length takes no more memory than one page.
 
 use std::{
-    fs::File,
-    io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write},
+    io::{self, BufRead, BufWriter, Cursor, Read as _, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
+
+use serde_json::{Map, Value};
 
 use crate::{
     audit::{
@@ -122,24 +123,96 @@ pub(super) fn to_file(
     written
 }
 
-/// Refuses a file that is a copy for reading, as [`to_file`] writes it in any shape but the record's own: to say that it was tampered with would be a
-/// false alarm. Its first line has none of the fields by which lines of a record follow one another.
-pub(super) fn not_for_reading(path: &Path) -> Result<(), Problem> {
-    let file = File::open(path).map_err(|why| files::unreadable(path, &why))?;
-    let mut first = Vec::new();
-    BufReader::new(file.take(MAX_LINE as u64))
-        .read_until(b'\n', &mut first)
-        .map_err(|why| files::unreadable(path, &why))?;
-    let object: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(&first).unwrap_or_default();
-    let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
-    if has(&["v", "seq", "prev"]) || !has(&["event_type", "class_uid"]) {
-        return Ok(());
+/// Refuses what is no record but a copy for reading, as [`to_file`] writes it in any shape but the record's own: to say that it was tampered with
+/// would be a false alarm. In such a copy no line has any of the fields by which lines of a record follow one another: where one has, the lines
+/// are given back as they are to be verified, up to it those alone that say what is wrong. They are read once: a pipe has them once.
+pub(super) fn not_for_reading<R: BufRead>(
+    mut lines: R,
+    path: &Path,
+) -> Result<impl BufRead + use<R>, Problem> {
+    let mut next = || -> Result<Vec<u8>, Problem> {
+        let mut line = Vec::new();
+        let mut some = lines.by_ref().take(MAX_LINE as u64);
+        let read = some.read_until(b'\n', &mut line);
+        read.map_err(|why| files::unreadable(path, &why))?;
+        Ok(line)
+    };
+    let mut begins = next()?;
+    let first = fields(&begins);
+    let known = first.contains_key("event_type") || first.contains_key("class_uid");
+    if known && !follows_another(&first) {
+        let follows = loop {
+            let line = next()?;
+            if line.is_empty() {
+                let error = format!(
+                    "{} is a copy for reading: it proves nothing",
+                    files::shown(path)
+                );
+                return Err(Problem::new(Code::Usage, error)
+                    .hint("take a folder with all events: twotap audit export -o DIR"));
+            }
+            if follows_another(&fields(&line)) {
+                break line;
+            }
+        };
+        begins.extend(follows);
     }
-    let error = format!(
-        "{} is a copy for reading: it proves nothing",
-        files::shown(path)
-    );
-    Err(Problem::new(Code::Usage, error)
-        .hint("take a folder with all events: twotap audit export -o DIR"))
+    Ok(Cursor::new(begins).chain(lines))
+}
+
+/// A line's fields; none where it is no object.
+fn fields(line: &[u8]) -> Map<String, Value> {
+    serde_json::from_slice(line).unwrap_or_default()
+}
+
+fn follows_another(fields: &Map<String, Value>) -> bool {
+    ["v", "seq", "prev"].iter().any(|n| fields.contains_key(*n))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+
+    /// A pipe that gives a byte at a time, and what it gives once.
+    struct Pipe<'b>(&'b [u8]);
+
+    impl io::Read for Pipe<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let most = into.len().min(1);
+            self.0.read(&mut into[..most])
+        }
+    }
+
+    fn given(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+        let mut all = Vec::new();
+        let lines = not_for_reading(BufReader::new(Pipe(bytes)), Path::new("x"))?;
+        { lines }.read_to_end(&mut all).expect("read");
+        Ok(all)
+    }
+
+    #[test]
+    fn what_is_to_be_verified_is_given_whole_and_what_was_made_to_look_otherwise_as_well() {
+        let line = |n| format!("{{\"v\":1,\"seq\":{n},\"prev\":\"ab\",\"event_type\":\"x\"}}\n");
+        let record: Vec<u8> = (1..5).flat_map(|n| line(n).into_bytes()).collect();
+        assert_eq!(given(&record).expect("a record"), record);
+        for whole in [&b""[..], b"\n", b"[]\n", b"not JSON", b"{\"event_type\":1"] {
+            assert_eq!(given(whole).expect("for the verifier"), whole);
+        }
+        let copy = "{\"event_type\":\"x\"}\n".repeat(3).into_bytes();
+        for shape in [&copy[..], b"{\"class_uid\":6003}\n{}\n"] {
+            let why = given(shape).expect_err("a copy");
+            assert!(why.error.contains("a copy for reading"), "{}", why.error);
+        }
+        // One line put before, or the first one's fields taken out, and it is still a record, in which something is wrong.
+        let (one, _) = copy.split_at(copy.len() / 3);
+        let rest = line(2).len();
+        for after in [&record[..], &record[rest..], &record[rest * 3..]] {
+            let seen = given(&[&copy, after].concat()).expect("for the verifier");
+            assert_eq!(seen, [one, after].concat());
+        }
+        let spaced = "{ \"v\": 1 , \"seq\": 2 }\n";
+        assert!(given(&[one, spaced.as_bytes()].concat()).is_ok());
+    }
 }

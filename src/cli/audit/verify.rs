@@ -141,9 +141,8 @@ fn offline(path: &Path, args: &Args, door: &Door) -> Result<(Checked, Rosters), 
             examine(lines, &rosters, notes, Vec::new(), &find, against)
         }
         None => {
-            not_for_reading(path)?;
             let file = File::open(path).map_err(|why| files::unreadable(path, &why))?;
-            let lines = BufReader::with_capacity(1 << 20, file);
+            let lines = not_for_reading(BufReader::with_capacity(1 << 20, file), path)?;
             examine(lines, &rosters, notes, Vec::new(), &find, against)
         }
     }?;
@@ -174,13 +173,16 @@ pub(super) fn rosters(
     door: &Door,
 ) -> Result<Rosters, Problem> {
     let mut chains = Chains::new();
+    let mut given = Chains::new();
     let beside = export.map(|folder| folder.join(ROSTERS));
     if let Some(beside) = beside.filter(|beside| beside.exists()) {
         chains = files::read_json(&beside, "a list of rosters")?;
     }
     for file in brought {
-        add_roster(&mut chains, file)?;
+        add_roster(&mut given, file)?;
     }
+    // What is brought counts more than what stands beside the record.
+    chains.extend(given);
     let rosters = Rosters::verify(&chains)?;
     say_which_rosters(&rosters, &Memory::open()?, door);
     Ok(rosters)
@@ -222,19 +224,48 @@ fn examine(
 
 /// A roster, a chain of them, or what an export keeps: the chain of each vault by its name.
 fn add_roster(chains: &mut Chains, file: &Path) -> Result<(), Problem> {
+    let none = || {
+        let error = format!("there is no roster in {}", files::shown(file));
+        Problem::new(Code::Usage, error)
+    };
     let bytes = files::read(file)?;
     let chain: Vec<Envelope> = if bytes.trim_ascii_start().starts_with(b"[") {
         files::read_json(file, "a chain of rosters")?
     } else if let Ok(exported) = serde_json::from_slice::<Chains>(&bytes) {
-        chains.extend(exported);
-        return Ok(());
+        if exported.is_empty() {
+            return Err(none());
+        }
+        return exported
+            .into_iter()
+            .try_for_each(|(vault, chain)| add_chain(chains, vault, chain, file));
     } else {
         vec![files::read_envelope(file)?]
     };
-    if let Some(first) = chain.first() {
-        let vault = first.unverified::<Roster>()?.vault;
-        chains.insert(vault, chain);
+    let first = chain.first().ok_or_else(none)?;
+    let vault = first.unverified::<Roster>()?.vault;
+    add_chain(chains, vault, chain, file)
+}
+
+/// Of two chains that were brought for one vault the later one is taken, where both begin with the same version: else one of them would be taken
+/// for the other, and everything hangs on which.
+fn add_chain(
+    chains: &mut Chains,
+    vault: String,
+    chain: Vec<Envelope>,
+    file: &Path,
+) -> Result<(), Problem> {
+    let first = |of: &[Envelope]| of.first().map(Envelope::digest);
+    let another = |before: &Vec<Envelope>| first(before) != first(&chain);
+    if chains.get(&vault).is_some_and(another) {
+        let error = format!(
+            "{} has another roster of vault {} than was given before",
+            files::shown(file),
+            plain(&vault)
+        );
+        return Err(Problem::new(Code::Usage, error)
+            .hint("give the one that you believe: a custodian knows the first version's digest"));
     }
+    chains.insert(vault, chain);
     Ok(())
 }
 

@@ -10,6 +10,9 @@
 //! Beside that `--debug` may tell of session tokens, and where a profile assumes a role of a whole set of credentials: so nothing that is said is
 //! kept or shown, each line is overwritten by the next, and of those that are headers only what is asked for goes on. Source:
 //! `botocore/parsers.py`, `ResponseParser.parse`, in version 1 and, as `awscli.botocore`, in version 2.
+//!
+//! An object's key that has a line break makes lines of its own, which no look at them tells from AWS' own: whoever asks sees to it that there is
+//! none where `aws` looks.
 
 use std::ffi::OsStr;
 
@@ -23,6 +26,9 @@ use super::{Aws, Failed, Waiting, not_run, runtime};
 
 /// The longest line that is looked at, in bytes; AWS' headers are at most 8 KiB together.
 const LINE: usize = 64 * 1024;
+
+/// The length of the time with which a line begins.
+const TIME: usize = "2026-11-23 00:16:40,743".len();
 
 /// What stands between time and thread, and the headers.
 const MARKS: [&str; 2] = [
@@ -46,18 +52,10 @@ impl Headers {
         of.next().is_none().then_some(value)
     }
 
-    /// The headers that a line of `--debug` tells of; none where it is any other line.
-    fn of_line(line: &str) -> Option<Self> {
-        let mut parts = line.splitn(3, " - ");
-        let (time, thread) = (parts.next()?, parts.next()?);
-        // Whatever somebody else put into a line stands after its own time, thread and place.
-        let digit = |b: &u8| b.is_ascii_digit() || b"-:, ".contains(b);
-        if time.len() != 23 || !time.bytes().all(|b| digit(&b)) {
-            return None;
-        }
-        let rest = &line[time.len() + 3 + thread.len()..];
-        let headers = MARKS.iter().find_map(|mark| rest.strip_prefix(mark))?;
-        let mut left = headers.strip_prefix('{')?.strip_suffix('}')?;
+    /// A dictionary as Python shows it.
+    fn read(shown: &[u8]) -> Option<Self> {
+        let shown = std::str::from_utf8(shown).ok()?;
+        let mut left = shown.strip_prefix('{')?.strip_suffix('}')?;
         let mut found = Vec::new();
         while !left.is_empty() {
             let (name, rest) = text(left)?;
@@ -71,6 +69,22 @@ impl Headers {
         }
         Some(Self(found))
     }
+}
+
+/// What a line of `--debug` shows of headers; none where it is any other line.
+fn after_mark(line: &[u8]) -> Option<&[u8]> {
+    // Whatever somebody else put into a line stands after its own time, thread and place.
+    let (time, rest) = line.split_at_checked(TIME)?;
+    let digit = |b: &u8| b.is_ascii_digit() || b"-:, ".contains(b);
+    if !time.iter().all(digit) {
+        return None;
+    }
+    let rest = rest.strip_prefix(b" - ")?;
+    let thread = rest.windows(3).position(|part| part == b" - ")?;
+    let rest = &rest[thread..];
+    MARKS
+        .iter()
+        .find_map(|mark| rest.strip_prefix(mark.as_bytes()))
 }
 
 /// A text as Python shows it, and what follows it. Escapes are of no use here: a text that has any but those of quotes is none.
@@ -91,12 +105,13 @@ fn text(shown: &str) -> Option<(String, &str)> {
 }
 
 impl Aws {
-    /// Runs `aws ARGUMENTS --debug` to its end and hands over the headers of each answer as it comes. It may take as long as it will, so long as it
+    /// Runs `aws ARGUMENTS --debug` to its end and hands over the headers of each answer as it comes, `None` where there are some that cannot be
+    /// read. It may take as long as it will, so long as it
     /// goes on saying something. What it says of why it failed is not shown: ask the same in another way.
     pub(in crate::cli) fn headers<S: AsRef<OsStr>>(
         &self,
         arguments: &[S],
-        each: impl FnMut(&Headers),
+        each: impl FnMut(Option<&Headers>),
     ) -> Result<(), Failed> {
         self.headers_of(OsStr::new("aws"), arguments, each)
     }
@@ -105,15 +120,15 @@ impl Aws {
         &self,
         program: &OsStr,
         arguments: &[S],
-        mut each: impl FnMut(&Headers),
+        mut each: impl FnMut(Option<&Headers>),
     ) -> Result<(), Failed> {
         let _said = Waiting::begin("aws");
         let mut command = self.command(program, arguments);
         command.arg("--debug").stdout(std::process::Stdio::null());
-        let of_line = |line: &[u8]| {
-            let headers = std::str::from_utf8(line).ok().and_then(Headers::of_line);
-            if let Some(headers) = headers {
-                each(&headers);
+        let of_line = |line: &[u8], whole: bool| {
+            if let Some(shown) = after_mark(line) {
+                let headers = Headers::read(shown).filter(|_| whole);
+                each(headers.as_ref());
             }
         };
         runtime()?.block_on(async {
@@ -142,11 +157,11 @@ impl Aws {
     }
 }
 
-/// Hands over what is said line by line; lines that are too long are passed over.
+/// Hands over what is said line by line; of lines that are too long some of their beginning, and that they are not whole.
 async fn lines(
     mut from: impl AsyncRead + Unpin,
     silence: std::time::Duration,
-    mut each: impl FnMut(&[u8]),
+    mut each: impl FnMut(&[u8], bool),
 ) -> Result<(), Failed> {
     let mut chunk = Zeroizing::new([0; 16 * 1024]);
     // It never grows, and leaves no copy behind.
@@ -167,9 +182,7 @@ async fn lines(
                 false => too_long = true,
             }
             if text.is_some() {
-                if !too_long {
-                    each(&line);
-                }
+                each(&line, !too_long);
                 line.as_mut_slice().zeroize();
                 line.clear();
                 too_long = false;

@@ -32,7 +32,7 @@ pub(super) fn complete(
 ) -> Result<Ask, Problem> {
     given.check()?;
     let agent = door.agent()?;
-    let vault = the_vault(vault.as_deref(), &agent, door)?;
+    let vault = the_vault(vault.as_deref(), "twotap request VAULT", &agent, door)?;
     let view: Result<VaultView, Problem> = agent.ask(&vault_path(&vault, "")?);
     let known = view.and_then(|view| {
         roster::believed(&vault, &view.roster_chain, door)?;

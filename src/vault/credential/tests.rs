@@ -1,5 +1,6 @@
 use super::super::testing::PRINTED;
 use super::*;
+use crate::trust::access_key::MAX_DOCUMENT;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
@@ -82,7 +83,7 @@ fn anything_else_is_refused_without_quoting_it() {
         ),
         (
             "too large",
-            format!("{PRINTED}{}", " ".repeat(MAX_CREDENTIAL)),
+            format!("{PRINTED}{}", " ".repeat(MAX_DOCUMENT)),
         ),
     ];
     for (what, json) in bad {

@@ -102,9 +102,12 @@ impl Aws {
         let failed = |what: &str, error: std::io::Error| {
             RigError::new(format!("the emulator's {what}: {error}"))
         };
+        // One that serves all of a program's tests ends with the program, and its folder stays: where the next run takes it away.
+        let folders = tools::build_folder()?.with_file_name("emulators");
+        std::fs::create_dir_all(&folders).map_err(|error| failed("folder", error))?;
         let folder = tempfile::Builder::new()
             .prefix("twotap-aws-")
-            .tempdir()
+            .tempdir_in(folders)
             .map_err(|error| failed("folder", error))?;
         let log = File::create(folder.path().join("log")).map_err(|error| failed("log", error))?;
         let errors = log.try_clone().map_err(|error| failed("log", error))?;

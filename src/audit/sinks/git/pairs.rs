@@ -106,7 +106,7 @@ impl GitSink {
             let head = head_of(&self.repo.message(&theirs)?);
             // A commit says to the second when its last event was written, and only the record has that event itself.
             let at = match (is_record, head) {
-                (true, Some(head)) => self.written_at(&theirs, &head),
+                (true, Some(head)) => self.written_at(&theirs, &head)?,
                 (false, _) => self.repo.time(&theirs)?,
                 (true, None) => None,
             };
@@ -117,7 +117,7 @@ impl GitSink {
                 return Err(SinkError::Diverged { seq, why });
             };
             // It was put there before this host was put back: it stays as it is, and we go on beside it.
-            self.complaint = Some(format!("{why}; epoch {epoch} says that they were lost"));
+            self.beside = Some(format!("{why}; epoch {epoch} says that they were lost"));
             self.closed
                 .extend([pair.record.clone(), pair.evidence.clone()]);
             next = Some(epoch);
@@ -144,10 +144,15 @@ impl GitSink {
     }
 
     /// When an event was written that a commit of a record has, as it says itself.
-    pub(super) fn written_at(&self, commit: &str, head: &Head) -> Option<OffsetDateTime> {
-        let file = self.repo.read(commit, &segment(head.seq)).ok()??;
-        let mut lines = lines(&file);
-        written_at(lines.find(|line| Hash::of(line) == head.hash)?)
+    pub(super) fn written_at(
+        &self,
+        commit: &str,
+        head: &Head,
+    ) -> Result<Option<OffsetDateTime>, SinkError> {
+        let file = self.repo.read(commit, &segment(head.seq))?;
+        let file = file.unwrap_or_default();
+        let line = lines(&file).find(|line| Hash::of(line) == head.hash);
+        Ok(line.and_then(written_at))
     }
 
     /// Compares what a batch has of what is committed already. Where they differ and an epoch says why, its branches begin; else nothing
@@ -168,7 +173,10 @@ impl GitSink {
         }
         if let Some((at, there)) = self.differs(batch)? {
             let tip = self.repo.tip(&self.pair.record)?;
-            let written = tip.and_then(|tip| self.written_at(&tip, &self.committed));
+            let written = match tip {
+                Some(tip) => self.written_at(&tip, &self.committed)?,
+                None => None,
+            };
             let newest = (self.committed, written);
             let held: Vec<Seen> = there.into_iter().chain([newest]).collect();
             let lost = self.lost(self.pair.epoch, &held);

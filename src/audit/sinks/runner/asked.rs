@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::super::{Options, SinkError};
+use super::super::{Flaw, Options, SinkError};
 use super::{Runner, Sinks, lock};
 use crate::audit::chain::Head;
 use crate::audit::event::Record;
@@ -31,6 +31,8 @@ pub struct SinkStatus {
     pub error: Option<SinkError>,
     /// What people have to know although it works.
     pub complaint: Option<String>,
+    /// Of that, what is wrong with what its receiver holds.
+    pub flaws: Vec<Flaw>,
 }
 
 /// Something that is required of the sinks and not met.
@@ -65,12 +67,13 @@ impl Sinks {
         let head = self.store.head()?;
         let now = self.pace.now();
         let status = |runner: &Runner| {
-            let (acknowledged, failure, complaint) = {
+            let (acknowledged, failure, complaint, flaws) = {
                 let state = lock(&runner.state);
                 (
                     state.acknowledged,
                     state.failure(now),
                     state.complaint.clone(),
+                    state.flaws.clone(),
                 )
             };
             let oldest = match acknowledged < head.seq {
@@ -88,6 +91,7 @@ impl Sinks {
                 failing_for: since.map(|since| now.saturating_duration_since(since)),
                 error,
                 complaint,
+                flaws,
             })
         };
         self.runners.iter().map(status).collect()

@@ -23,7 +23,7 @@ pub use config::{MODE_NOT_SET, MODE_VARIABLE, S3Config, SEVEN_YEARS};
 
 use self::names::EventsName;
 use super::amazon::{Account, failed};
-use super::{Delivery, Most, Sink, SinkError};
+use super::{Delivery, Flaw, FlawKind, Most, Sink, SinkError};
 use crate::audit::chain::{Hash, Head, Links};
 use crate::aws::s3::{Bucket, Bypass, Lock, LockMode, Object, Put, Version};
 use crate::aws::{Aws, Credentials};
@@ -252,8 +252,8 @@ impl Sink for S3Sink {
         self.check()
     }
 
-    fn held_at(&self) -> Option<OffsetDateTime> {
-        self.held_at
+    fn held_at(&self) -> Result<Option<OffsetDateTime>, SinkError> {
+        Ok(self.held_at)
     }
 
     fn vouched(&self) -> Option<String> {
@@ -261,13 +261,22 @@ impl Sink for S3Sink {
     }
 
     fn complaint(&self) -> Option<String> {
-        let other = self.other.as_ref().map(|key| {
-            format!("the bucket holds another history beside this one ({key}): see twotap audit verify --s3")
-        });
+        let other = self.flaws().pop().map(|flaw| flaw.why);
         match (other, self.unasked.clone()) {
             (Some(other), Some(unasked)) => Some(format!("{other}; {unasked}")),
             (other, unasked) => other.or(unasked),
         }
+    }
+
+    /// Not what could not be asked: nothing is known to be wrong then.
+    fn flaws(&self) -> Vec<Flaw> {
+        let other = self.other.iter().map(|key| Flaw {
+            kind: FlawKind::OtherHistory,
+            why: format!(
+                "the bucket holds another history beside this one ({key}): see twotap audit verify --s3"
+            ),
+        });
+        other.collect()
     }
 }
 

@@ -5,15 +5,24 @@
 //! listing gives. A copy counts where its version is the one that was listed and its length the listed one; what it holds is held against its name and
 //! its neighbours like any other object's. Everything else is read one by one: versions that something was put over or that a delete marker
 //! hides, what is larger than one piece, and whatever `aws` could not copy.
+//!
+//! Whoever writes to the bucket may want other answers to be believed than AWS gave. `aws --debug` shows keys as they are, and one with a line break
+//! makes lines of its own: where a listing has such a key, before or after the copy, nothing that was answered counts. Nor does it where
+//! answers cannot be read, or where there are more of them than objects were copied.
 
 use std::{
     collections::{HashMap, HashSet},
-    time::{Duration, Instant},
+    fs, io,
+    path::Path,
 };
 
 use crate::{
-    audit::sinks::s3::copy::{Inventory, Listed},
+    audit::{
+        event::read_time,
+        sinks::s3::copy::{Inventory, Listed},
+    },
     cli::{
+        audit::pages::Progress,
         aws_cli::{Aws, Failed, debug::Headers},
         private::Private,
         ui::Ui,
@@ -21,7 +30,7 @@ use crate::{
     protocol::Problem,
 };
 
-use super::{Got, time_of};
+use super::Got;
 
 /// Up to so many objects are read one by one.
 const FEW: usize = 8;
@@ -29,8 +38,8 @@ const FEW: usize = 8;
 const PIECE: u64 = 8 * 1024 * 1024;
 /// So many objects that are too large are left out by their names.
 const TOO_LARGE: usize = 64;
-/// How often it is said how far it is.
-const PROGRESS: Duration = Duration::from_secs(3);
+/// The most that is copied, in bytes: some ten million events. Of what is free where temporary files go never more than half is used.
+const MOST: u64 = 16 * 1024 * 1024 * 1024;
 
 /// Objects that were copied together.
 pub(super) struct Together {
@@ -47,20 +56,68 @@ struct Answer {
     until: Option<String>,
 }
 
-/// Which keys' newest or older versions are too large to be copied together.
-pub(super) fn too_large(listed: &[Listed]) -> HashSet<String> {
-    let large = listed.iter().filter(|version| version.size > PIECE);
-    large.map(|version| version.key.clone()).collect()
+/// Where objects are copied from.
+pub(super) struct Place<'a> {
+    /// The bucket.
+    pub(super) bucket: &'a str,
+    /// What their keys begin with.
+    pub(super) prefix: &'a str,
+    /// Lists it once more.
+    pub(super) again: &'a dyn Fn() -> Result<Vec<Listed>, Failed>,
+}
+
+/// What a listing says of whether its objects can be copied together.
+pub(super) struct Listing {
+    /// Keys of which a version is too large.
+    too_large: HashSet<String>,
+    /// All versions together, in bytes: whatever the patterns of [`Together::arguments`] fit is among them.
+    size: u64,
+    plain: bool,
+}
+
+impl Listing {
+    /// What all that is listed says, whoever wrote it.
+    pub(super) fn of(listed: &[Listed]) -> Self {
+        let large = listed.iter().filter(|version| version.size > PIECE);
+        let sizes = listed.iter().map(|version| version.size);
+        Self {
+            too_large: large.map(|version| version.key.clone()).collect(),
+            size: sizes.fold(0, u64::saturating_add),
+            plain: plain(listed),
+        }
+    }
+
+    /// Why it is better to read its objects one by one.
+    fn against(&self, too_large: usize) -> Option<&'static str> {
+        if !self.plain {
+            return Some("an object's name has a line break or the like in it");
+        }
+        if too_large > TOO_LARGE {
+            return Some("many objects are larger than any that the sink writes");
+        }
+        let temporary = std::env::temp_dir();
+        // Where that cannot be told, copying fails or does not.
+        let room = rustix::fs::statvfs(&temporary).map_or(u64::MAX, |disk| {
+            disk.f_bavail.saturating_mul(disk.f_frsize) / 2
+        });
+        (self.size > MOST.min(room))
+            .then_some("there is no room for a copy where temporary files go (TMPDIR)")
+    }
+}
+
+/// Whether no key has anything in it that begins another line.
+fn plain(listed: &[Listed]) -> bool {
+    let mut keys = listed.iter().map(|version| &version.key);
+    !keys.any(|key| key.chars().any(char::is_control))
 }
 
 impl Together {
-    /// Copies what the sink has written under `prefix`; none where it is not worth it, or not possible.
+    /// Copies what the sink has written there; none where it is not worth it, or not possible.
     pub(super) fn of(
         aws: &Aws,
-        bucket: &str,
-        prefix: &str,
+        place: &Place<'_>,
         stock: &Inventory,
-        too_large: &HashSet<String>,
+        listing: &Listing,
         ui: &Ui,
     ) -> Result<Option<Self>, Problem> {
         let listed = || {
@@ -68,7 +125,21 @@ impl Together {
             events.chain(stock.envelopes.values())
         };
         let all = listed().count();
-        if all <= FEW || too_large.len() > TOO_LARGE {
+        if all <= FEW {
+            return Ok(None);
+        }
+        let one_by_one = |why: &str, left: usize| {
+            ui.warn(format!(
+                "{why}: {left} objects are read one by one, which takes long"
+            ));
+        };
+        // Others' names are no patterns for aws, and what they fit would be left out.
+        let keys = listed().map(|listed| listed.key.as_str());
+        let too_large: Vec<&str> = keys
+            .filter(|key| listing.too_large.contains(*key))
+            .collect();
+        if let Some(why) = listing.against(too_large.len()) {
+            one_by_one(why, all);
             return Ok(None);
         }
         // A version that has a name of its own; 'null' is what was written before there were versions.
@@ -82,34 +153,42 @@ impl Together {
         }
         let mut copied = Self {
             folder: Private::roomy()?,
-            prefix: prefix.to_owned(),
+            prefix: place.prefix.to_owned(),
             answers: HashMap::new(),
         };
-        let mut due = Instant::now() + PROGRESS;
-        let ended = aws.headers(&copied.arguments(bucket, too_large), |headers| {
-            let version = headers.value("x-amz-version-id");
-            if let Some(version) = version.filter(|version| meant.contains(version)) {
-                copied.answered(version, headers);
+        let mut progress = Progress::begin();
+        let (mut versions, mut unreadable) = (HashSet::new(), false);
+        let arguments = copied.arguments(place.bucket, &too_large);
+        let ended = aws.headers(&arguments, |headers| {
+            let Some(headers) = headers else {
+                unreadable = true;
+                return;
+            };
+            if let Some(version) = headers.value("x-amz-version-id") {
+                versions.insert(version.to_owned());
+                if meant.contains(version) {
+                    copied.answered(version, headers);
+                }
             }
-            if Instant::now() >= due {
-                ui.note(format!("{} of {all} objects so far", copied.answers.len()));
-                due = Instant::now() + PROGRESS;
-            }
+            progress.say(ui, || {
+                format!("{} of {all} objects so far", copied.answers.len())
+            });
         });
-        match ended {
-            Ok(()) => {}
-            Err(Failed::BrokenOff) => return Err(Failed::BrokenOff.into()),
-            Err(_) => {
-                let left = listed().filter(|listed| !copied.has(listed)).count();
-                ui.warn(format!(
-                    "aws could not copy all objects together: {left} are read one by one, which takes long"
-                ));
-            }
+        if ended == Err(Failed::BrokenOff) {
+            return Err(Failed::BrokenOff.into());
+        }
+        let files = count(copied.folder.path()).unwrap_or(0);
+        if unreadable || versions.len() > files || !plain(&(place.again)()?) {
+            copied.answers.clear();
+        }
+        let left = listed().filter(|listed| !copied.has(listed)).count();
+        if ended.is_err() || left > FEW {
+            one_by_one("aws could not copy all objects together", left);
         }
         Ok(Some(copied))
     }
 
-    fn arguments(&self, bucket: &str, too_large: &HashSet<String>) -> Vec<String> {
+    fn arguments(&self, bucket: &str, too_large: &[&str]) -> Vec<String> {
         let of = |n: usize| "?".repeat(n);
         let events = format!("events/{}-{}-{}.jsonl", of(20), of(20), of(16));
         let envelopes = format!("envelopes/{}.json", of(64));
@@ -172,11 +251,24 @@ impl Together {
         }
         let answer = self.answers.get(&listed.version)?;
         let name = listed.key.strip_prefix(&self.prefix)?;
-        let bytes = std::fs::read(self.folder.path().join(name)).ok()?;
+        let bytes = fs::read(self.folder.path().join(name)).ok()?;
         if bytes.len() as u64 != listed.size {
             return None;
         }
-        let until = answer.until.as_deref().and_then(time_of);
+        let until = answer.until.as_deref().and_then(read_time);
         Some((bytes, answer.mode.clone().zip(until)))
     }
+}
+
+/// How many files there are in a folder and below it.
+fn count(folder: &Path) -> io::Result<usize> {
+    let mut files = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        files += match entry.file_type()?.is_dir() {
+            true => count(&entry.path())?,
+            false => 1,
+        };
+    }
+    Ok(files)
 }

@@ -7,8 +7,12 @@ use super::*;
 
 const BEFORE: &str = "2026-11-23 00:16:40,743 - ThreadPoolExecutor-0_3 - botocore.parsers - DEBUG - Response headers: ";
 
+fn of_line(line: &str) -> Option<Headers> {
+    Headers::read(after_mark(line.as_bytes())?)
+}
+
 fn of(dictionary: &str) -> Option<Headers> {
-    Headers::of_line(&format!("{BEFORE}{dictionary}"))
+    of_line(&format!("{BEFORE}{dictionary}"))
 }
 
 #[test]
@@ -28,7 +32,7 @@ fn headers_are_read_as_python_shows_them() {
     }
     assert_eq!(of("{}"), Some(Headers(Vec::new())));
     let second = format!("{BEFORE}{{'a': 'b'}}").replace(" botocore", " awscli.botocore");
-    assert!(Headers::of_line(&second).is_some());
+    assert!(of_line(&second).is_some());
 }
 
 /// What somebody may put into an object's key or metadata is not taken for a lock.
@@ -63,14 +67,15 @@ fn what_somebody_put_into_a_value_or_a_line_is_no_header() {
         "",
         " - ",
     ] {
-        assert_eq!(Headers::of_line(line), None, "{line}");
+        assert_eq!(after_mark(line.as_bytes()), None, "{line}");
     }
 }
 
 fn seen(stand: &Stand, aws: &Aws) -> (Vec<String>, Result<(), Failed>) {
     let mut seen = Vec::new();
     let ended = aws.headers_of(stand.program.as_os_str(), &["s3"], |headers| {
-        seen.push(headers.value("n").unwrap_or_default().to_owned());
+        let value = headers.map(|headers| headers.value("n").unwrap_or_default());
+        seen.push(value.unwrap_or("unreadable").to_owned());
     });
     (seen, ended)
 }
@@ -85,6 +90,17 @@ fn lines_come_as_they_are_said_and_one_without_an_end_is_passed_over() {
          printf \"\\n{BEFORE}{{'n': '2'}}\\n{BEFORE}{{'n': '3'}}\" >&2"
     ));
     assert_eq!(seen(&stand, &aws), (vec!["1".into(), "2".into()], Ok(())));
+    // Headers that cannot be read are not passed over: somebody may mean them not to be.
+    let stand = Stand::of(&format!(
+        "echo \"{BEFORE}{{'n': 3}}\" >&2\n\
+         printf \"{BEFORE}{{'n': '\" >&2; head -c 3000000 /dev/zero >&2; echo \"'}}\" >&2\n\
+         echo \"{BEFORE}{{'n': '3'}}\" >&2"
+    ));
+    let unreadable = || "unreadable".to_owned();
+    assert_eq!(
+        seen(&stand, &aws),
+        (vec![unreadable(), unreadable(), "3".into()], Ok(()))
+    );
     let secret = "wJalrXUtnFEMI";
     let stand = Stand::of(&format!("echo 'fatal error: {secret}' >&2; exit 1"));
     let why = seen(&stand, &aws).1.expect_err("failed").to_string();
