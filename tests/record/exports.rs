@@ -406,3 +406,41 @@ fn a_copy_for_reading_is_no_record_that_was_tampered_with() {
         );
     }
 }
+
+/// Everything hangs on the rosters: which one counts is not left to the order in which they are named.
+#[test]
+fn of_two_rosters_of_one_vault_neither_takes_the_others_place_unsaid() {
+    let (host, other) = (Host::start(), Host::start());
+    for host in [&host, &other] {
+        good(export(host, &["-o", "whole"]));
+    }
+    let own = host.path("sofia");
+    fs::copy(
+        other.path("sofia/whole/rosters.json"),
+        own.join("other.json"),
+    )
+    .expect("copied");
+    fs::write(own.join("none.json"), "{}").expect("written");
+    chown(own.join("other.json"), Some(SOFIA), Some(SOFIA)).expect("owner");
+    let verified = |second: &str| {
+        let first = ["--export", "whole", "--roster", "whole/rosters.json"];
+        let output = audit(
+            &host,
+            "verify",
+            &[&first[..], &["--roster", second]].concat(),
+        );
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    assert_eq!(verified("whole/rosters.json").0, Some(0));
+    for (second, words) in [
+        ("other.json", "another roster of vault"),
+        ("none.json", "there is no roster in"),
+    ] {
+        let (code, said) = verified(second);
+        assert!(
+            code == Some(2) && said.contains(words),
+            "{second}: {code:?} {said}"
+        );
+    }
+}
