@@ -17,5 +17,7 @@ mod faults;
 mod people;
 #[path = "sinks/rsyslog.rs"]
 mod rsyslog;
+#[path = "sinks/strict.rs"]
+mod strict;
 #[path = "sinks/syslog.rs"]
 mod syslog;

@@ -57,13 +57,17 @@ impl Rsyslog {
 
     /// The keys of a sink for it.
     pub(crate) fn keys(&self) -> String {
+        self.keys_at(self.port)
+    }
+
+    /// The keys of a sink for another receiver with the same certificates.
+    pub(crate) fn keys_at(&self, port: u16) -> String {
         let dir = self.dir.display();
         match self.input {
-            Input::Tcp => format!("tcp = '127.0.0.1:{}'\n", self.port),
+            Input::Tcp => format!("tcp = '127.0.0.1:{port}'\n"),
             Input::Tls(_) => format!(
-                "tls = '127.0.0.1:{}'\nserver_name = 'siem.example'\nca_file = '{dir}/ca.pem'\n\
+                "tls = '127.0.0.1:{port}'\nserver_name = 'siem.example'\nca_file = '{dir}/ca.pem'\n\
                  certificate = '{dir}/client.pem'\nkey = '{dir}/client.key'\n",
-                self.port
             ),
             Input::Unix => format!("unix = '{dir}/log'\n"),
         }
