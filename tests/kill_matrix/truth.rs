@@ -97,10 +97,10 @@ pub(crate) fn owed(host: &Host, before: &str) -> Result<Option<String>, String> 
 fn rotated(host: &Host, sealed: Option<&str>) -> bool {
     let journal = journal(host);
     let last = journal.iter().rposition(|e| matches!(&e.step, Step::GenerationCommitted { access_key_id, .. } if Some(&**access_key_id) == sealed));
-    last.is_some_and(|at| {
-        let after = &journal[at..];
-        after.iter().any(|e| matches!(e.step, Step::Rotated { .. }))
-    })
+    // A worker that could not put another generation on a full disk has tidied up, and says that taps are owed.
+    let told = |e: &&Entry| matches!(e.step, Step::Rotated { .. } | Step::RotationPending { .. });
+    last.and_then(|at| journal[at..].iter().rfind(told))
+        .is_some_and(|e| matches!(e.step, Step::Rotated { .. }))
 }
 
 /// The worker's journal, as it lies there; a line that was cut short by a death counts for nothing.
