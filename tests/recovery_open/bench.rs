@@ -21,17 +21,8 @@ use twotap::{
 
 use crate::{support::SoftCustodian, talk::Talk};
 
-/// What the AWS CLI prints; the secret is the one of AWS's own examples.
-pub(crate) const KEY: &str = r#"{
-    "AccessKey": {
-        "UserName": "break-glass",
-        "AccessKeyId": "AKIAIOSFODNN7EXAMPLE",
-        "Status": "Active",
-        "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "CreateDate": "2026-01-06T10:00:00+00:00"
-    }
-}
-"#;
+pub(crate) use twotap_rig::papers::PRINTED as KEY;
+
 /// The secret half.
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
