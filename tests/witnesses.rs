@@ -6,7 +6,10 @@ mod terminal;
 use std::{fs, path::Path, path::PathBuf, process::Command};
 
 use serde_json::Value;
-use terminal::converse;
+use terminal::{
+    Typed::{self, Hidden, Shown},
+    converse,
+};
 use twotap_rig::{
     Credentials, Site,
     site::{CUSTODIANS, Options, PIN},
@@ -135,7 +138,7 @@ fn open_share(site: &Site, generation: &Path, name: &str, serial: u32) -> String
         )
         .expect("a custodian")
         .env("PATH", path);
-    converse(&age.into_command(), &[("PIN", PIN)]);
+    converse(&age.into_command(), &[("PIN", Hidden(PIN))]);
     fs::read_to_string(opened).expect("the share opened")
 }
 
@@ -143,9 +146,9 @@ fn open_share(site: &Site, generation: &Path, name: &str, serial: u32) -> String
 fn join(site: &Site, mnemonics: &[String]) -> String {
     let mut shamir = Command::new(tools::script("shamir").expect("shamir"));
     shamir.arg("recover").current_dir(site.stage().path());
-    let typed: Vec<(&str, &str)> = mnemonics
+    let typed: Vec<(&str, Typed<'_>)> = mnemonics
         .iter()
-        .map(|words| ("Enter a recovery share", words.as_str()))
+        .map(|words| ("Enter a recovery share", Shown(words.as_str())))
         .collect();
     let shown = converse(&shamir, &typed);
     let at = shown.find("Your master secret is: ").expect("a secret");

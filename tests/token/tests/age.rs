@@ -3,7 +3,11 @@
 
 mod common;
 
-use common::{FACTORY_KEY, Rig, succeed, terminal::converse, tools};
+use common::{
+    FACTORY_KEY, Rig, succeed,
+    terminal::{Typed::Hidden, converse},
+    tools,
+};
 use std::fs;
 
 /// Has the plugin make an identity as a person would; answers with `(identity file, recipient)`.
@@ -23,11 +27,11 @@ fn set_up(rig: &Rig) -> String {
     let shown = converse(
         &generate,
         &[
-            ("(default is 123456): ", "123456"),
-            ("(default is 12345678): ", "12345678"),
-            ("Choose a new PIN/PUK: ", "246810"),
-            ("Repeat the PIN/PUK: ", "246810"),
-            ("Enter PIN for YubiKey with serial 1001: ", "246810"),
+            ("(default is 123456): ", Hidden("123456")),
+            ("(default is 12345678): ", Hidden("12345678")),
+            ("Choose a new PIN/PUK: ", Hidden("246810")),
+            ("Repeat the PIN/PUK: ", Hidden("246810")),
+            ("Enter PIN for YubiKey with serial 1001: ", Hidden("246810")),
         ],
     );
     assert!(shown.contains("AGE-PLUGIN-YUBIKEY-"), "{shown}");
@@ -64,7 +68,7 @@ fn seal_and_open(rig: &Rig) {
         "opened",
         "sealed",
     ]);
-    converse(&open, &[("PIN", "246810")]);
+    converse(&open, &[("PIN", Hidden("246810"))]);
     assert_eq!(
         fs::read_to_string(rig.path("opened")).expect("opened"),
         "break glass"

@@ -16,12 +16,20 @@ use std::{
 /// How long each prompt may take.
 const BOUND: Duration = Duration::from_secs(30);
 
+/// What is typed at a prompt, and whether the program shows it.
+#[derive(Clone, Copy)]
+pub(crate) enum Typed<'t> {
+    Shown(&'t str),
+    /// Some programs print the prompt first, switch the echo off then, and throw away what was typed in between.
+    Hidden(&'t str),
+}
+
 /// Runs a command on a terminal of its own, answers the prompts in their order, and returns all
 /// that the terminal showed.
 ///
 /// # Panics
 /// If a prompt does not come or the command fails.
-pub(crate) fn converse(command: &Command, answers: &[(&str, &str)]) -> String {
+pub(crate) fn converse(command: &Command, answers: &[(&str, Typed<'_>)]) -> String {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).expect("granted");
     unlockpt(&master).expect("unlocked");
@@ -75,8 +83,10 @@ pub(crate) fn converse(command: &Command, answers: &[(&str, &str)]) -> String {
             }
         }
         seen += find(&shown[seen..], prompt.as_bytes()).expect("just found") + prompt.len();
-        // A PIN is not echoed. Some programs print the prompt first, switch the echo off then, and throw away what was typed in between.
-        let hidden = prompt.contains("PIN");
+        let (answer, hidden) = match answer {
+            Typed::Shown(answer) => (answer, false),
+            Typed::Hidden(answer) => (answer, true),
+        };
         while hidden
             && tcgetattr(&keyboard)
                 .expect("its modes")
