@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Stdio},
     time::{Duration, Instant},
@@ -77,6 +76,7 @@ impl Site {
             .append(true)
             .open(self.stage.path().join("twotapd.log"))
             .map_err(failed)?;
+        let said_before = self.agent_log().len();
         let child = self
             .stage
             .command("agent", self.program("twotapd"))?
@@ -90,7 +90,8 @@ impl Site {
             .map_err(failed)?;
         let mut agent = AgentProcess { child };
         let begun = Instant::now();
-        while UnixStream::connect(self.socket()).is_err() {
+        // It listens before it looks at its state and its sinks, which may still keep it from serving.
+        while !self.serves_since(said_before) {
             if begun.elapsed() > BOUND || agent.has_ended() {
                 return Err(RigError::new(format!(
                     "twotapd does not answer:\n{}",
@@ -120,6 +121,13 @@ impl Site {
     /// What the agent has printed.
     pub fn agent_log(&self) -> String {
         fs::read_to_string(self.stage.path().join("twotapd.log")).unwrap_or_default()
+    }
+
+    /// Whether it has said that it serves, in what was added to its log.
+    fn serves_since(&self, before: usize) -> bool {
+        let log = self.agent_log();
+        log.get(before..)
+            .is_some_and(|said| said.contains("serving on "))
     }
 
     /// The agent's process id.
