@@ -73,8 +73,7 @@ fn watched(bench: &Bench, script: &str) -> String {
         bench.dir.path().display(),
         real.display()
     );
-    fs::write(bin.join("text"), text).expect("written");
-    tools::install(&bin.join("text"), &bin.join("aws")).expect("copied");
+    tools::install_text(&text, &bin.join("aws")).expect("a program");
     bin.display().to_string()
 }
 
