@@ -1,3 +1,5 @@
+mod found;
+
 use super::*;
 use crate::audit::checkpoint::CheckpointKey;
 use crate::audit::folder::Folder;
