@@ -19,7 +19,9 @@ use twotap::{
     vault::{AccessKey, Bundle, SealInput, seal},
 };
 
-use crate::{support::SoftCustodian, talk::Talk};
+use twotap_rig::Terminal;
+
+use crate::support::SoftCustodian;
 
 pub(crate) use twotap_rig::papers::PRINTED as KEY;
 
@@ -202,10 +204,10 @@ impl Sheets {
             }
             Some(passphrase) => {
                 command.arg("--passphrase");
-                let mut talk = Talk::start(&command);
-                talk.secret("passphrase of the recovery set", passphrase);
-                talk.secret("the same once more", passphrase);
-                talk.end();
+                let mut terminal = Terminal::owned(&command).expect("a terminal");
+                terminal.secret("passphrase of the recovery set", passphrase);
+                terminal.secret("the same once more", passphrase);
+                terminal.done();
             }
         }
         let set = serde_json::from_slice(&fs::read(&record).expect("there")).expect("a set");

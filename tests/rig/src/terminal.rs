@@ -3,13 +3,16 @@
 use std::{
     fs::File,
     io::{Read as _, Write as _},
-    os::fd::OwnedFd,
     process::{Child, Command},
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::{
+    fs::{Mode, OFlags},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, tcgetattr},
+};
 
 use crate::{RigError, site::Invocation};
 
@@ -18,13 +21,19 @@ const BOUND: Duration = Duration::from_secs(60);
 /// How long what was written last may take to come through, once the program has ended.
 const REST: Duration = Duration::from_secs(2);
 
+/// Between two looks at what cannot be waited for.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// A running program and its terminal. It ends with this value.
 pub struct Terminal {
     child: Child,
     keys: File,
     screen: Receiver<Vec<u8>>,
-    /// Everything that was on the screen so far.
-    pub seen: String,
+    seen: String,
+    /// Where in it what was waited for last ends.
+    matched: usize,
+    /// The beginning of a character that is not whole yet.
+    begun: Vec<u8>,
 }
 
 impl Terminal {
@@ -36,17 +45,15 @@ impl Terminal {
         let failed = |what: &str, why: &dyn std::fmt::Display| {
             RigError::new(format!("a terminal {what}: {why}"))
         };
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
             .map_err(|why| failed("cannot be opened", &why))?;
         grantpt(&master).map_err(|why| failed("is not granted", &why))?;
         unlockpt(&master).map_err(|why| failed("is not unlocked", &why))?;
         let name = ptsname(&master, Vec::new()).map_err(|why| failed("has no name", &why))?;
-        let name = name
-            .into_string()
-            .map_err(|why| failed("has no plain name", &why))?;
+        // Without NOCTTY it would become the terminal of the tests themselves where they lead a session that has none, and no program could have it.
+        let how = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let other_end = || {
-            let open = File::options().read(true).write(true).open(&name);
-            open.map(OwnedFd::from)
+            rustix::fs::open(&name, how, Mode::empty())
                 .map_err(|why| failed("has no other end", &why))
         };
         let child = command
@@ -76,6 +83,8 @@ impl Terminal {
             keys,
             screen,
             seen: String::new(),
+            matched: 0,
+            begun: Vec::new(),
         })
     }
 
@@ -105,20 +114,83 @@ impl Terminal {
         Self::start(command)
     }
 
-    /// Waits until this stands on the screen.
+    /// The program's process id: `setsid` becomes the program that it starts.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that was on the screen so far.
+    pub fn seen(&self) -> &str {
+        &self.seen
+    }
+
+    /// Waits until this stands on the screen, after what was waited for before: a prompt that comes again is not taken for the one that was
+    /// answered.
     ///
     /// # Panics
     /// If it does not come.
     #[track_caller]
     pub fn until(&mut self, text: &str) {
         let deadline = Instant::now() + BOUND;
-        while !self.seen.contains(text) {
+        loop {
+            if let Some(at) = self.seen[self.matched..].find(text) {
+                self.matched += at + text.len();
+                return;
+            }
             let rest = deadline.saturating_duration_since(Instant::now());
             let Ok(more) = self.screen.recv_timeout(rest) else {
-                panic!("'{text}' is not on the screen: {}", self.seen);
+                panic!(
+                    "'{text}' is not on the screen after what was waited for before (its last {} bytes): {}",
+                    self.seen.len() - self.matched,
+                    self.seen
+                );
             };
-            self.seen.push_str(&String::from_utf8_lossy(&more));
+            self.show(&more);
         }
+    }
+
+    fn show(&mut self, more: &[u8]) {
+        self.begun.extend(more);
+        let whole = match std::str::from_utf8(&self.begun) {
+            Err(cut) if cut.error_len().is_none() => cut.valid_up_to(),
+            _ => self.begun.len(),
+        };
+        let rest = self.begun.split_off(whole);
+        self.seen.push_str(&String::from_utf8_lossy(&self.begun));
+        self.begun = rest;
+    }
+
+    /// Waits for a question, and types an answer and Enter.
+    ///
+    /// # Panics
+    /// If it is not asked.
+    #[track_caller]
+    pub fn answer(&mut self, question: &str, answer: &str) {
+        self.until(question);
+        self.press(&format!("{answer}\r"));
+    }
+
+    /// The same for what is not echoed. Some programs ask first, switch the echo off then, and throw away what was typed in between.
+    ///
+    /// # Panics
+    /// If it is not asked, or the echo stays on.
+    #[track_caller]
+    pub fn secret(&mut self, question: &str, answer: &str) {
+        self.until(question);
+        let deadline = Instant::now() + BOUND;
+        while self.echoes() {
+            assert!(
+                Instant::now() < deadline,
+                "'{question}' leaves the echo on: {}",
+                self.seen
+            );
+            std::thread::park_timeout(LOOK);
+        }
+        self.press(&format!("{answer}\r"));
+    }
+
+    fn echoes(&self) -> bool {
+        tcgetattr(&self.keys).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO))
     }
 
     /// Presses keys: `\r` is Enter, `\u{7f}` takes one back, `\u{3}` breaks off.
@@ -142,19 +214,30 @@ impl Terminal {
         let status = loop {
             // What is on the screen has to be read, or a program that writes a lot never ends.
             while let Ok(more) = self.screen.try_recv() {
-                self.seen.push_str(&String::from_utf8_lossy(&more));
+                self.show(&more);
             }
             match self.child.try_wait() {
                 Ok(Some(status)) => break status,
                 Ok(None) if Instant::now() < deadline => {}
                 other => panic!("it does not end ({other:?}): {}", self.seen),
             }
-            std::thread::park_timeout(Duration::from_millis(10));
+            std::thread::park_timeout(LOOK);
         };
         while let Ok(more) = self.screen.recv_timeout(REST) {
-            self.seen.push_str(&String::from_utf8_lossy(&more));
+            self.show(&more);
         }
         (status.code(), std::mem::take(&mut self.seen))
+    }
+
+    /// The same of a program that has to end well; everything that was on the screen.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn done(self) -> String {
+        let (code, screen) = self.end();
+        assert_eq!(code, Some(0), "it failed at its terminal: {screen}");
+        screen
     }
 }
 
