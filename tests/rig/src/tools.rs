@@ -76,6 +76,26 @@ pub fn shamir_recover<'w>(
         .ok_or_else(|| RigError::new(format!("shamir says no secret: {screen}")))
 }
 
+/// Git as sofia has it, in this folder, whosever it is; what it printed.
+///
+/// # Panics
+/// If it fails.
+#[track_caller]
+pub fn git(folder: &Path, args: &[&str]) -> String {
+    let done = Command::new("git")
+        .args(["-c", "safe.directory=*"])
+        .args(["-c", "user.name=sofia"])
+        .args(["-c", "user.email=sofia@example.com"])
+        .args(args)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .expect("git: apt-get install git");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "git {args:?}: {said}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
 fn from_environment(name: &str) -> Result<PathBuf, RigError> {
     match std::env::var_os(name) {
         Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
