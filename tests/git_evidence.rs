@@ -21,7 +21,6 @@ mod strangers;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -34,6 +33,7 @@ use twotap::audit::{
     sinks::{Backoff, Delivery, Opening, Options, Sink, SinkStatus, Sinks, git::GitConfig},
     store::Store,
 };
+use twotap_rig::tools::git;
 
 const NOW: OffsetDateTime = datetime!(2026-01-06 10:00:00 UTC);
 
@@ -185,30 +185,6 @@ impl Bench {
         );
         to
     }
-}
-
-/// Git as anybody has it; what it printed.
-fn git(folder: &Path, args: &[&str]) -> String {
-    let done = Command::new("git")
-        .args([
-            "-c",
-            "safe.directory=*",
-            "-c",
-            "user.name=x",
-            "-c",
-            "user.email=x@example.com",
-        ])
-        .args(args)
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .expect("git");
-    assert!(
-        done.status.success(),
-        "git {args:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 fn log(repository: &Path, branch: &str) -> Vec<String> {

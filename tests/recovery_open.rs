@@ -16,7 +16,5 @@ mod refusals;
 mod residue;
 #[path = "recovery_open/stock.rs"]
 mod stock;
-#[path = "recovery_open/talk.rs"]
-mod talk;
 #[path = "recovery_open/tokens.rs"]
 mod tokens;

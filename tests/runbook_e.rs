@@ -16,6 +16,7 @@ use twotap::trust::Timestamp;
 use twotap_rig::{
     Site,
     site::{Done, Requested},
+    tools,
 };
 
 const POLICY: &str = r#"
@@ -51,28 +52,6 @@ fn declares(site: &Site, at: &str, args: &[&str]) -> Done {
         .env("BREAK_GLASS_TIMESTAMP", at)
         .go()
         .expect("it ends")
-}
-
-fn git(folder: &str, args: &[&str]) -> String {
-    let done = Command::new("git")
-        .args([
-            "-C",
-            folder,
-            "-c",
-            "user.name=sofia",
-            "-c",
-            "user.email=sofia@example.com",
-        ])
-        .args(["-c", "safe.directory=*"])
-        .args(args)
-        .output()
-        .expect("git");
-    assert!(
-        done.status.success(),
-        "git {args:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 #[test]
@@ -157,10 +136,10 @@ fn the_signing_keys_are_lost_and_the_way_around_governance_is_governed() {
     says(&site, "sofia", &["audit", "export", "-o", &evidence]);
     let paper = format!("{evidence}/{}.json", request.id);
     says(&site, "sofia", &["report", &request.id, "-o", &paper]);
-    git(&evidence, &["init", "--quiet"]);
-    git(&evidence, &["add", "."]);
-    git(
-        &evidence,
+    tools::git(evidence.as_ref(), &["init", "--quiet"]);
+    tools::git(evidence.as_ref(), &["add", "."]);
+    tools::git(
+        evidence.as_ref(),
         &[
             "commit",
             "--quiet",
@@ -169,7 +148,7 @@ fn the_signing_keys_are_lost_and_the_way_around_governance_is_governed() {
         ],
     );
     let clone = site.shared("clone").display().to_string();
-    git(&evidence, &["clone", "--quiet", ".", &clone]);
+    tools::git(evidence.as_ref(), &["clone", "--quiet", ".", &clone]);
     let verified = says(&site, "ivan", &["audit", "verify", "--export", &clone]);
     assert!(verified.contains("events follow one another"), "{verified}");
 

@@ -1,17 +1,10 @@
 //! Programs that nobody here wrote open a vault, and use a session.
 
-#[path = "token/tests/common/terminal.rs"]
-mod terminal;
-
 use std::{fs, path::Path, path::PathBuf, process::Command};
 
 use serde_json::Value;
-use terminal::{
-    Typed::{self, Hidden, Shown},
-    converse,
-};
 use twotap_rig::{
-    Credentials, Site,
+    Credentials, Site, Terminal,
     site::{CUSTODIANS, Options, PIN},
     tools,
 };
@@ -31,7 +24,8 @@ fn stock_tools_and_two_tokens_open_the_vault() {
         .iter()
         .map(|(name, serial, _)| open_share(&site, &generation, name, *serial))
         .collect();
-    let hex = join(&site, &mnemonics);
+    let words = mnemonics.iter().map(String::as_str);
+    let hex = tools::shamir_recover(site.stage().path(), words, None).expect("a secret");
     let identity = age_key(&hex);
     let credential = open_vault(&site, &generation, &identity);
 
@@ -137,26 +131,12 @@ fn open_share(site: &Site, generation: &Path, name: &str, serial: u32) -> String
             ],
         )
         .expect("a custodian")
-        .env("PATH", path);
-    converse(&age.into_command(), &[("PIN", Hidden(PIN))]);
+        .env("PATH", path)
+        .env("TERM", "dumb");
+    let mut terminal = Terminal::of(age).expect("a terminal");
+    terminal.secret("PIN", PIN);
+    terminal.done();
     fs::read_to_string(opened).expect("the share opened")
-}
-
-/// PyPI's `shamir recover`, the words typed.
-fn join(site: &Site, mnemonics: &[String]) -> String {
-    let mut shamir = Command::new(tools::script("shamir").expect("shamir"));
-    shamir.arg("recover").current_dir(site.stage().path());
-    let typed: Vec<(&str, Typed<'_>)> = mnemonics
-        .iter()
-        .map(|words| ("Enter a recovery share", Shown(words.as_str())))
-        .collect();
-    let shown = converse(&shamir, &typed);
-    let at = shown.find("Your master secret is: ").expect("a secret");
-    shown[at..]
-        .split_whitespace()
-        .nth(4)
-        .expect("the secret")
-        .to_owned()
 }
 
 /// The seven lines of Python.

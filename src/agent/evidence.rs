@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agent, book::Change, record::Record};
+use super::{Agent, book::Change, pauses, record::Record};
 use crate::{
     audit::{
         event::{Actor, Event, EventType},
@@ -25,9 +25,6 @@ use crate::{
 const ROW: &str = "evidence";
 /// How long a sink may take over an event, where somebody asks for something at this moment.
 const AT_ONCE: Duration = Duration::from_secs(3);
-/// How often is looked: while something lags, and else at most.
-const OFTEN: Duration = Duration::from_secs(1);
-const SELDOM: Duration = Duration::from_secs(10);
 
 type Row = BTreeMap<String, Standing>;
 
@@ -146,8 +143,8 @@ impl Agent {
                 .set("looking after the sinks", looked.as_ref().err());
             let lags = !self.evidence.lock().standing.is_empty();
             let pause = match lags {
-                true => OFTEN,
-                false => (self.config.care.degraded / 2).clamp(OFTEN, SELDOM),
+                true => pauses::OFTEN,
+                false => pauses::of_sinks(self.config.care.degraded),
             };
             tokio::time::sleep(pause).await;
         }

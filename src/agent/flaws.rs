@@ -7,10 +7,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
-use super::Agent;
+use super::{Agent, pauses};
 use crate::{
     audit::{
         event::{Actor, Event, EventType},
@@ -21,9 +20,6 @@ use crate::{
 
 /// Where it is remembered what was told of which sink.
 const ROW: &str = "flaws";
-/// How often is looked.
-const OFTEN: Duration = Duration::from_secs(1);
-const SELDOM: Duration = Duration::from_secs(10);
 
 /// Of a sink and a kind of flaw, as [`Found::key`] names them, the words that went on record last.
 type Row = BTreeMap<String, String>;
@@ -35,7 +31,7 @@ impl Agent {
     /// Looks at what the sinks found, for ever.
     pub(super) async fn keep_flaws(self: Arc<Self>) {
         let mut told = Told::new();
-        let pause = (self.config.care.degraded / 2).clamp(OFTEN, SELDOM);
+        let pause = pauses::of_sinks(self.config.care.degraded);
         loop {
             let outcome = self.look_at_flaws(&mut told).await;
             self.alarms

@@ -10,6 +10,14 @@ pub(super) const LONGEST: Duration = Duration::from_secs(60);
 /// The shortest and the longest pause between two looks into the journal: each starts a worker.
 const SHORTEST_OF_LOOKS: Duration = Duration::from_millis(200);
 const LONGEST_OF_LOOKS: Duration = Duration::from_secs(30);
+/// The shortest and the longest pause between two looks at what the sinks say.
+pub(super) const OFTEN: Duration = Duration::from_secs(1);
+const SELDOM: Duration = Duration::from_secs(10);
+
+/// How long to wait between two looks at what the sinks say, where a sink may lag for `bound` before it is told of.
+pub(super) fn of_sinks(bound: Duration) -> Duration {
+    (bound / 2).clamp(OFTEN, SELDOM)
+}
 
 /// Pauses of which each is twice as long as the one before, up to a bound.
 pub(super) struct Pauses {

@@ -100,7 +100,7 @@ fn a_custodian_reads_compares_and_types_the_pin_unseen() {
             if at > 0 {
                 // Echoed as it was typed, and asked for on a line of its own.
                 no.until(&format!(
-                    " {}\r\r\ntype yes in full, or no (yes/no) ",
+                    "{}\r\r\ntype yes in full, or no (yes/no) ",
                     answers[at - 1]
                 ));
             }

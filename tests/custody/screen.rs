@@ -20,7 +20,7 @@ fn of_several_requests_one_is_chosen_by_its_number_or_id() {
     let mut none = at_terminal(&site, "alice", &["approve"]);
     none.until("which one? (number or id) ");
     for text in ["the database is down", "the queue is full", &first.id] {
-        assert!(none.seen.contains(text), "{}", none.seen);
+        assert!(none.seen().contains(text), "{}", none.seen());
     }
     none.press("3\r");
     let (code, screen) = none.end();
@@ -38,7 +38,7 @@ fn of_several_requests_one_is_chosen_by_its_number_or_id() {
         "it is the first request by dana",
         "the agent says: dana asks for something at this moment as well",
     ] {
-        assert!(chosen.seen.contains(text), "{text}: {}", chosen.seen);
+        assert!(chosen.seen().contains(text), "{text}: {}", chosen.seen());
     }
     site.tap("alice", 1).expect("a finger");
     chosen.press("yes\r");
@@ -54,11 +54,11 @@ fn of_several_requests_one_is_chosen_by_its_number_or_id() {
     // The one that is left needs no choice, and is no longer the first.
     let mut left = at_terminal(&site, "alice", &["approve"]);
     left.until("read the same six words? (yes/no) ");
-    assert!(left.seen.contains(&first.words), "{}", left.seen);
+    assert!(left.seen().contains(&first.words), "{}", left.seen());
     assert!(
-        !left.seen.contains("it is the first request"),
+        !left.seen().contains("it is the first request"),
         "{}",
-        left.seen
+        left.seen()
     );
     left.press("no\r");
     assert_eq!(left.end().0, Some(3));
@@ -82,7 +82,7 @@ fn a_roster_change_is_read_in_plain_words_before_it_is_approved() {
         "when this is taken up the key is rotated",
         &change.words,
     ] {
-        assert!(shown.seen.contains(text), "{text}: {}", shown.seen);
+        assert!(shown.seen().contains(text), "{text}: {}", shown.seen());
     }
     shown.press("no\r");
     assert_eq!(shown.end().0, Some(3));
@@ -125,7 +125,7 @@ fn of_two_groups_the_one_that_is_missing_is_named_to_everybody() {
         "2 custodians: one of security and one of platform",
         "approved so far by alice; still needed: one of platform",
     ] {
-        assert!(shown.seen.contains(text), "{text}: {}", shown.seen);
+        assert!(shown.seen().contains(text), "{text}: {}", shown.seen());
     }
     shown.press("no\r");
     assert_eq!(shown.end().0, Some(3));

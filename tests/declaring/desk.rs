@@ -4,7 +4,7 @@ use serde_json::Value;
 use twotap::{
     protocol::socket::Stage,
     trust::{
-        Envelope, PublicKey, Timestamp,
+        Envelope, PublicKey,
         request::{Offer, Request},
         roster::{Access, AwsBinding, Host, Role, Roster},
         strict::Json,
@@ -16,7 +16,7 @@ use twotap_rig::papers::PRINTED;
 use crate::{
     bench::{Bench, DANA, Run},
     paper::with_scenarios,
-    support::{SoftCustodian, account, person},
+    support::{SoftCustodian, account, first, person},
 };
 
 /// A vault with scenarios, as dana finds it.
@@ -46,35 +46,19 @@ impl Desk {
                 .iter()
                 .map(|c| person(&c.name, Role::Custodian, Vec::new())),
         );
+        let host = Host {
+            name: "host-1".to_owned(),
+            key: key("key"),
+            checkpoint_key: key("checkpoint_key"),
+        };
+        let aws = AwsBinding {
+            user_arn: "arn:aws:iam::111122223333:user/twotap/break-glass".to_owned(),
+            steward_role_arn: "arn:aws:iam::111122223333:role/twotap/steward".to_owned(),
+            external_id: "prod-7f3a".to_owned(),
+        };
         let mut roster = Roster {
-            v: 1,
-            vault: "prod".to_owned(),
-            version: 1,
-            previous: None,
-            by: None,
-            created_at: Timestamp::now(),
-            threshold: 2,
-            groups: Vec::new(),
-            scenarios: Vec::new(),
-            may_coincide: Vec::new(),
             people,
-            tokens: custodians.iter().map(SoftCustodian::token).collect(),
-            hosts: vec![Host {
-                name: "host-1".to_owned(),
-                key: key("key"),
-                checkpoint_key: key("checkpoint_key"),
-            }],
-            aws: AwsBinding {
-                user_arn: "arn:aws:iam::111122223333:user/twotap/break-glass".to_owned(),
-                steward_role_arn: "arn:aws:iam::111122223333:role/twotap/steward".to_owned(),
-                external_id: "prod-7f3a".to_owned(),
-            },
-            access: vec![admin()],
-            recovery: None,
-            places: Vec::new(),
-            attestation_roots: Vec::new(),
-            accept_risk: Vec::new(),
-            accept_unattested: custodians.iter().map(|c| c.serial).collect(),
+            ..first(&custodians, vec![host], aws, admin())
         };
         shape(&mut roster);
         let mut signed = Envelope::new(&roster).expect("a good roster");

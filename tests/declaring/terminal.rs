@@ -20,8 +20,7 @@ fn at_terminal(desk: &Desk, args: &[&str]) -> Terminal {
 /// Answers questions in turn; each is on the screen before it is answered.
 fn answer(terminal: &mut Terminal, questions: &[(&str, &str)]) {
     for (question, answer) in questions {
-        terminal.until(question);
-        terminal.press(&format!("{answer}\r"));
+        terminal.answer(question, answer);
     }
 }
 
@@ -60,7 +59,7 @@ fn what_is_asked_shows_the_choices_and_ends_in_the_session() {
         "  words  ",
         " left (Ctrl-C leaves it waiting)",
     ] {
-        assert!(dana.seen.contains(shown), "{shown}: {}", dana.seen);
+        assert!(dana.seen().contains(shown), "{shown}: {}", dana.seen());
     }
     let request = desk.asked().expect("asked");
     assert_eq!(request.scenario.as_deref(), Some("pii-access"));
@@ -175,7 +174,7 @@ fn who_cannot_confirm_asks_nobody() {
         dana.until(LOOKUP[at].0);
         dana.press(&format!("{}\r", no[0]));
         for (before, no) in no.iter().zip(&no[1..]) {
-            dana.until(&format!(" {before}\r\r\ntype yes in full, or no (yes/no) "));
+            dana.until(&format!("{before}\r\r\ntype yes in full, or no (yes/no) "));
             dana.press(&format!("{no}\r"));
         }
         let (code, screen) = dana.end();

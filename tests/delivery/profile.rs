@@ -160,14 +160,14 @@ fn it_is_asked_about_after_it_was_shown() {
         let mut terminal = Terminal::start(command).expect("a terminal");
         terminal.until("write this? (yes/no)");
         assert!(
-            terminal.seen.contains("+ [profile break-glass]"),
+            terminal.seen().contains("+ [profile break-glass]"),
             "{}",
-            terminal.seen
+            terminal.seen()
         );
         assert!(
-            terminal.seen.contains("+ credential_process = "),
+            terminal.seen().contains("+ credential_process = "),
             "{}",
-            terminal.seen
+            terminal.seen()
         );
         terminal
     };
@@ -179,7 +179,6 @@ fn it_is_asked_about_after_it_was_shown() {
         for _ in 0..again {
             terminal.until("type yes in full, or no (yes/no) ");
             assert_eq!(home.text(), OTHERS, "{answer:?} is no yes");
-            terminal.seen.clear();
             terminal.press(answer);
         }
         let (code, screen) = terminal.end();

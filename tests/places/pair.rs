@@ -14,7 +14,7 @@ use twotap::{
         job::{Approval, Entry, FromWorker, Job, OfferMade, Session, ToWorker, Vote},
     },
     trust::{
-        Bytes, Envelope, Head, PublicKey, Timestamp,
+        Bytes, Envelope, Head, PublicKey,
         request::{Offer, SealOffer},
         roster::{Access, Host, Person, Place, PlaceKind, Role, Roster},
         strict::Json,
@@ -23,7 +23,7 @@ use twotap::{
 };
 use twotap_rig::{World, world};
 
-use crate::support::{SoftCustodian, Worker, admin, ask, binding, nonce};
+use crate::support::{SoftCustodian, Worker, admin, ask, binding, first, nonce, person};
 
 /// What a case makes of its two hosts.
 pub(crate) struct Plan<'p> {
@@ -292,48 +292,25 @@ impl Pair {
                 ed25519_dalek::SigningKey::generate(&mut OsRng).verifying_key(),
             ),
         };
-        let person = |name: &str, role| Person {
-            name: name.to_owned(),
-            roles: vec![role],
-            accounts: Vec::new(),
-            recipient: None,
-            member_of: Vec::new(),
-        };
-        let mut people: Vec<Person> = self
-            .custodians
-            .iter()
-            .map(|c| person(&c.name, Role::Custodian))
+        let custodians = self.custodians.iter();
+        let mut people: Vec<Person> = custodians
+            .map(|c| person(&c.name, Role::Custodian, Vec::new()))
             .collect();
-        people.push(person("dana", Role::Operator));
+        people.push(person("dana", Role::Operator, Vec::new()));
         let world = &self.world;
+        let hosts = keys.into_iter().enumerate().map(host).collect();
+        let access = Access {
+            policy: Json(serde_json::json!({
+                "Version": "2012-10-17",
+                "Id": "x".repeat(plan.padding),
+                "Statement": [{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets"], "Resource": "*"}],
+            })),
+            ..admin(world)
+        };
         Roster {
-            v: 1,
-            vault: "prod".to_owned(),
-            version: 1,
-            previous: None,
-            by: None,
-            created_at: Timestamp::now(),
-            threshold: 2,
-            groups: Vec::new(),
-            scenarios: Vec::new(),
-            may_coincide: Vec::new(),
             people,
-            tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
-            hosts: keys.into_iter().enumerate().map(host).collect(),
-            aws: binding(world),
-            access: vec![Access {
-                policy: Json(serde_json::json!({
-                    "Version": "2012-10-17",
-                    "Id": "x".repeat(plan.padding),
-                    "Statement": [{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets"], "Resource": "*"}],
-                })),
-                ..admin(world)
-            }],
-            recovery: None,
             places: (plan.places)(world),
-            attestation_roots: Vec::new(),
-            accept_risk: Vec::new(),
-            accept_unattested: vec![1, 2, 3],
+            ..first(&self.custodians, hosts, binding(world), access)
         }
     }
 }

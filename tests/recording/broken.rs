@@ -150,7 +150,7 @@ fn what_is_not_to_be_recorded_is_not() {
     assert!(text(&output.stderr).contains("is not recorded"));
     assert!(!bench.home("dana/was-run").exists());
     let mut shell = bench.shell();
-    assert!(!shell.seen.contains("recorded"), "{}", shell.seen);
+    assert!(!shell.seen().contains("recorded"), "{}", shell.seen());
     shell.press("exit 4\r");
     assert_eq!(shell.end().0, Some(4));
     assert_eq!(bench.recording_events(), [""; 0]);

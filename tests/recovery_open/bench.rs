@@ -11,15 +11,16 @@ use rand_core::OsRng;
 use tempfile::TempDir;
 use twotap::{
     trust::{
-        Envelope, Head, PublicKey, Signer, Timestamp, Verified,
+        Envelope, Head, Signer as _, Timestamp, Verified,
         recovery::RecoverySet,
-        roster::{Access, Account, AwsBinding, Host, Person, Recovery, Role, Roster, verify_chain},
+        roster::{Access, AwsBinding, Host, Recovery, Role, Roster, verify_chain},
         strict::Json,
     },
     vault::{AccessKey, Bundle, SealInput, seal},
 };
+use twotap_rig::Terminal;
 
-use crate::{support::SoftCustodian, talk::Talk};
+use crate::support::{HostKey, SoftCustodian, account, first, person};
 
 pub(crate) use twotap_rig::papers::PRINTED as KEY;
 
@@ -37,26 +38,6 @@ pub(crate) fn folder() -> TempDir {
 /// A path as an argument.
 pub(crate) fn arg(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// A host's key.
-pub(crate) struct HostKey(pub(crate) ed25519_dalek::SigningKey);
-
-impl HostKey {
-    pub(crate) fn new() -> Self {
-        Self(ed25519_dalek::SigningKey::generate(&mut OsRng))
-    }
-}
-
-impl Signer for HostKey {
-    fn public(&self) -> PublicKey {
-        PublicKey::Ed25519(self.0.verifying_key())
-    }
-
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
-        use ed25519_dalek::Signer as _;
-        self.0.sign(message).to_bytes().to_vec()
-    }
 }
 
 /// A vault in software: alice and bob, of whom both must, and a host.
@@ -79,60 +60,40 @@ impl Vault {
         custodians: Vec<SoftCustodian>,
     ) -> Self {
         let host = HostKey::new();
-        let person = |name: &str, uid| Person {
-            name: name.to_owned(),
-            roles: vec![Role::Custodian],
-            accounts: vec![Account {
-                host: host.public().id(),
-                uid,
-            }],
-            recipient: None,
-            member_of: Vec::new(),
+        let person =
+            |name: &str, uid| person(name, Role::Custodian, account(host.public().id(), uid));
+        let at = Host {
+            name: "host-1".to_owned(),
+            key: host.public(),
+            checkpoint_key: HostKey::new().public(),
+        };
+        let aws = AwsBinding {
+            user_arn: "arn:aws:iam::123456789012:user/twotap/break-glass".to_owned(),
+            steward_role_arn: "arn:aws:iam::123456789012:role/twotap/steward".to_owned(),
+            external_id: "prod".to_owned(),
+        };
+        let access = Access {
+            name: "admin".to_owned(),
+            account: "123456789012".to_owned(),
+            role_arn: "arn:aws:iam::123456789012:role/twotap/op-admin".to_owned(),
+            policy: Json(serde_json::json!({})),
+            regions: vec!["eu-central-1".to_owned()],
+            probe: "ec2:DescribeRegions".to_owned(),
+            default_seconds: 14_400,
+            max_seconds: 39_600,
+            also: Vec::new(),
+            secrets: Vec::new(),
+            broad: false,
+            persistence: false,
+            subject: None,
+            recording: Default::default(),
         };
         let roster = Roster {
-            v: 1,
             vault: name.to_owned(),
-            version: 1,
-            previous: None,
-            by: None,
             created_at: Timestamp::parse("2026-01-06T10:00:00Z").expect("a time"),
-            threshold: 2,
-            groups: Vec::new(),
-            scenarios: Vec::new(),
-            may_coincide: Vec::new(),
             people: vec![person("alice", 61011), person("bob", 61012)],
-            tokens: custodians.iter().map(SoftCustodian::token).collect(),
-            hosts: vec![Host {
-                name: "host-1".to_owned(),
-                key: host.public(),
-                checkpoint_key: HostKey::new().public(),
-            }],
-            aws: AwsBinding {
-                user_arn: "arn:aws:iam::123456789012:user/twotap/break-glass".to_owned(),
-                steward_role_arn: "arn:aws:iam::123456789012:role/twotap/steward".to_owned(),
-                external_id: "prod".to_owned(),
-            },
-            access: vec![Access {
-                name: "admin".to_owned(),
-                account: "123456789012".to_owned(),
-                role_arn: "arn:aws:iam::123456789012:role/twotap/op-admin".to_owned(),
-                policy: Json(serde_json::json!({})),
-                regions: vec!["eu-central-1".to_owned()],
-                probe: "ec2:DescribeRegions".to_owned(),
-                default_seconds: 14_400,
-                max_seconds: 39_600,
-                also: Vec::new(),
-                secrets: Vec::new(),
-                broad: false,
-                persistence: false,
-                subject: None,
-                recording: Default::default(),
-            }],
             recovery,
-            places: Vec::new(),
-            attestation_roots: Vec::new(),
-            accept_risk: Vec::new(),
-            accept_unattested: vec![1, 2],
+            ..first(&custodians, vec![at], aws, access)
         };
         let mut envelope = Envelope::new(&roster).expect("a good roster");
         for custodian in &custodians {
@@ -202,10 +163,10 @@ impl Sheets {
             }
             Some(passphrase) => {
                 command.arg("--passphrase");
-                let mut talk = Talk::start(&command);
-                talk.secret("passphrase of the recovery set", passphrase);
-                talk.secret("the same once more", passphrase);
-                talk.end();
+                let mut terminal = Terminal::owned(&command).expect("a terminal");
+                terminal.secret("passphrase of the recovery set", passphrase);
+                terminal.secret("the same once more", passphrase);
+                terminal.done();
             }
         }
         let set = serde_json::from_slice(&fs::read(&record).expect("there")).expect("a set");

@@ -10,10 +10,7 @@ use std::{
 use twotap::vault::archive;
 use twotap_rig::tools;
 
-use crate::{
-    bench::{KEY, Sheets, Vault, arg, folder},
-    talk::Talk,
-};
+use crate::bench::{KEY, Sheets, Vault, arg, folder};
 
 #[test]
 fn printed_sheets_and_stock_tools_open_a_bundle() {
@@ -82,23 +79,7 @@ fn opens(sheets: &Sheets, which: &[usize], passphrase: Option<&str>) {
 
 /// PyPI's `shamir recover`, the words typed.
 pub(crate) fn joined(dir: &Path, words: &[&str], passphrase: Option<&str>) -> String {
-    let mut shamir = Command::new(tools::script("shamir").expect("shamir"));
-    shamir.arg("recover").current_dir(dir);
-    if passphrase.is_some() {
-        shamir.arg("--passphrase-prompt");
-    }
-    let mut talk = Talk::start(&shamir);
-    for words in words {
-        talk.answer("Enter a recovery share", words);
-    }
-    if let Some(passphrase) = passphrase {
-        talk.secret("Enter passphrase", passphrase);
-        talk.secret("Repeat for confirmation", passphrase);
-    }
-    let shown = talk.end();
-    let at = shown.find("Your master secret is: ").expect("a secret");
-    let secret = shown[at..].split_whitespace().nth(4);
-    secret.expect("the secret").to_owned()
+    tools::shamir_recover(dir, words.iter().copied(), passphrase).expect("a secret")
 }
 
 /// Cut out of the page's text: the lines from the first that begins a program to the one that prints.

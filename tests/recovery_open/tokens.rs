@@ -12,7 +12,7 @@ use twotap::{
     vault::archive,
 };
 use twotap_rig::{
-    Credentials, Site,
+    Credentials, Site, Terminal,
     site::{CUSTODIANS, Options, PIN, session},
     tools, world,
 };
@@ -205,14 +205,14 @@ fn one_reader_is_enough_and_tokens_may_follow_one_another() {
     let command = laptop.machine.command(&[
         "recovery", "open", "--bundle", "prod.tar", "--tokens", "--to", "key.json",
     ]);
-    let mut talk = crate::talk::Talk::start(&command);
-    talk.secret("pin of token 10002", PIN);
-    talk.wait_for("no token of alice is plugged in");
+    let mut terminal = Terminal::owned(&command).expect("a terminal");
+    terminal.secret("pin of token 10002", PIN);
+    terminal.until("no token of alice is plugged in");
     drop(first);
     let _second = laptop.insert(0);
-    talk.answer("press Enter", "");
-    talk.secret("pin of token 10001", PIN);
-    let shown = talk.end();
+    terminal.answer("press Enter", "");
+    terminal.secret("pin of token 10001", PIN);
+    let shown = terminal.done();
     assert!(shown.contains("opened: key AKIA"), "{shown}");
     laptop.record("prod.recovered.json");
 }

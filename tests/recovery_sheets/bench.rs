@@ -10,6 +10,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 use twotap::trust::recovery::RecoverySet;
+use twotap_rig::Terminal;
 use twotap_shares::{Mnemonic, picture};
 
 pub(crate) struct Bench {
@@ -91,6 +92,17 @@ impl Bench {
             .env("HOME", self.folder.path())
             .current_dir(self.folder.path());
         command
+    }
+
+    /// The same at a terminal of its own.
+    pub(crate) fn at_terminal(&self, args: &[&str]) -> Terminal {
+        let alone = self.command(args);
+        let mut typed = Command::new(env!("CARGO_BIN_EXE_twotap"));
+        typed
+            .args(args)
+            .envs(alone.get_envs().filter_map(|(n, v)| Some((n, v?))))
+            .current_dir(self.folder.path());
+        Terminal::owned(&typed).expect("a terminal")
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Run {

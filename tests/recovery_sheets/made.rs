@@ -4,7 +4,6 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use twotap::trust::Signer as _;
 use twotap::vault::{VaultIdentity, recovery::RecoverySigner};
-use twotap_rig::Terminal;
 use twotap_shares::{Mnemonic, combine};
 
 use crate::bench::Bench;
@@ -290,25 +289,11 @@ fn the_passphrase_is_asked_for_twice_and_never_shown() {
         "-o",
         &record,
     ];
-    let at_terminal = || {
-        let with = bench.command(&args);
-        let mut command = std::process::Command::new("setsid");
-        command
-            .args(["--ctty", "--wait"])
-            .args(with.get_args().skip(1))
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .current_dir(bench.path(""));
-        Terminal::start(command).expect("a terminal")
-    };
-
     bench.run(&args).refused(12, "terminal");
 
-    let mut differs = at_terminal();
-    differs.until("passphrase of the recovery set: ");
-    differs.press("correct horse\r");
-    differs.until("the same once more: ");
-    differs.press("correct house\r");
+    let mut differs = bench.at_terminal(&args);
+    differs.secret("passphrase of the recovery set: ", "correct horse");
+    differs.secret("the same once more: ", "correct house");
     let (code, screen) = differs.end();
     assert_eq!(code, Some(2), "{screen}");
     assert!(
@@ -318,11 +303,9 @@ fn the_passphrase_is_asked_for_twice_and_never_shown() {
     assert_eq!(bench.files("prod"), [""; 0]);
     assert!(!screen.contains("correct"), "{screen}");
 
-    let mut same = at_terminal();
-    same.until("passphrase of the recovery set: ");
-    same.press("correct horse\r");
-    same.until("the same once more: ");
-    same.press("correct horse\r");
+    let mut same = bench.at_terminal(&args);
+    same.secret("passphrase of the recovery set: ", "correct horse");
+    same.secret("the same once more: ", "correct horse");
     let (code, screen) = same.end();
     assert_eq!(code, Some(0), "{screen}");
     assert!(!screen.contains("correct"), "{screen}");

@@ -1,7 +1,5 @@
 //! The words of a sheet typed at a terminal of 80 by 24.
 
-use std::process::Command;
-
 use twotap_rig::Terminal;
 
 use crate::bench::Bench;
@@ -13,20 +11,8 @@ const LEAVE: &str = "\u{1b}[?1049l";
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 fn check(bench: &Bench) -> Terminal {
-    let with = bench.command(&[
-        "recovery",
-        "check",
-        "--set",
-        &bench.text("prod.recovery.json"),
-    ]);
-    let mut command = Command::new("setsid");
-    command
-        .args(["--ctty", "--wait"])
-        .args(with.get_args().skip(1))
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .current_dir(bench.path(""));
-    Terminal::start(command).expect("a terminal")
+    let set = bench.text("prod.recovery.json");
+    bench.at_terminal(&["recovery", "check", "--set", &set])
 }
 
 #[test]

@@ -22,7 +22,7 @@ use twotap::audit::{
     event::{Actor, Event, EventType as E, Record},
     folder::Folder,
 };
-use twotap_rig::memory;
+use twotap_rig::{memory, tools::git};
 
 use crate::{
     agent::configure,
@@ -321,17 +321,4 @@ fn ten_thousand_events_drain_to_git() {
     assert!(stored.iter().zip(&lines).all(|(a, b)| a.as_bytes() == b));
     let first = Record::parse(stored[0].as_bytes()).expect("an event");
     assert_eq!(first.seq, 1);
-}
-
-fn git(folder: &Path, args: &[&str]) -> String {
-    let done = Command::new("git")
-        .args(["-c", "safe.directory=*"])
-        .args(args)
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .expect("git");
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "git {args:?}: {said}");
-    String::from_utf8_lossy(&done.stdout).into_owned()
 }

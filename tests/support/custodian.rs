@@ -147,6 +147,10 @@ impl Ecdh for SoftCustodian {
 pub(crate) struct HostKey(ed25519_dalek::SigningKey);
 
 impl HostKey {
+    pub(crate) fn new() -> Self {
+        Self(ed25519_dalek::SigningKey::generate(&mut rand_core::OsRng))
+    }
+
     /// The one in a worker's state folder.
     pub(crate) fn of(state: &Path) -> Self {
         use ed25519_dalek::pkcs8::DecodePrivateKey as _;

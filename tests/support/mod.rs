@@ -29,7 +29,7 @@ use twotap_rig::World;
 
 pub(crate) use self::{
     custodian::{HostKey, SoftCustodian},
-    roster::{account, admin, binding, person},
+    roster::{account, admin, binding, first, person},
     worker::{Worker, ask, nonce},
 };
 

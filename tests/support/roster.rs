@@ -27,36 +27,51 @@ impl Bench {
                 None => people.push(person(operator, Role::Operator, account(host_id, uid))),
             }
         }
+        let host = Host {
+            name: "host-1".to_owned(),
+            key: host,
+            checkpoint_key: PublicKey::Ed25519(checkpoint),
+        };
+        let access = Access {
+            secrets: self.secrets.clone(),
+            ..admin(&self.world)
+        };
         Roster {
-            v: 1,
-            vault: "prod".to_owned(),
-            version: 1,
-            previous: None,
-            by: None,
-            created_at: Timestamp::now(),
-            threshold: 2,
-            groups: Vec::new(),
-            scenarios: Vec::new(),
-            may_coincide: Vec::new(),
             people,
-            tokens: self.custodians.iter().map(SoftCustodian::token).collect(),
-            hosts: vec![Host {
-                name: "host-1".to_owned(),
-                key: host,
-                checkpoint_key: PublicKey::Ed25519(checkpoint),
-            }],
-            aws: binding(&self.world),
-            access: vec![Access {
-                secrets: self.secrets.clone(),
-                ..admin(&self.world)
-            }],
-            recovery: None,
-            places: Vec::new(),
-            attestation_roots: Vec::new(),
-            accept_risk: Vec::new(),
-            // Keys in software: nobody attests them.
-            accept_unattested: self.custodians.iter().map(|c| c.serial).collect(),
+            ..first(&self.custodians, vec![host], binding(&self.world), access)
         }
+    }
+}
+
+/// The first roster of a vault `prod` with these tokens, of which two must approve; nobody is in it yet.
+pub(crate) fn first(
+    custodians: &[SoftCustodian],
+    hosts: Vec<Host>,
+    aws: AwsBinding,
+    access: Access,
+) -> Roster {
+    Roster {
+        v: 1,
+        vault: "prod".to_owned(),
+        version: 1,
+        previous: None,
+        by: None,
+        created_at: Timestamp::now(),
+        threshold: 2,
+        groups: Vec::new(),
+        scenarios: Vec::new(),
+        may_coincide: Vec::new(),
+        people: Vec::new(),
+        tokens: custodians.iter().map(SoftCustodian::token).collect(),
+        hosts,
+        aws,
+        access: vec![access],
+        recovery: None,
+        places: Vec::new(),
+        attestation_roots: Vec::new(),
+        accept_risk: Vec::new(),
+        // Keys in software: nobody attests them.
+        accept_unattested: custodians.iter().map(|c| c.serial).collect(),
     }
 }
 

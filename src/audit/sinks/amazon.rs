@@ -44,7 +44,8 @@ pub(in crate::audit) struct Account {
     aws: Aws,
     key_file: PathBuf,
     key: Credentials,
-    bound: Duration,
+    /// How long one call to the sink may take: [`BOUND`], unless a test shortens it.
+    pub(super) bound: Duration,
     until: Instant,
 }
 
@@ -73,11 +74,6 @@ impl Account {
             bound: BOUND,
             until: Instant::now(),
         })
-    }
-
-    /// Another bound than [`BOUND`].
-    pub(super) fn bounded_by(&mut self, bound: Duration) {
-        self.bound = bound;
     }
 
     /// A call to the sink begins: all that it does at AWS is bounded together.

@@ -120,7 +120,7 @@ impl EventBridgeSink {
     /// The same sink coming back within this of a call that AWS does not answer.
     #[must_use]
     pub fn bounded_by(mut self, bound: Duration) -> Self {
-        self.account.bounded_by(bound);
+        self.account.bound = bound;
         self
     }
 

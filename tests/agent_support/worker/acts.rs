@@ -52,20 +52,13 @@ impl FakeWorker {
         if let Some(lie) = lie {
             lie(&mut request);
         }
-        let offer = Envelope::signed(&Offer(request.clone()), &self.paper.host).expect("signed");
-        wire.send(&FromWorker::Offer(OfferMade {
-            offer: offer.clone(),
-            manifest,
-            roster_chain: self.paper.chain.clone(),
-            shares: Vec::new(),
+        let made = self.offered(&request, manifest);
+        let made = OfferMade {
             policy: NOTHING_ALLOWED.to_owned(),
             next_roster: Some(wish.next),
-            isolation: Isolation::Account,
-        }));
-        let Ok(requested) = Requested::new(&offer, self.paper.roster.clone()) else {
-            return Err(End::Dead);
+            ..made
         };
-        self.votes(requested, &request, wire)?;
+        self.ask(made, &request, wire)?;
         Err(refused(
             Code::Internal,
             "a worker of paper takes nothing up",
@@ -92,11 +85,8 @@ impl FakeWorker {
         if let Some(lie) = lie {
             lie(&mut request);
         }
-        let offer = Envelope::signed(&Offer(request.clone()), &self.paper.host).expect("signed");
-        wire.send(&FromWorker::Offer(OfferMade {
-            offer: offer.clone(),
-            manifest,
-            roster_chain: self.paper.chain.clone(),
+        let made = self.offered(&request, manifest);
+        let made = OfferMade {
             shares: ["alice", "bob"]
                 .into_iter()
                 .map(|name| ShareFile {
@@ -105,16 +95,35 @@ impl FakeWorker {
                 })
                 .collect(),
             policy: "{}".into(),
+            ..made
+        };
+        self.ask(made, &request, wire)?;
+        self.mint(&request, wire)?;
+        self.rotate(Some(&request.id), audit, wire)
+    }
+
+    /// What every offer has.
+    fn offered(&self, request: &Request, manifest: Envelope) -> OfferMade {
+        OfferMade {
+            offer: Envelope::signed(&Offer(request.clone()), &self.paper.host).expect("signed"),
+            manifest,
+            roster_chain: self.paper.chain.clone(),
+            shares: Vec::new(),
+            policy: String::new(),
             next_roster: None,
             isolation: Isolation::Account,
-        }));
-        let Ok(requested) = Requested::new(&offer, self.paper.roster.clone()) else {
+        }
+    }
+
+    /// Makes the offer, and takes votes on it.
+    fn ask(&self, made: OfferMade, request: &Request, wire: &mut Wire) -> Result<(), End> {
+        let requested = Requested::new(&made.offer, self.paper.roster.clone());
+        wire.send(&FromWorker::Offer(made));
+        let Ok(requested) = requested else {
             // It was a lie, and nobody will vote on it.
             return Err(End::Dead);
         };
-        self.votes(requested, &request, wire)?;
-        self.mint(&request, wire)?;
-        self.rotate(Some(&request.id), audit, wire)
+        self.votes(requested, request, wire)
     }
 
     fn votes(

@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::RigError;
+use crate::{RigError, Terminal};
 
 /// The environment variable that names the tools' folder (`venv/bin/...`, `npm/node_modules`, `bin/age-plugin-yubikey`).
 pub const TOOLS: &str = "TWOTAP_TOOLS";
@@ -41,6 +41,61 @@ pub fn node_packages() -> Result<PathBuf, RigError> {
 /// A program that `cargo install` has put there, such as `age-plugin-yubikey`.
 pub fn program(name: &str) -> Result<PathBuf, RigError> {
     existing(folder()?.join("bin").join(name))
+}
+
+/// PyPI's `shamir recover`, the words of each share typed, and the passphrase where there is one: the secret, in hex.
+///
+/// # Panics
+/// If it asks for anything else, or says no secret.
+#[track_caller]
+pub fn shamir_recover<'w>(
+    folder: &Path,
+    shares: impl IntoIterator<Item = &'w str>,
+    passphrase: Option<&str>,
+) -> Result<String, RigError> {
+    let mut shamir = Command::new(script("shamir")?);
+    shamir
+        .arg("recover")
+        .current_dir(folder)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("TERM", "dumb");
+    if passphrase.is_some() {
+        shamir.arg("--passphrase-prompt");
+    }
+    let mut terminal = Terminal::owned(&shamir)?;
+    for words in shares {
+        terminal.answer("Enter a recovery share", words);
+    }
+    if let Some(passphrase) = passphrase {
+        terminal.secret("Enter passphrase", passphrase);
+        terminal.secret("Repeat for confirmation", passphrase);
+    }
+    let screen = terminal.done();
+    let said = screen.split_once("Your master secret is: ");
+    let secret = said.and_then(|(_, after)| after.split_whitespace().next());
+    secret
+        .map(str::to_owned)
+        .ok_or_else(|| RigError::new(format!("shamir says no secret: {screen}")))
+}
+
+/// Git as sofia has it, in this folder, whosever it is; what it printed.
+///
+/// # Panics
+/// If it fails.
+#[track_caller]
+pub fn git(folder: &Path, args: &[&str]) -> String {
+    let done = Command::new("git")
+        .args(["-c", "safe.directory=*"])
+        .args(["-c", "user.name=sofia"])
+        .args(["-c", "user.email=sofia@example.com"])
+        .args(args)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .expect("git: apt-get install git");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "git {args:?}: {said}");
+    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 fn from_environment(name: &str) -> Result<PathBuf, RigError> {

@@ -3,12 +3,9 @@
 
 mod common;
 
-use common::{
-    FACTORY_KEY, Rig, succeed,
-    terminal::{Typed::Hidden, converse},
-    tools,
-};
+use common::{FACTORY_KEY, Rig, succeed, tools};
 use std::fs;
+use twotap_rig::Terminal;
 
 /// Has the plugin make an identity as a person would; answers with `(identity file, recipient)`.
 fn set_up(rig: &Rig) -> String {
@@ -24,16 +21,17 @@ fn set_up(rig: &Rig) -> String {
         "alice",
     ]);
     generate.args(["--pin-policy", "always", "--touch-policy", "always"]);
-    let shown = converse(
-        &generate,
-        &[
-            ("(default is 123456): ", Hidden("123456")),
-            ("(default is 12345678): ", Hidden("12345678")),
-            ("Choose a new PIN/PUK: ", Hidden("246810")),
-            ("Repeat the PIN/PUK: ", Hidden("246810")),
-            ("Enter PIN for YubiKey with serial 1001: ", Hidden("246810")),
-        ],
-    );
+    let mut terminal = Terminal::owned(generate.env("TERM", "dumb")).expect("a terminal");
+    for (question, secret) in [
+        ("(default is 123456): ", "123456"),
+        ("(default is 12345678): ", "12345678"),
+        ("Choose a new PIN/PUK: ", "246810"),
+        ("Repeat the PIN/PUK: ", "246810"),
+        ("Enter PIN for YubiKey with serial 1001: ", "246810"),
+    ] {
+        terminal.secret(question, secret);
+    }
+    let shown = terminal.done();
     assert!(shown.contains("AGE-PLUGIN-YUBIKEY-"), "{shown}");
     rig.control().never().expect("no finger");
 
@@ -68,7 +66,9 @@ fn seal_and_open(rig: &Rig) {
         "opened",
         "sealed",
     ]);
-    converse(&open, &[("PIN", Hidden("246810"))]);
+    let mut terminal = Terminal::owned(open.env("TERM", "dumb")).expect("a terminal");
+    terminal.secret("PIN", "246810");
+    terminal.done();
     assert_eq!(
         fs::read_to_string(rig.path("opened")).expect("opened"),
         "break glass"

@@ -125,7 +125,7 @@ impl S3Sink {
     /// The same sink coming back within this of a call that AWS does not answer.
     #[must_use]
     pub fn bounded_by(mut self, bound: Duration) -> Self {
-        self.account.bounded_by(bound);
+        self.account.bound = bound;
         self
     }
 

@@ -1,8 +1,6 @@
 //! What the end-to-end tests share: a pcscd with one token, and other people's programs.
 #![allow(dead_code, unreachable_pub)] // each test file uses its own part of it
 
-pub mod terminal;
-
 use std::{
     env, fs,
     os::unix::fs::PermissionsExt,
