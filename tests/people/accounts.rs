@@ -1,9 +1,14 @@
 //! Accounts that are nobody's own: of nobody in the roster, or of several people by the host's own user database.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 use twotap::protocol::Code;
+use twotap_rig::tools;
 
 use crate::agent_support::{AGENT, ALICE, DANA, Host, SOFIA, STRANGER, paper::Paper};
 
@@ -112,7 +117,7 @@ fn doctor_shows_whose_account_is_refused() {
     };
     // At a place where everybody can run it.
     let program = host.path("twotap");
-    fs::copy(env!("CARGO_BIN_EXE_twotap"), &program).expect("copied");
+    tools::install(Path::new(env!("CARGO_BIN_EXE_twotap")), &program).expect("copied");
     let doctor = |name: &str, uid: u32| -> Value {
         let output = Command::new("setpriv")
             .args([&format!("--reuid={uid}"), &format!("--regid={uid}")])
