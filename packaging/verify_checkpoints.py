@@ -37,7 +37,7 @@ def versions_of(rosters):
 def claims_of(notes, rosters, lines):
     """The heads that checkpoints vouch for, as (seq, hash, signer, the event that carries it, time); what is wrong with others; and when the event right
     before each in the record was signed. Event 0 stands for what was given beside the record; lines are those that follow one another."""
-    versions, claims, bad, signed = versions_of(rosters), [], [], []
+    versions, claims, bad, signed = versions_of(rosters), [], [], {}
     # The name in a note is a label: the host's name, or its key id.
     keys = {(label, host[3]) for version in versions for host in version for label in host[1:3]}
     tells = re.compile(b'"event_type":"(AGENT_STARTED|STORE_RESET)"')
@@ -50,9 +50,13 @@ def claims_of(notes, rosters, lines):
             seq, digest, signer, time, origin, key = claim
             # In the record the host that writes there by then; beside it any that has written it.
             now = [name for n, name in names if not at or n <= at][-1 if at else 0 :]
-            if why := foreign(origin, key, now, signed, versions):
+            # Beside the record a head that is none of its own proves nothing anyway, and may be of what a new epoch says was lost.
+            own = at or 0 < seq <= len(lines) and sha256(lines[seq - 1][:-1]) == digest
+            if why := foreign(origin, key, now, list(signed), versions) or own and followed(key, seq, signed, versions):
                 raise ValueError(why)
-            claims, signed = claims + [(seq, digest, signer, at, time)], signed + [key] * bool(at)
+            claims = claims + [(seq, digest, signer, at, time)]
+            if at:
+                signed.setdefault(key, seq)
         except ValueError as why:
             bad.append((at, f"the checkpoint is bad: {why}"))
     return claims, bad, {seq: time for seq, _, _, at, time in claims if at == seq + 1}
@@ -103,6 +107,24 @@ def foreign(origin, key, names, signed, versions):
     fits = not named or any(host[1] in named for host in own)
     goes_on = not signed or key in signed or any(map(one, signed)) and not any(map(two, signed))
     return None if fits and goes_on else f"host {own[-1][1]} has signed it, and the record is not by this host"
+
+
+def followed(key, seq, signed, versions):
+    """Why a key does not count for event seq any more: no roster lists it now, and one that came after it had signed the record by then, up to the event
+    that signed says. It may be a thief's; what it signed before still counts. None where it does count."""
+    chains = {}
+    for version in versions:
+        for vault in {host[0] for host in version}:
+            chains.setdefault(vault, []).append([host[3] for host in version])
+    of = [[key in version for version in chain] for chain in chains.values()]
+    if any(listed[-1] for listed in of):
+        return None
+    for by, from_ in signed.items():
+        for listed, chain in zip(of, chains.values()):
+            last = max((n for n, there in enumerate(listed) if there), default=len(chain))
+            if by != key and from_ < seq and any(by in version for version in chain[last + 1 :]) and not any(by in version for version in chain[: last + 1]):
+                return f"no roster lists the key any more that has signed it, and another had signed the record up to event {from_} by then"
+    return None
 
 
 def opened(note, keys):

@@ -43,12 +43,7 @@ fn clients(site: &Site) -> Vec<Client> {
     let own = tools::build_folder().expect("built").join("twotap-client");
     // Where every account can run it, as with what ships.
     let rust = site.shared("twotap-client");
-    std::fs::copy(&own, &rust).unwrap_or_else(|why| {
-        panic!(
-            "{}: {why}; build it: cargo build -p twotap-client",
-            own.display()
-        )
-    });
+    tools::install(&own, &rust).expect("built: cargo build -p twotap-client");
     const WORDS: [&[&str]; 3] = [&["identity"], &["allowed"], &["refused"]];
     vec![
         Client {

@@ -13,6 +13,8 @@ mod bench;
 mod drains;
 #[path = "sinks/faults.rs"]
 mod faults;
+#[path = "sinks/hello.rs"]
+mod hello;
 #[path = "live_record/people.rs"]
 mod people;
 #[path = "sinks/rsyslog.rs"]

@@ -20,6 +20,7 @@ use crate::{
         event::{Event, EventType, Place},
         fingerprint::Peppers,
         note::NoteKey,
+        sinks::Found,
         store::{Store, StoreError, Table, Tx},
     },
     fail,
@@ -319,6 +320,11 @@ impl Change<'_, '_> {
     pub(super) fn put_setting<T: Serialize>(&mut self, name: &str, row: &T) -> Result<(), Problem> {
         let put = self.tx.put(Table::Setting, name, row);
         put.map_err(|why| problem(&why))
+    }
+
+    /// Takes out what sinks found wrong and nobody has looked at.
+    pub(super) fn take_found(&mut self) -> Result<Vec<Found>, Problem> {
+        Found::take(self.tx).map_err(|why| problem(&why))
     }
 
     /// All requests, as this transaction sees them.

@@ -278,3 +278,83 @@ fn lapse(sink: &str, standing: &Standing) -> Lapse {
 fn whole(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::sinks::SinkError;
+
+    const BOUND: Duration = Duration::from_secs(60);
+
+    fn sink(acknowledged: u64, lag: u64) -> SinkStatus {
+        SinkStatus {
+            name: "siem".to_owned(),
+            required: false,
+            group: None,
+            acknowledged,
+            lag,
+            oldest: None,
+            failing_for: None,
+            error: None,
+            complaint: None,
+            flaws: Vec::new(),
+        }
+    }
+
+    fn failing(seconds: u64) -> SinkStatus {
+        SinkStatus {
+            failing_for: Some(Duration::from_secs(seconds)),
+            error: Some(SinkError::Unavailable("no route".to_owned())),
+            ..sink(5, 1)
+        }
+    }
+
+    /// The sink stood at event 5 so many seconds ago.
+    fn stood(seconds: u64) -> Seen {
+        let since = Instant::now() - Duration::from_secs(seconds);
+        let mut seen = Seen::default();
+        seen.stands.insert("siem".to_owned(), (5, since));
+        seen
+    }
+
+    #[test]
+    fn a_sink_lags_that_stands_or_fails_for_too_long_and_sooner_where_somebody_asks() {
+        for (what, mut seen, sink, asked, lags) in [
+            ("it stands", stood(61), sink(5, 1), false, true),
+            ("not for long", stood(59), sink(5, 1), false, false),
+            ("it lacks nothing", stood(61), sink(5, 0), false, false),
+            ("it has moved", stood(61), sink(6, 1), false, false),
+            ("it fails", stood(0), failing(60), false, true),
+            ("not for long", stood(0), failing(59), false, false),
+            ("somebody asks", stood(4), sink(5, 1), true, true),
+            ("just now", stood(1), sink(5, 1), true, false),
+            ("it fails now", stood(0), failing(0), true, true),
+        ] {
+            let judged = seen.judge(&sink, BOUND, asked).is_some();
+            assert_eq!(judged, lags, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_sink_lags_no_more_once_it_works_and_holds_what_says_so_or_is_gone() {
+        let mut seen = Seen::default();
+        let standing = Standing {
+            seq: 7,
+            since: Timestamp::now(),
+            why: "no route".to_owned(),
+        };
+        seen.standing.insert("siem".to_owned(), standing);
+        let fails = SinkStatus {
+            error: failing(1).error,
+            ..sink(7, 0)
+        };
+        for (sinks, over) in [
+            (vec![sink(6, 1)], false),
+            (vec![sink(7, 2)], true),
+            (vec![fails], false),
+            (vec![], true),
+        ] {
+            assert_eq!(!seen.ended(&sinks).is_empty(), over, "{sinks:?}");
+        }
+    }
+}

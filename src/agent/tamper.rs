@@ -83,6 +83,8 @@ pub(super) struct Found {
 #[derive(Default)]
 pub(super) struct Tampering {
     standing: Mutex<Vec<Standing>>,
+    /// What the last look found and could not move aside.
+    stays: Mutex<Option<Finding>>,
 }
 
 impl Agent {
@@ -163,12 +165,16 @@ impl Agent {
         for n in 0..MOST {
             let found = with(live, move |live| live.look(deep)).await?;
             let Some(finding) = found.map_err(|why| unreadable(&why))? else {
+                self.tampering.stays(None);
                 return Ok(n > 0);
             };
             let aside = finding.clone();
             let kept = with(live, move |live| live.set_aside(&aside)).await?;
             let could = kept.as_ref().err().map(unreadable);
-            self.found(Found { finding, kept }).await?;
+            // What cannot be moved stands where it was, and each look finds it: it is told once.
+            if could.is_none() || self.tampering.stays(Some(&finding)) {
+                self.found(Found { finding, kept }).await?;
+            }
             if let Some(problem) = could {
                 return Err(problem);
             }
@@ -339,6 +345,14 @@ impl Record {
 }
 
 impl Tampering {
+    /// This was found and could not be moved aside, or nothing was; whether that is new.
+    fn stays(&self, finding: Option<&Finding>) -> bool {
+        let mut stays = self.stays.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = stays.as_ref() != finding;
+        *stays = finding.cloned();
+        new
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Standing>> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }

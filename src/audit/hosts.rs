@@ -3,6 +3,9 @@
 //! A record names its host in its lines, a checkpoint names the host that it speaks for, and the roster gives each host a key of its own.
 //! All three have to fit. A host that was replaced goes on with its record, under a new key, or a new name as well: it comes as the other is struck
 //! out, or later, where nobody came then, and no version of the roster lists both of them side by side.
+//!
+//! A key that no roster lists any more proves what it signed until its successor's first checkpoint in the record, and nothing after that: why it was
+//! struck out nobody asks, and it may be a thief's by now. Until the successor has signed, the record has no other host.
 
 use ed25519_dalek::VerifyingKey;
 
@@ -61,6 +64,36 @@ impl Hosts {
         self.of(key).last().map(|(_, host)| host.name.as_str())
     }
 
+    /// The numbers of a vault's versions that list a key, oldest first.
+    fn listing<'v>(
+        &'v self,
+        vault: &'v str,
+        key: VerifyingKey,
+    ) -> impl Iterator<Item = usize> + 'v {
+        let of_vault = self.versions.iter().filter(move |v| v.vault == vault);
+        let lists = move |version: &Version| version.hosts.iter().any(|host| host.key == key);
+        of_vault
+            .enumerate()
+            .filter(move |(_, version)| lists(version))
+            .map(|(n, _)| n)
+    }
+
+    /// Whether a key was struck out for good, and the other came then or later.
+    fn is_followed(&self, key: VerifyingKey, by: VerifyingKey) -> bool {
+        let newest = |vault: &str| self.versions.iter().filter(|v| v.vault == vault).count() - 1;
+        let counts = self
+            .of(key)
+            .any(|(vault, _)| self.listing(vault, key).last() == Some(newest(vault)));
+        let later = |vault| {
+            let (last, first) = (
+                self.listing(vault, key).last(),
+                self.listing(vault, by).next(),
+            );
+            last.zip(first).is_some_and(|(last, first)| last < first)
+        };
+        !counts && self.of(key).any(|(vault, _)| later(vault))
+    }
+
     /// Where a version lists the host that has, had or will have this key: by the key, else by its own key, else by its name.
     fn seat(&self, version: &Version, key: VerifyingKey) -> Option<usize> {
         let at = |fits: &dyn Fn(&HostKeys) -> bool| version.hosts.iter().position(fits);
@@ -83,6 +116,13 @@ impl Hosts {
                 _ => false,
             },
         )
+    }
+
+    /// Whether this key is another host's than the one that has this name in a record's lines: whichever host has had the name, a version lists both of
+    /// them side by side.
+    pub fn is_beside(&self, name: &str, key: VerifyingKey) -> bool {
+        let mut named = self.all().filter(|(_, host)| host.name == name).peekable();
+        named.peek().is_some() && named.all(|(_, host)| self.are_two(host.key, key))
     }
 
     /// Each place that was given to another host: the step in which one was struck out, and that in which one came. Most often that is one step;
@@ -139,8 +179,8 @@ pub struct Owner<'h> {
     hosts: Option<&'h Hosts>,
     /// The names that its lines have given, the newest last.
     names: Vec<String>,
-    /// The keys that have signed it.
-    keys: Vec<VerifyingKey>,
+    /// The keys that have signed it, and up to which event each had when it came.
+    keys: Vec<(VerifyingKey, u64)>,
 }
 
 impl<'h> Owner<'h> {
@@ -156,7 +196,7 @@ impl<'h> Owner<'h> {
     pub fn with_id(hosts: &'h Hosts, id: &str) -> Option<Self> {
         let (_, listed) = hosts.all().filter(|(_, host)| host.id == id).last()?;
         Some(Self {
-            keys: vec![listed.key],
+            keys: vec![(listed.key, 0)],
             ..Self::new(Some(hosts))
         })
     }
@@ -172,10 +212,32 @@ impl<'h> Owner<'h> {
     pub fn take(&mut self, checkpoint: &Checkpoint, key: &NoteKey) -> Result<(), String> {
         let now = self.names.last().map(std::slice::from_ref);
         self.check(checkpoint, key, now.unwrap_or_default())?;
-        if !self.keys.contains(key.key()) {
-            self.keys.push(*key.key());
+        self.still_counts(checkpoint, key)?;
+        if self.keys.iter().all(|(known, _)| known != key.key()) {
+            self.keys.push((*key.key(), checkpoint.head.seq));
         }
         Ok(())
+    }
+
+    /// Whether the key had not been struck out, and followed by another, before the record came to where the checkpoint says. The error says in words
+    /// that it had. A head that is none of the record's proves nothing anyway, and may be of what an epoch says was lost.
+    pub fn still_counts(&self, checkpoint: &Checkpoint, key: &NoteKey) -> Result<(), String> {
+        let Some(hosts) = self.hosts else {
+            return Ok(());
+        };
+        let key = *key.key();
+        let followed = |(by, from): &&(VerifyingKey, u64)| {
+            *by != key && *from < checkpoint.head.seq && hosts.is_followed(key, *by)
+        };
+        let Some((by, from)) = self.keys.iter().find(followed) else {
+            return Ok(());
+        };
+        let name = |key| hosts.name_of(key).unwrap_or("another").to_owned();
+        Err(format!(
+            "host {} has signed it with a key that no roster lists any more, and host {} had signed the record up to event {from} by then",
+            name(key),
+            name(*by)
+        ))
     }
 
     /// Whether a checkpoint beside the record is by one that has written it.
@@ -210,16 +272,17 @@ impl<'h> Owner<'h> {
         let mut listed = names.iter().filter(known).peekable();
         let named = listed.peek().copied();
         let fits = named.is_none() || listed.any(|n| hosts.of(key).any(|(_, own)| own.name == *n));
-        let follows = |before: &VerifyingKey| hosts.are_one(*before, key);
-        let beside = |before: &VerifyingKey| *before != key && hosts.are_two(*before, key);
+        let before = || self.keys.iter().map(|(before, _)| *before);
+        let follows = |before| hosts.are_one(before, key);
+        let beside = |before| before != key && hosts.are_two(before, key);
         let goes_on = self.keys.is_empty()
-            || self.keys.contains(&key)
-            || (self.keys.iter().any(follows) && !self.keys.iter().any(beside));
+            || before().any(|before| before == key)
+            || (before().any(follows) && !before().any(beside));
         if fits && goes_on {
             return Ok(());
         }
-        let before = self.keys.last().and_then(|key| hosts.name_of(*key));
-        let own = before.or(named.map(String::as_str));
+        let last = self.keys.last().and_then(|(key, _)| hosts.name_of(*key));
+        let own = last.or(named.map(String::as_str));
         Err(format!(
             "host {signer} has signed it, and the record is not by this host but by {}",
             own.unwrap_or("another")

@@ -346,12 +346,21 @@ impl Run<'_> {
             });
         }
         match found {
-            Some(found) if found == hash => self.prove(Proof {
-                seq,
-                by,
-                source: claim.source,
-                time: claim.time,
-            }),
+            Some(found) if found == hash => {
+                let signed = claim.signed.as_ref();
+                let counts = signed.map_or(Ok(()), |(checkpoint, key)| {
+                    self.owner.still_counts(checkpoint, key)
+                });
+                match counts {
+                    Ok(()) => self.prove(Proof {
+                        seq,
+                        by,
+                        source: claim.source,
+                        time: claim.time,
+                    }),
+                    Err(why) => self.problem(Problem::Checkpoint { seq: 0, why }),
+                }
+            }
             Some(_) => self.problem(Problem::Rewritten { seq, by }),
             None if broken => {}
             None => self.problem(Problem::Truncated {

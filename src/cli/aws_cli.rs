@@ -36,7 +36,7 @@ use crate::{
     trust::power::refusal::{self, Said},
 };
 
-use super::ui::Waiting;
+use super::{stop, ui::Waiting};
 
 /// How long one call may take, sign-in included.
 const TIME: Duration = Duration::from_secs(120);
@@ -95,7 +95,7 @@ pub(super) enum Failed {
     Otherwise(String),
     /// What it printed is not what was asked for.
     Unreadable(String),
-    /// The person has pressed Ctrl-C. It ends the call, not the verb, which may have something to put away.
+    /// The person has pressed Ctrl-C, or a signal came that [`stop`] listens for. It ends the call, not the verb, which may have something to put away.
     BrokenOff,
 }
 
@@ -235,6 +235,7 @@ async fn ended(mut command: Command, time: Duration) -> Result<Vec<u8>, Failed> 
             // Whichever way this is left early, dropping the child kills it.
             tokio::select! {
                 _ = interrupt.recv() => return Err(Failed::BrokenOff),
+                () = stop::wait() => return Err(Failed::BrokenOff),
                 () = &mut over => return Err(Failed::TooLong(time)),
                 _ = &mut reading, if !read_all => read_all = true,
                 status = child.wait() => break status.map_err(untold)?,

@@ -63,6 +63,7 @@ mod sinks;
 mod span;
 mod standing;
 mod status;
+mod stop;
 mod token;
 mod tunnel;
 mod ui;

@@ -16,6 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
+/// Between two looks at a reader that another program has.
+const POLL: Duration = Duration::from_millis(100);
+
 type Answer = Result<Zeroizing<Vec<u8>>, TokenError>;
 
 enum Ask {
@@ -56,9 +59,9 @@ fn run(
     abandoned: &AtomicBool,
 ) -> Result<(), TokenError> {
     let context = pcsc::Context::establish(Scope::User).map_err(plain)?;
-    let mut card = context
-        .connect(reader, ShareMode::Shared, Protocols::ANY)
-        .map_err(plain)?;
+    let mut card = once_free(bounds.lock, || {
+        context.connect(reader, ShareMode::Shared, Protocols::ANY)
+    })?;
     // Nobody waits any more: do not disturb whoever had the card until now.
     if abandoned.load(Ordering::SeqCst) {
         let _ = card.disconnect(Disposition::LeaveCard);
@@ -66,7 +69,7 @@ fn run(
     }
 
     let mut identity = Err(TokenError::Silent);
-    let begun = in_transaction(&mut card, |transaction| {
+    let begun = in_transaction(&mut card, bounds.lock, |transaction| {
         if abandoned.load(Ordering::SeqCst) {
             return Disposition::LeaveCard;
         }
@@ -90,7 +93,7 @@ fn run(
         bounds,
     };
     if found.send((index, Ok((link, firmware, serial)))).is_ok() {
-        serve(&mut card, &context, reader, &questions, &replies);
+        serve(&mut card, &context, reader, bounds, &questions, &replies);
     }
     let _ = card.disconnect(Disposition::LeaveCard);
     // Whoever waits for `replies` to close may end the process at once, and with it PC/SC's own memory: this thread has to be done with it.
@@ -104,6 +107,7 @@ fn serve(
     card: &mut pcsc::Card,
     context: &pcsc::Context,
     reader: &CStr,
+    bounds: Bounds,
     questions: &Receiver<Ask>,
     replies: &Sender<Answer>,
 ) {
@@ -112,7 +116,7 @@ fn serve(
             let _ = replies.send(Err(TokenError::Interrupted));
             continue;
         }
-        let ended = in_transaction(card, |transaction| {
+        let ended = in_transaction(card, bounds.lock, |transaction| {
             let _ = replies.send(Ok(Zeroizing::default()));
             let mut used = false;
             loop {
@@ -134,9 +138,27 @@ fn serve(
     }
 }
 
-/// Runs `work` under an exclusive transaction and ends that as `work` says.
+/// Asks again while another program has the reader: at most for `bound`, then it is held. A program that has just ended still has it for as long
+/// as pcscd takes to notice.
+fn once_free<T>(
+    bound: Duration,
+    mut ask: impl FnMut() -> Result<T, pcsc::Error>,
+) -> Result<T, TokenError> {
+    let begun = Instant::now();
+    loop {
+        match ask() {
+            Err(pcsc::Error::SharingViolation) if begun.elapsed() < bound => {
+                thread::sleep(bound.min(POLL));
+            }
+            answer => return answer.map_err(plain),
+        }
+    }
+}
+
+/// Runs `work` under an exclusive transaction and ends that as `work` says. Others may take `bound` to let go of the card.
 fn in_transaction(
     card: &mut pcsc::Card,
+    bound: Duration,
     work: impl FnOnce(&Transaction<'_>) -> Disposition,
 ) -> Result<(), TokenError> {
     let mut work = Some(work);
@@ -156,9 +178,10 @@ fn in_transaction(
             Err(error) => (None, error),
         };
         match (disposition, error) {
-            (None, pcsc::Error::ResetCard) => card
-                .reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)
-                .map_err(plain)?,
+            // Whoever has reset it may have begun its next transaction already.
+            (None, pcsc::Error::ResetCard) => once_free(bound, || {
+                card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)
+            })?,
             (None, error) => return Err(plain(error)),
             // A card that was reset or is gone keeps nothing.
             (Some(_), pcsc::Error::ResetCard | pcsc::Error::RemovedCard) => return Ok(()),

@@ -47,9 +47,9 @@ use std::time::Duration;
 /// How long to wait for what. Nothing in this module waits without a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// For a reader to say what is in it (1 s).
+    /// For the other readers to say what is in them, once there is a token that could be meant (1 s).
     pub probe: Duration,
-    /// For another program to end its transaction (5 s).
+    /// For another program to end its transaction or to let go of the reader, and for a first token to answer (5 s).
     pub lock: Duration,
     /// For the answer to one command (60 s); a touch runs out on the token itself after 15 to 30 s.
     pub answer: Duration,

@@ -44,7 +44,8 @@ pub enum Contents {
 
 /// Lists the readers with what is in them, in PC/SC's order.
 ///
-/// Takes at most `bounds.probe` (1 s by default), even if one of them hangs or is busy: that one is shown as held.
+/// Takes at most `bounds.probe` (1 s by default) once a token has answered, even if another reader hangs or is busy: that one is shown as held.
+/// While none has, at most `bounds.lock` (5 s).
 ///
 /// # Errors
 /// [`TokenError::NoService`], [`TokenError::Forbidden`] or [`TokenError::Service`] when PC/SC itself does not work.
@@ -70,7 +71,8 @@ pub fn readers(bounds: Bounds) -> Result<Vec<Reader>, TokenError> {
 /// What a reader answered: the token, connected.
 pub(super) type Found<L = Link> = Result<(L, Firmware, u32), TokenError>;
 
-/// All readers, with a live link to each token. Ends early when the token with serial number `wanted` is found.
+/// All readers, with a live link to each token. Ends early when the token with serial number `wanted` is found; takes its time while there is
+/// nothing that could be used.
 pub(super) fn probe(
     wanted: Option<u32>,
     bounds: Bounds,
@@ -90,13 +92,18 @@ pub(super) fn probe(
     drop(sender);
 
     let mut found: Vec<Option<Found>> = names.iter().map(|_| None).collect();
-    let mut has_wanted = false;
-    let deadline = Instant::now() + bounds.probe;
+    let (mut has_wanted, mut has_any) = (false, false);
+    let begun = Instant::now();
     while !has_wanted && found.iter().any(Option::is_none) {
-        let rest = deadline.saturating_duration_since(Instant::now());
+        let patience = match wanted.is_none() && has_any {
+            true => bounds.probe,
+            false => bounds.probe.max(bounds.lock),
+        };
+        let rest = patience.saturating_sub(begun.elapsed());
         let Ok((index, answer)) = receiver.recv_timeout(rest) else {
             break;
         };
+        has_any |= answer.is_ok();
         has_wanted = matches!(&answer, Ok((.., serial)) if Some(*serial) == wanted);
         found[index] = Some(answer);
     }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::chown,
+    path::Path,
     process::{Command, Output},
 };
 
@@ -11,6 +12,7 @@ use twotap::{
     protocol::review::AccessRow,
     trust::{Digest, Timestamp},
 };
+use twotap_rig::tools;
 
 use crate::{
     FINDINGS,
@@ -24,7 +26,7 @@ fn twotap(host: &Host, uid: u32, args: &[&str]) -> Output {
     // At a place where everybody may run it.
     let program = host.path("twotap");
     if !program.exists() {
-        fs::copy(env!("CARGO_BIN_EXE_twotap"), &program).expect("copied");
+        tools::install(Path::new(env!("CARGO_BIN_EXE_twotap")), &program).expect("copied");
     }
     Command::new("setpriv")
         .args(["--reuid", &uid.to_string(), "--regid", &uid.to_string()])

@@ -11,6 +11,7 @@ use serde_json::Value;
 use twotap_rig::{
     Credentials, Site,
     site::{CUSTODIANS, Done, Options, Requested, session},
+    tools,
 };
 
 use crate::agent_support::until;
@@ -40,10 +41,8 @@ fn install(folder: &Path) -> PathBuf {
         open_ones = open(os.path.dirname(__file__) + '/tickets').read().split()\n\
         print(f'{incident} is open' if incident in open_ones else f'there is no {incident}')\n\
         sys.exit(0 if incident in open_ones else 1)\n";
-    fs::write(&path, script).expect("written");
-    for (path, mode) in [(&*path, 0o755), (folder, 0o755)] {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
-    }
+    tools::install_text(script, &path).expect("a check");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("mode");
     path
 }
 

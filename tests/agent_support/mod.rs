@@ -37,6 +37,7 @@ use twotap::{
     },
     trust::Bytes,
 };
+use twotap_rig::tools;
 
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub use twotap_rig::people::{AGENT, ALICE, BOB, CAROL, DANA, IVAN, SOFIA};
@@ -137,8 +138,7 @@ impl Host {
         }
         let copy = self.path("twotapd");
         if !copy.exists() {
-            fs::copy(built, &copy).expect("copied");
-            fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("mode");
+            tools::install(built, &copy).expect("copied");
         }
         copy
     }

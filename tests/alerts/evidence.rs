@@ -105,3 +105,45 @@ fn what_a_sink_passed_over_is_told_once_even_where_it_passes_over_that_too() {
     let trail = String::from_utf8(trail.body).expect("lines");
     assert!(trail.contains("EVIDENCE_FLAWED"), "{trail}");
 }
+
+/// The agent is killed before it has looked at what its sinks say: what was passed over is told after the next start, and once.
+#[test]
+fn what_a_sink_passed_over_is_told_although_the_agent_was_killed() {
+    let strict = Receiver::start(Does::RefusesText(422, "twotap.alert"));
+    let sink = |name: &str, only: &str| {
+        let url = strict.url();
+        format!(
+            "[sinks.{name}]\nkind = 'webhook'\nurl = '{url}'\nsecret_file = 'secret'\nonly = ['{only}']\n"
+        )
+    };
+    let more = format!(
+        "{}{}",
+        sink("siem", "BREAK_GLASS_REQUESTED"),
+        sink("touched", "AUDIT_TAMPERED"),
+    );
+    let mut alerted = Alerted::prepare_with(Paper::new(), &more);
+    alerted.host.start_agent();
+    alerted.host.ask();
+    until("it is passed over", || {
+        said_by_siem(&alerted.host).contains("a notice without its words")
+    });
+    alerted.host.kill_agent();
+    alerted.host.start_agent();
+    until("it is told", || !flaws(&alerted.host, "siem").is_empty());
+    // What another sink passes over is found by a later look.
+    fs::remove_file(alerted.host.path("audit/events.jsonl")).expect("removed");
+    until("the other sink's is told", || {
+        !flaws(&alerted.host, "touched").is_empty()
+    });
+    let seq = alerted
+        .host
+        .events_named("BREAK_GLASS_REQUESTED")
+        .remove(0)
+        .seq;
+    let why = flaws(&alerted.host, "siem");
+    assert_eq!(why.len(), 1, "{why:?}");
+    assert!(
+        why[0].contains(&format!("does not take event {seq}")),
+        "{why:?}"
+    );
+}

@@ -1,7 +1,6 @@
 //! An account of the emulator's with the shipped stack in it, and the stock AWS CLI of somebody who may do everything there.
 
 use std::{
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output},
 };
@@ -38,9 +37,7 @@ impl Account {
             python.display()
         );
         let program = home.path().join("aws");
-        std::fs::write(&program, wrapper).expect("written");
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
-            .expect("its mode");
+        tools::install_text(&wrapper, &program).expect("a program");
         Self { number, home }
     }
 

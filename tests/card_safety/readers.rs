@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use twotap_rig::tools;
 use twotap_token::{Control, Fault, FaultKind, TokenProcess};
 
 use crate::bench::{ALICE, BOB, Bench, DANA, PIN};
@@ -63,7 +64,7 @@ struct Holder(Child);
 impl Holder {
     fn start(bench: &Bench, name: &str, case: &str) -> Self {
         let program = bench.path(name);
-        std::fs::copy(std::env::current_exe().expect("this program"), &program).expect("a copy");
+        tools::install(&std::env::current_exe().expect("this program"), &program).expect("a copy");
         let child = Command::new(program)
             .args(["--exact", case, "--nocapture", "--test-threads=1"])
             .env(HOLD, "1")

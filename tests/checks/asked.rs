@@ -1,6 +1,6 @@
 //! A scenario's checks at the agent: what they come to stands in the request, or ends it, and in the record either way.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::fs;
 
 use serde_json::json;
 use twotap::{
@@ -10,6 +10,7 @@ use twotap::{
         roster::{Check, Roster, Scenario},
     },
 };
+use twotap_rig::tools;
 
 use crate::agent_support::{DANA, Host, Reply, paper, paper::Paper};
 
@@ -52,8 +53,7 @@ pub(crate) fn configure(host: &Host, text: &str) {
 /// Installs a check: a shell script.
 fn install(host: &Host, name: &str, script: &str) {
     let path = host.path(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
+    tools::install_text(&format!("#!/bin/sh\n{script}\n"), &path).expect("a check");
     let table = format!("[checks.{name}]\nprogram = '{}'\n", path.display());
     let known = fs::read_to_string(host.path("agent.toml")).expect("a configuration");
     if !known.contains(&table) {

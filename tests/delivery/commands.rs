@@ -9,6 +9,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use twotap::ceremony::Stage;
+use twotap_rig::tools;
 
 use crate::{
     agent_support::{BOUND, SOFIA, until},
@@ -178,8 +179,7 @@ fn what_a_program_says_is_passed_on_whole() {
     // By its name one whose standard error is read for what AWS refused; its own children may keep it open.
     let aws = desk.home().join("aws");
     let script = "#!/bin/sh\nsleep 600 >/dev/null & echo $! >pid\nhead -c 200000 /dev/zero | tr '\\0' x >&2\necho end >&2\necho out\nexit 3\n";
-    fs::write(&aws, script).expect("written");
-    fs::set_permissions(&aws, fs::Permissions::from_mode(0o755)).expect("mode");
+    tools::install_text(script, &aws).expect("a program");
     let asked = Instant::now();
     let ran = done(desk.twotap(&["exec", "--", &aws.display().to_string(), "s3"]));
     assert!(asked.elapsed() < AT_ONCE, "{:?}", asked.elapsed());

@@ -139,3 +139,28 @@ fn one_that_works_is_never_told() {
     assert!(degraded(&host, "sink other"));
     assert!(!degraded(&host, "sink siem"));
 }
+
+#[test]
+fn what_was_caught_up_after_a_restart_is_lifted_and_what_is_over_is_not_concerned() {
+    let mut host = prepared("degraded_seconds = 1", &[("siem", "")]);
+    let receiver = Receiver::start(&host, "siem");
+    host.start_agent();
+    let over = host.ask();
+    assert_eq!(host.deny(&over, "alice").status, 200);
+    host.reach(&over.id, Stage::Denied);
+    whole(&host, &receiver);
+    drop(receiver);
+    let view = host.ask();
+    until("it is told", || count(&host, "DEGRADED_EVIDENCE") > 0);
+    until("it stands in the request", || {
+        !host.request(&view.id).evidence.is_empty()
+    });
+    assert!(host.request(&over.id).evidence.is_empty());
+    host.kill_agent();
+    let _back = Receiver::start(&host, "siem");
+    host.start_agent();
+    until("it is lifted", || {
+        count(&host, "EVIDENCE_RESTORED") == 1
+            && host.request(&view.id).evidence[0].restored.is_some()
+    });
+}

@@ -1,8 +1,9 @@
 //! What is committed.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use twotap::audit::event::{Event, EventType as E};
+use twotap_rig::tools;
 
 use crate::{Bench, git, log, read};
 
@@ -196,12 +197,8 @@ fn commits_are_signed_where_a_key_is_named() {
 /// A program that says that it ran.
 fn trap(path: &Path, marker: &Path) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-    fs::write(
-        path,
-        format!("#!/bin/sh\ntouch {}\nexit 0\n", marker.display()),
-    )
-    .expect("written");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("mode");
+    let text = format!("#!/bin/sh\ntouch {}\nexit 0\n", marker.display());
+    tools::install_text(&text, path).expect("a program");
 }
 
 #[test]

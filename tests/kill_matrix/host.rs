@@ -23,7 +23,7 @@ use twotap::{
     protocol::Problem,
     trust::{Envelope, PublicKey, roster::Role},
 };
-use twotap_rig::{Credentials, memory, people};
+use twotap_rig::{Credentials, memory, people, tools};
 
 use crate::{
     flow::Status,
@@ -100,7 +100,7 @@ impl Host {
         for name in PROGRAMS {
             let (built, path) = (program(name), self.bin.path().join(name));
             fs::hard_link(&built, &path)
-                .or_else(|_| fs::copy(&built, &path).map(drop))
+                .or_else(|_| tools::install(&built, &path))
                 .expect("a program");
         }
         let rig = self.rig.table();

@@ -5,7 +5,7 @@ use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 use rusqlite::Connection;
 
 use crate::{
-    agent_support::{DANA, until},
+    agent_support::{DANA, Host, until},
     bench::{file, finds, host, kept, prepared, said, signed, what, written},
 };
 
@@ -92,6 +92,55 @@ fn rights_that_were_widened_and_a_folder_that_was_moved_are_found() {
     });
     assert_eq!(said(&found), ("folder_moved", Some(1)));
     assert!(away.join("events.jsonl").exists());
+
+    // The kernel is asked about the folder that stands there now.
+    let before = host.events_named("AUDIT_TAMPERED").len();
+    fs::remove_file(file(&host)).expect("removed");
+    until("it is found", || {
+        host.events_named("AUDIT_TAMPERED").len() > before
+    });
+}
+
+/// What was found and cannot be moved aside stays where it is, and every look finds it.
+#[test]
+fn evidence_that_cannot_be_kept_is_told_once_and_kept_once_it_can_be() {
+    let host = host("look_seconds = 1");
+    // Where it would be kept there is something else.
+    let kept_at = host.path("audit/tampered");
+    fs::write(&kept_at, "not a folder").expect("written");
+    let text = fs::read_to_string(file(&host)).expect("there");
+    let forged = text.replacen("host-1", "host-2", 1);
+    let mut open = fs::File::options()
+        .write(true)
+        .open(file(&host))
+        .expect("opened");
+    open.write_all(forged.as_bytes()).expect("written");
+    drop(open);
+    until("it is found", || {
+        host.events_named("AUDIT_TAMPERED").len() == 1
+    });
+    let found = host.events_named("AUDIT_TAMPERED").pop().expect("one");
+    assert_eq!(said(&found), ("changed", Some(1)));
+    assert!(what(&found, "kept").is_null());
+    assert!(what(&found, "not_kept").is_string());
+    let says = |host: &Host| {
+        let degraded = host.status(DANA).degraded;
+        degraded.iter().any(|l| l.contains("cannot be looked at"))
+    };
+    until("it is said", || says(&host));
+    let began = std::time::Instant::now();
+    until("there was time for looks", || {
+        began.elapsed().as_secs() >= 3
+    });
+    assert_eq!(host.events_named("AUDIT_TAMPERED").len(), 1);
+    fs::remove_file(&kept_at).expect("removed");
+    until("it is kept", || {
+        host.events_named("AUDIT_TAMPERED").len() == 2
+    });
+    written(&host);
+    let found = host.events_named("AUDIT_TAMPERED").pop().expect("two");
+    assert!(kept(&found).starts_with(forged.as_bytes()));
+    until("it is said no more", || !says(&host));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use twotap::{
 };
 
 use crate::{
-    agent_support::{DANA, Host, SOFIA},
+    agent_support::{DANA, Host, SOFIA, paper},
     bench::{finds, host, what},
     people,
 };
@@ -43,6 +43,12 @@ fn where_policy_says_so_nothing_is_opened_until_an_officer_has_acknowledged_it()
         );
     }
     assert_eq!(host.worker.jobs("ceremony"), 1);
+    // What closes is asked of the worker, whatever that comes to: here it offers something else.
+    let mut closing = paper::ask();
+    closing.close_only = Some(vec![waiting.id.clone()]);
+    let asked = host.call(DANA, "POST", "/v1/requests", &closing).problem();
+    assert_eq!(asked.error, "the worker offers what was not asked");
+    assert_eq!(host.worker.jobs("ceremony"), 2);
 
     // An officer, and for what was seen.
     let said = json!({ "reason": "the log rotation of the host, taken out", "through": first });

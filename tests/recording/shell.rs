@@ -1,8 +1,9 @@
 //! A shell and single commands, recorded and played again.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+use std::process::Command;
 
 use twotap::{protocol::recording::RecordingState, trust::roster::Recording};
+use twotap_rig::tools;
 
 use crate::{
     agent_support::until,
@@ -222,8 +223,7 @@ fn a_recorded_command_that_aws_refused_is_explained_as_any_other() {
     let script = "#!/bin/sh\necho 'An error occurred (AccessDenied) when calling the GetObject operation: User: \
 arn:aws:sts::111122223333:assumed-role/op-admin/dana is not authorized to perform: s3:GetObject on resource: \
 \"arn:aws:s3:::b/k\" with an explicit deny in a permissions boundary' >&2\nexit 254\n";
-    fs::write(&aws, script).expect("written");
-    fs::set_permissions(&aws, fs::Permissions::from_mode(0o755)).expect("mode");
+    tools::install_text(script, &aws).expect("a program");
     let aws = aws.to_str().expect("plain");
     let args = ["exec", "--record", "--", aws, "s3"];
     let output = bench.run("dana", &args);

@@ -16,6 +16,7 @@ use serde_json::Value;
 use twotap_rig::{
     Credentials, Site, people,
     site::{CUSTODIANS, Done, Options, Requested},
+    tools,
 };
 
 pub const USAGE: i32 = 2;
@@ -174,8 +175,7 @@ impl Checks {
     /// A program.
     pub fn program(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
-        fs::write(&path, text).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
+        tools::install_text(text, &path).expect("a program");
         path
     }
 

@@ -2,10 +2,12 @@
 //! same, and what cannot be copied is read one by one.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::ObjectLockMode;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -73,8 +75,7 @@ fn watched(bench: &Bench, script: &str) -> String {
         bench.dir.path().display(),
         real.display()
     );
-    fs::write(bin.join("text"), text).expect("written");
-    tools::install(&bin.join("text"), &bin.join("aws")).expect("copied");
+    tools::install_text(&text, &bin.join("aws")).expect("a program");
     bin.display().to_string()
 }
 
@@ -174,6 +175,99 @@ fn what_cannot_be_copied_together_is_read_one_by_one() {
         assert_eq!(single, 9, "{runs:?}");
         let object: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(object["bucket"]["lock_modes"], json!(["GOVERNANCE"]));
+    }
+}
+
+/// To whom S3 does not show locks it shows objects without: that is not the bucket's fault, and is not called good either.
+#[test]
+fn locks_that_may_not_be_seen_are_not_taken_for_missing_ones() {
+    let bench = filled(9, 0);
+    let real = tools::script("aws").expect("the AWS CLI");
+    let refused = "An error occurred (AccessDenied) when calling the GetObjectRetention operation: User: \
+         arn:aws:iam::1:user/sofia is not authorized to perform: s3:GetObjectRetention on resource: x";
+    let script = format!(
+        "case \"$2\" in get-object-retention) echo '{refused}' >&2; exit 254;; esac\n\
+         case \"$1\" in s3) '{real}' \"$@\" 2>&1 | sed \"s/, 'x-amz-object-lock-[a-z-]*': '[^']*'//g\" >&2; exit 0;; esac",
+        real = real.display()
+    );
+    let (output, said, runs) = run(&bench, &script);
+    assert_eq!(output.status.code(), Some(9), "{said}");
+    let all = format!("{}{said}", String::from_utf8_lossy(&output.stdout));
+    for words in [
+        "whether they are locked cannot be seen of 9 objects",
+        "use a profile that may s3:GetObjectRetention",
+    ] {
+        assert!(all.contains(words), "{words}: {all}");
+    }
+    assert!(!all.contains("is not locked"), "{all}");
+    let asked = runs.iter().filter(|run| run.contains("retention")).count();
+    assert_eq!(asked, 1, "{runs:?}");
+    // What was done to the bucket is found all the same.
+    let key = bench.keys().remove(4);
+    delete(&bench, &key, None);
+    let (output, said, _) = run(&bench, &script);
+    assert_eq!(output.status.code(), Some(11), "{said}");
+    let all = format!("{}{said}", String::from_utf8_lossy(&output.stdout));
+    assert!(all.contains(&format!("{key} was deleted at")), "{all}");
+    assert!(all.contains("cannot be seen of "), "{all}");
+}
+
+/// Whoever writes to the bucket while it is copied does not fill this disk.
+#[test]
+fn what_comes_into_the_bucket_meanwhile_is_not_copied_without_bound() {
+    let bench = filled(9, 0);
+    let real = tools::script("aws").expect("the AWS CLI");
+    let line = forged("put-since", 1 << 30);
+    let script = format!(
+        "[ \"$1\" = s3 ] && {{ '{}' \"$@\"; echo \"{line}\" >&2; exit 0; }}",
+        real.display()
+    );
+    let (output, said, runs) = run(&bench, &script);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("more came into the bucket than was listed"),
+        "{said}"
+    );
+    assert_eq!(runs[0], "s3api list-object-versions");
+}
+
+/// The copy of the record does not stay behind where the verb is told to end, whatever it does just then.
+#[test]
+fn nothing_is_left_behind_by_a_verb_that_is_told_to_end() {
+    let bench = filled(9, 0);
+    let tmp = bench.dir.path().join("tmp");
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        // A copy that does not end.
+        let begun = bench.dir.path().join("begun");
+        let script = format!(
+            "[ \"$1\" = s3 ] && {{ echo x > '{0}'; exec sleep 600; }}",
+            begun.display()
+        );
+        let path = watched(&bench, &script);
+        let _ = fs::remove_file(&begun);
+        let mut child = verify::command(&bench, &path, PREFIX, "7", &[])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let until = Instant::now() + Duration::from_secs(60);
+        while !begun.exists() {
+            assert!(child.try_wait().expect("asked").is_none(), "it ended");
+            assert!(Instant::now() < until, "it does not begin to copy");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(fs::read_dir(&tmp).expect("a folder").count(), 1);
+        let pid = Pid::from_child(&child);
+        kill_process(pid, signal).expect("told");
+        let output = child.wait_with_output().expect("ended");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{signal:?}: {said}");
+        assert!(said.contains("broken off"), "{said}");
+        assert_eq!(
+            fs::read_dir(&tmp).expect("a folder").count(),
+            0,
+            "{signal:?}"
+        );
     }
 }
 

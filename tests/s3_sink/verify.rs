@@ -45,10 +45,23 @@ pub(crate) fn verify_with(
     days: &str,
     more: &[&str],
 ) -> Output {
+    let mut command = command(bench, bin, prefix, days, more);
+    command.output().expect("run")
+}
+
+/// The same, still to be run.
+pub(crate) fn command(
+    bench: &Bench,
+    bin: &str,
+    prefix: &str,
+    days: &str,
+    more: &[&str],
+) -> Command {
     let place = format!("s3://{}/{prefix}", bench.bucket);
     let temporary = bench.dir.path().join("tmp");
     std::fs::create_dir_all(&temporary).expect("a folder");
-    Command::new(env!("CARGO_BIN_EXE_twotap"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_twotap"));
+    command
         .args(["audit", "verify", "--s3", &place, "--retention-days", days])
         .args(more)
         .env_clear()
@@ -59,9 +72,8 @@ pub(crate) fn verify_with(
         .env("AWS_ACCESS_KEY_ID", &bench.account)
         .env("AWS_SECRET_ACCESS_KEY", "not-checked")
         .env("AWS_DEFAULT_REGION", REGION)
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .output()
-        .expect("run")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    command
 }
 
 /// What it says first, and everything else that it says; it ends with the code for tampering.

@@ -4,13 +4,13 @@ use std::{
     collections::VecDeque,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+use twotap_rig::tools;
 
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -103,9 +103,7 @@ impl Database {
             .replace("@PORT@", &self.port.to_string())
             .replace("@LEFT@", &format!("left behind by {}", self.port))
             .replace("@FOLDER@", &folder.display().to_string());
-        std::fs::write(&program, text).expect("written");
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(&program, mode).expect("a program");
+        tools::install_text(&text, &program).expect("a program");
         program
     }
 

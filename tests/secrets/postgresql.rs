@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use twotap_rig::postgres::Postgres;
+use twotap_rig::{postgres::Postgres, tools};
 
 use crate::{
     closing::{by_setter, close, names, open, setter_toml},
@@ -168,7 +168,7 @@ fn closing_changes_a_roles_password() {
         arn = world.make_secret("payments", &value).expect("a secret");
         // A checkout need not belong to root; a setter has to.
         let installed = folder.join("postgresql");
-        std::fs::copy(program(), &installed).expect("installed");
+        tools::install(&program(), &installed).expect("installed");
         let named = by_setter(world, &arn, "postgresql", true);
         (vec![named], setter_toml("postgresql", &installed, 30))
     });

@@ -89,6 +89,13 @@ fn reset(host: &Host) -> Record {
     let next = &events[usize::try_from(reset.seq).expect("small")];
     assert_eq!(next.event_type, "CHECKPOINT");
     assert_eq!(next.what["seq"], reset.seq);
+    // It is this host's word, by the id that its key has in the roster: as every other checkpoint's.
+    let notes = events.iter().filter_map(|e| e.what.get("note")?.as_str());
+    let mut origins: Vec<&str> = notes
+        .filter_map(|note| note.lines().find(|l| l.starts_with("origin ")))
+        .collect();
+    origins.dedup();
+    assert_eq!(origins.len(), 1, "{origins:?}");
     reset
 }
 

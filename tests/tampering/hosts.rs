@@ -191,7 +191,8 @@ fn a_host_that_was_replaced_goes_on_with_the_record() {
         let mut python = Python::start();
         let mut writer = incident(&signers);
         writer.next_roster(&signers, |roster| other.replaces(roster));
-        writer.carry(&other.note(&other.id(), writer.head));
+        let handed_over = writer.head;
+        writer.carry(&other.note(&other.id(), handed_over));
         writer.add(Event::new(EventType::AgentStarted, Actor::agent()));
         let end = writer.head;
         let mut bundle = writer.done(&signers);
@@ -199,8 +200,32 @@ fn a_host_that_was_replaced_goes_on_with_the_record() {
         let (bad, proven, problems) = both(&mut python, &bundle);
         assert_eq!((bad, proven), (None, end.seq), "{name}: {problems:?}");
         // What was handed out before is good as well.
-        bundle.note = signers.note(end);
+        bundle.note = signers.note(handed_over);
         assert_eq!(both(&mut python, &bundle).0, None, "{name}");
+        // What whoever has the burnt one's key signs since is not, beside the record and in it.
+        bundle.note = signers.note(end);
+        let (bad, proven, problems) = both(&mut python, &bundle);
+        assert_eq!(
+            (bad, proven),
+            (Some(0), handed_over.seq),
+            "{name}: {problems:?}"
+        );
+        let said = problems[0].to_string();
+        assert!(
+            said.contains("a key that no roster lists any more"),
+            "{said}"
+        );
+        let mut writer = incident(&signers);
+        writer.next_roster(&signers, |roster| other.replaces(roster));
+        let before = writer.head;
+        writer.carry(&signers.note(before));
+        writer.carry(&other.note(&other.id(), writer.head));
+        writer.carry(&signers.note(writer.head));
+        let at = writer.head.seq;
+        let mut bundle = writer.done(&signers);
+        bundle.note = signers.note(before);
+        let (bad, _, problems) = both(&mut python, &bundle);
+        assert_eq!(bad, Some(at), "{name}: {problems:?}");
         // Who is listed beside the new one later is another host.
         let mut stranger = Other::new("host-5");
         stranger.listed.key = PublicKey::Ed25519(SigningKey::from_bytes(&[43; 32]).verifying_key());
@@ -213,7 +238,9 @@ fn a_host_that_was_replaced_goes_on_with_the_record() {
         let before = writer.head;
         writer.carry(&other.note(&other.id(), before));
         writer.carry(&stranger.note(&stranger.id(), writer.head));
-        let (bad, _, problems) = both(&mut python, &writer.done(&signers));
+        let mut bundle = writer.done(&signers);
+        bundle.note = other.note(&other.id(), before);
+        let (bad, _, problems) = both(&mut python, &bundle);
         assert_eq!(bad, Some(before.seq + 2), "{name}: {problems:?}");
     }
 }
@@ -233,9 +260,12 @@ fn a_host_that_is_replaced_later_goes_on_with_the_record() {
             roster.hosts.remove(0);
         });
         writer.next_roster(&signers, |roster| roster.hosts.push(other.listed.clone()));
-        writer.carry(&by.note(&by.id(), writer.head));
+        let before = writer.head;
+        writer.carry(&by.note(&by.id(), before));
         let at = writer.head.seq;
-        let (bad, _, problems) = both(&mut python, &writer.done(&signers));
+        let mut bundle = writer.done(&signers);
+        bundle.note = signers.note(before);
+        let (bad, _, problems) = both(&mut python, &bundle);
         assert_eq!(bad, (!good).then_some(at), "{problems:?}");
     }
 }

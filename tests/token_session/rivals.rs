@@ -182,6 +182,7 @@ fn a_killed_process_leaves_no_pin_and_is_named_while_it_holds_the_reader() {
         );
         let bounds = Bounds {
             probe: Duration::from_millis(500),
+            lock: Duration::from_millis(500),
             ..PATIENT
         };
         let by = match error(Token::open_within(Some(1001), bounds)) {
@@ -200,21 +201,27 @@ fn a_killed_process_leaves_no_pin_and_is_named_while_it_holds_the_reader() {
 fn an_exclusive_connection_is_told_apart() {
     isolated("rivals::an_exclusive_connection_is_told_apart", |bench| {
         let plugged = bench.insert(1001, "5.7.4");
-        let rival = Rival::connect(pcsc::ShareMode::Exclusive);
-        let held = error(Token::open_within(Some(1001), PATIENT));
-        assert!(matches!(held, TokenError::Held { .. }), "{held}");
-        assert!(matches!(
-            readers(PATIENT).unwrap()[0].contents,
-            Contents::Held { .. }
-        ));
-        rival.leave();
-        assert_eq!(plugged.open(PATIENT).serial(), 1001);
-
-        // Or only for a transaction, after we had opened it.
-        let mut token = plugged.open(Bounds {
+        let hasty = Bounds {
             lock: Duration::from_millis(300),
             ..PATIENT
+        };
+        let rival = Rival::connect(pcsc::ShareMode::Exclusive);
+        let held = error(Token::open_within(Some(1001), hasty));
+        assert!(matches!(held, TokenError::Held { .. }), "{held}");
+        assert!(matches!(
+            readers(hasty).unwrap()[0].contents,
+            Contents::Held { .. }
+        ));
+        // One that lets go in time is waited for.
+        let leaving = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            rival.leave();
         });
+        assert_eq!(plugged.open(PATIENT).serial(), 1001);
+        leaving.join().unwrap();
+
+        // Or only for a transaction, after we had opened it.
+        let mut token = plugged.open(hasty);
         let mut rival = Rival::connect(pcsc::ShareMode::Shared);
         rival.transacted(|_| {
             let held = error(token.pin_tries());

@@ -24,9 +24,16 @@ fn hosts(versions: &[&[Said]]) -> Hosts {
 }
 
 fn note(origin: &str, of: char) -> (Checkpoint, NoteKey) {
+    note_at(0, origin, of)
+}
+
+fn note_at(seq: u64, origin: &str, of: char) -> (Checkpoint, NoteKey) {
     let checkpoint = Checkpoint {
         origin: origin.to_owned(),
-        head: Head::default(),
+        head: Head {
+            seq,
+            ..Head::default()
+        },
         time: "2026-01-06T10:00:00.000Z".to_owned(),
     };
     (
@@ -203,11 +210,71 @@ fn beside_a_record_each_host_that_has_written_it_counts() {
 }
 
 #[test]
+fn another_hosts_key_is_told_by_the_name_in_the_first_line() {
+    let replaced = hosts(&[TWO, &[("vault-3", 'c', 'C'), ("vault-2", 'b', 'B')]]);
+    for (name, of, other) in [
+        ("vault-1", 'A', false),
+        ("vault-1", 'B', true),
+        ("vault-1", 'C', false),
+        ("vault-2", 'B', false),
+        ("vault-2", 'C', true),
+        ("berlin", 'B', false),
+    ] {
+        assert_eq!(replaced.is_beside(name, key(of)), other, "{name} {of}");
+    }
+    // One that has the first one's name later: whose record it is the name does not tell.
+    let renamed = hosts(&[TWO, &[("vault-1", 'b', 'B')]]);
+    assert!(!renamed.is_beside("vault-1", key('B')));
+}
+
+#[test]
 fn without_rosters_every_key_that_counts_counts() {
     let mut owner = Owner::default();
     owner.named("vault-1");
     for of in ['A', 'B'] {
         let (checkpoint, key) = note("a", of);
+        assert_eq!(owner.take(&checkpoint, &key), Ok(()));
+    }
+}
+
+#[test]
+fn a_key_that_was_struck_out_counts_until_its_successor_has_signed() {
+    const A: Said = ("vault-1", 'a', 'A');
+    const C: Said = ("vault-1", 'c', 'C');
+    /// What becomes of notes by A, then C, then A once more, each later in the record; and of one by A that is older.
+    fn read(hosts: &Hosts) -> [bool; 4] {
+        let mut owner = Owner::new(Some(hosts));
+        let steps = [(5, 'A'), (7, 'C'), (9, 'A'), (6, 'A')];
+        steps.map(|(seq, of)| {
+            let origin = of.to_ascii_lowercase().to_string();
+            let (checkpoint, key) = note_at(seq, &origin, of);
+            let taken = owner.take(&checkpoint, &key).is_ok();
+            assert_eq!(owner.accepts(&checkpoint, &key), Ok(()), "it is its host's");
+            assert_eq!(owner.still_counts(&checkpoint, &key).is_ok(), taken);
+            taken
+        })
+    }
+    let good = [true; 4];
+    let struck_out = [true, true, false, true];
+    assert_eq!(read(&hosts(&[&[A], &[C]])), struck_out);
+    // Another name, and another key of the same host.
+    assert_eq!(read(&hosts(&[&[A], &[("vault-9", 'c', 'C')]])), struck_out);
+    // Not replaced at once.
+    assert_eq!(
+        read(&hosts(&[&[A, TWO[1]], &TWO[1..], &[TWO[1], C]])),
+        struck_out
+    );
+    // It came back.
+    assert_eq!(read(&hosts(&[&[A], &[C], &[A]])), good);
+    // Another vault's roster still lists it.
+    let mut both = hosts(&[&[A], &[C]]);
+    both.add("staging", both.versions[0].hosts.clone());
+    assert_eq!(read(&both), good);
+    // Nobody has come yet.
+    let gone = hosts(&[&[A, TWO[1]], &TWO[1..]]);
+    let mut owner = Owner::new(Some(&gone));
+    for seq in [5, 9] {
+        let (checkpoint, key) = note_at(seq, "a", 'A');
         assert_eq!(owner.take(&checkpoint, &key), Ok(()));
     }
 }

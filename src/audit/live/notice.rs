@@ -90,3 +90,47 @@ fn of(flags: ReadFlags, name: Option<&CStr>) -> Notice {
         gone,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_of_the_kernel_is_taken_for_what_it_means() {
+        let none = Notice::default();
+        let touched = Notice {
+            touched: true,
+            ..none
+        };
+        let (record, other) = (Some(c"events.jsonl"), Some(c"notes.txt"));
+        let gone = Notice {
+            gone: true,
+            ..touched
+        };
+        let closed = Notice {
+            closed: true,
+            ..touched
+        };
+        let removed = Notice {
+            removed: true,
+            ..touched
+        };
+        for (flags, name, meant) in [
+            (ReadFlags::MODIFY, record, touched),
+            (ReadFlags::MODIFY, other, none),
+            (ReadFlags::CLOSE_WRITE, record, closed),
+            (ReadFlags::CLOSE_WRITE, other, none),
+            (ReadFlags::DELETE, record, removed),
+            (ReadFlags::DELETE, other, none),
+            // Of the folder itself.
+            (ReadFlags::ATTRIB, None, touched),
+            (ReadFlags::DELETE_SELF, None, gone),
+            (ReadFlags::MOVE_SELF, None, gone),
+            (ReadFlags::IGNORED, None, gone),
+            // More than the kernel keeps.
+            (ReadFlags::QUEUE_OVERFLOW, None, closed),
+        ] {
+            assert_eq!(of(flags, name), meant, "{flags:?} {name:?}");
+        }
+    }
+}

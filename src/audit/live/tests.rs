@@ -274,3 +274,139 @@ fn a_store_whose_file_was_exchanged_is_found() {
     let finding = live.reread_store().unwrap().expect("a finding");
     assert_eq!((finding.how, finding.from), (How::StoreChanged, None));
 }
+
+/// The sink may be writing a line just now: its beginning is none that was changed, and anything else is.
+#[test]
+fn a_line_that_is_being_written_is_told_from_one_that_was_put_there() {
+    for (written, found) in [(20, None), (0, Some(11))] {
+        let (bench, mut live) = Bench::new();
+        let next = bench
+            .store
+            .commit(|tx| tx.append(&samples::event(3), samples::NOW));
+        next.unwrap();
+        let line = bench.store.events(11, 1).unwrap().remove(0).line;
+        let mut file = fs::File::options().append(true).open(bench.file()).unwrap();
+        file.write_all(&line[..written]).unwrap();
+        if written == 0 {
+            file.write_all(&line[1..20]).unwrap();
+        }
+        let finding = live.look(false).unwrap();
+        assert_eq!(finding.and_then(|f| f.from), found, "{written}");
+    }
+}
+
+/// Whoever changes the store can change the hash beside the line as well.
+#[test]
+fn of_file_and_store_that_one_is_blamed_that_the_record_has_not_grown_on() {
+    let (bench, mut live) = Bench::new();
+    let other = rusqlite::Connection::open(bench.store.path()).unwrap();
+    let line = bench.store.events(4, 1).unwrap().remove(0).line;
+    let forged = [&line[..], b" "].concat();
+    other
+        .execute_batch("DROP TRIGGER events_are_not_changed")
+        .unwrap();
+    let hash = crate::audit::chain::Hash::of(&forged);
+    let done = other.execute(
+        "UPDATE events SET line = ?1, hash = ?2 WHERE seq = 4",
+        rusqlite::params![forged, hash.as_bytes()],
+    );
+    assert_eq!(done.unwrap(), 1);
+    assert_eq!(live.look(true).unwrap(), None);
+    assert!(live.reread_store().unwrap().is_some());
+}
+
+/// Neither a link nor a pipe is read, and nobody waits for its other end.
+#[test]
+fn a_link_or_a_pipe_in_its_place_is_another_file() {
+    for pipe in [false, true] {
+        let (bench, mut live) = Bench::new();
+        let away = bench.dir.path().join("away");
+        fs::rename(bench.file(), &away).unwrap();
+        if pipe {
+            let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+            let made = rustix::fs::mknodat(
+                rustix::fs::CWD,
+                bench.file(),
+                rustix::fs::FileType::Fifo,
+                mode,
+                0,
+            );
+            made.unwrap();
+        } else {
+            std::os::unix::fs::symlink(&away, bench.file()).unwrap();
+            assert!(live.left_at(bench.store.head().unwrap()).is_err());
+        }
+        let (done, looked) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(live.look(false).unwrap()));
+        let finding = looked.recv_timeout(std::time::Duration::from_secs(60));
+        let finding = finding.expect("it comes back").expect("a finding");
+        assert_eq!((finding.how, finding.from), (How::Replaced, Some(1)));
+    }
+}
+
+#[test]
+fn another_owner_may_use_it_too() {
+    let (bench, _) = Bench::new();
+    let before = Stat::of(&fs::metadata(bench.file()).unwrap());
+    let uid = before.uid + 1;
+    assert!(Stat { uid, ..before }.widened_since(&before));
+    assert!(!before.widened_since(&before));
+    let mode = before.mode | 0o040;
+    assert!(Stat { mode, ..before }.widened_since(&before));
+}
+
+/// It grew while it was looked at, and was cut off since to more than it had then.
+#[test]
+fn a_file_that_is_longer_than_it_was_and_shorter_than_what_was_compared_was_cut() {
+    let (bench, mut live) = Bench::new();
+    let text = fs::read_to_string(bench.file()).unwrap();
+    let through = |n: usize| text.lines().take(n).map(|l| l.len() as u64 + 1).sum();
+    live.known[0].stat.size = through(8);
+    bench.written.unknown();
+    let file = fs::File::options().write(true).open(bench.file()).unwrap();
+    file.set_len(through(9)).unwrap();
+    let finding = live.look(false).unwrap().expect("a finding");
+    assert_eq!((finding.how, finding.from), (How::Cut, Some(10)));
+}
+
+/// Between what was set aside and what the sink writes anew there is nothing to find.
+#[test]
+fn a_file_that_is_begun_anew_after_a_finding_was_not_cut() {
+    let (bench, mut live) = Bench::new();
+    fs::remove_file(bench.file()).unwrap();
+    let finding = live.look(false).unwrap().expect("a finding");
+    live.set_aside(&finding).unwrap();
+    drop(FolderWriter::open(&bench.folder()).unwrap());
+    assert_eq!(live.look(false).unwrap(), None);
+}
+
+#[test]
+fn files_before_the_one_that_was_touched_stay() {
+    let (bench, mut live) = Bench::new();
+    let first = bench.folder().join("events-000000000001.jsonl");
+    let text = fs::read_to_string(bench.file()).unwrap();
+    let six: usize = text.lines().take(6).map(|l| l.len() + 1).sum();
+    fs::write(&first, &text[..six]).unwrap();
+    fs::set_permissions(&first, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(bench.file(), &text[six..]).unwrap();
+    live.known.clear();
+    assert_eq!(live.look(true).unwrap(), None);
+    fs::remove_file(bench.file()).unwrap();
+    let finding = live.look(false).unwrap().expect("a finding");
+    assert_eq!((finding.how, finding.from), (How::Removed, Some(7)));
+    assert_eq!(live.set_aside(&finding).unwrap(), None);
+    assert_eq!(fs::read_to_string(&first).unwrap(), text[..six]);
+    bench.write();
+    assert_eq!(live.look(true).unwrap(), None);
+}
+
+#[test]
+fn a_folder_for_evidence_that_has_none_is_none() {
+    let (bench, _) = Bench::new();
+    let kept = bench.folder().join(KEPT);
+    for name in ["1", "2", "x"] {
+        fs::create_dir_all(kept.join(name)).unwrap();
+    }
+    fs::write(kept.join("2/events.jsonl"), "").unwrap();
+    assert_eq!(kept_folders(&bench.folder()), [kept.join("2")]);
+}

@@ -38,9 +38,10 @@ pub use self::error::{SinkConfigError, SinkError};
 pub use self::file::FileSink;
 pub use self::options::{Begins, Only, Options};
 pub use self::pace::{Backoff, Pace, SystemPace};
-pub use self::runner::{Ahead, Lacking, SinkStatus, Sinks, cursor};
+pub use self::runner::{Ahead, Found, Lacking, SinkStatus, Sinks, cursor};
 pub use self::s3::{S3Config, S3Sink};
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::chain::{Hash, Head};
@@ -105,14 +106,14 @@ pub trait Sink: Send + 'static {
     }
 
     /// Of that, what is wrong with what its receiver holds: it goes on record, and people are told. Not how far it is, and not what it does
-    /// not know. Asked after each call.
+    /// not know. Asked after each call, and written down with what it holds.
     fn flaws(&self) -> Vec<Flaw> {
         Vec::new()
     }
 }
 
 /// Something that is wrong with what a sink's receiver holds, although the sink works.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flaw {
     /// What kind of thing.
     pub kind: FlawKind,
@@ -121,7 +122,8 @@ pub struct Flaw {
 }
 
 /// The kinds of [`Flaw`]: of each sink one of each is known at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FlawKind {
     /// Its receiver lacks an event, which it will never take. The event that tells of it may be the next.
     PassedOver,

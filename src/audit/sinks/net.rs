@@ -273,6 +273,53 @@ pub async fn within<T>(
 mod tests {
     use super::*;
 
+    const CERTIFICATE: &str = include_str!("../../trust/attestation/genuine-f9.pem");
+
+    /// Settings with an authority, so that no installed ones are needed.
+    fn settings(folder: &Path) -> TlsSettings {
+        std::fs::write(folder.join("ca.pem"), CERTIFICATE).unwrap();
+        TlsSettings {
+            ca_file: Some("ca.pem".into()),
+            ..TlsSettings::default()
+        }
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key.pem");
+        std::fs::write(&key, "no key").unwrap();
+        let with_mode = |mode| {
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+            let settings = TlsSettings {
+                certificate: Some("ca.pem".into()),
+                key: Some("key.pem".into()),
+                ..settings(dir.path())
+            };
+            let refused = settings.client(dir.path(), "siem.example").map(|_| ());
+            refused.expect_err("no key").to_string()
+        };
+        let (open, shut) = (with_mode(0o644), with_mode(0o600));
+        assert!(open.contains("others than its owner"), "{open}");
+        assert!(shut.contains("it has no private key"), "{shut}");
+    }
+
+    #[test]
+    fn a_receiver_that_says_no_hello_has_its_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let tls = settings(dir.path()).client(dir.path(), "siem.example");
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let endpoint = Endpoint::new("127.0.0.1", port, tls.ok());
+        let opened = runtime().unwrap().block_on(async {
+            let open = endpoint.open(Duration::from_millis(50));
+            tokio::time::timeout(Duration::from_secs(20), open).await
+        });
+        let why = opened.expect("in time").map(|_| ()).expect_err("silent");
+        assert_eq!(why.kind(), io::ErrorKind::TimedOut);
+    }
+
     #[test]
     fn an_address_has_a_host_and_a_port() {
         for (text, parts) in [

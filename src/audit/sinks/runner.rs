@@ -3,6 +3,7 @@
 //! What waits for a sink stays in the store: a thread holds one batch, bounded in events and bytes, however far its sink has fallen behind.
 
 mod asked;
+mod found;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use self::asked::{Ahead, Lacking, SinkStatus};
+pub use self::found::Found;
 
 use super::{BOUND, Backoff, Begins, Delivery, Flaw, Options, Pace, Sink, SinkError, SystemPace};
 use crate::audit::chain::Head;
@@ -42,6 +44,7 @@ struct State {
     failing_since: Option<Instant>,
     error: Option<SinkError>,
     complaint: Option<String>,
+    /// Those that were written down.
     flaws: Vec<Flaw>,
     /// What it holds and the store does not have.
     ahead: Option<Ahead>,
@@ -88,6 +91,7 @@ impl Sinks {
             pace: Arc::clone(&pace),
             runners: Vec::new(),
         };
+        Found::keep_older(store)?;
         for (mut sink, options) in sinks {
             let name = sink.name().to_owned();
             sink.asked(&options);
@@ -240,6 +244,8 @@ impl Task {
             let wait = match self.follow() {
                 Ok(()) => break,
                 Err(error) => {
+                    // What cannot be written down now is the next time.
+                    let _ = self.write_down(None);
                     let wait = match &error {
                         SinkError::Busy { wait, .. } => Some(*wait),
                         _ => None,
@@ -293,10 +299,11 @@ impl Task {
                 newest > held.seq || self.stop.load(Ordering::SeqCst)
             });
             if self.stopping() {
-                return self.write_down(held);
+                return self.write_down(Some(held));
             }
             if !more {
                 self.call(|sink| sink.tend())?;
+                self.write_down(None)?;
                 continue;
             }
             let batch = self.next(held)?;
@@ -364,9 +371,9 @@ impl Task {
     ) -> Result<T, SinkError> {
         lock(&self.state).called = Some(self.pace.now());
         let outcome = job(self.sink.as_mut());
-        let (complaint, flaws) = (self.sink.complaint(), self.sink.flaws());
+        let complaint = self.sink.complaint();
         let mut state = lock(&self.state);
-        (state.called, state.complaint, state.flaws) = (None, complaint, flaws);
+        (state.called, state.complaint) = (None, complaint);
         outcome
     }
 
@@ -397,7 +404,7 @@ impl Task {
     }
 
     fn acknowledge(&self, held: Head, works: bool) -> Result<(), SinkError> {
-        self.write_down(held)?;
+        self.write_down(Some(held))?;
         let mut state = lock(&self.state);
         state.acknowledged = held.seq;
         if works {
@@ -411,7 +418,7 @@ impl Task {
     /// Moves on over events that the sink is not sent. Written down now and then: after a restart they are looked at once more, and that is all.
     fn skipped(&self, held: Head) -> Result<(), SinkError> {
         if held.seq >= cursor(&self.store, &self.name)?.seq + SKIPPED {
-            self.write_down(held)?;
+            self.write_down(Some(held))?;
         }
         // Nothing that it is sent waits behind: it resumed, and there is no more to show that it works.
         let idle = held.seq >= self.store.head()?.seq;
@@ -425,11 +432,22 @@ impl Task {
         Ok(())
     }
 
-    fn write_down(&self, held: Head) -> Result<(), SinkError> {
-        if cursor(&self.store, &self.name)? != held {
-            self.store
-                .commit(|tx| tx.put(Table::Cursor, &self.name, &held))?;
+    /// Where it is, and what it found is wrong: in one transaction, for what it has passed over it never looks at again.
+    fn write_down(&self, held: Option<Head>) -> Result<(), SinkError> {
+        let before = cursor(&self.store, &self.name)?;
+        let moved = held.filter(|held| *held != before);
+        let flaws = self.sink.flaws();
+        let known = lock(&self.state).flaws.clone();
+        let mut new = flaws.iter().filter(|flaw| !known.contains(flaw)).peekable();
+        if moved.is_some() || new.peek().is_some() {
+            self.store.commit(|tx| {
+                if let Some(held) = moved {
+                    tx.put(Table::Cursor, &self.name, &held)?;
+                }
+                new.try_for_each(|flaw| Found::put(tx, &self.name, flaw))
+            })?;
         }
+        lock(&self.state).flaws = flaws;
         Ok(())
     }
 

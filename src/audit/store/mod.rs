@@ -40,6 +40,8 @@ pub enum Table {
     Journal,
     /// How far a sink has taken up the record.
     Cursor,
+    /// What is wrong with what a sink's receiver holds, and was not looked at yet.
+    Flaw,
     /// Anything of which there is one.
     Setting,
 }
@@ -55,6 +57,7 @@ impl Table {
             Self::Session => "session",
             Self::Journal => "journal",
             Self::Cursor => "cursor",
+            Self::Flaw => "flaw",
             Self::Setting => "setting",
         }
     }

@@ -9,8 +9,13 @@ use crate::audit::note::NoteKey;
 
 impl Copy {
     /// Takes the history out that a checkpoint of one of `keys` was signed in last, with what goes on from there, and gives its heads; what is
-    /// left is of others. Without such a checkpoint it is the one that goes on for longest.
-    pub fn take_newest(&mut self, keys: &[NoteKey]) -> HashSet<Head> {
+    /// left is of others. Without such a checkpoint it is the one that goes on for longest. `foreign` says of a key that another host has it than the one
+    /// whose record this is: that signs nothing here.
+    pub fn take_newest(
+        &mut self,
+        keys: &[NoteKey],
+        foreign: impl Fn(&NoteKey) -> bool,
+    ) -> HashSet<Head> {
         let before: HashMap<Head, Hash> = self.lines().map(|k| (k.head, k.prev)).collect();
         let mut after: HashMap<Head, Vec<Head>> = HashMap::new();
         for (head, prev) in &before {
@@ -22,6 +27,10 @@ impl Copy {
         }
         let signed = self.notes().filter_map(|(carrier, note)| {
             let claim = open_checkpoint(note, keys, None).ok()??;
+            let (_, key) = claim.signed.as_ref()?;
+            if foreign(key) {
+                return None;
+            }
             let own = before.get(carrier) == Some(&claim.witness.head.hash);
             (own && claim.witness.head.seq + 1 == carrier.seq).then_some((claim.time, *carrier))
         });

@@ -1,5 +1,6 @@
 //! `twotap audit verify --s3`: the record as it stands in the bucket, read with the person's own credentials.
 
+mod locks;
 mod together;
 
 use std::{
@@ -9,16 +10,15 @@ use std::{
 };
 
 use serde_json::Value;
-use time::OffsetDateTime;
 
 use crate::{
     audit::{
         chain::Hash,
-        event::read_time,
+        event::{Record, read_time},
         signed::{Checked, Rosters},
         sinks::s3::{
             SEVEN_YEARS,
-            copy::{Copy, Finding, Inventory, Listed, lock_of, twice, whole},
+            copy::{Copy, Finding, Inventory, Listed, twice, whole},
             names::EventsName,
         },
         verify,
@@ -29,11 +29,13 @@ use crate::{
 use crate::cli::{
     Door,
     aws_cli::{Aws, Failed, Options},
+    stop,
     ui::{Ui, Waiting},
 };
 
 use super::pages::Progress;
 
+use self::locks::{Lock, Locks};
 use self::together::{Listing, Place, Together};
 
 /// How many versions are listed by one call.
@@ -65,6 +67,8 @@ pub(super) struct InBucket {
     objects: usize,
     envelopes: usize,
     modes: Vec<String>,
+    /// Why nobody can say whether some of them are locked.
+    pub(super) hidden: Option<Problem>,
 }
 
 impl InBucket {
@@ -98,12 +102,14 @@ impl BucketArgs {
         door: &Door,
     ) -> Result<(Checked, Rosters, InBucket), Problem> {
         let (bucket, prefix) = parse(place)?;
+        // A copy of the record lies in a folder of our own meanwhile.
+        stop::begin()?;
         let mut from = Bucket {
             aws: Aws::of(&self.aws),
             copied: None,
             bucket: bucket.to_owned(),
             retention: time::Duration::days(i64::from(self.retention_days)),
-            seen: RefCell::default(),
+            locks: RefCell::default(),
             failed: RefCell::default(),
         };
         let said = Waiting::begin(format!("{place} to be listed"));
@@ -163,9 +169,10 @@ impl BucketArgs {
         }
         drained.map_err(|why| Problem::new(Code::Internal, why.to_string()))?;
         seen.findings.append(&mut objects.copy.findings);
-        let locks = from.seen.into_inner();
+        let locks = from.locks.into_inner();
         seen.findings.extend(locks.findings);
         seen.modes = locks.modes;
+        seen.hidden = locks.hidden.map(Problem::from);
         Ok((checked?, rosters, seen))
     }
 }
@@ -195,19 +202,13 @@ struct Bucket {
     copied: Option<Together>,
     bucket: String,
     retention: time::Duration,
-    seen: RefCell<Locks>,
+    locks: RefCell<Locks>,
     /// Why an envelope could not be read: then it is not one that is missing.
     failed: RefCell<Option<Failed>>,
 }
 
-#[derive(Default)]
-struct Locks {
-    findings: Vec<Finding>,
-    modes: Vec<String>,
-}
-
 /// One object's bytes, and its lock: mode and end.
-type Got = (Vec<u8>, Option<(String, OffsetDateTime)>);
+type Got = (Vec<u8>, Option<Lock>);
 
 impl Bucket {
     fn list(&self, prefix: &str) -> Result<Vec<Listed>, Failed> {
@@ -257,10 +258,36 @@ impl Bucket {
                 }
             }
         }
-        let told = others.take_newest(&rosters.checkpoint_keys());
+        let (hosts, own) = (rosters.hosts(), self.first_host(events, &twice)?);
+        let told = others.take_newest(&rosters.checkpoint_keys(), |key| {
+            own.as_ref()
+                .is_some_and(|own| hosts.is_beside(own, *key.key()))
+        });
         let parted = twice.into_iter().map(|(_, listed)| listed.key).collect();
         let others = (!others.is_empty()).then_some(others);
         Ok((Copy::of(told, parted), others))
+    }
+
+    /// The host that the record's first event names, where nobody has put another first event beside it.
+    fn first_host(
+        &self,
+        events: &[(EventsName, Listed)],
+        twice: &[(EventsName, Listed)],
+    ) -> Result<Option<String>, Failed> {
+        let same = |listed: &Listed| twice.iter().any(|(_, other)| other.key == listed.key);
+        let Some((_, first)) = events.first().filter(|(_, listed)| !same(listed)) else {
+            return Ok(None);
+        };
+        if twice.is_empty() {
+            return Ok(None);
+        }
+        let (bytes, _) = match self.copied(first) {
+            Some(got) => got,
+            None => get(&self.aws, &self.bucket, first)?,
+        };
+        let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+        let first = Record::parse(line).ok().filter(|record| record.seq == 1);
+        Ok(first.and_then(|record| record.place.host))
     }
 
     /// Reads some objects at the same time, where each is a run of `aws`, which takes its time to start.
@@ -295,19 +322,14 @@ impl Bucket {
             Some(got) => got,
             None => get(&self.aws, &self.bucket, listed)?,
         };
-        self.note(listed, &got);
+        self.note(listed, &got)?;
         Ok(got)
     }
 
-    fn note(&self, listed: &Listed, (_, lock): &Got) {
-        let mut seen = self.seen.borrow_mut();
-        let until = lock.as_ref().map(|(_, until)| *until);
-        seen.findings.extend(lock_of(listed, until, self.retention));
-        if let Some((mode, _)) = lock
-            && !seen.modes.contains(mode)
-        {
-            seen.modes.push(mode.clone());
-        }
+    fn note(&self, listed: &Listed, (_, lock): &Got) -> Result<(), Failed> {
+        let ask = || locks::of(&self.aws, &self.bucket, listed);
+        let mut locks = self.locks.borrow_mut();
+        locks.note(listed, lock.clone(), self.retention, ask)
     }
 }
 
@@ -372,11 +394,14 @@ struct Objects<'b> {
 impl Objects<'_> {
     /// Reads the next few objects.
     fn read_ahead(&mut self) -> Result<(), Failed> {
+        if stop::asked() {
+            return Err(Failed::BrokenOff);
+        }
         let next: Vec<_> = self.left.drain(..self.left.len().min(TOGETHER)).collect();
         let got = self.from.together(&next);
         for ((name, listed), got) in next.into_iter().zip(got) {
             let got = got?;
-            self.from.note(&listed, &got);
+            self.from.note(&listed, &got)?;
             self.ready.push_back((name, listed, got));
         }
         if !self.left.is_empty() {

@@ -67,6 +67,7 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
     for warning in warnings(&checked) {
         door.ui.warn(warning);
     }
+    let hidden = bucket.as_mut().and_then(|bucket| bucket.hidden.take());
     // What was done to the bucket explains what is wrong with the lines.
     let findings = bucket.iter().flat_map(|b| &b.findings);
     let mut problems = findings
@@ -77,8 +78,14 @@ pub(super) fn run(args: &Args, door: &Door) -> Ended {
         door.ui.warn(plain(&other));
     }
     if let Some(first) = first {
+        if let Some(hidden) = hidden {
+            door.ui.warn(hidden.error);
+        }
         return Err(Problem::new(Code::Tampering, first)
             .hint("keep every copy of the record as it is, and tell the security officer"));
+    }
+    if let Some(hidden) = hidden {
+        return Err(hidden);
     }
     let (mut object, mut text) = (json(&checked, &rosters), shown(&checked, &rosters));
     if let Some(bucket) = &bucket {

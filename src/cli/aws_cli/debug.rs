@@ -22,7 +22,7 @@ use tokio::{
 };
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{Aws, Failed, Waiting, not_run, runtime};
+use super::{Aws, Failed, Waiting, not_run, runtime, stop};
 
 /// The longest line that is looked at, in bytes; AWS' headers are at most 8 KiB together.
 const LINE: usize = 64 * 1024;
@@ -106,12 +106,12 @@ fn text(shown: &str) -> Option<(String, &str)> {
 
 impl Aws {
     /// Runs `aws ARGUMENTS --debug` to its end and hands over the headers of each answer as it comes, `None` where there are some that cannot be
-    /// read. It may take as long as it will, so long as it
+    /// read; where that says no, it is ended. It may take as long as it will, so long as it
     /// goes on saying something. What it says of why it failed is not shown: ask the same in another way.
     pub(in crate::cli) fn headers<S: AsRef<OsStr>>(
         &self,
         arguments: &[S],
-        each: impl FnMut(Option<&Headers>),
+        each: impl FnMut(Option<&Headers>) -> bool,
     ) -> Result<(), Failed> {
         self.headers_of(OsStr::new("aws"), arguments, each)
     }
@@ -120,16 +120,16 @@ impl Aws {
         &self,
         program: &OsStr,
         arguments: &[S],
-        mut each: impl FnMut(Option<&Headers>),
+        mut each: impl FnMut(Option<&Headers>) -> bool,
     ) -> Result<(), Failed> {
         let _said = Waiting::begin("aws");
         let mut command = self.command(program, arguments);
         command.arg("--debug").stdout(std::process::Stdio::null());
         let of_line = |line: &[u8], whole: bool| {
-            if let Some(shown) = after_mark(line) {
+            after_mark(line).is_none_or(|shown| {
                 let headers = Headers::read(shown).filter(|_| whole);
-                each(headers.as_ref());
-            }
+                each(headers.as_ref())
+            })
         };
         runtime()?.block_on(async {
             let untold = |why: std::io::Error| {
@@ -141,6 +141,7 @@ impl Aws {
             // Whichever way this is left early, dropping the child kills it.
             let status = tokio::select! {
                 _ = interrupt.recv() => return Err(Failed::BrokenOff),
+                () = stop::wait() => return Err(Failed::BrokenOff),
                 status = async {
                     if let Some(said) = said {
                         lines(said, self.time, of_line).await?;
@@ -157,11 +158,12 @@ impl Aws {
     }
 }
 
-/// Hands over what is said line by line; of lines that are too long some of their beginning, and that they are not whole.
+/// Hands over what is said line by line, until it is told that this is enough; of lines that are too long some of their beginning, and that they are
+/// not whole.
 async fn lines(
     mut from: impl AsyncRead + Unpin,
     silence: std::time::Duration,
-    mut each: impl FnMut(&[u8], bool),
+    mut each: impl FnMut(&[u8], bool) -> bool,
 ) -> Result<(), Failed> {
     let mut chunk = Zeroizing::new([0; 16 * 1024]);
     // It never grows, and leaves no copy behind.
@@ -182,9 +184,14 @@ async fn lines(
                 false => too_long = true,
             }
             if text.is_some() {
-                each(&line, !too_long);
+                let more = each(&line, !too_long);
                 line.as_mut_slice().zeroize();
                 line.clear();
+                if !more {
+                    return Err(Failed::Unreadable(
+                        "aws answered more than was asked for".to_owned(),
+                    ));
+                }
                 too_long = false;
             }
         }

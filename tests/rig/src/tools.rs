@@ -4,8 +4,10 @@
 //! without it fails with a line that says so, it never passes by skipping.
 
 use std::{
+    fmt::Display,
+    io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use crate::{RigError, Terminal};
@@ -131,17 +133,41 @@ pub fn build_folder() -> Result<PathBuf, RigError> {
 /// By a program of its own: a file that this process writes may be held open by a child that another thread starts just then, and cannot be
 /// run as long as it is ("text file busy").
 pub fn install(from: &Path, to: &Path) -> Result<(), RigError> {
-    let status = Command::new("install")
-        .args(["-m", "0755", "--"])
-        .arg(from)
-        .arg(to)
-        .status()
-        .map_err(|why| RigError::new(format!("install: {why}")))?;
+    let failed = |why: &dyn Display| {
+        let from = from.display();
+        RigError::new(format!("{from} cannot be installed: {why}"))
+    };
+    let status = installer(from, to).status().map_err(|why| failed(&why))?;
     match status.success() {
         true => Ok(()),
-        false => Err(RigError::new(format!(
-            "{} cannot be copied",
-            from.display()
-        ))),
+        false => Err(failed(&status)),
     }
+}
+
+/// Makes a program of this text, as [`install`] does of a file.
+pub fn install_text(text: &str, to: &Path) -> Result<(), RigError> {
+    let failed = |why: &dyn Display| {
+        let to = to.display();
+        RigError::new(format!("{to} cannot be written: {why}"))
+    };
+    let mut child = installer(Path::new("/dev/stdin"), to)
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(|why| failed(&why))?;
+    let written = child
+        .stdin
+        .take()
+        .map(|mut to| to.write_all(text.as_bytes()));
+    let status = child.wait().map_err(|why| failed(&why))?;
+    match (written, status.success()) {
+        (Some(Ok(())), true) => Ok(()),
+        (Some(Err(why)), _) => Err(failed(&why)),
+        _ => Err(failed(&status)),
+    }
+}
+
+fn installer(from: &Path, to: &Path) -> Command {
+    let mut command = Command::new("install");
+    command.args(["-m", "0755", "--"]).args([from, to]);
+    command
 }

@@ -84,9 +84,9 @@ impl Store {
 }
 
 /// The lines of an object.
-struct Followed {
+pub(super) struct Followed {
     /// Where the record stands after them.
-    end: Head,
+    pub(super) end: Head,
     /// When the last of them was written.
     at: Option<OffsetDateTime>,
     /// The newest checkpoint among them.
@@ -94,7 +94,7 @@ struct Followed {
 }
 
 /// The lines of an object, if they follow `held` and are what its name says.
-fn follow(held: &Head, name: &EventsName, bytes: &[u8]) -> Option<Followed> {
+pub(super) fn follow(held: &Head, name: &EventsName, bytes: &[u8]) -> Option<Followed> {
     let (mut head, mut at, mut note) = (*held, None, None);
     for line in bytes.strip_suffix(b"\n")?.split(|b| *b == b'\n') {
         let links = Links::parse(line).ok()?;

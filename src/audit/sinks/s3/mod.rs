@@ -454,3 +454,6 @@ impl Store {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

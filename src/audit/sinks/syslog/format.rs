@@ -103,6 +103,20 @@ mod tests {
     }
 
     #[test]
+    fn a_header_has_the_lengths_and_numbers_of_the_standard() {
+        let mut lines = samples::lines(3).into_iter();
+        let line = String::from_utf8(lines.next_back().unwrap()).unwrap();
+        for (seq, shown) in [(1_u64 << 31) - 1, 1 << 31].into_iter().zip([true, false]) {
+            let line = line.replacen("\"seq\":3,", &format!("\"seq\":{seq},"), 1);
+            let got = message(Facility::User, &"h".repeat(300), line.as_bytes());
+            let text = String::from_utf8(got).unwrap();
+            assert_eq!(text.contains("sequenceId"), shown, "{text}");
+            let host = text.split(' ').nth(2).unwrap();
+            assert_eq!(host, "h".repeat(255));
+        }
+    }
+
+    #[test]
     fn steps_are_no_warning_and_what_is_no_event_goes_out_too() {
         let mut lines = samples::lines(60).into_iter();
         let line = lines.find(|l| Record::parse(l).unwrap().event_type == "ROTATION_STEP");

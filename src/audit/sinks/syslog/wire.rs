@@ -59,6 +59,7 @@ impl Target {
     pub(super) async fn connect(&self, patience: &Patience) -> io::Result<Kept> {
         Ok(Kept {
             stream: self.stream(patience).await?,
+            said: 0,
         })
     }
 
@@ -90,7 +91,7 @@ impl Target {
             stream.write_all(bytes).await?;
             stream.flush().await?;
             // Ended before we did: it may be gone for what we wrote last.
-            if stream.ended().await? {
+            if stream.ended(&mut 0).await? {
                 return Err(early());
             }
             stream.shutdown().await?;
@@ -121,19 +122,21 @@ fn early() -> io::Error {
 /// A connection that stays open between batches.
 pub(super) struct Kept {
     stream: Stream,
+    /// How many bytes the other side has said since it was opened.
+    said: usize,
 }
 
 impl Kept {
     /// Writes bytes. `Ok`: the receiving system has all of them, and the connection was not seen to end.
     pub(super) async fn write(&mut self, bytes: &[u8], bound: Duration) -> io::Result<()> {
         let write = async {
-            if self.stream.ended().await? {
+            if self.stream.ended(&mut self.said).await? {
                 return Err(early());
             }
             self.stream.write_all(bytes).await?;
             self.stream.flush().await?;
             self.stream.acknowledged().await?;
-            match self.stream.ended().await? {
+            match self.stream.ended(&mut self.said).await? {
                 true => Err(early()),
                 false => Ok(()),
             }
@@ -156,10 +159,10 @@ impl Stream {
         }
     }
 
-    /// Whether the other side has ended the connection, as far as it shows now. What it said until then (TLS has tickets) is taken and dropped.
-    async fn ended(&mut self) -> io::Result<bool> {
+    /// Whether the other side has ended the connection, as far as it shows now. What it says until then is taken, counted, and dropped.
+    async fn ended(&mut self, said: &mut usize) -> io::Result<bool> {
         let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
-        for _ in 0..MOST_SAID {
+        while *said <= MOST_SAID {
             match rustix::net::recv(self.fd(), &mut [0; 1][..], flags) {
                 Ok((_, 0)) => return Ok(true),
                 Ok(_) => {}
@@ -180,8 +183,9 @@ impl Stream {
                 Some(read) => read?,
                 None => continue,
             }
-            if buffer.filled().is_empty() {
-                return Ok(true);
+            match buffer.filled().len() {
+                0 => return Ok(true),
+                n => *said += n,
             }
         }
         Err(talks())

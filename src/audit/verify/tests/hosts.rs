@@ -109,3 +109,20 @@ fn one_that_was_brought_counts_for_its_own_hosts_record_alone() {
         "{report:?}"
     );
 }
+
+#[test]
+fn of_two_histories_the_one_is_told_that_the_records_own_host_has_signed() {
+    let (own, other) = (record("vault-1", "vault-1"), record("vault-1", "vault-2"));
+    let both = || {
+        let mut copy = Copy::new("a bucket");
+        copy.read(&file(&own)[..]).unwrap();
+        copy.read(&file(&other)[..]).unwrap();
+        copy
+    };
+    let hosts = listed();
+    for (name, lines) in [("vault-1", &own), ("vault-2", &other)] {
+        let told = both().take_newest(&NAMES.map(key), |by| hosts.is_beside(name, *by.key()));
+        assert!(told.contains(&heads(lines)[3]), "{name}");
+        assert!(told.len() == 3, "{name}");
+    }
+}

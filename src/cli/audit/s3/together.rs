@@ -38,6 +38,10 @@ const FEW: usize = 8;
 const PIECE: u64 = 8 * 1024 * 1024;
 /// So many objects that are too large are left out by their names.
 const TOO_LARGE: usize = 64;
+/// What a file and the answer that brings it take beside its bytes, at most, in bytes.
+const BLOCK: u64 = 4096;
+/// What answers may take beside objects (listings, redirects), in bytes.
+const BESIDE: u64 = 1024 * 1024;
 /// The most that is copied, in bytes: some ten million events. Of what is free where temporary files go never more than half is used.
 const MOST: u64 = 16 * 1024 * 1024 * 1024;
 
@@ -70,7 +74,7 @@ pub(super) struct Place<'a> {
 pub(super) struct Listing {
     /// Keys of which a version is too large.
     too_large: HashSet<String>,
-    /// All versions together, in bytes: whatever the patterns of [`Together::arguments`] fit is among them.
+    /// All versions together, in bytes on a disk: whatever the patterns of [`Together::arguments`] fit is among them.
     size: u64,
     plain: bool,
 }
@@ -79,12 +83,20 @@ impl Listing {
     /// What all that is listed says, whoever wrote it.
     pub(super) fn of(listed: &[Listed]) -> Self {
         let large = listed.iter().filter(|version| version.size > PIECE);
-        let sizes = listed.iter().map(|version| version.size);
+        let sizes = listed
+            .iter()
+            .map(|version| version.size.saturating_add(BLOCK));
         Self {
             too_large: large.map(|version| version.key.clone()).collect(),
             size: sizes.fold(0, u64::saturating_add),
             plain: plain(listed),
         }
+    }
+
+    /// How much may be answered, in bytes. Twice what was listed, which is half of what is free: some is fetched again where the network fails, and the
+    /// sink goes on writing. Whatever else comes into the bucket meanwhile does not fill the disk.
+    fn most(&self) -> u64 {
+        self.size.saturating_mul(2).saturating_add(BESIDE)
     }
 
     /// Why it is better to read its objects one by one.
@@ -158,12 +170,17 @@ impl Together {
         };
         let mut progress = Progress::begin();
         let (mut versions, mut unreadable) = (HashSet::new(), false);
+        let (most, mut come) = (listing.most(), 0_u64);
         let arguments = copied.arguments(place.bucket, &too_large);
         let ended = aws.headers(&arguments, |headers| {
             let Some(headers) = headers else {
                 unreadable = true;
-                return;
+                return true;
             };
+            let length = headers.value("content-length").and_then(|n| n.parse().ok());
+            come = come
+                .saturating_add(length.unwrap_or(0))
+                .saturating_add(BLOCK);
             if let Some(version) = headers.value("x-amz-version-id") {
                 versions.insert(version.to_owned());
                 if meant.contains(version) {
@@ -173,6 +190,7 @@ impl Together {
             progress.say(ui, || {
                 format!("{} of {all} objects so far", copied.answers.len())
             });
+            come <= most
         });
         if ended == Err(Failed::BrokenOff) {
             return Err(Failed::BrokenOff.into());
@@ -182,7 +200,9 @@ impl Together {
             copied.answers.clear();
         }
         let left = listed().filter(|listed| !copied.has(listed)).count();
-        if ended.is_err() || left > FEW {
+        if come > most {
+            one_by_one("more came into the bucket than was listed", left);
+        } else if ended.is_err() || left > FEW {
             one_by_one("aws could not copy all objects together", left);
         }
         Ok(Some(copied))

@@ -75,7 +75,9 @@ fn seen(stand: &Stand, aws: &Aws) -> (Vec<String>, Result<(), Failed>) {
     let mut seen = Vec::new();
     let ended = aws.headers_of(stand.program.as_os_str(), &["s3"], |headers| {
         let value = headers.map(|headers| headers.value("n").unwrap_or_default());
-        seen.push(value.unwrap_or("unreadable").to_owned());
+        let value = value.unwrap_or("unreadable");
+        seen.push(value.to_owned());
+        value != "enough"
     });
     (seen, ended)
 }
@@ -101,6 +103,13 @@ fn lines_come_as_they_are_said_and_one_without_an_end_is_passed_over() {
         seen(&stand, &aws),
         (vec![unreadable(), unreadable(), "3".into()], Ok(()))
     );
+    // It is ended where that is enough, though it would go on.
+    let stand = Stand::of(&format!(
+        "printf \"{BEFORE}{{'n': 'enough'}}\\n{BEFORE}{{'n': '2'}}\\n\" >&2; exec sleep 600"
+    ));
+    let (said, ended) = seen(&stand, &aws);
+    assert_eq!(said, ["enough"]);
+    assert!(matches!(ended, Err(Failed::Unreadable(_))), "{ended:?}");
     let secret = "wJalrXUtnFEMI";
     let stand = Stand::of(&format!("echo 'fatal error: {secret}' >&2; exit 1"));
     let why = seen(&stand, &aws).1.expect_err("failed").to_string();

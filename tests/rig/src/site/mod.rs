@@ -295,9 +295,7 @@ fn install_programs(stage: &Stage) -> Result<PathBuf, RigError> {
     }
     // Installed as a package would: root's, whomever the checkout belongs to.
     let setter = bin.join(SETTER);
-    fs::write(&setter, POSTGRESQL_SETTER).map_err(|why| failed(&setter, why))?;
-    fs::set_permissions(&setter, fs::Permissions::from_mode(0o755))
-        .map_err(|why| failed(&setter, why))?;
+    crate::tools::install_text(POSTGRESQL_SETTER, &setter)?;
     Ok(bin)
 }
 
