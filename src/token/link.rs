@@ -186,9 +186,9 @@ fn in_transaction(
             // A card that was reset or is gone keeps nothing.
             (Some(_), pcsc::Error::ResetCard | pcsc::Error::RemovedCard) => return Ok(()),
             (Some(disposition @ Disposition::ResetCard), _) => {
-                return card
-                    .reconnect(ShareMode::Shared, Protocols::ANY, disposition)
-                    .map_err(plain);
+                return once_free(bound, || {
+                    card.reconnect(ShareMode::Shared, Protocols::ANY, disposition)
+                });
             }
             (Some(_), error) => return Err(plain(error)),
         }

@@ -44,8 +44,8 @@ pub enum Contents {
 
 /// Lists the readers with what is in them, in PC/SC's order.
 ///
-/// Takes at most `bounds.probe` (1 s by default) once a token has answered, even if another reader hangs or is busy: that one is shown as held.
-/// While none has, at most `bounds.lock` (5 s).
+/// Takes at most `bounds.lock` (5 s by default), and `bounds.probe` (1 s) once a token has answered, even if another reader hangs or is busy: that
+/// one is shown as held.
 ///
 /// # Errors
 /// [`TokenError::NoService`], [`TokenError::Forbidden`] or [`TokenError::Service`] when PC/SC itself does not work.
@@ -92,18 +92,16 @@ pub(super) fn probe(
     drop(sender);
 
     let mut found: Vec<Option<Found>> = names.iter().map(|_| None).collect();
-    let (mut has_wanted, mut has_any) = (false, false);
-    let begun = Instant::now();
+    let mut has_wanted = false;
+    let mut deadline = Instant::now() + bounds.probe.max(bounds.lock);
     while !has_wanted && found.iter().any(Option::is_none) {
-        let patience = match wanted.is_none() && has_any {
-            true => bounds.probe,
-            false => bounds.probe.max(bounds.lock),
-        };
-        let rest = patience.saturating_sub(begun.elapsed());
+        let rest = deadline.saturating_duration_since(Instant::now());
         let Ok((index, answer)) = receiver.recv_timeout(rest) else {
             break;
         };
-        has_any |= answer.is_ok();
+        if wanted.is_none() && answer.is_ok() {
+            deadline = deadline.min(Instant::now() + bounds.probe);
+        }
         has_wanted = matches!(&answer, Ok((.., serial)) if Some(*serial) == wanted);
         found[index] = Some(answer);
     }

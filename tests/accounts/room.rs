@@ -136,7 +136,7 @@ fn what_another_host_has_put_is_counted_before_a_session_is_minted() {
 #[test]
 fn iam_that_does_not_answer_keeps_no_session_from_being_minted() {
     let bench = Bench::sealed();
-    let slow = Fault::Delay(std::time::Duration::from_secs(30));
+    let slow = Fault::Delay(std::time::Duration::from_secs(600));
     bench
         .world
         .proxy()
@@ -155,7 +155,7 @@ fn iam_that_does_not_answer_keeps_no_session_from_being_minted() {
             _ => {}
         }
     }
-    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 120, "{:?}", begun.elapsed());
 }
 
 #[test]

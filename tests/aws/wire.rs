@@ -127,7 +127,7 @@ impl Server {
 
     /// One that gives up fast, where a server hangs and the next one is to have time left.
     pub(crate) fn hasty_aws(&self) -> Aws {
-        aws_within(self.port, Duration::from_millis(300))
+        aws_within(self.port, Duration::from_millis(900))
     }
 }
 

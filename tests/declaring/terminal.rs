@@ -206,7 +206,7 @@ fn what_is_given_whole_is_not_asked_and_waits_unless_told_otherwise() {
     let no_wait = at_terminal(&desk, &[&whole[..], &["--no-wait"]].concat());
     let (code, screen) = no_wait.end();
     assert_eq!(code, Some(0), "{screen}");
-    assert!(!screen.contains("waiting for"), "{screen}");
+    assert!(!screen.contains("waiting for approvals"), "{screen}");
     assert!(!screen.contains("(yes/no)"), "{screen}");
 
     let mut waits = at_terminal(&desk, &whole);

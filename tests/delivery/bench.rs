@@ -114,7 +114,12 @@ pub(crate) fn out(output: &Output) -> String {
 }
 
 pub(crate) fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    // But for what was waited for: on a busy machine anything may take the second after which that is said.
+    let waits = |line: &&str| {
+        line.starts_with("note: waiting for ") || line.starts_with("note: still waiting for ")
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    said.split_inclusive('\n').filter(|l| !waits(l)).collect()
 }
 
 /// A command that runs, with what it says on standard error line by line.

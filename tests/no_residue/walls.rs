@@ -15,9 +15,17 @@ use twotap_rig::{
 
 const BOUND: Duration = Duration::from_secs(30);
 
+/// A token that waits for its finger for as long as anything here may take.
+fn patient() -> Options {
+    Options {
+        touch_timeout_ms: 60_000,
+        ..Options::default()
+    }
+}
+
 #[test]
 fn nobody_of_the_same_account_reads_the_memory_of_agent_worker_or_custodian() {
-    let site = Site::ready(Options::default()).expect("a site");
+    let site = Site::ready(patient()).expect("a site");
     let request = site.request("INC-1", "to be looked at").expect("asked");
     let approve = waiting_for_a_finger(&site, &request);
     // The request's own; one that looked something up goes by itself.
@@ -63,7 +71,7 @@ fn nobody_of_the_same_account_reads_the_memory_of_agent_worker_or_custodian() {
 
 #[test]
 fn a_crash_leaves_no_core_even_where_the_limit_does_not_count() {
-    let mut site = Site::ready(Options::default()).expect("a site");
+    let mut site = Site::ready(patient()).expect("a site");
     let request = site.request("INC-1", "to crash").expect("asked");
     let folder = site.stage().home("alice");
 

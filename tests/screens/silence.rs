@@ -155,7 +155,13 @@ fn first_note(agent: &StandIn, line: &str) -> Result<String, String> {
     let mut said = String::new();
     let found = loop {
         match lines.recv_timeout(Duration::from_secs(60)) {
-            Ok(line) if line.contains("waiting for") => break Ok(line),
+            // What comes before may take its second as well on a busy machine.
+            Ok(line)
+                if line.contains("waiting for the agent")
+                    || line.contains("waiting for a worker") =>
+            {
+                break Ok(line);
+            }
             Ok(line) => said.push_str(&line),
             Err(RecvTimeoutError::Disconnected) => break Err(said),
             Err(RecvTimeoutError::Timeout) => break Err(format!("{said} (and it hangs)")),

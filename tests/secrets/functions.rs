@@ -17,7 +17,7 @@ use crate::{
 };
 
 const BOUND: Duration = Duration::from_secs(60);
-const QUICK: &str = "[limits]\nfunction_seconds = 2\n";
+const QUICK: &str = "[limits]\nfunction_seconds = 15\n";
 
 /// One session with a secret of every kind: each comes to its own end, and none keeps the session from being revoked.
 #[test]
@@ -111,7 +111,7 @@ fn closing_rotates_what_it_can_and_says_of_the_rest_why_not() {
     for (arn, says) in [
         (
             failing,
-            ":function:rotate-failing has not finished within 2 s",
+            ":function:rotate-failing has not finished within 15 s",
         ),
         (gives_up, ":function:rotate-gives-up has given up"),
         (missing, "cannot invoke the specified Lambda function"),

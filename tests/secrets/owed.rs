@@ -37,7 +37,7 @@ impl Host {
             (
                 named,
                 format!(
-                    "[limits]\nfunction_seconds = 2\n{}",
+                    "[limits]\nfunction_seconds = 15\n{}",
                     setter_toml("db", &program, 60)
                 ),
             )

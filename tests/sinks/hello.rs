@@ -95,7 +95,11 @@ fn nothing_is_said_to_a_receiver_that_hangs_up_after_the_handshake() {
         look: BOUND,
         ..Patience::default()
     };
-    let sinks = bench.start(vec![bench.patient("siem", &keys.keys_at(port), patience)]);
+    let sinks = bench.start(vec![bench.patient(
+        "siem",
+        &keys.keys_at(&format!("127.0.0.1:{port}")),
+        patience,
+    )]);
     bench.fails(&sinks, "siem", "it hung up after the handshake");
     assert_eq!(status(&sinks, "siem").acknowledged, 0);
     let (_, got) = met.recv_timeout(BOUND).expect("it was called");
@@ -109,7 +113,9 @@ fn each_connection_is_a_new_acquaintance() {
     let bench = Bench::new();
     let keys = Rsyslog::prepare(bench.dir.path(), Input::Tls("ossl"));
     let (port, met) = receiver(&bench.dir.path().join("rsyslog"), whole);
-    let sinks = bench.start(vec![bench.syslog("siem", &keys.keys_at(port))]);
+    let sinks = bench.start(vec![
+        bench.syslog("siem", &keys.keys_at(&format!("127.0.0.1:{port}"))),
+    ]);
     for n in 1..=3 {
         bench.append(n..=n);
         bench.held(&sinks, "siem");

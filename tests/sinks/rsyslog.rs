@@ -11,6 +11,9 @@ use twotap_rig::certificates::{authority, certificate};
 
 use crate::bench::{lines_of, until};
 
+/// An address that no other test uses: a port that is given back there is nobody else's before it is taken again.
+const AT: &str = "127.77.4.5";
+
 /// How messages come in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Input {
@@ -44,8 +47,7 @@ impl Rsyslog {
         if matches!(input, Input::Tls(_)) {
             certificates(&dir);
         }
-        // Free now; nobody else asks for it by number.
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let free = TcpListener::bind((AT, 0)).expect("a port");
         let port = free.local_addr().expect("its address").port();
         Self {
             dir,
@@ -57,16 +59,16 @@ impl Rsyslog {
 
     /// The keys of a sink for it.
     pub(crate) fn keys(&self) -> String {
-        self.keys_at(self.port)
+        self.keys_at(&format!("{AT}:{}", self.port))
     }
 
     /// The keys of a sink for another receiver with the same certificates.
-    pub(crate) fn keys_at(&self, port: u16) -> String {
+    pub(crate) fn keys_at(&self, address: &str) -> String {
         let dir = self.dir.display();
         match self.input {
-            Input::Tcp => format!("tcp = '127.0.0.1:{port}'\n"),
+            Input::Tcp => format!("tcp = '{address}'\n"),
             Input::Tls(_) => format!(
-                "tls = '127.0.0.1:{port}'\nserver_name = 'siem.example'\nca_file = '{dir}/ca.pem'\n\
+                "tls = '{address}'\nserver_name = 'siem.example'\nca_file = '{dir}/ca.pem'\n\
                  certificate = '{dir}/client.pem'\nkey = '{dir}/client.key'\n",
             ),
             Input::Unix => format!("unix = '{dir}/log'\n"),
@@ -77,7 +79,7 @@ impl Rsyslog {
         let dir = self.dir.display();
         let input = match self.input {
             Input::Tcp => format!(
-                "module(load=\"imtcp\")\ninput(type=\"imtcp\" address=\"127.0.0.1\" port=\"{}\" ruleset=\"out\")\n",
+                "module(load=\"imtcp\")\ninput(type=\"imtcp\" address=\"{AT}\" port=\"{}\" ruleset=\"out\")\n",
                 self.port
             ),
             Input::Tls(driver) => format!(
@@ -86,7 +88,7 @@ impl Rsyslog {
                  defaultNetstreamDriverKeyFile=\"{dir}/server.key\")\n\
                  module(load=\"imtcp\" streamDriver.name=\"{driver}\" streamDriver.mode=\"1\"\n\
                  streamDriver.authMode=\"x509/name\" permittedPeer=[\"host-1.example\"])\n\
-                 input(type=\"imtcp\" address=\"127.0.0.1\" port=\"{}\" ruleset=\"out\")\n",
+                 input(type=\"imtcp\" address=\"{AT}\" port=\"{}\" ruleset=\"out\")\n",
                 self.port
             ),
             Input::Unix => format!(
@@ -127,7 +129,7 @@ impl Rsyslog {
             }
             match self.input {
                 Input::Unix => self.dir.join("log").exists(),
-                _ => TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
+                _ => TcpStream::connect((AT, self.port)).is_ok(),
             }
         });
     }

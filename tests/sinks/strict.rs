@@ -10,6 +10,9 @@ use std::{
 
 use crate::bench::until;
 
+/// An address that no other test uses: a port that is given back there is nobody else's before it is taken again.
+const AT: &str = "127.77.4.6";
+
 /// The receiver, and what it has been sent.
 pub(crate) struct Strict {
     got: PathBuf,
@@ -20,14 +23,14 @@ pub(crate) struct Strict {
 impl Strict {
     /// One with the certificates of `dir`, which takes `client` alone.
     pub(crate) fn start(dir: &Path, client: &str) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let free = TcpListener::bind((AT, 0)).expect("a port");
         let port = free.local_addr().expect("its address").port();
         drop(free);
         let got = dir.join("strict.got");
         let file = |name| fs::File::create(dir.join(name)).expect("a file");
         let mut child = Command::new("openssl")
             .args(["s_server", "-quiet", "-accept"])
-            .arg(format!("127.0.0.1:{port}"))
+            .arg(format!("{AT}:{port}"))
             .args(["-cert", "server.pem", "-key", "server.key"])
             .args(["-CAfile", "ca.pem", "-Verify", "1", "-verify_return_error"])
             .args(["-verify_hostname", client])
@@ -41,13 +44,14 @@ impl Strict {
         until("openssl listens", || {
             let ended = child.try_wait().expect("waited");
             assert!(ended.is_none(), "openssl ended with {ended:?}");
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
+            TcpStream::connect((AT, port)).is_ok()
         });
         Self { got, port, child }
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    /// Where it listens.
+    pub(crate) fn address(&self) -> String {
+        format!("{AT}:{}", self.port)
     }
 
     pub(crate) fn got(&self) -> Vec<u8> {

@@ -84,7 +84,7 @@ fn a_receiver_that_does_not_want_us_holds_nothing() {
     let receiver = Rsyslog::prepare(bench.dir.path(), Input::Tls("gtls"));
     let dir = bench.dir.path().join("rsyslog");
     let strict = Strict::start(&dir, "host-1.example");
-    let keys = receiver.keys_at(strict.port());
+    let keys = receiver.keys_at(&strict.address());
     // A refusal comes when the receiver gets to it: until then nothing may be said, however long that is.
     let patience = Patience {
         look: BOUND,

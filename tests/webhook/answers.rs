@@ -13,7 +13,7 @@ use crate::{
 #[test]
 fn a_receiver_that_names_a_time_is_not_asked_before() {
     let receiver = Receiver::start(Does::Answers(429, "retry-after: 2\r\n".to_owned()));
-    let bench = Bench::to(&receiver);
+    let bench = Bench::patient(&receiver);
     let seq = bench.happens("the database is down");
     receiver.wait("the first try", |got| !got.is_empty());
     receiver.does(Does::Takes);
@@ -28,7 +28,7 @@ fn a_receiver_that_names_a_time_is_not_asked_before() {
 #[test]
 fn an_answer_that_never_ends_has_said_what_counts_with_its_status() {
     let receiver = Receiver::start(Does::TricklesBody);
-    let bench = Bench::to(&receiver);
+    let bench = Bench::patient(&receiver);
     bench.happens("one");
     let last = bench.happens("two");
     bench.holds("hook", last);
@@ -55,7 +55,7 @@ fn a_redirect_is_not_followed() {
 fn words_that_a_receiver_will_never_take_are_replaced_by_a_notice_and_said() {
     for status in [400, 403, 413, 422] {
         let receiver = Receiver::start(Does::RefusesText(status, "DROP TABLE"));
-        let bench = Bench::to(&receiver);
+        let bench = Bench::patient(&receiver);
         bench.happens("the database is down");
         bench.happens("DROP TABLE users was run by mistake");
         let last = bench.happens("it is still down");

@@ -21,7 +21,7 @@ fn is_whole(receiver: &Receiver, last: u64) {
 #[test]
 fn each_event_arrives_signed_and_in_order_without_secret_or_envelope() {
     let receiver = Receiver::start(Does::Takes);
-    let bench = Bench::to(&receiver);
+    let bench = Bench::patient(&receiver);
     let last = (1..=40).fold(0, |_, n| bench.happens(&format!("reason {n}")));
     bench.holds("hook", last);
     is_whole(&receiver, last);

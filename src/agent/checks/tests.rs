@@ -33,9 +33,12 @@ impl Bench {
     }
 
     fn install(&self, script: &str) -> PathBuf {
-        let path = self.0.path().join("check");
-        fs::write(&path, script).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
+        let (text, path) = (self.0.path().join("text"), self.0.path().join("check"));
+        fs::write(&text, script).expect("written");
+        // Made by a process of its own: none that another thread starts just then holds it open for writing when it is run.
+        let mut install = std::process::Command::new("install");
+        install.args(["-m", "0755", "--"]).args([&text, &path]);
+        assert!(install.status().expect("install").success());
         path
     }
 

@@ -281,7 +281,13 @@ impl TokenProcess {
         if self.powered_within(SOON)?.is_some() {
             return Ok(());
         }
-        let mut control = self.control()?;
+        // Or it is only slow: nobody can pull it out before it is there.
+        let control = &self.control;
+        let there = within(READY, || Ok(Control::connect(control).ok()))?;
+        let mut control = there.ok_or_else(|| io::Error::other("the token does not come up"))?;
+        if control.status()?.power_ons > 0 {
+            return Ok(());
+        }
         control.remove()?;
         thread::sleep(UNSEEN);
         control.insert()?;

@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 
 use super::call::Call;
@@ -43,9 +43,10 @@ pub(super) async fn serve(
             _ = &mut stopped => return,
             () = shared.shut.notified() => {
                 drop(listener);
+                let held = hold(&address).await;
                 let rest = shared.lock().shut_for.take().unwrap_or_default();
                 tokio::time::sleep(rest).await;
-                listener = match again(&address).await {
+                listener = match held.and_then(|socket| socket.listen(1024)) {
                     Ok(listener) => listener,
                     Err(error) => {
                         return shared.lock().broken.push(format!("the proxy's port is gone: {error}"));
@@ -62,18 +63,20 @@ pub(super) async fn serve(
     }
 }
 
-/// Listens at the same address again. A connection that goes out may have been given the port meanwhile; it will not keep it long.
-async fn again(address: &std::io::Result<std::net::SocketAddr>) -> std::io::Result<TcpListener> {
-    let address = address
+/// Takes the same address again at once, and does not listen yet: whoever calls is refused, and nobody else is given the port.
+async fn hold(address: &std::io::Result<std::net::SocketAddr>) -> std::io::Result<TcpSocket> {
+    let address = *address
         .as_ref()
         .map_err(|why| std::io::Error::new(why.kind(), why.to_string()))?;
     let begun = Instant::now();
     loop {
-        match TcpListener::bind(address).await {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address) {
             Err(_) if begun.elapsed().as_secs() < 5 => {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
-            bound => return bound,
+            bound => return bound.map(|()| socket),
         }
     }
 }

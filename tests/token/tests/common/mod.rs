@@ -66,8 +66,9 @@ impl Rig {
         fs::create_dir_all(&bin).expect("a folder");
         // ykman kills other people's scdaemon when a reader is busy. Not here.
         let pkill = bin.join("pkill");
-        fs::write(&pkill, "#!/bin/sh\nexit 1\n").expect("a script");
-        fs::set_permissions(&pkill, fs::Permissions::from_mode(0o755)).expect("its mode");
+        if !pkill.exists() {
+            twotap_rig::tools::install_text("#!/bin/sh\nexit 1\n", &pkill).expect("a script");
+        }
         // age looks for its plugin in the path.
         let mut path = vec![bin];
         path.extend(env::var_os(TOOLS).map(|t| PathBuf::from(t).join("bin")));
