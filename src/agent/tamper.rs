@@ -37,6 +37,8 @@ const ROW: &str = "tampering";
 const ALARM: &str = "the record on this host";
 /// What happens at once is looked at once: several lines, or a file that is renamed and another that takes its place.
 const TOGETHER: Duration = Duration::from_millis(250);
+/// A look ends at its first finding; one that cannot be moved aside is the first of each.
+const BEHIND: &str = "until that is mended, files of the record behind it cannot be looked at";
 /// How many claims of sinks are remembered as told.
 const FOREIGN: usize = 32;
 /// The most findings of one look: whoever goes on meanwhile is found by the next.
@@ -61,6 +63,9 @@ struct Standing {
     seq: u64,
     at: Timestamp,
     why: String,
+    /// It could not be moved aside: each look finds it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stays: bool,
 }
 
 impl Row {
@@ -69,7 +74,14 @@ impl Row {
             seq,
             at,
             why: why.to_owned(),
+            stays: false,
         });
+    }
+
+    /// Whether it was told already: it stays where it was, and nobody has acknowledged it. Acknowledged, it is told again, for what is wrong still is.
+    fn has(&self, found: &Found) -> bool {
+        let why = &found.finding.why;
+        found.kept.is_err() && self.standing.iter().any(|s| s.stays && s.why == *why)
     }
 }
 
@@ -83,8 +95,6 @@ pub(super) struct Found {
 #[derive(Default)]
 pub(super) struct Tampering {
     standing: Mutex<Vec<Standing>>,
-    /// What the last look found and could not move aside.
-    stays: Mutex<Option<Finding>>,
 }
 
 impl Agent {
@@ -165,16 +175,12 @@ impl Agent {
         for n in 0..MOST {
             let found = with(live, move |live| live.look(deep)).await?;
             let Some(finding) = found.map_err(|why| unreadable(&why))? else {
-                self.tampering.stays(None);
                 return Ok(n > 0);
             };
             let aside = finding.clone();
             let kept = with(live, move |live| live.set_aside(&aside)).await?;
-            let could = kept.as_ref().err().map(unreadable);
-            // What cannot be moved stands where it was, and each look finds it: it is told once.
-            if could.is_none() || self.tampering.stays(Some(&finding)) {
-                self.found(Found { finding, kept }).await?;
-            }
+            let could = kept.as_ref().err().map(|why| immovable(&finding, why));
+            self.found(Found { finding, kept }).await?;
             if let Some(problem) = could {
                 return Err(problem);
             }
@@ -345,14 +351,6 @@ impl Record {
 }
 
 impl Tampering {
-    /// This was found and could not be moved aside, or nothing was; whether that is new.
-    fn stays(&self, finding: Option<&Finding>) -> bool {
-        let mut stays = self.stays.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = stays.as_ref() != finding;
-        *stays = finding.cloned();
-        new
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Standing>> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -383,6 +381,10 @@ fn record(change: &mut Change<'_, '_>, found: &Found) -> Result<Option<Row>, Pro
         }
         row.told.push(this);
     }
+    // What cannot be moved stands where it was, and each look finds it: it is told once.
+    if row.has(found) {
+        return Ok(None);
+    }
     let at = kept.as_ref().ok().and_then(Option::as_ref);
     let mut event = Event::new(EventType::AuditTampered, Actor::agent())
         .place(change.place.clone())
@@ -392,10 +394,13 @@ fn record(change: &mut Change<'_, '_>, found: &Found) -> Result<Option<Row>, Pro
         .detail("why", finding.why.as_str())
         .detail("kept", at.map(|path| path.display().to_string()));
     if let Err(why) = kept {
-        event = event.detail("not_kept", why.to_string());
+        event = event.detail("not_kept", format!("{why}; {BEHIND}"));
     }
     let seq = change.event(&event)?.seq;
     row.push(seq, change.now(), &finding.why);
+    if let Some(last) = row.standing.last_mut() {
+        last.stays = kept.is_err();
+    }
     change.put_setting(ROW, &row)?;
     Ok(Some(row))
 }
@@ -455,7 +460,21 @@ fn unreadable(why: &std::io::Error) -> Problem {
     .hint("see that the agent can read and write the folder that [audit] names")
 }
 
+fn immovable(finding: &Finding, why: &io::Error) -> Problem {
+    Problem::new(
+        Code::Tampering,
+        format!(
+            "{} cannot be moved aside, or its rights set back ({why}); {BEHIND}",
+            finding.file.display()
+        ),
+    )
+    .hint("look at its attributes (lsattr) and mounts, and move it out of the folder; keep it: it is evidence")
+}
+
 fn nothing_to_acknowledge() -> Problem {
     Problem::new(Code::Usage, "there is nothing to acknowledge")
         .hint("see twotap status; what was found stands in the record as AUDIT_TAMPERED")
 }
+
+#[cfg(test)]
+mod tests;

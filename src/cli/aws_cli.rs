@@ -27,7 +27,7 @@ use std::{
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
-    process::Command,
+    process::{Child, Command},
     signal::unix::{SignalKind, signal},
 };
 
@@ -46,6 +46,8 @@ const MOST: u64 = 64 * 1024 * 1024;
 const SAID: u64 = 64 * 1024;
 /// How long its pipes are waited for once it has ended: something of its own may hold them open.
 const LEFT_OPEN: Duration = Duration::from_millis(500);
+/// How long it may take to end when it is asked to.
+const ENDING: Duration = Duration::from_secs(3);
 
 /// Options of each verb that asks AWS.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -232,14 +234,18 @@ async fn ended(mut command: Command, time: Duration) -> Result<Vec<u8>, Failed> 
         let mut interrupt = signal(SignalKind::interrupt()).map_err(untold)?;
         let mut read_all = false;
         let status = loop {
-            // Whichever way this is left early, dropping the child kills it.
-            tokio::select! {
-                _ = interrupt.recv() => return Err(Failed::BrokenOff),
-                () = stop::wait() => return Err(Failed::BrokenOff),
-                () = &mut over => return Err(Failed::TooLong(time)),
-                _ = &mut reading, if !read_all => read_all = true,
+            let early = tokio::select! {
+                _ = interrupt.recv() => Failed::BrokenOff,
+                () = stop::wait() => Failed::BrokenOff,
+                () = &mut over => Failed::TooLong(time),
+                _ = &mut reading, if !read_all => {
+                    read_all = true;
+                    continue;
+                }
                 status = child.wait() => break status.map_err(untold)?,
-            }
+            };
+            end(&mut child).await;
+            return Err(early);
         };
         if !read_all {
             let _ = tokio::time::timeout(LEFT_OPEN, reading).await;
@@ -256,6 +262,21 @@ async fn ended(mut command: Command, time: Duration) -> Result<Vec<u8>, Failed> 
         )));
     }
     Ok(out)
+}
+
+/// Ends what was begun and is not wanted any more, and waits until it is gone: what it was doing is done no more when its caller puts things away. Asked
+/// first, for `aws` may be a program that runs another and hands that word on; killed where it takes its time.
+async fn end(child: &mut Child) {
+    // It has a number as long as nobody has waited for it to the end.
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+    }
+    if tokio::time::timeout(ENDING, child.wait()).await.is_err() {
+        let _ = child.start_kill();
+        // The kernel may hold it for as long as a disk does not answer.
+        let _ = tokio::time::timeout(ENDING, child.wait()).await;
+    }
 }
 
 fn not_run(why: &io::Error) -> Failed {

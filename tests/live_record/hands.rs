@@ -5,7 +5,7 @@ use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 use rusqlite::Connection;
 
 use crate::{
-    agent_support::{DANA, Host, until},
+    agent_support::{DANA, Host, SOFIA, until},
     bench::{file, finds, host, kept, prepared, said, signed, what, written},
 };
 
@@ -133,12 +133,19 @@ fn evidence_that_cannot_be_kept_is_told_once_and_kept_once_it_can_be() {
         began.elapsed().as_secs() >= 3
     });
     assert_eq!(host.events_named("AUDIT_TAMPERED").len(), 1);
-    fs::remove_file(&kept_at).expect("removed");
-    until("it is kept", || {
+    // An acknowledgement does not silence what is wrong still.
+    let said = serde_json::json!({ "reason": "seen, and to be mended" });
+    let answer = host.call(SOFIA, "POST", "/v1/audit/acknowledgement", &said);
+    assert_eq!(answer.status, 200);
+    until("it is told again", || {
         host.events_named("AUDIT_TAMPERED").len() == 2
     });
+    fs::remove_file(&kept_at).expect("removed");
+    until("it is kept", || {
+        host.events_named("AUDIT_TAMPERED").len() == 3
+    });
     written(&host);
-    let found = host.events_named("AUDIT_TAMPERED").pop().expect("two");
+    let found = host.events_named("AUDIT_TAMPERED").pop().expect("three");
     assert!(kept(&found).starts_with(forged.as_bytes()));
     until("it is said no more", || !says(&host));
 }

@@ -63,14 +63,21 @@ pub fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Moves files of a folder into a new one of its own, numbered, under `under` in it (0700), so that the record is written anew beside
-/// them; where they are.
+/// them; where they are. Where one cannot be moved no empty folder is left behind, and the error says where the others are that were.
 pub fn move_aside<P: AsRef<Path>>(
     dir: &Path,
     under: &str,
     moved: impl IntoIterator<Item = P>,
 ) -> io::Result<PathBuf> {
     let kept = new_folder(&dir.join(under))?;
-    move_into(dir, &kept, moved)?;
+    let moved = move_into(dir, &kept, moved);
+    moved.map_err(|why| match fs::remove_dir(&kept) {
+        Err(not) if not.kind() == io::ErrorKind::DirectoryNotEmpty => io::Error::new(
+            why.kind(),
+            format!("{why}; what was moved before lies in {}", kept.display()),
+        ),
+        _ => why,
+    })?;
     Ok(kept)
 }
 

@@ -230,3 +230,21 @@ fn beginning_another_file_is_whole_or_not_at_all() {
     assert_eq!(fs::read(numbered(dir.path(), 5)).unwrap(), b"in the way");
     assert_eq!(fs::read(&live).unwrap(), file(&lines[4..6]));
 }
+
+/// It is tried again and again: nothing is left each time, and nothing is taken away without a word.
+#[test]
+fn what_cannot_be_moved_aside_leaves_no_folder_and_what_was_moved_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (there, gone) = (dir.path().join(EVENTS), dir.path().join("gone.jsonl"));
+    let aside = dir.path().join("aside");
+    for _ in 0..2 {
+        let why = move_aside(dir.path(), "aside", [&gone]).unwrap_err();
+        assert_eq!(why.kind(), io::ErrorKind::NotFound);
+        assert_eq!(names(&aside), [] as [&str; 0]);
+    }
+    fs::write(&there, "x").unwrap();
+    let why = move_aside(dir.path(), "aside", [&there, &gone]).unwrap_err();
+    let kept = aside.join("1");
+    assert!(why.to_string().contains(&*kept.to_string_lossy()), "{why}");
+    assert_eq!(names(&kept), [EVENTS]);
+}

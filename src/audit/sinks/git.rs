@@ -356,6 +356,8 @@ impl Sink for GitSink {
                 "{shown} had lost what was pushed to it up to event {}, and has it again: find out who changed it",
                 self.committed.seq
             ));
+            // The evidence is mended, so nothing shows it any more: it is written down before anything else is done, which may take long.
+            return Ok(());
         }
         self.repo.within(COMMIT);
         self.repo.tidy()?;

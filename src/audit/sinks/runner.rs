@@ -227,6 +227,8 @@ impl Task {
     fn run(mut self) {
         // A bug in one sink must not look like a sink that works.
         if catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
+            // What it has found until then it never looks at again. It may stop by the same error once more.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.write_down(None)));
             self.failed(SinkError::Unavailable(
                 "it stopped by an error of its own".to_owned(),
             ));

@@ -22,7 +22,7 @@ use tokio::{
 };
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{Aws, Failed, Waiting, not_run, runtime, stop};
+use super::{Aws, Failed, Waiting, end, not_run, runtime, stop};
 
 /// The longest line that is looked at, in bytes; AWS' headers are at most 8 KiB together.
 const LINE: usize = 64 * 1024;
@@ -138,18 +138,21 @@ impl Aws {
             let mut child = command.spawn().map_err(|why| not_run(&why))?;
             let mut interrupt = signal(SignalKind::interrupt()).map_err(untold)?;
             let said = child.stderr.take();
-            // Whichever way this is left early, dropping the child kills it.
             let status = tokio::select! {
-                _ = interrupt.recv() => return Err(Failed::BrokenOff),
-                () = stop::wait() => return Err(Failed::BrokenOff),
+                _ = interrupt.recv() => Err(Failed::BrokenOff),
+                () = stop::wait() => Err(Failed::BrokenOff),
                 status = async {
                     if let Some(said) = said {
                         lines(said, self.time, of_line).await?;
                     }
                     let ended = tokio::time::timeout(self.time, child.wait()).await;
                     ended.map_err(|_| Failed::TooLong(self.time))?.map_err(untold)
-                } => status?,
+                } => status,
             };
+            if status.is_err() {
+                end(&mut child).await;
+            }
+            let status = status?;
             match status.success() {
                 true => Ok(()),
                 false => Err(Failed::Otherwise(format!("it ended with {status}"))),

@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::super::Flaw;
 use crate::audit::store::{Store, StoreError, Table, Tx};
 
-/// What was left by an agent that is no more has this before its id: what is found now does not take its place. No sink's name has a colon.
+/// What was left by an agent that is no more has `before:NUMBER:` before its id: what is found now does not take its place, nor does what a later start
+/// leaves. No sink's name has a colon.
 const BEFORE: &str = "before:";
+/// The highest number: from there on what is left takes the place of what was left last. An agent that is started and killed without end does not fill
+/// the store.
+const LAST: u32 = 99;
 
 /// A sink, and what is wrong with what its receiver holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,18 +37,19 @@ impl Found {
         tx.put(Table::Flaw, &found.key(), &found)
     }
 
-    /// What an earlier start has left is kept beside what this one finds.
+    /// What earlier starts have left is kept beside what this one finds.
     pub(super) fn keep_older(store: &Store) -> Result<(), StoreError> {
-        let left = |id: &str| !id.starts_with(BEFORE);
-        if !store.records(Table::Flaw)?.iter().any(|(id, _)| left(id)) {
+        let newest = |(id, _): &(String, _)| start_of(id).is_none();
+        if !store.records(Table::Flaw)?.iter().any(newest) {
             return Ok(());
         }
         store.commit(|tx| {
-            for (id, row) in tx.records(Table::Flaw)? {
-                if left(&id) {
-                    tx.remove(Table::Flaw, &id)?;
-                    tx.put_record(Table::Flaw, &format!("{BEFORE}{id}"), &row)?;
-                }
+            let rows = tx.records(Table::Flaw)?;
+            let before = rows.iter().filter_map(|(id, _)| start_of(id)).max();
+            let number = before.map_or(0, |n| n.saturating_add(1)).min(LAST);
+            for (id, row) in rows.iter().filter(|(id, _)| start_of(id).is_none()) {
+                tx.remove(Table::Flaw, id)?;
+                tx.put_record(Table::Flaw, &format!("{BEFORE}{number}:{id}"), row)?;
             }
             Ok(())
         })
@@ -55,10 +60,10 @@ impl Found {
         Ok(!store.records(Table::Flaw)?.is_empty())
     }
 
-    /// Takes out all that were not looked at, what an earlier start has left first.
+    /// Takes out all that were not looked at, what the earliest start has left first.
     pub fn take(tx: &mut Tx<'_>) -> Result<Vec<Self>, StoreError> {
         let mut rows: Vec<(String, Self)> = tx.records_as(Table::Flaw)?;
-        rows.sort_by_key(|(id, _)| !id.starts_with(BEFORE));
+        rows.sort_by_key(|(id, _)| start_of(id).unwrap_or(u32::MAX));
         let mut all = Vec::with_capacity(rows.len());
         for (id, found) in rows {
             tx.remove(Table::Flaw, &id)?;
@@ -66,4 +71,13 @@ impl Found {
         }
         Ok(all)
     }
+}
+
+/// Which of the starts that are over has left it; nothing where the newest did. One without a number was left before there were any.
+fn start_of(id: &str) -> Option<u32> {
+    let id = id.strip_prefix(BEFORE)?;
+    let number = id
+        .split_once(':')
+        .and_then(|(number, _)| number.parse().ok());
+    Some(number.unwrap_or(0))
 }

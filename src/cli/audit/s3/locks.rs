@@ -3,6 +3,7 @@
 //! S3 does not say that it hides an object's lock: to whom `s3:GetObjectRetention` is not allowed it shows the object as one that has none. So the first
 //! that looks so is asked for by itself. Source: Amazon S3 API Reference, `GetObject`, `x-amz-object-lock-mode`.
 
+use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
@@ -19,6 +20,9 @@ pub(super) type Lock = (String, OffsetDateTime);
 
 /// What it takes to see an object's lock.
 const MAY_SEE: &str = "s3:GetObjectRetention";
+
+/// What S3 answers where there is no lock to tell of: of an object that has none, and in a bucket that has no Object Lock.
+const NONE: [&str; 2] = ["NoSuchObjectLockConfiguration", "InvalidRequest"];
 
 /// The locks of the objects that were read.
 #[derive(Default)]
@@ -100,13 +104,76 @@ pub(super) fn of(aws: &Aws, bucket: &str, listed: &Listed) -> Result<Option<Lock
     let (key, version) = (listed.key.as_str(), listed.version.as_str());
     let call = ["s3api", "get-object-retention", "--bucket", bucket];
     let of = ["--key", key, "--version-id", version];
-    match aws.json(&[&call[..], &of].concat()) {
+    told(aws.json(&[&call[..], &of].concat()))
+}
+
+/// What the answer to `get-object-retention` tells. Any other error (`SlowDown`, `InternalError`) tells nothing: taken for 'it has none', it would call a
+/// bucket forged whose locks were hidden.
+fn told(answer: Result<Value, Failed>) -> Result<Option<Lock>, Failed> {
+    match answer {
         Ok(said) => {
             let lock = &said["Retention"];
             let until = lock["RetainUntilDate"].as_str().and_then(read_time);
             Ok(lock["Mode"].as_str().map(str::to_owned).zip(until))
         }
-        Err(Failed::Answered { .. }) => Ok(None),
+        Err(why) if NONE.iter().any(|code| why.is(code)) => Ok(None),
         Err(why) => Err(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answered(code: &str) -> Failed {
+        Failed::Answered {
+            code: code.to_owned(),
+            operation: "GetObjectRetention".to_owned(),
+            message: "said".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_what_aws_says_of_a_missing_lock_is_none() {
+        for code in ["NoSuchObjectLockConfiguration", "InvalidRequest"] {
+            assert_eq!(told(Err(answered(code))), Ok(None), "{code}");
+        }
+        for code in [
+            "SlowDown",
+            "InternalError",
+            "ServiceUnavailable",
+            "NoSuchVersion",
+            "NoSuchKey",
+        ] {
+            assert_eq!(told(Err(answered(code))), Err(answered(code)), "{code}");
+        }
+        let said = |mode: &str| {
+            let until = "2033-11-23T00:16:40+00:00";
+            json!({ "Retention": { "Mode": mode, "RetainUntilDate": until } })
+        };
+        let lock = told(Ok(said("COMPLIANCE"))).expect("told");
+        assert_eq!(lock.expect("a lock").0, "COMPLIANCE");
+    }
+
+    /// An account that is throttled breaks it off; it makes no findings.
+    #[test]
+    fn a_question_that_was_not_answered_calls_nothing_unlocked() {
+        let listed = Listed {
+            key: "host-1/events/1".to_owned(),
+            version: "v1".to_owned(),
+            delete_marker: false,
+            size: 1,
+            modified: OffsetDateTime::UNIX_EPOCH,
+        };
+        let mut locks = Locks::default();
+        let slow = || told(Err(answered("SlowDown")));
+        let noted = locks.note(&listed, None, Duration::days(1), slow);
+        assert_eq!(noted, Err(answered("SlowDown")));
+        assert!(locks.findings.is_empty() && locks.hidden.is_none());
+        let none = || told(Err(answered("NoSuchObjectLockConfiguration")));
+        let noted = locks.note(&listed, None, Duration::days(1), none);
+        assert_eq!((noted, locks.findings.len()), (Ok(()), 1));
     }
 }

@@ -105,11 +105,15 @@ fn lines_come_as_they_are_said_and_one_without_an_end_is_passed_over() {
     );
     // It is ended where that is enough, though it would go on.
     let stand = Stand::of(&format!(
-        "printf \"{BEFORE}{{'n': 'enough'}}\\n{BEFORE}{{'n': '2'}}\\n\" >&2; exec sleep 600"
+        "echo $$ > \"$0.pid\"; printf \"{BEFORE}{{'n': 'enough'}}\\n{BEFORE}{{'n': '2'}}\\n\" >&2; exec sleep 600"
     ));
     let (said, ended) = seen(&stand, &aws);
     assert_eq!(said, ["enough"]);
     assert!(matches!(ended, Err(Failed::Unreadable(_))), "{ended:?}");
+    // It was waited for: nothing of it is left when its caller puts its folder away.
+    let pid = std::fs::read_to_string(stand.program.with_file_name("aws.pid")).expect("its number");
+    let process = std::path::Path::new("/proc").join(pid.trim());
+    assert!(!process.exists(), "{process:?}");
     let secret = "wJalrXUtnFEMI";
     let stand = Stand::of(&format!("echo 'fatal error: {secret}' >&2; exit 1"));
     let why = seen(&stand, &aws).1.expect_err("failed").to_string();
