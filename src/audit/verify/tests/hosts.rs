@@ -121,7 +121,11 @@ fn of_two_histories_the_one_is_told_that_the_records_own_host_has_signed() {
     };
     let hosts = listed();
     for (name, lines) in [("vault-1", &own), ("vault-2", &other)] {
-        let told = both().take_newest(&NAMES.map(key), |by| hosts.is_beside(name, *by.key()));
+        let told = both().take_newest(
+            &NAMES.map(key),
+            |by| hosts.is_beside(name, *by.key()),
+            |_, _| false,
+        );
         assert!(told.contains(&heads(lines)[3]), "{name}");
         assert!(told.len() == 3, "{name}");
     }
