@@ -274,6 +274,21 @@ impl<'h> Owner<'h> {
         !hosts.is_followed(signer, key) || later.any(|(by, _)| !hosts.is_followed(*by, key))
     }
 
+    /// Whether an epoch is the word of keys alone that no roster lists any more: of `signer`, who began it at event `since`, and of all who have signed since.
+    pub fn is_struck_out(&self, (signer, since): (VerifyingKey, u64)) -> bool {
+        let Some(hosts) = self.hosts else {
+            return false;
+        };
+        let later = self.keys.iter().filter(|(_, from)| *from >= since);
+        let mut all = std::iter::once(signer).chain(later.map(|(by, _)| *by));
+        all.all(|key| hosts.name_of(key).is_some() && hosts.is_struck_out(key))
+    }
+
+    /// Whether no other key than this one has signed last.
+    pub fn has_now(&self, key: VerifyingKey) -> bool {
+        self.keys.last().is_none_or(|(now, _)| *now == key)
+    }
+
     /// Whether a key cannot be of a host that has written this record, by whatever name. The error says in words whose it is.
     pub fn is_of_it(&self, key: VerifyingKey) -> Result<(), String> {
         let (Some(hosts), false) = (self.hosts, self.goes_on(key)) else {

@@ -314,7 +314,7 @@ impl Run<'_> {
             seq: end,
             hash: self.hashes.last().copied().unwrap_or_default(),
         };
-        self.report.resets = self.resets.found();
+        self.report.resets = self.resets.found(&self.owner);
         self.report.proofs.sort_by_key(|p| std::cmp::Reverse(p.seq));
         self.report.problems.sort_by_key(Problem::seq);
         self.report

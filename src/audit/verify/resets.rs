@@ -36,6 +36,8 @@ pub struct Reset {
     pub signed_by: Option<String>,
     /// When, RFC 3339, as that checkpoint says.
     pub signed_at: Option<String>,
+    /// Whether no roster lists that key any more, nor any that has signed the record since: the epoch may be a thief's.
+    pub struck_out: bool,
     /// The key itself.
     pub(super) key: Option<VerifyingKey>,
 }
@@ -113,6 +115,7 @@ impl Resets {
             why: what.why,
             signed_by: None,
             signed_at: None,
+            struck_out: false,
             key: None,
         });
         Ok(())
@@ -147,7 +150,11 @@ impl Resets {
             .any(|reset| reset.covers(&seen.head, seen.at.as_deref()) && may_lose(reset))
     }
 
-    pub(super) fn found(self) -> Vec<Reset> {
+    pub(super) fn found(mut self, owner: &Owner<'_>) -> Vec<Reset> {
+        for reset in &mut self.found {
+            let signed = reset.key.map(|key| (key, reset.seq));
+            reset.struck_out = signed.is_some_and(|signed| owner.is_struck_out(signed));
+        }
         self.found
     }
 
