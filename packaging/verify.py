@@ -41,10 +41,10 @@ def verify(folder):  # How many events follow one another, the newest proof, new
         at = n if not seq or prev == hashes[-1] or seq > n or n == 1 else seq if seq < n else n - before
         bad, hashes = bad + [(at, "it was changed, or does not stand where it should")], hashes if 0 < seq < n and at == seq else hashes[:at]
     good = {(seq, digest): by for seq, digest, by, *_ in claims if hashes[seq : seq + 1] == [digest]}
-    for seq, digest, by, at, time in claims:  # A new epoch excuses what was signed before it: later heads of these numbers are of the new history.
-        lost = [n for n, w in epochs if w["lost_from"] <= seq < w["held"]["seq"] and time <= signed.get(n, "") or n in signed and w["held"] == {"seq": seq, "hash": digest}]
+    for seq, digest, by, at, time, late, kept in claims:  # A new epoch excuses what was signed before it: later heads of these numbers are of the new history.
+        lost = [n for n, w in epochs if n not in kept and (w["lost_from"] <= seq < w["held"]["seq"] and time <= signed.get(n, "") or n in signed and w["held"] == {"seq": seq, "hash": digest})]
         if (seq, digest) not in good and not lost and (seq < len(hashes) or 0 < at <= seq or not broken):
-            bad.append((at if 0 < at <= seq else min(seq, len(hashes)), f"{by} vouches for another event, or for one that is missing"))
+            bad.append((at if 0 < at <= seq else 0 if late else min(seq, len(hashes)), late or f"{by} vouches for another event, or for one that is missing"))
     return len(hashes) - 1, max(((seq, by) for (seq, _), by in good.items()), default=(0, "nobody")), epochs, sorted(bad)
 
 if __name__ == "__main__":

@@ -35,9 +35,10 @@ def versions_of(rosters):
 
 
 def claims_of(notes, rosters, lines):
-    """The heads that checkpoints vouch for, as (seq, hash, signer, the event that carries it, time); what is wrong with others; and when the event right
-    before each in the record was signed. Event 0 stands for what was given beside the record; lines are those that follow one another."""
-    versions, claims, bad, signed = versions_of(rosters), [], [], {}
+    """The heads that checkpoints vouch for, as (seq, hash, signer, the event that carries it, time, why it does not count any more, the new epochs that do not
+    excuse it); what is wrong with others; and when the event right before each in the record was signed. Event 0 stands for what was given beside the
+    record; lines are those that follow one another."""
+    versions, claims, bad, turns = versions_of(rosters), [], [], []
     # The name in a note is a label: the host's name, or its key id.
     keys = {(label, host[3]) for version in versions for host in version for label in host[1:3]}
     tells = re.compile(b'"event_type":"(AGENT_STARTED|STORE_RESET)"')
@@ -49,23 +50,31 @@ def claims_of(notes, rosters, lines):
                 continue
             seq, digest, signer, time, origin, key = claim
             # In the record the host that writes there by then; beside it any that has written it.
-            now = [name for n, name in names if not at or n <= at][-1 if at else 0 :]
+            named = [name for n, name in names if not at or n <= at]
             # Beside the record a head that is none of its own proves nothing anyway, and may be of what a new epoch says was lost.
             own = at or 0 < seq <= len(lines) and sha256(lines[seq - 1][:-1]) == digest
-            if why := foreign(origin, key, now, list(signed), versions) or own and followed(key, seq, signed, versions):
+            late = followed(key, seq, turns, versions)
+            if why := foreign(origin, key, named[-1 if at else 0 :], named, [by for by, _ in turns], versions) or own and late:
                 raise ValueError(why)
-            claims = claims + [(seq, digest, signer, at, time)]
-            if at:
-                signed.setdefault(key, seq)
+            claims = claims + [(seq, digest, signer, at, time, late, key)]
+            # A head that is older than the turn of the one who signs now begins no other turn.
+            if at and (key not in [by for by, _ in turns] or turns[-1][0] != key and turns[-1][1] < seq):
+                turns.append((key, max([seq] + [from_ for _, from_ in turns[-1:]])))
         except ValueError as why:
             bad.append((at, f"the checkpoint is bad: {why}"))
-    return claims, bad, {seq: time for seq, _, _, at, time in claims if at == seq + 1}
+    signed = {seq: (time, key) for seq, _, _, at, time, _, key in claims if at == seq + 1}
+
+    def keeps(n, key):  # What came after the signer of a new epoch, and after all who signed since, was not there to be lost.
+        return all(succeeds(key, by, versions) for by in [signed[n][1]] + [by for by, from_ in turns if from_ >= n])
+
+    claims = [(*claim, [n for n in signed if keeps(n, key)]) for *claim, key in claims]
+    return claims, bad, {n: time for n, (time, _) in signed.items()}
 
 
-def foreign(origin, key, names, signed, versions):
-    """Why a checkpoint with this origin, by this key, does not count for a record whose lines name these hosts and that these keys have signed; None where
-    it does. A host that was replaced goes on with its record: it comes as the other leaves, or later where nobody came then, and no version of the roster lists
-    both, side by side."""
+def foreign(origin, key, names, before, signed, versions):
+    """Why a checkpoint with this origin, by this key, does not count for a record whose lines name these hosts, have named those before, and that these keys
+    have signed; None where it does. A host that was replaced goes on with its record: it comes as the other leaves, or later where nobody came then, and no
+    version of the roster lists both, side by side."""
     hosts = [host for version in versions for host in version]
     own = [host for host in hosts if host[3] == key]
     meant = [host for host in hosts if origin in host[1:3]]
@@ -105,24 +114,43 @@ def foreign(origin, key, names, signed, versions):
 
     named = [name for name in names if name in [host[1] for host in hosts]]
     fits = not named or any(host[1] in named for host in own)
-    goes_on = not signed or key in signed or any(map(one, signed)) and not any(map(two, signed))
+    beside = ([two(host[3]) for host in hosts if host[1] == name] for name in set(before))
+    begins = not signed and not any(others and all(others) for others in beside)
+    goes_on = begins or key in signed or any(map(one, signed)) and not any(map(two, signed))
     return None if fits and goes_on else f"host {own[-1][1]} has signed it, and the record is not by this host"
 
 
-def followed(key, seq, signed, versions):
-    """Why a key does not count for event seq any more: no roster lists it now, and one that came after it had signed the record by then, up to the event
-    that signed says. It may be a thief's; what it signed before still counts. None where it does count."""
+def chains_of(versions):
+    """The keys for checkpoints that each version of each vault's roster lists."""
     chains = {}
     for version in versions:
         for vault in {host[0] for host in version}:
             chains.setdefault(vault, []).append([host[3] for host in version])
-    of = [[key in version for version in chain] for chain in chains.values()]
-    if any(listed[-1] for listed in of):
+    return list(chains.values())
+
+
+def last_of(key, chain):
+    return max((n for n, keys in enumerate(chain) if key in keys), default=len(chain))
+
+
+def succeeds(by, key, versions):
+    """Whether no roster lists a key any more, and one lists the other after it."""
+    chains = chains_of(versions)
+    struck_out = not any(key in chain[-1] for chain in chains)
+    return struck_out and any(by in keys for chain in chains for keys in chain[last_of(key, chain) + 1 :])
+
+
+def followed(key, seq, turns, versions):
+    """Why a key does not count for event seq any more: no roster lists it now, and those who have signed the record by turns, each up to the event that it says,
+    had come past the last version that lists it. It may be a thief's; what it signed before still counts. None where it does count."""
+    chains = chains_of(versions)
+    if any(key in chain[-1] for chain in chains):
         return None
-    for by, from_ in signed.items():
-        for listed, chain in zip(of, chains.values()):
-            last = max((n for n, there in enumerate(listed) if there), default=len(chain))
-            if by != key and from_ < seq and any(by in version for version in chain[last + 1 :]) and not any(by in version for version in chain[: last + 1]):
+    for chain in chains:
+        now = 0
+        for by, from_ in turns:
+            now = next((n for n in range(now, len(chain)) if from_ < seq and by in chain[n]), now)
+            if now > last_of(key, chain):
                 return f"no roster lists the key any more that has signed it, and another had signed the record up to event {from_} by then"
     return None
 

@@ -5,7 +5,8 @@
 //! out, or later, where nobody came then, and no version of the roster lists both of them side by side.
 //!
 //! A key that no roster lists any more proves what it signed until its successor's first checkpoint in the record, and nothing after that: why it was
-//! struck out nobody asks, and it may be a thief's by now. Until the successor has signed, the record has no other host.
+//! struck out nobody asks, and it may be a thief's by now. Until the successor has signed, the record has no other host. Where a host comes back, its
+//! successor's key is the one that was struck out: who signs a record walks through the versions of the roster, and never back.
 
 use ed25519_dalek::VerifyingKey;
 
@@ -78,20 +79,39 @@ impl Hosts {
             .map(|(n, _)| n)
     }
 
-    /// Whether a key was struck out for good, and the other came then or later.
-    fn is_followed(&self, key: VerifyingKey, by: VerifyingKey) -> bool {
+    /// Whether a key was struck out for good: no vault's newest version lists it.
+    fn is_struck_out(&self, key: VerifyingKey) -> bool {
         let newest = |vault: &str| self.versions.iter().filter(|v| v.vault == vault).count() - 1;
-        let counts = self
-            .of(key)
-            .any(|(vault, _)| self.listing(vault, key).last() == Some(newest(vault)));
-        let later = |vault| {
-            let (last, first) = (
-                self.listing(vault, key).last(),
-                self.listing(vault, by).next(),
-            );
-            last.zip(first).is_some_and(|(last, first)| last < first)
+        let listed = |(vault, _)| self.listing(vault, key).last() == Some(newest(vault));
+        !self.of(key).any(listed)
+    }
+
+    /// Whether a key was struck out for good, and the other is listed then or later: it may have been listed before as well.
+    pub fn is_followed(&self, key: VerifyingKey, by: VerifyingKey) -> bool {
+        let later = |vault| self.listing(vault, by).last() > self.listing(vault, key).last();
+        self.is_struck_out(key) && self.of(key).any(|(vault, _)| later(vault))
+    }
+
+    /// The first of `turns` after which a key cannot have signed any more: those who took them, one after the other, have come through the roster's versions
+    /// to one that is later than any that lists it. Each turn is taken in the first version that it can have been taken in.
+    fn past(
+        &self,
+        key: VerifyingKey,
+        turns: &[(VerifyingKey, u64)],
+    ) -> Option<(VerifyingKey, u64)> {
+        if !self.is_struck_out(key) {
+            return None;
+        }
+        let in_vault = |vault: &str| {
+            let last = self.listing(vault, key).last()?;
+            let mut at = 0;
+            let past = |(by, _): &&(VerifyingKey, u64)| {
+                at = self.listing(vault, *by).find(|n| *n >= at).unwrap_or(at);
+                at > last
+            };
+            turns.iter().find(past).copied()
         };
-        !counts && self.of(key).any(|(vault, _)| later(vault))
+        self.of(key).find_map(|(vault, _)| in_vault(vault))
     }
 
     /// Where a version lists the host that has, had or will have this key: by the key, else by its own key, else by its name.
@@ -179,7 +199,7 @@ pub struct Owner<'h> {
     hosts: Option<&'h Hosts>,
     /// The names that its lines have given, the newest last.
     names: Vec<String>,
-    /// The keys that have signed it, and up to which event each had when it came.
+    /// The keys that have signed it by turns, and up to which event each had when its turn came; in the order of those events.
     keys: Vec<(VerifyingKey, u64)>,
 }
 
@@ -213,8 +233,13 @@ impl<'h> Owner<'h> {
         let now = self.names.last().map(std::slice::from_ref);
         self.check(checkpoint, key, now.unwrap_or_default())?;
         self.still_counts(checkpoint, key)?;
-        if self.keys.iter().all(|(known, _)| known != key.key()) {
-            self.keys.push((*key.key(), checkpoint.head.seq));
+        let (key, seq) = (*key.key(), checkpoint.head.seq);
+        let last = self.keys.last().copied();
+        let is_known = self.keys.iter().any(|(known, _)| *known == key);
+        // A head that is older than the turn of the one who signs now begins no other turn.
+        if !is_known || last.is_some_and(|(now, from)| now != key && from < seq) {
+            let from = last.map_or(seq, |(_, from)| seq.max(from));
+            self.keys.push((key, from));
         }
         Ok(())
     }
@@ -226,18 +251,79 @@ impl<'h> Owner<'h> {
             return Ok(());
         };
         let key = *key.key();
-        let followed = |(by, from): &&(VerifyingKey, u64)| {
-            *by != key && *from < checkpoint.head.seq && hosts.is_followed(key, *by)
-        };
-        let Some((by, from)) = self.keys.iter().find(followed) else {
+        let seq = checkpoint.head.seq;
+        let by_then = self.keys.partition_point(|(_, from)| *from < seq);
+        let Some((by, from)) = hosts.past(key, &self.keys[..by_then]) else {
             return Ok(());
         };
         let name = |key| hosts.name_of(key).unwrap_or("another").to_owned();
         Err(format!(
             "host {} has signed it with a key that no roster lists any more, and host {} had signed the record up to event {from} by then",
             name(key),
-            name(*by)
+            name(by)
         ))
+    }
+
+    /// Whether an epoch that `signer` began at event `since` may say of what `key` has signed that it is lost: where `key` came after the signer, and after
+    /// all who have signed the record since, what it signed was not there yet to be lost.
+    pub fn may_lose(&self, (signer, since): (VerifyingKey, u64), key: VerifyingKey) -> bool {
+        let Some(hosts) = self.hosts else {
+            return true;
+        };
+        let mut later = self.keys.iter().filter(|(_, from)| *from >= since);
+        !hosts.is_followed(signer, key) || later.any(|(by, _)| !hosts.is_followed(*by, key))
+    }
+
+    /// Whether an epoch is the word of keys alone that no roster lists any more: of `signer`, who began it at event `since`, and of all who have signed since.
+    pub fn is_struck_out(&self, (signer, since): (VerifyingKey, u64)) -> bool {
+        let Some(hosts) = self.hosts else {
+            return false;
+        };
+        let later = self.keys.iter().filter(|(_, from)| *from >= since);
+        let mut all = std::iter::once(signer).chain(later.map(|(by, _)| *by));
+        all.all(|key| hosts.name_of(key).is_some() && hosts.is_struck_out(key))
+    }
+
+    /// Whether no other key than this one has signed last.
+    pub fn has_now(&self, key: VerifyingKey) -> bool {
+        self.keys.last().is_none_or(|(now, _)| *now == key)
+    }
+
+    /// Whether a key cannot be of a host that has written this record, by whatever name. The error says in words whose it is.
+    pub fn is_of_it(&self, key: VerifyingKey) -> Result<(), String> {
+        let (Some(hosts), false) = (self.hosts, self.goes_on(key)) else {
+            return Ok(());
+        };
+        Err(self.not_by(hosts.name_of(key).unwrap_or("another")))
+    }
+
+    /// Whether a host with this key has signed the record, or goes on with it. Where nobody has signed it yet, whoever is not beside one that it names.
+    fn goes_on(&self, key: VerifyingKey) -> bool {
+        let Some(hosts) = self.hosts.filter(|hosts| hosts.name_of(key).is_some()) else {
+            return true;
+        };
+        let before = || self.keys.iter().map(|(before, _)| *before);
+        let follows = |before| hosts.are_one(before, key);
+        let beside = |before| before != key && hosts.are_two(before, key);
+        if self.keys.is_empty() {
+            return !self.names.iter().any(|name| hosts.is_beside(name, key));
+        }
+        before().any(|before| before == key) || (before().any(follows) && !before().any(beside))
+    }
+
+    /// In words, that the record is another's than this host's.
+    fn not_by(&self, signer: &str) -> String {
+        let known = |name: &&String| {
+            let mut listed = self.hosts.iter().flat_map(|hosts| hosts.all());
+            listed.any(|(_, host)| host.name == **name)
+        };
+        let last = self.keys.last().zip(self.hosts);
+        let last = last.and_then(|((key, _), hosts)| hosts.name_of(*key));
+        let named = || self.names.iter().find(known).map(String::as_str);
+        format!(
+            "host {signer} has signed it, and the record is not by this host but by {}",
+            last.or_else(named).unwrap_or("another")
+        )
     }
 
     /// Whether a checkpoint beside the record is by one that has written it.
@@ -270,23 +356,12 @@ impl<'h> Owner<'h> {
         }
         let known = |name: &&String| hosts.all().any(|(_, host)| host.name == **name);
         let mut listed = names.iter().filter(known).peekable();
-        let named = listed.peek().copied();
-        let fits = named.is_none() || listed.any(|n| hosts.of(key).any(|(_, own)| own.name == *n));
-        let before = || self.keys.iter().map(|(before, _)| *before);
-        let follows = |before| hosts.are_one(before, key);
-        let beside = |before| before != key && hosts.are_two(before, key);
-        let goes_on = self.keys.is_empty()
-            || before().any(|before| before == key)
-            || (before().any(follows) && !before().any(beside));
-        if fits && goes_on {
-            return Ok(());
+        let fits =
+            listed.peek().is_none() || listed.any(|n| hosts.of(key).any(|(_, own)| own.name == *n));
+        match fits && self.goes_on(key) {
+            true => Ok(()),
+            false => Err(self.not_by(signer)),
         }
-        let last = self.keys.last().and_then(|(key, _)| hosts.name_of(*key));
-        let own = last.or(named.map(String::as_str));
-        Err(format!(
-            "host {signer} has signed it, and the record is not by this host but by {}",
-            own.unwrap_or("another")
-        ))
     }
 }
 

@@ -206,7 +206,7 @@ impl Run<'_> {
                     self.gaps
                         .checkpoint(head.seq, claim.time.as_deref().unwrap_or_default());
                     if Some(claim.witness.head.seq) == waiting {
-                        signer = Some(claim.witness.clone());
+                        signer = Some(self.claims.len());
                     }
                     self.claims.push(claim);
                 }
@@ -232,12 +232,12 @@ impl Run<'_> {
     }
 
     /// What came right after an event that begins an epoch: its signature, or none.
-    fn epoch(&mut self, seq: u64, signer: Option<Witness>) {
+    fn epoch(&mut self, seq: u64, signer: Option<usize>) {
         if signer.is_none() && !self.evidence.keys.is_empty() {
             let why = "no listed key has signed it right after".to_owned();
             self.problem(Problem::Epoch { seq, why });
         }
-        self.resets.signed(signer);
+        self.resets.signed(signer.and_then(|n| self.claims.get(n)));
     }
 
     fn check_envelopes(
@@ -277,6 +277,7 @@ impl Run<'_> {
                     time: Some(record.timestamp.clone()),
                     carrier: Some(head.seq),
                     signed: None,
+                    key: None,
                 }),
                 Err(why) => self.problem(Problem::Envelope { seq: head.seq, why }),
             }
@@ -313,7 +314,7 @@ impl Run<'_> {
             seq: end,
             hash: self.hashes.last().copied().unwrap_or_default(),
         };
-        self.report.resets = self.resets.found();
+        self.report.resets = self.resets.found(&self.owner);
         self.report.proofs.sort_by_key(|p| std::cmp::Reverse(p.seq));
         self.report.problems.sort_by_key(Problem::seq);
         self.report
@@ -331,7 +332,7 @@ impl Run<'_> {
                 .copied(),
         };
         // What was written before the store was lost stands in no chain any more, and what is caught up of it names its heads.
-        if found != Some(hash) && self.resets.excuse(&claim.witness) {
+        if found != Some(hash) && self.resets.excuse(&claim, &self.owner) {
             return;
         }
         // What an event says of itself or of later ones was not seen by anybody.
@@ -345,25 +346,29 @@ impl Run<'_> {
                 _ => Problem::Envelope { seq: carrier, why },
             });
         }
-        match found {
-            Some(found) if found == hash => {
-                let signed = claim.signed.as_ref();
-                let counts = signed.map_or(Ok(()), |(checkpoint, key)| {
-                    self.owner.still_counts(checkpoint, key)
-                });
-                match counts {
-                    Ok(()) => self.prove(Proof {
-                        seq,
-                        by,
-                        source: claim.source,
-                        time: claim.time,
-                    }),
-                    Err(why) => self.problem(Problem::Checkpoint { seq: 0, why }),
-                }
+        // Whose word does not count any more does not count against the record either; it is said whose it is.
+        let counts = claim.signed.as_ref().map_or(Ok(()), |(checkpoint, key)| {
+            self.owner.still_counts(checkpoint, key)
+        });
+        match (found, counts) {
+            (None, _) if broken => {}
+            (Some(found), Err(why)) if found == hash => {
+                self.problem(Problem::Checkpoint { seq: 0, why });
             }
-            Some(_) => self.problem(Problem::Rewritten { seq, by }),
-            None if broken => {}
-            None => self.problem(Problem::Truncated {
+            (_, Err(why)) => self.problem(Problem::Checkpoint {
+                seq: 0,
+                why: format!(
+                    "{why}; the record does not have the event {seq} that it names, which is a thief's or was lost as the host was replaced"
+                ),
+            }),
+            (Some(found), Ok(())) if found == hash => self.prove(Proof {
+                seq,
+                by,
+                source: claim.source,
+                time: claim.time,
+            }),
+            (Some(_), Ok(())) => self.problem(Problem::Rewritten { seq, by }),
+            (None, Ok(())) => self.problem(Problem::Truncated {
                 seq: self.hashes.len() as u64 + 1,
                 held: seq,
                 by,
@@ -379,11 +384,19 @@ impl Run<'_> {
         for copy in copies {
             let compared = copy.compare(&self.hashes, &lost);
             let by = compared.standing.name.clone();
-            for note in compared.notes {
+            for (note, lost) in compared.notes {
                 match open_checkpoint(note, self.evidence.keys, None) {
-                    // The line that carries it differs already, and is named: also where another host has signed it.
                     Ok(Some(claim)) if claim.is_owners(&self.owner).is_ok() => {
                         self.claims.push(claim);
+                    }
+                    // An epoch of this record loses nothing of another host's. The line that carries it differs otherwise, and is named.
+                    Ok(Some(claim)) if lost => {
+                        let whose = claim.key.map_or(Ok(()), |key| self.owner.is_of_it(key));
+                        if let Err(why) = whose {
+                            let why =
+                                format!("{why}; {by} has it among what an epoch says was lost");
+                            self.problem(Problem::Checkpoint { seq: 0, why });
+                        }
                     }
                     Ok(None) => self.report.checkpoints_unknown += 1,
                     Ok(Some(_)) | Err(_) => {}

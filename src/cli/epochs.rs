@@ -61,13 +61,22 @@ impl Epochs {
             seq: seen.seq,
             hash: Hash::from_bytes(seen.hash.0),
         };
-        let Proven { epoch, why, .. } = self.0.iter().find(|proven| {
+        let Proven {
+            epoch,
+            why,
+            replaced,
+            ..
+        } = self.0.iter().find(|proven| {
             proven.epoch.covers(&seen, Some(at.into()))
                 && now.seq > proven.epoch.seq
                 && !met.contains(&began(proven))
         })?;
+        let with = match replaced {
+            true => " with a key that was replaced since",
+            false => "",
+        };
         Some(format!(
-            "the record on this host was put back to an earlier state: events {} to {}, among them what you have seen, are lost (epoch {}, signed by the host): {why}",
+            "the record on this host was put back to an earlier state: events {} to {}, among them what you have seen, are lost (epoch {}, signed by the host{with}): {why}",
             epoch.lost_from, epoch.held.seq, epoch.epoch
         ))
     }
@@ -120,6 +129,7 @@ mod tests {
             epoch,
             began: held,
             why: "restored".to_owned(),
+            replaced: false,
         }]);
         let explain = |seen, now| epochs.explain((seen, at), now, &[]);
         let said = explain(head(14), head(12)).expect("explained");
@@ -166,12 +176,13 @@ mod tests {
             problem.error
         };
         refused(none, own);
-        for (by, of) in [
-            ("vault-1 checkpoint", own),
-            ("vault-1 later", own),
-            ("vault-2 checkpoint", host.public().id()),
+        for (by, of, replaced) in [
+            ("vault-1 checkpoint", own, true),
+            ("vault-1 later", own, false),
+            ("vault-2 checkpoint", host.public().id(), false),
         ] {
-            assert!(shown(proof(by), of).is_ok(), "{by}");
+            let epochs = shown(proof(by), of).unwrap_or_else(|why| panic!("{by}: {}", why.error));
+            assert_eq!(epochs.0[0].replaced, replaced, "{by}");
         }
         for (by, of) in [
             ("vault-2 checkpoint", own),

@@ -53,17 +53,25 @@ impl Other {
 
     /// In the place of the host that the roster lists.
     fn replaces(&self, roster: &mut Roster) {
-        self.takes_accounts(roster);
-        roster.hosts[0] = self.listed.clone();
+        replace(roster, &self.listed);
     }
 
     /// People have their accounts here, and not at the first host any more.
     fn takes_accounts(&self, roster: &mut Roster) {
-        let before = roster.hosts[0].key.id();
-        for account in roster.people.iter_mut().flat_map(|p| &mut p.accounts) {
-            if account.host == before {
-                account.host = self.listed.key.id();
-            }
+        take_accounts(roster, &self.listed);
+    }
+}
+
+fn replace(roster: &mut Roster, by: &Host) {
+    take_accounts(roster, by);
+    roster.hosts[0] = by.clone();
+}
+
+fn take_accounts(roster: &mut Roster, host: &Host) {
+    let before = roster.hosts[0].key.id();
+    for account in roster.people.iter_mut().flat_map(|p| &mut p.accounts) {
+        if account.host == before {
+            account.host = host.key.id();
         }
     }
 }
@@ -144,6 +152,128 @@ fn the_names_in_the_lines_say_whose_the_first_checkpoint_has_to_be() {
         assert_eq!(found, first, "{name}: {problems:?}");
         let inside = problems.iter().map(Problem::seq).max();
         assert_eq!(inside, bad, "{name}: {problems:?}");
+    }
+}
+
+/// Also where a later line names another: it is not its record that another listed host has begun.
+#[test]
+fn a_record_that_nobody_has_signed_is_not_taken_over_by_a_name() {
+    let other = Other::new("host-2");
+    let signers = Signers::under(|roster| roster.hosts.push(other.listed.clone()));
+    let mut python = Python::start();
+    for (first, bad) in [("host-1", Some(3)), ("host-2", None)] {
+        let mut writer = Writer::new(&signers);
+        for name in [first, "host-2"] {
+            writer.host = name.to_owned();
+            writer.add(Event::new(EventType::AgentStarted, Actor::agent()));
+        }
+        writer.carry(&other.note(&other.id(), writer.head));
+        let end = writer.head;
+        let mut bundle = writer.done(&signers);
+        bundle.note = other.note(&other.id(), end);
+        let (_, _, problems) = both(&mut python, &bundle);
+        assert_eq!(problems.iter().map(Problem::seq).max(), bad, "{problems:?}");
+    }
+}
+
+/// Its thief puts the store back to where it had signed last; its successor has signed what is said to be lost.
+#[test]
+fn a_struck_out_key_neither_excuses_nor_accuses() {
+    let signers = Signers::new();
+    let other = Other::new("host-1");
+    let mut python = Python::start();
+    let mut writer = incident(&signers);
+    let listed = signers.paper.roster.hosts[0].clone();
+    writer.next_roster(&signers, |roster| other.replaces(roster));
+    let old = writer.head;
+    writer.carry(&other.note(&other.id(), old));
+    for _ in 0..3 {
+        writer.add(Event::new(EventType::AgentStarted, Actor::agent()));
+    }
+    let end = writer.head;
+    let whole = writer.done(&signers);
+    let by_old = |head| signers.note(head);
+    let by_new = |head| other.note(&other.id(), head);
+    let heads = cases::heads(&whole.lines);
+    // What was signed beside the record, put back to `old` and signed so.
+    let mut put_back = |came_back: bool, signs: &dyn Fn(Head) -> String, beside: String| {
+        let mut writer = incident(&signers);
+        writer.bundle = whole.clone();
+        writer
+            .bundle
+            .lines
+            .truncate(usize::try_from(old.seq).expect("small"));
+        writer.head = old;
+        if came_back {
+            writer.next_roster(&signers, |roster| replace(roster, &listed));
+        }
+        writer.add(
+            Event::new(EventType::StoreReset, Actor::agent())
+                .detail("epoch", 2)
+                .detail("lost_from", old.seq + 1)
+                .detail("held", serde_json::json!(end))
+                .detail("by", "the file sink")
+                .detail("why", "the store was put back from a backup"),
+        );
+        writer.carry(&signs(writer.head));
+        let mut bundle = writer.done(&signers);
+        bundle.note = beside;
+        both(&mut python, &bundle).0
+    };
+    for head in [heads[heads.len() - 2], end] {
+        assert!(put_back(false, &by_old, by_new(head)).is_some(), "{head:?}");
+        assert_eq!(put_back(false, &by_new, by_new(head)), None, "{head:?}");
+        assert_eq!(put_back(false, &by_new, by_old(head)), None, "{head:?}");
+        // The old one is back in its place.
+        assert_eq!(put_back(true, &by_old, by_new(head)), None, "{head:?}");
+    }
+    // Its word against the record is said to be its.
+    let forged = |seq| Head { seq, ..old };
+    for seq in [end.seq, 1_000_000] {
+        let mut accused = whole.clone();
+        accused.note = by_old(forged(seq));
+        let (bad, _, problems) = both(&mut python, &accused);
+        assert_eq!((bad, problems.len()), (Some(0), 1), "{problems:?}");
+        let said = problems[0].to_string();
+        assert!(
+            said.contains("no roster lists any more") && said.contains("a thief's"),
+            "{said}"
+        );
+    }
+    // Before its successor came it counts in full.
+    let mut earlier = whole.clone();
+    earlier.note = by_old(Head { seq: 4, ..old });
+    let (bad, _, problems) = both(&mut python, &earlier);
+    assert!(
+        matches!(problems[..], [Problem::Rewritten { seq: 4, .. }]),
+        "{bad:?} {problems:?}"
+    );
+}
+
+/// The spare's key is the one that was struck out.
+#[test]
+fn where_a_host_comes_back_its_successor_proves_nothing_any_more() {
+    let signers = Signers::new();
+    let other = Other::new("host-1");
+    let mut python = Python::start();
+    let listed = signers.paper.roster.hosts[0].clone();
+    let mut writer = incident(&signers);
+    writer.next_roster(&signers, |roster| other.replaces(roster));
+    writer.carry(&other.note(&other.id(), writer.head));
+    let between = writer.head;
+    writer.next_roster(&signers, |roster| replace(roster, &listed));
+    writer.carry(&signers.note(writer.head));
+    writer.add(Event::new(EventType::AgentStarted, Actor::agent()));
+    let end = writer.head;
+    let mut bundle = writer.done(&signers);
+    for (note, bad) in [
+        (signers.note(end), None),
+        (other.note(&other.id(), between), None),
+        (other.note(&other.id(), end), Some(0)),
+    ] {
+        bundle.note = note;
+        let (found, _, problems) = both(&mut python, &bundle);
+        assert_eq!(found, bad, "{problems:?}");
     }
 }
 

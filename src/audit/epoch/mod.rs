@@ -143,6 +143,8 @@ pub struct Proven {
     pub began: Head,
     /// How it came about, in words.
     pub why: String,
+    /// Whether the host has had another key for its checkpoints since it signed this.
+    pub replaced: bool,
 }
 
 /// The epoch that a `STORE_RESET` line begins, if `note` is a checkpoint over exactly that line, by that one of `keys` which is the owner's. The error
@@ -186,6 +188,7 @@ pub fn proven(
             epoch,
             began: own,
             why: what.why,
+            replaced: !owner.has_now(*key.key()),
         }),
         false => Err("it says that events were lost which cannot have been".to_owned()),
     }

@@ -69,6 +69,7 @@ fn a_note_counts_for_the_record_of_the_host_whose_key_signed_it() {
     assert_eq!(read(&hosts, &["vault-1", "a/B"]), [false]);
     assert_eq!(read(&hosts, &["vault-1", "nobody/B"]), [false]);
     assert_eq!(read(&hosts, &["vault-1", "a/A", "b/B"]), [true, false]);
+    assert_eq!(read(&hosts, &["vault-1", "vault-2", "b/B"]), [false]);
     let moved = ["vault-1", "a/A", "vault-2", "b/B", "b/A", "a/A"];
     assert_eq!(read(&hosts, &moved), [true, false, false, false]);
     // Its own record is its own.
@@ -277,4 +278,80 @@ fn a_key_that_was_struck_out_counts_until_its_successor_has_signed() {
         let (checkpoint, key) = note_at(seq, "a", 'A');
         assert_eq!(owner.take(&checkpoint, &key), Ok(()));
     }
+}
+
+/// An owner whose record these have signed, each up to its event, all of which count.
+fn signed_by<'h>(hosts: &'h Hosts, turns: &[(u64, char)]) -> Owner<'h> {
+    let mut owner = Owner::new(Some(hosts));
+    for (seq, of) in turns {
+        let (checkpoint, key) = note_at(*seq, &of.to_ascii_lowercase().to_string(), *of);
+        assert_eq!(owner.take(&checkpoint, &key), Ok(()), "{of} at {seq}");
+    }
+    owner
+}
+
+/// One roster's versions, each with one host, by letters.
+fn one_after_another(keys: &str) -> Hosts {
+    let version = |of: char| [("vault-1", of.to_ascii_lowercase(), of)];
+    let versions: Vec<[Said; 1]> = keys.chars().map(version).collect();
+    hosts(&versions.iter().map(|v| &v[..]).collect::<Vec<_>>())
+}
+
+#[test]
+fn who_signs_walks_through_the_rosters_versions_and_never_back() {
+    for (versions, turns, late) in [
+        // C was struck out as A came back, and signs nothing any more once A has.
+        ("ACA", &[(5, 'A'), (7, 'C'), (9, 'A')][..], "C"),
+        ("ACAC", &[(5, 'A'), (7, 'C'), (9, 'A'), (11, 'C')], "A"),
+        ("ACAD", &[(5, 'A'), (7, 'C'), (9, 'A'), (11, 'D')], "AC"),
+        // It never signed in its second time.
+        ("ACACD", &[(5, 'A'), (7, 'C'), (11, 'D')], "AC"),
+    ] {
+        let hosts = one_after_another(versions);
+        let owner = signed_by(&hosts, turns);
+        for of in "ACD".chars().filter(|of| versions.contains(*of)) {
+            let counts = |seq| {
+                let (checkpoint, key) = note_at(seq, "nobody", of);
+                owner.still_counts(&checkpoint, &key).is_ok()
+            };
+            assert_eq!(counts(13), !late.contains(of), "{versions} {of}");
+            assert!(counts(7), "{versions} {of}");
+        }
+    }
+    let hosts = one_after_another("ACA");
+    assert!(hosts.is_followed(key('C'), key('A')) && !hosts.is_followed(key('A'), key('C')));
+}
+
+#[test]
+fn an_epoch_loses_nothing_that_a_successor_of_its_signer_has_signed() {
+    for (versions, turns, signer, of, may) in [
+        ("AC", &[(5, 'A')][..], 'A', 'C', false),
+        ("AC", &[(5, 'A')], 'A', 'A', true),
+        ("AC", &[(5, 'A'), (12, 'C')], 'C', 'A', true),
+        // The successor itself has signed the record since.
+        ("AC", &[(5, 'A'), (12, 'C')], 'A', 'C', true),
+        // Somebody else did, who was struck out as well.
+        ("ACD", &[(5, 'A'), (12, 'C')], 'A', 'D', false),
+        ("ACD", &[(5, 'A'), (12, 'C')], 'A', 'C', true),
+        // It came back, and put its own store back.
+        ("ACA", &[(5, 'A')], 'A', 'C', true),
+        ("ACA", &[(5, 'A')], 'C', 'A', false),
+    ] {
+        let hosts = one_after_another(versions);
+        let owner = signed_by(&hosts, turns);
+        let found = owner.may_lose((key(signer), 8), key(of));
+        assert_eq!(found, may, "{versions} {turns:?} {signer} {of}");
+        // It is said of one of which only such keys know that are listed no more.
+        let newest = versions.chars().last().map(key);
+        let later = turns.iter().filter(|(n, _)| *n > 8).map(|(_, of)| *of);
+        let alone = std::iter::once(signer)
+            .chain(later)
+            .all(|of| Some(key(of)) != newest);
+        assert_eq!(
+            owner.is_struck_out((key(signer), 8)),
+            alone,
+            "{versions} {turns:?}"
+        );
+    }
+    assert!(Owner::default().may_lose((key('A'), 8), key('C')));
 }

@@ -1,5 +1,7 @@
 //! What is claimed of the record, by whom: still to be compared with it.
 
+use ed25519_dalek::VerifyingKey;
+
 use super::{Evidence, Problem, Source, Witness};
 use crate::audit::checkpoint::{Checkpoint, CheckpointError};
 use crate::audit::hosts::Owner;
@@ -14,6 +16,8 @@ pub(super) struct Claim {
     pub(super) carrier: Option<u64>,
     /// Of a checkpoint that was brought: itself, and the key that signed it.
     pub(super) signed: Option<(Checkpoint, NoteKey)>,
+    /// Of any checkpoint: the key that signed it.
+    pub(super) key: Option<VerifyingKey>,
 }
 
 impl Claim {
@@ -41,6 +45,7 @@ impl Given {
             time: None,
             carrier: None,
             signed: None,
+            key: None,
         };
         let mut given = Self {
             claims: evidence.held.iter().map(held).collect(),
@@ -77,6 +82,7 @@ pub(super) fn open_checkpoint(
             source: Source::Checkpoint,
             time: Some(checkpoint.time.clone()),
             carrier,
+            key: Some(*key.key()),
             signed: Some((checkpoint, key.clone())),
         })),
         Err(CheckpointError::Note(NoteError::UnknownKey)) => Ok(None),

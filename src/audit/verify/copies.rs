@@ -1,7 +1,7 @@
 //! Copies of the record that others hold: another sink's folder or file, a syslog file, a checkout. Where two disagree, one was told another
 //! history.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Read};
 
 use super::Reset;
@@ -60,8 +60,8 @@ pub(super) struct Compared<'c> {
     /// The newest event that the copy has and the record does not.
     pub(super) beyond: Option<u64>,
     pub(super) broken: Option<u64>,
-    /// Signed heads in events that the record does not have.
-    pub(super) notes: Vec<&'c str>,
+    /// Signed heads in events that the record does not have, and whether it lost those, as a signed epoch says.
+    pub(super) notes: Vec<(&'c str, bool)>,
 }
 
 impl Copy {
@@ -138,6 +138,7 @@ impl Copy {
         };
         let is_ours = |head: &Head| ours(head.seq) == Some(&head.hash);
         let (mut agreed, mut lost) = (Vec::new(), Vec::new());
+        let mut lost_heads = HashSet::new();
         let (mut differs, mut beyond) = (None::<u64>, None::<u64>);
         for kept in &self.lines {
             let head = kept.head;
@@ -145,6 +146,7 @@ impl Copy {
                 agreed.push(head.seq);
             } else if excused.iter().any(|lost| lost.has(kept)) {
                 lost.push(head.seq);
+                lost_heads.insert(head);
             } else if ours(head.seq).is_some() || head.seq == 0 {
                 differs = Some(differs.map_or(head.seq, |d| d.min(head.seq)));
             } else {
@@ -177,7 +179,7 @@ impl Copy {
             broken: self.broken,
             notes: notes
                 .filter(|(head, _)| !is_ours(head))
-                .map(|(_, note)| note.as_str())
+                .map(|(head, note)| (note.as_str(), lost_heads.contains(head)))
                 .collect(),
         }
     }

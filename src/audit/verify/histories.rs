@@ -10,11 +10,13 @@ use crate::audit::note::NoteKey;
 impl Copy {
     /// Takes the history out that a checkpoint of one of `keys` was signed in last, with what goes on from there, and gives its heads; what is
     /// left is of others. Without such a checkpoint it is the one that goes on for longest. `foreign` says of a key that another host has it than the one
-    /// whose record this is: that signs nothing here.
+    /// whose record this is: that signs nothing here. `followed` says of a key that it was struck out, and that the other came after it: where both have
+    /// signed, the first is no longer the one who says which history it is.
     pub fn take_newest(
         &mut self,
         keys: &[NoteKey],
         foreign: impl Fn(&NoteKey) -> bool,
+        followed: impl Fn(&NoteKey, &NoteKey) -> bool,
     ) -> HashSet<Head> {
         let before: HashMap<Head, Hash> = self.lines().map(|k| (k.head, k.prev)).collect();
         let mut after: HashMap<Head, Vec<Head>> = HashMap::new();
@@ -27,17 +29,30 @@ impl Copy {
         }
         let signed = self.notes().filter_map(|(carrier, note)| {
             let claim = open_checkpoint(note, keys, None).ok()??;
-            let (_, key) = claim.signed.as_ref()?;
-            if foreign(key) {
+            let (_, key) = claim.signed?;
+            if foreign(&key) {
                 return None;
             }
             let own = before.get(carrier) == Some(&claim.witness.head.hash);
-            (own && claim.witness.head.seq + 1 == carrier.seq).then_some((claim.time, *carrier))
+            let right_after = own && claim.witness.head.seq + 1 == carrier.seq;
+            right_after.then_some((claim.time, *carrier, key))
         });
-        let newest = signed.max_by_key(|(time, carrier)| (time.clone(), carrier.seq));
+        let signed: Vec<_> = signed.collect();
+        let by: HashMap<_, _> = signed
+            .iter()
+            .map(|s| (s.2.key().to_bytes(), &s.2))
+            .collect();
+        let outlived: HashSet<_> = by
+            .iter()
+            .filter(|(_, key)| by.values().any(|other| followed(key, other)))
+            .map(|(bytes, _)| *bytes)
+            .collect();
+        let counts = |key: &NoteKey| !outlived.contains(&key.key().to_bytes());
+        let newest = signed.iter().filter(|(_, _, key)| counts(key));
+        let newest = newest.max_by_key(|(time, carrier, _)| (time.clone(), carrier.seq));
         // From there on as far as anything goes.
         let mut reached: Vec<Head> = match newest {
-            Some((_, carrier)) => vec![carrier],
+            Some((_, carrier, _)) => vec![*carrier],
             None => Vec::from_iter(before.keys().copied().max_by_key(|head| head.seq)),
         };
         let mut tip = None::<Head>;

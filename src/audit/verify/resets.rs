@@ -8,12 +8,14 @@
 //! a record that was cut off. What it says was lost no longer counts against the chain, and is always shown. The new history counts its events by the
 //! same numbers: what somebody has seen since that checkpoint was signed is of the new one, and no number excuses it.
 
+use ed25519_dalek::VerifyingKey;
 use serde::Deserialize;
 
-use super::Witness;
+use super::claims::Claim;
 use crate::audit::chain::{Hash, Head};
 use crate::audit::epoch::Epoch;
 use crate::audit::event::{Record, read_time};
+use crate::audit::hosts::Owner;
 
 /// A new epoch of the record: what was written from one event on is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,10 @@ pub struct Reset {
     pub signed_by: Option<String>,
     /// When, RFC 3339, as that checkpoint says.
     pub signed_at: Option<String>,
+    /// Whether no roster lists that key any more, nor any that has signed the record since: the epoch may be a thief's.
+    pub struck_out: bool,
+    /// The key itself.
+    pub(super) key: Option<VerifyingKey>,
 }
 
 impl Reset {
@@ -109,6 +115,8 @@ impl Resets {
             why: what.why,
             signed_by: None,
             signed_at: None,
+            struck_out: false,
+            key: None,
         });
         Ok(())
     }
@@ -122,20 +130,31 @@ impl Resets {
     }
 
     /// What came next: the checkpoint of a known key over exactly that event, or something else.
-    pub(super) fn signed(&mut self, by: Option<Witness>) {
+    pub(super) fn signed(&mut self, by: Option<&Claim>) {
         self.unsigned = false;
-        if let (Some(last), Some(by)) = (self.found.last_mut(), by) {
-            (last.signed_by, last.signed_at) = (Some(by.by), by.at);
+        if let (Some(last), Some(claim)) = (self.found.last_mut(), by) {
+            let by = claim.witness.clone();
+            (last.signed_by, last.signed_at, last.key) = (Some(by.by), by.at, claim.key);
         }
     }
 
-    /// Whether a head that the chain does not have is of what a signed epoch says was lost.
-    pub(super) fn excuse(&self, seen: &Witness) -> bool {
+    /// Whether a head that the chain does not have is of what a signed epoch says was lost. What was signed by one who came after that epoch's
+    /// signer was not there to be lost.
+    pub(super) fn excuse(&self, claim: &Claim, owner: &Owner<'_>) -> bool {
+        let seen = &claim.witness;
+        let may_lose = |reset: &Reset| match (reset.key, claim.key) {
+            (Some(signer), Some(key)) => owner.may_lose((signer, reset.seq), key),
+            _ => true,
+        };
         self.signed_ones()
-            .any(|reset| reset.covers(&seen.head, seen.at.as_deref()))
+            .any(|reset| reset.covers(&seen.head, seen.at.as_deref()) && may_lose(reset))
     }
 
-    pub(super) fn found(self) -> Vec<Reset> {
+    pub(super) fn found(mut self, owner: &Owner<'_>) -> Vec<Reset> {
+        for reset in &mut self.found {
+            let signed = reset.key.map(|key| (key, reset.seq));
+            reset.struck_out = signed.is_some_and(|signed| owner.is_struck_out(signed));
+        }
         self.found
     }
 

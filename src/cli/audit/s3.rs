@@ -15,6 +15,7 @@ use crate::{
     audit::{
         chain::Hash,
         event::{Record, read_time},
+        note::NoteKey,
         signed::{Checked, Rosters},
         sinks::s3::{
             SEVEN_YEARS,
@@ -259,35 +260,36 @@ impl Bucket {
             }
         }
         let (hosts, own) = (rosters.hosts(), self.first_host(events, &twice)?);
-        let told = others.take_newest(&rosters.checkpoint_keys(), |key| {
+        let foreign = |key: &NoteKey| {
             own.as_ref()
                 .is_some_and(|own| hosts.is_beside(own, *key.key()))
-        });
+        };
+        let followed = |key: &NoteKey, by: &NoteKey| hosts.is_followed(*key.key(), *by.key());
+        let told = others.take_newest(&rosters.checkpoint_keys(), foreign, followed);
         let parted = twice.into_iter().map(|(_, listed)| listed.key).collect();
         let others = (!others.is_empty()).then_some(others);
         Ok((Copy::of(told, parted), others))
     }
 
-    /// The host that the record's first event names, where nobody has put another first event beside it.
+    /// The host that the record's first event names. Where several first events stand there, the one that all of them name.
     fn first_host(
         &self,
         events: &[(EventsName, Listed)],
         twice: &[(EventsName, Listed)],
     ) -> Result<Option<String>, Failed> {
-        let same = |listed: &Listed| twice.iter().any(|(_, other)| other.key == listed.key);
-        let Some((_, first)) = events.first().filter(|(_, listed)| !same(listed)) else {
-            return Ok(None);
-        };
         if twice.is_empty() {
             return Ok(None);
         }
-        let (bytes, _) = match self.copied(first) {
-            Some(got) => got,
-            None => get(&self.aws, &self.bucket, first)?,
-        };
-        let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-        let first = Record::parse(line).ok().filter(|record| record.seq == 1);
-        Ok(first.and_then(|record| record.place.host))
+        let mut named = Vec::new();
+        for (name, first) in events.iter().filter(|(name, _)| name.first == 1) {
+            let (bytes, _) = match self.copied(first) {
+                Some(got) => got,
+                None => get(&self.aws, &self.bucket, first)?,
+            };
+            named.extend(host_of(&bytes).filter(|_| whole(name, &bytes)));
+        }
+        named.dedup();
+        Ok(named.pop().filter(|_| named.is_empty()))
     }
 
     /// Reads some objects at the same time, where each is a run of `aws`, which takes its time to start.
@@ -331,6 +333,13 @@ impl Bucket {
         let mut locks = self.locks.borrow_mut();
         locks.note(listed, lock.clone(), self.retention, ask)
     }
+}
+
+/// The host that an object's first line names, where that is a record's first event.
+fn host_of(bytes: &[u8]) -> Option<String> {
+    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    let first = Record::parse(line).ok().filter(|record| record.seq == 1);
+    first.and_then(|record| record.place.host)
 }
 
 /// The bytes first, then what `aws` prints about them.

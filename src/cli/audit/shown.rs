@@ -31,6 +31,9 @@ fn reset(reset: &Reset) -> String {
         ),
     };
     let signed = match &reset.signed_by {
+        Some(key) if reset.struck_out => {
+            format!("signed by {key} with a key that no roster lists any more")
+        }
         Some(key) => format!("signed by {key}"),
         None => "whose signature was not checked".to_owned(),
     };

@@ -1,5 +1,7 @@
 //! Whose record it is, by the names in its lines.
 
+use std::collections::HashSet;
+
 use ed25519_dalek::SigningKey;
 
 use super::*;
@@ -121,8 +123,70 @@ fn of_two_histories_the_one_is_told_that_the_records_own_host_has_signed() {
     };
     let hosts = listed();
     for (name, lines) in [("vault-1", &own), ("vault-2", &other)] {
-        let told = both().take_newest(&NAMES.map(key), |by| hosts.is_beside(name, *by.key()));
+        let told = both().take_newest(
+            &NAMES.map(key),
+            |by| hosts.is_beside(name, *by.key()),
+            |_, _| false,
+        );
         assert!(told.contains(&heads(lines)[3]), "{name}");
         assert!(told.len() == 3, "{name}");
+    }
+}
+
+/// A record that says first of all that another's history is lost, signed by this host.
+fn lost_by(host: &str, held: Head) -> Vec<Vec<u8>> {
+    let place = Place {
+        host: Some(host.to_owned()),
+        ..Place::default()
+    };
+    let reset = Event::new(EventType::StoreReset, Actor::agent())
+        .place(place)
+        .detail("epoch", 2)
+        .detail("lost_from", 1)
+        .detail("held", serde_json::json!(held))
+        .detail("by", "the file sink")
+        .detail("why", "the store was put back");
+    let first = reset.line_after(&Head::default(), NOW).unwrap();
+    let head = Head::default().after(&first);
+    let note = Event::new(EventType::Checkpoint, Actor::agent()).detail("note", signed(host, head));
+    let second = note.line_after(&head, NOW).unwrap();
+    vec![first, second]
+}
+
+#[test]
+fn no_epoch_loses_another_hosts_history() {
+    let own = record("vault-1", "vault-1");
+    let mut copy = Copy::new("a bucket");
+    copy.read(&file(&own)[..]).unwrap();
+    let copies = [copy];
+    for (host, good) in [("vault-1", true), ("vault-2", false)] {
+        let lines = lost_by(host, heads(&own)[3]);
+        let (keys, hosts) = (NAMES.map(key), listed());
+        let evidence = Evidence {
+            keys: &keys,
+            hosts: Some(&hosts),
+            copies: &copies,
+            ..Evidence::default()
+        };
+        let report = verify(&file(&lines)[..], &evidence, &mut no_envelopes).unwrap();
+        assert_eq!(report.copies[0].lost, 3, "{host}");
+        assert_eq!(report.is_good(), good, "{host}: {:?}", report.problems);
+        let why = report.problems.first().map(Problem::to_string);
+        let said = "a checkpoint that was given is bad: host vault-1 has signed it, and the record is not by this host but by vault-2; a bucket has it among what an epoch says was lost";
+        assert_eq!(why.as_deref(), (!good).then_some(said));
+    }
+}
+
+#[test]
+fn of_two_histories_a_struck_out_keys_is_not_told_where_its_successor_has_signed() {
+    let (old, new) = (record("vault-1", "vault-1"), record("vault-2", "vault-2"));
+    for (successor, told) in [("vault-1", &old), ("vault-2", &new)] {
+        let mut both = Copy::new("a bucket");
+        both.read(&file(&old)[..]).unwrap();
+        both.read(&file(&new)[..]).unwrap();
+        let followed = |key: &NoteKey, by: &NoteKey| key != by && by.name() == successor;
+        let found = both.take_newest(&NAMES.map(key), |_| false, followed);
+        let all: HashSet<Head> = heads(told)[1..].iter().copied().collect();
+        assert_eq!(found, all, "{successor}");
     }
 }
