@@ -1,5 +1,6 @@
 //! `twotap audit verify --s3`: the record as it stands in the bucket, read with the person's own credentials.
 
+mod first;
 mod locks;
 mod together;
 
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::{
     audit::{
         chain::Hash,
-        event::{Record, read_time},
+        event::read_time,
         note::NoteKey,
         signed::{Checked, Rosters},
         sinks::s3::{
@@ -36,6 +37,7 @@ use crate::cli::{
 
 use super::pages::Progress;
 
+use self::first::First;
 use self::locks::{Lock, Locks};
 use self::together::{Listing, Place, Together};
 
@@ -280,16 +282,15 @@ impl Bucket {
         if twice.is_empty() {
             return Ok(None);
         }
-        let mut named = Vec::new();
+        let mut named = First::default();
         for (name, first) in events.iter().filter(|(name, _)| name.first == 1) {
             let (bytes, _) = match self.copied(first) {
                 Some(got) => got,
                 None => get(&self.aws, &self.bucket, first)?,
             };
-            named.extend(host_of(&bytes).filter(|_| whole(name, &bytes)));
+            named.add(name, &bytes);
         }
-        named.dedup();
-        Ok(named.pop().filter(|_| named.is_empty()))
+        Ok(named.host())
     }
 
     /// Reads some objects at the same time, where each is a run of `aws`, which takes its time to start.
@@ -333,13 +334,6 @@ impl Bucket {
         let mut locks = self.locks.borrow_mut();
         locks.note(listed, lock.clone(), self.retention, ask)
     }
-}
-
-/// The host that an object's first line names, where that is a record's first event.
-fn host_of(bytes: &[u8]) -> Option<String> {
-    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    let first = Record::parse(line).ok().filter(|record| record.seq == 1);
-    first.and_then(|record| record.place.host)
 }
 
 /// The bytes first, then what `aws` prints about them.
