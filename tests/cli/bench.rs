@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use twotap_rig::terminal::without_waits;
 use twotap_token::{
     Pcscd, TokenOptions, TokenProcess,
     pki::{Authority, Pki},
@@ -273,13 +274,9 @@ impl Done {
         String::from_utf8_lossy(&self.0.stdout).into_owned()
     }
 
-    /// What was said, but for what was waited for: on a busy machine anything may take a second.
+    /// What was said, but for what was waited for.
     pub(crate) fn err(&self) -> String {
-        let said = String::from_utf8_lossy(&self.0.stderr);
-        let waits = |line: &&str| {
-            line.starts_with("note: waiting for ") || line.starts_with("note: still waiting for ")
-        };
-        said.split_inclusive('\n').filter(|l| !waits(l)).collect()
+        without_waits(&String::from_utf8_lossy(&self.0.stderr))
     }
 
     fn object(&self) -> Value {

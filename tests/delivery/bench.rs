@@ -16,7 +16,7 @@ use twotap::{
     protocol::socket::RequestView,
     trust::request::{Offer, Request},
 };
-use twotap_rig::tools;
+use twotap_rig::{terminal::without_waits, tools};
 
 use crate::agent_support::{BOUND, DANA, Host};
 
@@ -114,12 +114,7 @@ pub(crate) fn out(output: &Output) -> String {
 }
 
 pub(crate) fn err(output: &Output) -> String {
-    // But for what was waited for: on a busy machine anything may take the second after which that is said.
-    let waits = |line: &&str| {
-        line.starts_with("note: waiting for ") || line.starts_with("note: still waiting for ")
-    };
-    let said = String::from_utf8_lossy(&output.stderr);
-    said.split_inclusive('\n').filter(|l| !waits(l)).collect()
+    without_waits(&String::from_utf8_lossy(&output.stderr))
 }
 
 /// A command that runs, with what it says on standard error line by line.

@@ -2,18 +2,15 @@
 
 use std::path::Path;
 
+use twotap_rig::terminal::without_waits;
+
 /// Compares a screen with the one that is kept under this name.
 #[track_caller]
 pub(crate) fn matches(name: &str, screen: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/screens")
         .join(format!("{name}.txt"));
-    // On a busy machine anything may take the second after which it is said what is waited for.
-    let waits = |line: &&str| {
-        line.starts_with("note: waiting for ") || line.starts_with("note: still waiting for ")
-    };
-    let screen = masked(screen);
-    let screen: String = screen.split_inclusive('\n').filter(|l| !waits(l)).collect();
+    let screen = without_waits(&masked(screen));
     if std::env::var_os("TWOTAP_REMAKE").is_some() {
         std::fs::write(&path, &screen).expect("written");
         return;

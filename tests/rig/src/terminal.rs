@@ -24,6 +24,15 @@ const REST: Duration = Duration::from_secs(10);
 /// Between two looks at what cannot be waited for.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// What was said, but for what was waited for: on a busy machine anything may take the second after which that is said.
+#[must_use]
+pub fn without_waits(said: &str) -> String {
+    let waits = |line: &&str| {
+        line.starts_with("note: waiting for ") || line.starts_with("note: still waiting for ")
+    };
+    said.split_inclusive('\n').filter(|l| !waits(l)).collect()
+}
+
 /// A running program and its terminal. It ends with this value.
 pub struct Terminal {
     child: Child,
